@@ -1,0 +1,1 @@
+"""Schedules: which runs and prunings lead to the tickets."""

@@ -1,0 +1,48 @@
+"""Rewind: after each pruning, the surviving weights go back to where they were early in training.
+
+To initialisation: the original lottery-ticket procedure (Frankle & Carbin 2019, section 2, strategy 1).
+To a later point: late rewinding (Frankle et al. 2019), whose first run is the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from prunebench import Component, ComponentConfig, Position, hookimpl
+
+if TYPE_CHECKING:
+    from prunebench.plan import Chain, PlannedTicket, Recipes
+
+
+class RewindConfig(ComponentConfig):
+    """`to`: the point of the first find run whose weights, and place on the clock, each ticket starts from."""
+
+    to: Position = Position.parse("0it")
+
+
+class Rewind:
+    """Weights and clock go back to `to` after every round."""
+
+    def __init__(self, config: RewindConfig) -> None:
+        self._to = config.to
+
+    @hookimpl
+    def prunebench_schedule(self, chain: Chain, recipes: Recipes) -> list[PlannedTicket]:
+        """Train, prune the end, rewind the survivors; again."""
+        tickets = [chain.dense]
+        first = chain.train(chain.dense, recipes.find, 1)
+        run = first
+        for round in range(1, chain.rounds + 1):
+            if round > 1:
+                run = chain.train(tickets[-1], recipes.find, round)
+            mask = chain.prune(run, round)
+            state = first.optimizer_at(self._to)
+            tickets.append(chain.ticket(round, mask, first.at(self._to), self._to, optimizer=state))
+        return tickets
+
+
+@hookimpl
+def prunebench_components() -> Iterator[Component]:
+    """The component of this file."""
+    yield Component("rewind", RewindConfig, Rewind, version=1, paper="Frankle & Carbin 2019; Frankle et al. 2019")

@@ -1,0 +1,261 @@
+"""Installed plugins -> components by name; and the run manager, which registers only what an entry names. No torch."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+import pluggy
+from pydantic import ValidationError
+
+from prunebench import hookspecs
+from prunebench.errors import ConfigError, ContractError, PlanError, nearest
+from prunebench.types import Clock, Component, ComponentConfig, Position
+
+GROUP = "prunebench"
+
+
+@dataclass(frozen=True)
+class Provider:
+    """A component together with where it comes from."""
+
+    component: Component
+    distribution: str
+    module: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.component.name} ({self.distribution})"
+
+
+@dataclass(frozen=True, eq=False)
+class Use:
+    """A component that a file names, with its configuration resolved."""
+
+    provider: Provider
+    config: ComponentConfig
+
+    @property
+    def component(self) -> Component:
+        """The component's descriptor."""
+        return self.provider.component
+
+    @property
+    def name(self) -> str:
+        """The component's name."""
+        return self.component.name
+
+    def build(self) -> object:
+        """A fresh object that serves one run."""
+        return self.component.build(self.config)
+
+    @cached_property
+    def planner(self) -> object:
+        """One object for the pure hooks of planning (`needs`, `count`, `schedule`), which keep no state."""
+        return self.build()
+
+    def to_json(self, clock: Clock | None = None) -> dict[str, Any]:
+        """Name, version and full configuration, defaults included; positions in iterations where a clock is given."""
+        cache: dict[Clock | None, dict[str, Any]] = self._json
+        if clock not in cache:
+            try:
+                config = self.config.model_dump(mode="json", context={"clock": clock})
+            except ValueError as error:
+                raise PlanError(f'component "{self.name}": {error}') from error
+            cache[clock] = {"use": self.name, "version": self.component.version, "config": config}
+        return cache[clock]
+
+    @cached_property
+    def _json(self) -> dict[Clock | None, dict[str, Any]]:
+        return {}
+
+    def __str__(self) -> str:
+        return str(self.provider)
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """Every component that is installed, by name."""
+
+    providers: Mapping[str, Provider]
+    broken: Mapping[str, str] = field(default_factory=dict)
+    """Entry points that failed to load, with the error: the others still serve unless a file needs one of these."""
+
+    @classmethod
+    def load(cls, points: Iterable[EntryPoint] | None = None) -> Catalogue:
+        """Read the entry points of the group "prunebench".
+
+        Raises:
+            ConfigError: two components of one name; names both distributions.
+        """
+        modules: list[tuple[str, str, object]] = []
+        broken: dict[str, str] = {}
+        for point in sorted(entry_points(group=GROUP) if points is None else points, key=lambda p: p.name):
+            origin = f"{point.dist.name} {point.dist.version}" if point.dist is not None else point.value
+            try:
+                modules.append((origin, point.value, point.load()))
+            except Exception as error:  # a stranger's import may fail in any way; it must not stop the rest
+                broken[point.name] = f"{origin}: {type(error).__name__}: {error}"
+        return cls.of(modules, broken)
+
+    @classmethod
+    def of(cls, modules: Iterable[tuple[str, str, object]], broken: Mapping[str, str] | None = None) -> Catalogue:
+        """From (distribution, module name, plugin) triples."""
+        failed = dict(broken or {})
+        found: dict[str, list[Provider]] = {}
+        for distribution, module, plugin in modules:
+            manager = _manager()
+            try:
+                manager.register(plugin, name=module)
+                manager.check_pending()
+                offers = [c for offered in manager.hook.prunebench_components() for c in offered]
+            except Exception as error:
+                failed[module] = f"{distribution}: {type(error).__name__}: {error}"
+                continue
+            for component in offers:
+                found.setdefault(component.name, []).append(Provider(component, distribution, module))
+        clashes = [
+            f'component "{name}" is offered by ' + " and by ".join(f"{p.distribution} ({p.module})" for p in providers)
+            for name, providers in sorted(found.items())
+            if len(providers) > 1
+        ]
+        if clashes:
+            raise ConfigError([f"{clash}: uninstall one of them or rename its component" for clash in clashes])
+        return cls({name: providers[0] for name, providers in sorted(found.items())}, failed)
+
+    def with_components(self, components: Iterable[Component], distribution: str) -> Catalogue:
+        """This catalogue and a few components more, as if a distribution had brought them."""
+        more = {c.name: Provider(c, distribution) for c in components}
+        return Catalogue({**self.providers, **more}, self.broken)
+
+    def find(self, name: str) -> Provider:
+        """The provider of a component. Raises ConfigError with the nearest names."""
+        if name in self.providers:
+            return self.providers[name]
+        message = f'no component "{name}".{nearest(name, self.providers)}'
+        message += " `prunebench plugins` lists what is installed."
+        for failed in self.broken.values():
+            message += f"\n    A plugin failed to load and may be the one that is missing: {failed}"
+        raise ConfigError([message])
+
+    def use(self, table: Mapping[str, Any] | str, *, slot: str | None = None, where: str = "") -> Use:
+        """Resolve `{ use = NAME, ... }` (or NAME) into a component with its configuration.
+
+        Args:
+            slot: the place in the file; the component must implement that slot's hook.
+            where: what an error calls the place.
+        Raises:
+            ConfigError: with every error of the table.
+        """
+        table = {"use": table} if isinstance(table, str) else dict(table)
+        at = f"{where}." if where else ""
+        name = table.pop("use", None)
+        if not isinstance(name, str):
+            raise ConfigError([f'{at}use: which component? Write `use = "NAME"`.'])
+        try:
+            provider = self.find(name)
+        except ConfigError as error:
+            raise ConfigError([f"{at}use: {message}" for message in error.errors]) from None
+        try:
+            config = provider.component.config.model_validate(table)
+        except ValidationError as error:
+            known = list(provider.component.config.model_fields)
+            raise ConfigError(explain(error, known, at, f' (component "{name}")')) from None
+        use = Use(provider, config)
+        if slot is not None:
+            _check_slot(use, slot, at)
+        return use
+
+    def revive(self, data: Mapping[str, Any]) -> Use:
+        """A Use from its JSON in a phase. Raises ContractError where another version is installed."""
+        provider = self.find(data["use"])
+        if provider.component.version != data["version"]:
+            raise ContractError(
+                f"component {provider} has version {provider.component.version}; the phase was planned with "
+                f"{data['version']}"
+            )
+        return Use(provider, provider.component.config.model_validate(data["config"]))
+
+
+def run_manager(uses: Sequence[Use]) -> pluggy.PluginManager:
+    """A fresh manager with these components alone, called in their order.
+
+    Raises:
+        ContractError: a hook with a wrong signature, or two providers of a first-result hook; names both.
+    """
+    manager = _manager()
+    # pluggy calls the last registered first; a file is read from top to bottom.
+    for index, use in reversed(list(enumerate(uses))):
+        try:
+            manager.register(use.build(), name=f"{index}:{use}")
+            manager.check_pending()
+        except pluggy.PluginValidationError as error:
+            raise ContractError(f"component {use}: {error}") from error
+    for name, spec in vars(hookspecs).items():
+        options = getattr(spec, "prunebench_spec", None)
+        if options is None or not options["firstresult"]:
+            continue
+        answers = [i for i in getattr(manager.hook, name).get_hookimpls() if not (i.wrapper or i.hookwrapper)]
+        if len(answers) > 1:
+            names = " and ".join(i.plugin_name.partition(":")[2] for i in answers)
+            raise ContractError(f"{name} is answered by {names}; only one may")
+    return manager
+
+
+def _manager() -> pluggy.PluginManager:
+    manager = pluggy.PluginManager(GROUP)
+    manager.add_hookspecs(hookspecs)
+    return manager
+
+
+def implements(plugin: object, hook: str) -> bool:
+    """Whether a built component has an implementation of a hook."""
+    method = getattr(plugin, hook, None)
+    return method is not None and hasattr(method, "prunebench_impl")
+
+
+def accepts(plugin: object, hook: str, argument: str) -> bool:
+    """Whether a built component's implementation of a hook asks for an argument."""
+    return argument in inspect.signature(getattr(plugin, hook)).parameters
+
+
+def _check_slot(use: Use, slot: str, at: str) -> None:
+    hook = hookspecs.SLOTS[slot]
+    try:
+        plugin = use.build()
+        manager = _manager()
+        manager.register(plugin)
+        manager.check_pending()
+    except pluggy.PluginValidationError as error:
+        text = " ".join(str(error).split())
+        raise ConfigError([f"{at}use: component {use} has a hook with a wrong signature: {text}"]) from None
+    except ValueError as error:
+        raise ConfigError([f"{at.rstrip('.')}: component {use}: {error}"]) from None
+    if not implements(plugin, hook):
+        fits = sorted({s for s, h in hookspecs.SLOTS.items() if implements(plugin, h)})
+        other = f'; it fits "{fits[0]}"' if fits else ""
+        raise ConfigError([f"{at}use: component {use} has no {hook}, which {slot!r} needs{other}"])
+
+
+def explain(error: ValidationError, known: Iterable[str], at: str, of: str = "") -> list[str]:
+    """pydantic's errors as lines with the key, what is wrong, and the nearest known names."""
+    names = [n for n in known]
+    lines = []
+    for item in error.errors():
+        path = ".".join(str(part) for part in item["loc"])
+        if item["type"] == "extra_forbidden":
+            close = nearest(str(item["loc"][-1]), names) if len(item["loc"]) == 1 else ""
+            lines.append(f"{at}{path}: unknown key{of}.{close}")
+        elif item["type"] == "missing":
+            lines.append(f"{at}{path}: missing{of}")
+        else:
+            message = item["msg"].removeprefix("Value error, ")
+            got = item["input"]
+            shown = (
+                "" if isinstance(got, dict | ComponentConfig | Position) or repr(got) in message else f", not {got!r}"
+            )
+            lines.append(f"{at}{path}: {message}{shown}{of}")
+    return lines

@@ -1,0 +1,1 @@
+"""Interprets a plan: phases, the one training loop, executors."""

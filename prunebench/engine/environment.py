@@ -1,0 +1,71 @@
+"""Where numbers are made: the device, pinned threads, and the fingerprint that says when bits may be reused."""
+
+from __future__ import annotations
+
+import os
+import platform
+
+from prunebench.errors import PrunebenchError
+from prunebench.store import Environment
+
+
+def device_of(name: str) -> str:
+    """The device that "auto" stands for, or `name`. Raises PrunebenchError if it is not there."""
+    import torch
+
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise PrunebenchError(f'execution.device: "{name}" was asked for, and torch sees no CUDA device')
+    try:
+        torch.device(name)
+    except RuntimeError:
+        raise PrunebenchError(f'execution.device: torch knows no device "{name}"') from None
+    return name
+
+
+def fingerprint(device: str, threads: int) -> Environment:
+    """What bits depend on besides the phase: torch, the device, threads, the instruction set."""
+    import torch
+
+    device = device_of(device)
+    name = torch.cuda.get_device_name(device) if device.startswith("cuda") else "cpu"
+    return Environment(
+        {
+            "torch": torch.__version__,
+            "device": name,
+            "threads": threads,
+            "instructions": f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
+        }
+    )
+
+
+def pin(device: str, threads: int) -> None:
+    """Make this process compute reproducibly: fixed threads, deterministic kernels, no TF32."""
+    # cuBLAS reads this when it starts; without it some matrix products are not deterministic.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    import torch
+
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(True)
+    if device.startswith("cuda"):
+        torch.backends.cudnn.benchmark = False
+        torch.backends.cuda.matmul.allow_tf32 = False
+        torch.backends.cudnn.allow_tf32 = False
+
+
+def hardware() -> dict[str, object]:
+    """What a reader asks of a result's machine: processor, cores, memory, GPU."""
+    cpu = platform.processor() or platform.machine()
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            cpu = next((line.split(":", 1)[1].strip() for line in file if line.startswith("model name")), cpu)
+    except OSError:
+        pass
+    found: dict[str, object] = {"cpu": cpu, "cores": len(os.sched_getaffinity(0))}
+    try:
+        pages, size = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
+        found["memory_gib"] = round(pages * size / 2**30)
+    except (ValueError, OSError):
+        pass
+    return found

@@ -1,0 +1,58 @@
+"""Keeping masked weights exactly zero: mask the gradient before each step, zero once at the start.
+
+If weights and optimizer state are zero off the mask when a run starts, and the gradient is masked before each step,
+SGD (momentum, Nesterov, either weight decay) and Adam keep the weights exactly zero; none is touched in the step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from prunebench.masks import Mask, Units
+
+
+class MaskedParameters:
+    """The parameters that a mask touches, with their masks as tensors for the step."""
+
+    def __init__(self, model: nn.Module, units: Units, mask: Mask) -> None:
+        keep = units.expand(mask)
+        self.names = [name for name, _ in model.named_parameters() if name in keep]
+        parameters = dict(model.named_parameters())
+        self.parameters = [parameters[name] for name in self.names]
+        # Same dtype and strides as the weights: torch's multi-tensor multiplication is slow for anything else.
+        self._masks = [
+            torch.empty_like(p, requires_grad=False).copy_(keep[n])
+            for n, p in zip(self.names, self.parameters, strict=True)
+        ]
+        self.mask = mask
+
+    def mask_gradients(self) -> None:
+        """Zero the gradient of every pruned weight."""
+        gradients = [p.grad for p in self.parameters]
+        torch._foreach_mul_(gradients, self._masks)  # type: ignore[arg-type]
+
+    @torch.no_grad()
+    def zero_weights(self) -> None:
+        """Make every pruned weight +0.0. Multiplying would leave -0.0, and NaN where a weight is infinite."""
+        for parameter, mask in zip(self.parameters, self._masks, strict=True):
+            parameter.masked_fill_(mask == 0, 0.0)
+
+    @torch.no_grad()
+    def zero_optimizer(self, optimizer: torch.optim.Optimizer) -> None:
+        """Make the optimizer's state of every pruned weight zero."""
+        for parameter, mask in zip(self.parameters, self._masks, strict=True):
+            for value in optimizer.state.get(parameter, {}).values():
+                if isinstance(value, Tensor) and value.shape == parameter.shape:
+                    value.masked_fill_(mask == 0, 0.0)
+
+    def gradients(self) -> Mapping[str, Tensor]:
+        """The gradients as they are, by parameter name."""
+        return {n: p.grad for n, p in zip(self.names, self.parameters, strict=True) if p.grad is not None}
+
+
+def overlap(one: Mask, other: Mask) -> Mask:
+    """The units that both keep."""
+    return Mask(tuple(a & b for a, b in zip(one.keep, other.keep, strict=True)))

@@ -1,0 +1,188 @@
+"""What each kind of phase does: init, prune, edit, analyse; training has a module of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from prunebench.catalogue import accepts
+from prunebench.engine.assembly import Bench, Diverges, mask_meta, pack_mask
+from prunebench.engine.masking import MaskedParameters
+from prunebench.engine.trajectory import train
+from prunebench.engine.work import Channel, Work
+from prunebench.errors import ContractError
+from prunebench.masks import Mask, Scores, Units
+from prunebench.store import dump_tensors
+from prunebench.streams import Rng, Streams
+from prunebench.types import Analysis, Position, Ticket
+
+
+def perform(work: Work, bench: Bench, channel: Channel, checkpoint_seconds: float) -> None:
+    """Do the work: every output that is missing is in the store afterwards.
+
+    A parent that diverged makes the outputs diverge too: they are stored as such, once.
+
+    Raises:
+        LostArtifact: a parent is gone or corrupt and must be made again.
+        ContractError: a plugin broke a hook's contract.
+    """
+    outputs = tuple(ref for ref in work.outputs if not bench.store.has(ref.address))
+    if not outputs:
+        return
+    try:
+        if work.kind == "train":
+            train(work, outputs, bench, channel, checkpoint_seconds)
+        else:
+            phase = {"init": _init, "prune": _prune, "edit": _edit, "analyse": _analyse}[work.kind]
+            for part, (files, meta) in phase(work.spec, bench).items():
+                for ref in outputs:
+                    if ref.part == part:
+                        bench.store.put(ref.address, files, meta, [p.address for p in work.parents])
+    except Diverges as parent:
+        for ref in outputs:
+            bench.store.put(ref.address, {}, parent.meta, [p.address for p in work.parents])
+
+
+Produced = dict[str, tuple[dict[str, bytes], dict[str, Any]]]
+"""For each part: its files and metadata."""
+
+
+def _init(spec: Mapping[str, Any], bench: Bench) -> Produced:
+    rng = Streams(**spec["streams"]).rng("init")
+    return {"weights": ({"weights.safetensors": dump_tensors(bench.fresh(spec["model"], spec["init"], rng))}, {})}
+
+
+def _prune(spec: Mapping[str, Any], bench: Bench) -> Produced:
+    streams = Streams(**spec["streams"])
+    mask = bench.mask(spec["mask"])
+    model = bench.model(spec["model"], bench.tensors(spec["weights"]))
+    units = bench.units(spec["units"], model)
+    if mask is not None:
+        MaskedParameters(model, units, mask).zero_weights()
+    alive = Mask.full(units.layers) if mask is None else mask
+    count: int = spec["count"]
+
+    (scorer,), manager = bench.manager(spec["score"])
+    before = {name: value._version for name, value in model.state_dict(keep_vars=True).items()}
+    scores: Scores | None = manager.hook.prunebench_score(
+        model=model,
+        data=bench.data(spec["data"], streams.seed) if accepts(scorer.planner, "prunebench_score", "data") else None,
+        units=units,
+        mask=mask,
+        inputs=bench.inputs(spec["score"]),
+        rng=streams.rng("score"),
+    )
+    check_scores(scores, units, f"score {scorer}, round {streams.round}")
+    assert scores is not None
+    if any(v._version != before[n] for n, v in model.state_dict(keep_vars=True).items() if n in before):
+        raise ContractError(f"score {scorer}, round {streams.round}: it changed the model; scores only read it")
+
+    (selector,), manager = bench.manager(spec["select"])
+    kept: Mask | None = manager.hook.prunebench_select(
+        scores=scores,
+        units=units,
+        mask=alive,
+        count=count,
+        cut=spec["cut"],
+        round=streams.round,
+        inputs=bench.inputs(spec["select"]),
+        rng=streams.rng("select"),
+    )
+    check_mask(kept, alive, count, units, f"select {selector}, round {streams.round}")
+    assert kept is not None
+    return {"mask": ({"mask.safetensors": dump_tensors(pack_mask(kept))}, mask_meta(kept, units, model))}
+
+
+def check_scores(scores: Scores | None, units: Units, who: str) -> None:
+    """Raises ContractError: not Scores, a wrong length, not floats, or a NaN, with the layer's name."""
+    if not isinstance(scores, Scores):
+        raise ContractError(f"{who}: it returned {type(scores).__name__}, not Scores")
+    sizes = [int(v.numel()) for v in scores.values]
+    wanted = [layer.count for layer in units.layers]
+    if sizes != wanted:
+        where = next((n for n, (a, b) in enumerate(zip(sizes, wanted, strict=False)) if a != b), None)
+        detail = "" if where is None else f" (layer {units.layers[where].name}: {sizes[where]:,} of {wanted[where]:,})"
+        raise ContractError(f"{who}: it scored {sum(sizes):,} units of {sum(wanted):,}{detail}")
+    for layer, values in zip(units.layers, scores.values, strict=True):
+        if not values.is_floating_point():
+            raise ContractError(f"{who}: the scores of layer {layer.name} are {values.dtype}, not floats")
+        if bool(torch.isnan(values).any()):
+            raise ContractError(f"{who}: NaN among the scores of layer {layer.name}")
+
+
+def check_mask(kept: Mask | None, alive: Mask, count: int, units: Units, who: str) -> None:
+    """Raises ContractError: not a Mask, a revived unit, or another count than was asked for."""
+    if not isinstance(kept, Mask):
+        raise ContractError(f"{who}: it returned {type(kept).__name__}, not a Mask")
+    if [k.numel() for k in kept.keep] != [a.numel() for a in alive.keep]:
+        raise ContractError(f"{who}: the mask's layers do not have the units' sizes")
+    for layer, new, old in zip(units.layers, kept.keep, alive.keep, strict=True):
+        revived = int((new & ~old).sum())
+        if revived:
+            raise ContractError(f"{who}: it revived {revived:,} pruned units of layer {layer.name}")
+    if kept.count != count:
+        raise ContractError(f"{who}: it kept {kept.count:,} units; {count:,} were asked for")
+
+
+def _edit(spec: Mapping[str, Any], bench: Bench) -> Produced:
+    streams = Streams(**spec["streams"])
+    weights, mask = bench.tensors(spec["weights"]), bench.mask(spec["mask"])
+    model = bench.model(spec["model"], weights)
+    units = bench.units(spec["units"], model)
+    (use,), manager = bench.manager(spec["edit"])
+    ticket = Ticket(weights, mask, Position.parse(spec["start"]))
+
+    def fresh(rng: Rng) -> dict[str, Tensor]:
+        return bench.fresh(spec["model"], spec["init"], rng)
+
+    edited: Ticket = manager.hook.prunebench_ticket(
+        ticket=ticket,
+        model=model,
+        units=units,
+        fresh=fresh,
+        inputs=bench.inputs(spec["edit"]),
+        rng=streams.rng("ticket").child(use.name),
+    )
+    who = f"ticket {use}, round {streams.round}"
+    shapes = {name: value.shape for name, value in weights.items()}
+    if {name: value.shape for name, value in edited.weights.items()} != shapes:
+        raise ContractError(f"{who}: the weights' names or shapes changed")
+    produced: Produced = {"weights": ({"weights.safetensors": dump_tensors(edited.weights)}, {})}
+    if mask is not None:
+        everything = Mask.full(units.layers)
+        check_mask(edited.mask, everything, mask.count, units, who)
+        assert edited.mask is not None
+        files = {"mask.safetensors": dump_tensors(pack_mask(edited.mask))}
+        produced["mask"] = (files, mask_meta(edited.mask, units, model))
+    return produced
+
+
+def _analyse(spec: Mapping[str, Any], bench: Bench) -> Produced:
+    streams = Streams(**spec["streams"])
+    (use,), manager = bench.manager(spec["analysis"])
+    inputs = bench.inputs(spec["analysis"])
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = bench.architecture(spec["model"]).to(bench.device).eval()
+    answers = manager.hook.prunebench_analyse(
+        inputs=inputs,
+        model=model,
+        data=bench.data(spec["data"], streams.seed) if accepts(use.planner, "prunebench_analyse", "data") else None,
+        units=bench.units(spec["units"], model),
+        rng=streams.rng("analyse").child(use.name),
+    )
+    files: dict[str, bytes] = {}
+    measurements: list[dict[str, Any]] = []
+    figures: list[dict[str, str]] = []
+    for answer in answers:
+        if not isinstance(answer, Analysis):
+            raise ContractError(f"analysis {use}: it returned {type(answer).__name__}, not an Analysis")
+        measurements += [vars(replace(m, value=float(m.value))) for m in answer.measurements]
+        for figure in answer.figures:
+            files[f"{figure.name}.svg"] = figure.svg.encode()
+            figures.append({"name": figure.name, "caption": figure.caption})
+    return {"analysis": (files, {"measurements": measurements, "figures": figures})}

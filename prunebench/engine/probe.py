@@ -1,0 +1,81 @@
+"""What planning knows without training: sizes and digests of data, layers and units of models; cached in the store."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from prunebench import keys
+from prunebench.catalogue import Use, run_manager
+from prunebench.config import Chosen
+from prunebench.store import Store
+from prunebench.streams import Rng
+from prunebench.types import DataInfo, Layer, ModelInfo
+
+
+class StoreProbe:
+    """Answers from the store's cache; imports torch, reads data and builds models on the meta device only if it must."""
+
+    def __init__(self, store: Store, root: Path) -> None:
+        self.store, self.root = store, root
+
+    def data(self, chosen: Chosen) -> DataInfo:
+        """Sizes, shape and digest. The digest is taken again when a file that it was read from has changed."""
+        name = "data-" + keys.digest([chosen.use.to_json(), str(self.root)])
+        known = self.store.cached_json(name)
+        if known is not None and known["stamps"] and known["stamps"] == _stamps(known["info"]["files"]):
+            return _data_info(known["info"])
+        # Sizes and digest are those of the source, the same for every seed's split.
+        data = run_manager([chosen.use]).hook.prunebench_data(root=self.root, rng=Rng("probe"))
+        info: DataInfo = data.info
+        self.store.put_json(name, {"info": asdict(info), "stamps": _stamps(info.files)})
+        return info
+
+    def model(self, chosen: Chosen, data: DataInfo, units: Use) -> ModelInfo:
+        """Layers, units and parameters, from the network on the meta device: no memory, no numbers."""
+        identity = [
+            chosen.use.to_json(),
+            units.to_json(),
+            list(data.shape),
+            data.classes,
+            {package: version(package) for package in ("torch", "timm")},
+        ]
+        name = "model-" + keys.digest(identity)
+        known = self.store.cached_json(name)
+        if known is None:
+            known = self._probed(chosen, data, units)
+            self.store.put_json(name, known)
+        layers = tuple(Layer(**layer) for layer in known["layers"])
+        return ModelInfo(chosen.label, known["parameters"], layers)
+
+    def _probed(self, chosen: Chosen, data: DataInfo, units: Use) -> dict[str, Any]:
+        import torch
+
+        with torch.device("meta"):
+            model = run_manager([chosen.use]).hook.prunebench_model(data_info=data)
+        found = run_manager([units]).hook.prunebench_units(model=model)
+        return {
+            "parameters": sum(p.numel() for p in model.parameters()),
+            "layers": [asdict(layer) for layer in found.layers],
+        }
+
+
+def _stamps(files: tuple[str, ...]) -> dict[str, list[int]]:
+    """Size and time of each file; empty if one is gone."""
+    stamps = {}
+    for file in files:
+        try:
+            stat = os.stat(file)
+        except OSError:
+            return {}
+        stamps[file] = [stat.st_size, stat.st_mtime_ns]
+    return stamps
+
+
+def _data_info(known: Mapping[str, Any]) -> DataInfo:
+    channels, height, width = known["shape"]
+    return DataInfo(**{**known, "shape": (channels, height, width), "files": tuple(known["files"])})

@@ -1,0 +1,141 @@
+"""From artifacts to rows: one measurement a line, the same bytes for the same file in the same store."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from prunebench.engine.scheduler import Execution
+from prunebench.errors import LostArtifact
+from prunebench.plan import Evaluation, Plan, Ref, Trial
+from prunebench.store import Artifact, Store
+
+UNITS = {"loss": "nats", "accuracy": "fraction"}
+
+
+def rows_of(plan: Plan, store: Store, execution: Execution) -> list[dict[str, Any]]:
+    """All measurements of a plan, in the order of its file.
+
+    Raises:
+        LostArtifact: an output is gone or corrupt; it was set aside, and executing again makes it anew.
+    """
+    reader = _Reader(plan, store, execution)
+    return [row for trial in plan.trials for row in reader.trial(trial)]
+
+
+class _Reader:
+    def __init__(self, plan: Plan, store: Store, execution: Execution) -> None:
+        self.plan, self.store, self.execution = plan, store, execution
+        self._read: dict[str, Artifact] = {}
+
+    def trial(self, trial: Trial) -> Iterator[dict[str, Any]]:
+        densities: dict[int, tuple[float, float]] = {}
+        for evaluation in trial.evaluations:
+            facts = self._density(trial, evaluation)
+            densities.setdefault(evaluation.round, (facts["density"], facts["density_all"]))
+            yield from self._evaluation(trial, evaluation, facts)
+        for name, ref in trial.analyses:
+            yield from self._analysis(trial, name, ref, densities)
+
+    def _get(self, ref: Ref) -> Artifact | None:
+        if self.execution.error_of(ref.key) is not None and not self.store.has(ref.address):
+            return None
+        if ref.address not in self._read:
+            self._read[ref.address] = self.store.get(ref.address)
+        return self._read[ref.address]
+
+    def _density(self, trial: Trial, evaluation: Evaluation) -> dict[str, Any]:
+        """Density over the units that may be pruned and over all parameters, and whether a layer is empty."""
+        if evaluation.mask is None:
+            return {"density": 1.0, "density_all": 1.0, "collapsed": False}
+        artifact = self._get(evaluation.mask)
+        if artifact is None or "count" not in artifact.meta:
+            planned = evaluation.run.ticket.count / trial.units
+            return {"density": planned, "density_all": None, "collapsed": False}
+        meta = artifact.meta
+        return {
+            "density": meta["count"] / trial.units,
+            "density_all": meta["parameters"] / meta["parameters_all"],
+            "collapsed": 0 in meta["counts"],
+        }
+
+    def _evaluation(self, trial: Trial, evaluation: Evaluation, facts: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        spec = self.plan.curves[evaluation.curve.detail]
+        artifact = self._get(evaluation.curve)
+        base = {
+            "entry": trial.entry,
+            "model": trial.model,
+            "data": trial.data,
+            "seed": trial.seed,
+            "round": evaluation.round,
+            "draw": evaluation.draw,
+            "twin": 0,
+            "role": "evaluate",
+            "density": facts["density"],
+            "density_all": facts["density_all"],
+            "key": evaluation.run.key,
+        }
+        metrics = [(split, metric) for split in spec["splits"] for metric in ("accuracy", "loss")]
+        diverged = artifact is not None and artifact.meta.get("outcome") == "diverged"
+        if artifact is None or diverged:
+            outcome = "diverged" if diverged else "failed"
+            for split, metric in metrics:
+                yield _row(base, metric, split, None, UNITS[metric], f"{evaluation.run.stop}it", outcome)
+            return
+        points = {p["iteration"]: p for p in json.loads(artifact.files["curve.json"])["points"]}
+        outcome = "collapsed" if facts["collapsed"] else "ok"
+        for iteration in dict.fromkeys((*spec["at"], evaluation.run.stop)):
+            for split, metric in metrics:
+                value = points[iteration][f"{split}/{metric}"]
+                yield _row(base, metric, split, value, UNITS[metric], f"{iteration}it", outcome)
+        if "valid" in spec["splits"] and spec["every"] is not None:
+            # The first of the smallest: the iteration at which early stopping would have stopped.
+            best = min(points.values(), key=lambda p: (p["valid/loss"], p["iteration"]))
+            at = best["iteration"]
+            yield _row(base, "early_stop_iteration", "valid", float(at), "it", f"{at}it", outcome)
+            for split in spec["splits"]:
+                value = best[f"{split}/accuracy"]
+                yield _row(base, "early_stop_accuracy", split, value, "fraction", f"{at}it", outcome)
+
+    def _analysis(
+        self, trial: Trial, name: str, ref: Ref, densities: Mapping[int, tuple[float, float]]
+    ) -> Iterator[dict[str, Any]]:
+        artifact = self._get(ref)
+        base = {
+            "entry": trial.entry,
+            "model": trial.model,
+            "data": trial.data,
+            "seed": trial.seed,
+            "draw": 0,
+            "twin": 0,
+            "role": "analyse",
+            "key": ref.key,
+        }
+        failed = artifact is None or artifact.meta.get("outcome") == "diverged"
+        if artifact is None or failed:
+            outcome = "failed" if artifact is None else "diverged"
+            none = {"round": None, "density": None, "density_all": None}
+            yield _row({**base, **none}, name, "", None, "", "", outcome)
+            return
+        for m in artifact.meta["measurements"]:
+            density, density_all = densities.get(m["round"], (None, None))
+            placed = {**base, "round": m["round"], "density": density, "density_all": density_all}
+            yield _row(placed, f"{name}/{m['metric']}", m["split"], m["value"], m["unit"], m["position"], "ok")
+
+
+def _row(
+    base: Mapping[str, Any], metric: str, split: str, value: float | None, unit: str, position: str, outcome: str
+) -> dict[str, Any]:
+    return {
+        **base,
+        "position": position,
+        "metric": metric,
+        "split": split,
+        "value": value,
+        "unit": unit,
+        "outcome": outcome,
+    }
+
+
+__all__ = ["LostArtifact", "rows_of"]

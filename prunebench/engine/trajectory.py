@@ -1,0 +1,315 @@
+"""A training run as a trajectory: from where it was left to the last point that is asked for, saving points on it."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from prunebench import keys
+from prunebench.data import Data
+from prunebench.engine.assembly import Bench, mask_meta, pack_mask, unpack_mask
+from prunebench.engine.masking import MaskedParameters
+from prunebench.engine.measuring import measure
+from prunebench.engine.training import Diverged, Training
+from prunebench.engine.work import Cancelled, Channel, Work
+from prunebench.errors import ContractError
+from prunebench.masks import Mask, Units
+from prunebench.plan import Ref
+from prunebench.store import dump_tensors, load_tensors
+from prunebench.streams import Streams
+from prunebench.types import LossTerm, MaskUpdate
+
+Curves = dict[str, list[dict[str, Any]]]
+
+
+def train(work: Work, outputs: tuple[Ref, ...], bench: Bench, channel: Channel, checkpoint_seconds: float) -> None:
+    """Train until every output is stored; resumes from the run's last checkpoint where that serves them.
+
+    Raises:
+        Cancelled: after a checkpoint was written.
+        ContractError: a component that changes the mask missed the count at the horizon.
+    """
+    _Trajectory(work, outputs, bench, channel, checkpoint_seconds).follow()
+
+
+@dataclass
+class _Point:
+    """A place where the loop pauses: what is measured and what is saved there."""
+
+    curves: list[str]
+    saved: list[Ref]
+
+
+class _Trajectory:
+    def __init__(
+        self, work: Work, outputs: tuple[Ref, ...], bench: Bench, channel: Channel, checkpoint_seconds: float
+    ) -> None:
+        self.work, self.outputs, self.bench, self.channel = work, outputs, bench, channel
+        self.checkpoint_seconds = checkpoint_seconds
+        self.spec, self.recipe = work.spec, work.spec["recipe"]
+        self.start: int = self.spec["start"]
+        self.stop = max(ref.at for ref in outputs if ref.at is not None)
+        self.streams = Streams(**self.spec["streams"])
+        self.curves: Curves = {}
+        self.checkpoint_name = f"{work.key}-{bench.store.environment.id}"
+        self._last_accuracy: float | None = None
+
+    def follow(self) -> None:
+        """Load or resume, then go from point to point."""
+        self.data: Data = self.bench.data(self.spec["data"], self.streams.seed)
+        training = self._prepared()
+        points = self._points(training.position)
+        self._saved_at = time.monotonic()
+        try:
+            if training.position in points:
+                self._pause(training, points[training.position])
+            for place in sorted(p for p in points if p > training.position):
+                training.advance(place, lambda position, loss: self._look(training, position, loss))
+                self._pause(training, points[place])
+        except Diverged as end:
+            self._store_diverged(end.iteration)
+            self.bench.store.drop_scratch(self.checkpoint_name)
+            return
+        except Cancelled:
+            self._checkpoint(training)
+            raise
+        if training.position < self.recipe["horizon"]:
+            self._checkpoint(training)  # a later point may be asked for: go on from here
+        else:
+            self.bench.store.drop_scratch(self.checkpoint_name)
+
+    # Setting up.
+
+    def _prepared(self) -> Training:
+        spec, recipe, bench = self.spec, self.recipe, self.bench
+        checkpoint = self._resumable()
+        weights = checkpoint["model"] if checkpoint else bench.tensors(spec["weights"])
+        model = bench.model(spec["model"], weights)
+        units = None if spec["units"] is None else bench.units(spec["units"], model)
+        mask = checkpoint["mask"] if checkpoint and checkpoint["mask"] is not None else bench.mask(spec["mask"])
+        if mask is None and spec["mask_updates"]:
+            assert units is not None
+            mask = Mask.full(units.layers)
+        masked = None
+        if mask is not None:
+            assert units is not None
+            masked = MaskedParameters(model, units, mask)
+            masked.zero_weights()
+
+        described = [recipe["optimizer"], *recipe["lr"]]
+        _, manager = bench.manager(*described)
+        optimizer: torch.optim.Optimizer = manager.hook.prunebench_optimizer(model=model)
+        if checkpoint:
+            restore_optimizer(optimizer, checkpoint["optimizer"], checkpoint["groups"])
+        elif spec["optimizer_state"] is not None:
+            artifact = bench.artifact(spec["optimizer_state"])
+            restore_optimizer(optimizer, load_tensors(artifact.files["optimizer.safetensors"]), artifact.meta["groups"])
+            if masked is not None:
+                masked.zero_optimizer(optimizer)
+        terms, updates = self._extras(model, units, mask)
+        position = checkpoint["iteration"] if checkpoint else self.start
+        self.curves = checkpoint["curves"] if checkpoint else {}
+        horizon = recipe["horizon"]
+        rates = [
+            float(manager.hook.prunebench_lr(position=min(step, horizon), horizon=horizon))
+            for step in range(position, self.stop)
+        ]
+        train = self.data["train"]
+        return Training(
+            model=model,
+            optimizer=optimizer,
+            rates=rates,
+            rates_start=position,
+            train=train,
+            batch=recipe["batch"],
+            steps_per_epoch=train.size // recipe["batch"],
+            streams=self.streams,
+            units=units,
+            masked=masked,
+            terms=terms,
+            updates=updates,
+            label_smoothing=recipe["label_smoothing"],
+            max_gradient_norm=recipe["max_gradient_norm"],
+            position=position,
+        )
+
+    def _extras(
+        self, model: nn.Module, units: Units | None, mask: Mask | None
+    ) -> tuple[list[LossTerm], list[MaskUpdate]]:
+        """Loss terms and mask updates, each component with its own inputs, in the order of the file."""
+        terms: list[LossTerm] = []
+        for one in self.spec["loss"]:
+            _, manager = self.bench.manager(one)
+            answers = manager.hook.prunebench_loss_terms(
+                model=model, units=units, mask=mask, inputs=self.bench.inputs(one)
+            )
+            terms += [term for answer in answers for term in answer]
+        updates: list[MaskUpdate] = []
+        self._updating: list[str] = []
+        for one in self.spec["mask_updates"]:
+            (use,), manager = self.bench.manager(one)
+            answers = manager.hook.prunebench_mask_updates(
+                model=model,
+                units=units,
+                mask=mask,
+                count=self.spec["count"],
+                horizon=self.recipe["horizon"],
+                rng=self.streams.rng("update").child(use.name),
+            )
+            updates += [update for answer in answers for update in answer]
+            self._updating.append(str(use))
+        return terms, updates
+
+    def _points(self, position: int) -> dict[int, _Point]:
+        """Where the run pauses from `position` on."""
+        points: dict[int, _Point] = {}
+
+        def at(iteration: int) -> _Point:
+            return points.setdefault(iteration, _Point([], []))
+
+        for ref in self.outputs:
+            assert ref.at is not None
+            at(ref.at).saved.append(ref)
+            if ref.part == "curve":
+                for iteration in _measured(self.work.curves[ref.detail], self.start, ref.at):
+                    done = self.curves.get(ref.detail, [])
+                    if iteration >= position and not (done and done[-1]["iteration"] >= iteration):
+                        pause = at(iteration)
+                        if ref.detail not in pause.curves:
+                            pause.curves.append(ref.detail)
+        return points
+
+    # On the way.
+
+    def _look(self, training: Training, position: int, loss: float) -> None:
+        self.channel.progress({"iteration": position, "stop": self.stop, "loss": loss, "accuracy": self._last_accuracy})
+        if time.monotonic() - self._saved_at >= self.checkpoint_seconds:
+            self._checkpoint(training)
+
+    def _pause(self, training: Training, point: _Point) -> None:
+        for detail in sorted(point.curves):
+            how = self.work.curves[detail]
+            values = measure(training.model, self.data, how["splits"], how["train_sample"])
+            self.curves.setdefault(detail, []).append({"iteration": training.position, **values})
+            self._last_accuracy = values.get("valid/accuracy", values.get("test/accuracy", self._last_accuracy))
+        parents = [p.address for p in self.work.parents]
+        for ref in point.saved:
+            files, meta = self._output(ref, training)
+            self.bench.store.put(ref.address, files, meta, parents)
+
+    def _output(self, ref: Ref, training: Training) -> tuple[dict[str, bytes], dict[str, Any]]:
+        if ref.part == "curve":
+            return {"curve.json": keys.canonical({"points": self._until(ref)}).encode()}, {}
+        if ref.part == "weights":
+            return {"weights.safetensors": dump_tensors(training.model.state_dict())}, {}
+        if ref.part == "optimizer":
+            tensors, groups = dump_optimizer(training.optimizer)
+            return {"optimizer.safetensors": dump_tensors(tensors)}, {"groups": groups}
+        mask = training.mask
+        assert mask is not None and training.units is not None
+        self._check_count(mask, training)
+        files = {"mask.safetensors": dump_tensors(pack_mask(mask))}
+        return files, mask_meta(mask, training.units, training.model)
+
+    def _until(self, ref: Ref) -> list[dict[str, Any]]:
+        assert ref.at is not None
+        return [p for p in self.curves.get(ref.detail, []) if p["iteration"] <= ref.at]
+
+    def _check_count(self, mask: Mask, training: Training) -> None:
+        if training.position >= self.recipe["horizon"] and mask.count != self.spec["count"]:
+            names = " and ".join(self._updating)
+            raise ContractError(
+                f"mask_updates {names}: {mask.count:,} units are kept at the horizon; {self.spec['count']:,} were "
+                "asked for"
+            )
+
+    def _store_diverged(self, iteration: int) -> None:
+        meta = {"outcome": "diverged", "iteration": iteration}
+        parents = [p.address for p in self.work.parents]
+        for ref in self.outputs:
+            if not self.bench.store.has(ref.address):
+                files = {}
+                if ref.part == "curve":
+                    files = {"curve.json": keys.canonical({"points": self._until(ref)}).encode()}
+                self.bench.store.put(ref.address, files, meta, parents)
+
+    # Checkpoints.
+
+    def _checkpoint(self, training: Training) -> None:
+        optimizer, groups = dump_optimizer(training.optimizer)
+        tensors = {f"model/{n}": t for n, t in training.model.state_dict().items()}
+        tensors.update({f"optimizer/{n}": t for n, t in optimizer.items()})
+        if training.mask is not None:
+            tensors.update({f"mask/{n}": t for n, t in pack_mask(training.mask).items()})
+        head = {"iteration": training.position, "curves": self.curves, "groups": groups}
+        body = json.dumps(head).encode()
+        data = len(body).to_bytes(8, "little") + body + dump_tensors(tensors)
+        self.bench.store.put_scratch(self.checkpoint_name, data)
+        self._saved_at = time.monotonic()
+
+    def _resumable(self) -> dict[str, Any] | None:
+        """The last checkpoint, if every output that is missing lies ahead of it."""
+        data = self.bench.store.get_scratch(self.checkpoint_name)
+        if data is None:
+            return None
+        size = int.from_bytes(data[:8], "little")
+        head = json.loads(data[8 : 8 + size])
+        iteration = head["iteration"]
+        for ref in self.outputs:
+            assert ref.at is not None
+            if ref.at < iteration:
+                return None
+            if ref.part == "curve":
+                due = [i for i in _measured(self.work.curves[ref.detail], self.start, ref.at) if i < iteration]
+                have = {p["iteration"] for p in head["curves"].get(ref.detail, [])}
+                if not have.issuperset(due):
+                    return None
+        found: dict[str, dict[str, Tensor]] = {"model": {}, "optimizer": {}, "mask": {}}
+        for name, tensor in load_tensors(data[8 + size :]).items():
+            kind, _, rest = name.partition("/")
+            found[kind][rest] = tensor
+        mask = unpack_mask(found["mask"]) if found["mask"] else None
+        return {**head, "model": found["model"], "optimizer": found["optimizer"], "mask": mask}
+
+
+def _measured(how: Mapping[str, Any], start: int, stop: int) -> list[int]:
+    """The iterations at which a curve has a point: multiples of `every`, stated ones, and both ends."""
+    every = how["every"]
+    multiples = range((start // every + 1) * every, stop, every) if every else ()
+    return sorted({start, stop, *multiples, *(i for i in how["at"] if start <= i <= stop)})
+
+
+def dump_optimizer(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
+    """An optimizer's state as tensors, and its groups' options as JSON."""
+    state = optimizer.state_dict()
+    tensors: dict[str, Tensor] = {}
+    for index, values in state["state"].items():
+        for name, value in values.items():
+            if isinstance(value, Tensor):
+                tensors[f"{index}/{name}"] = value
+            elif value is not None:
+                tensors[f"{index}/{name}"] = torch.tensor(value, dtype=torch.float64)
+    groups = [
+        {k: v for k, v in group.items() if k not in ("params", "lr") and isinstance(v, bool | int | float | str)}
+        for group in state["param_groups"]
+    ]
+    return tensors, groups
+
+
+def restore_optimizer(
+    optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor], groups: list[dict[str, Any]]
+) -> None:
+    """Give a fresh optimizer the state of another; the learning rate stays the fresh one's."""
+    state = optimizer.state_dict()
+    restored: dict[int, dict[str, Tensor]] = {}
+    for name, value in tensors.items():
+        index, _, field = name.partition("/")
+        restored.setdefault(int(index), {})[field] = value
+    fresh = [{**group, **saved} for group, saved in zip(state["param_groups"], groups, strict=True)]
+    optimizer.load_state_dict({"state": restored, "param_groups": fresh})

@@ -1,0 +1,54 @@
+"""Errors that a person reads: each says where, what, and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class PrunebenchError(Exception):
+    """The base of every error that prunebench raises on purpose."""
+
+
+class ConfigError(PrunebenchError):
+    """A benchmark file is wrong. Carries every error of the file, not only the first."""
+
+    def __init__(self, errors: Iterable[str]) -> None:
+        self.errors = tuple(errors)
+        super().__init__("\n".join(self.errors))
+
+
+class PlanError(PrunebenchError):
+    """A configuration is well formed but no plan can be made of it."""
+
+
+class ContractError(PrunebenchError):
+    """A plugin broke the contract of a hook; names the component and its distribution."""
+
+
+class DataMissing(PrunebenchError):
+    """A data set is not under the data root; says what to put where."""
+
+
+class StoreError(PrunebenchError):
+    """The store cannot be read or written: full, read-only, or not a store."""
+
+
+class LostArtifact(StoreError):
+    """An artifact that a phase needs is absent or was found corrupt (and set aside)."""
+
+    def __init__(self, address: str, why: str) -> None:
+        self.address = address
+        super().__init__(f"artifact {address[:12]}: {why}")
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """` Did you mean "..."?` for a misspelt name, or the known names when none is near."""
+    names = sorted(known)
+    close = get_close_matches(name, names, n=2, cutoff=0.6)
+    if close:
+        return " Did you mean " + " or ".join(f'"{c}"' for c in close) + "?"
+    if not names:
+        return ""
+    shown = ", ".join(f'"{n}"' for n in names[:12]) + (", ..." if len(names) > 12 else "")
+    return f" Known: {shown}."

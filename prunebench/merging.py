@@ -1,0 +1,258 @@
+"""Raw tables of a benchmark file: reading, `extends`, profiles, grids. Everything here is before validation.
+
+Merge rules, the same wherever one table is laid over another (a file over the file that it extends, a profile over
+the file, an entry over the entry that it extends, `find` over `train`):
+
+- tables merge key by key; everything else, lists too, is replaced;
+- a string that stands for `{ use = ... }` is that table first; a changed `use` replaces its table;
+- entries merge by name; new ones are appended;
+- `cut`, `rounds` and `densities` belong together: a layer that states `cut` or `rounds` without `densities`
+  evaluates all of its rounds.
+"""
+
+from __future__ import annotations
+
+import itertools
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from prunebench.errors import ConfigError, nearest
+
+Table = dict[str, Any]
+
+RECIPE_LISTS = ("lr", "loss", "mask_updates")
+ENTRY_SINGLE = ("schedule", "score", "select", "units")
+ENTRY_LISTS = ("ticket", "analyse", "loss", "mask_updates")
+RECIPES = ("train", "find", "evaluate")
+
+
+class Printed(float):
+    """A float that remembers how the file printed it: "0.210" asks for three decimals."""
+
+    text: str
+
+    def __new__(cls, text: str) -> Printed:
+        """From TOML's text."""
+        self = super().__new__(cls, text.replace("_", ""))
+        self.text = text.replace("_", "")
+        return self
+
+
+def read_file(path: Path, seen: tuple[Path, ...] = ()) -> Table:
+    """A benchmark file as a table, with the files that it extends merged below it.
+
+    Raises:
+        ConfigError: a missing or malformed file, or a cycle of `extends`.
+    """
+    path = path.resolve()
+    if path in seen:
+        chain = " -> ".join(p.name for p in (*seen, path))
+        raise ConfigError([f"extends: the files extend one another in a circle: {chain}"])
+    try:
+        raw: Table = tomllib.loads(path.read_text(encoding="utf-8"), parse_float=Printed)
+    except FileNotFoundError:
+        near = nearest(path.name, [p.name for p in path.parent.glob("*.toml")]) if path.parent.is_dir() else ""
+        raise ConfigError([f"no file {path}.{near}"]) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise ConfigError([f"not a TOML file: {error}"]) from None
+    raw = normalise(raw)
+    base = raw.pop("extends", None)
+    if base is None:
+        return raw
+    if not isinstance(base, str):
+        raise ConfigError([f"extends: the path of another file is needed, not {base!r}"])
+    return merge(read_file(path.parent / base, (*seen, path)), raw)
+
+
+def normalise(raw: Mapping[str, Any]) -> Table:
+    """Strings that stand for `{ use = ... }` become that table, single `[data]` and `[model]` lists of one."""
+    table: Table = {k: v for k, v in raw.items()}
+    for key in ("data", "model"):
+        if key in table:
+            value = table[key]
+            table[key] = [_used(v) for v in (value if isinstance(value, list) else [value])]
+    for key in RECIPES:
+        if isinstance(table.get(key), Mapping):
+            table[key] = normalise_recipe(table[key])
+    if isinstance(table.get("entry"), list):
+        table["entry"] = [normalise_entry(e) if isinstance(e, Mapping) else e for e in table["entry"]]
+    if isinstance(table.get("profile"), Mapping):
+        table["profile"] = {
+            name: normalise(dotted(profile)) if isinstance(profile, Mapping) else profile
+            for name, profile in table["profile"].items()
+        }
+    for owner, key in (("execution", "track"), ("report", "also")):
+        if isinstance(table.get(owner), Mapping) and key in table[owner]:
+            table[owner] = {**table[owner], key: _listed(table[owner][key])}
+    return table
+
+
+def normalise_recipe(raw: Mapping[str, Any]) -> Table:
+    """The same for one recipe."""
+    table = dotted(raw)
+    if "optimizer" in table:
+        table["optimizer"] = _used(table["optimizer"])
+    for key in RECIPE_LISTS:
+        if key in table:
+            table[key] = _listed(table[key])
+    return table
+
+
+def normalise_entry(raw: Mapping[str, Any]) -> Table:
+    """The same for one entry."""
+    grid = raw.get("grid")
+    table = dotted({k: v for k, v in raw.items() if k != "grid"})
+    for key in ENTRY_SINGLE:
+        if key in table:
+            table[key] = _used(table[key])
+    for key in ENTRY_LISTS:
+        if key in table:
+            table[key] = _listed(table[key])
+    for key in RECIPES:
+        if isinstance(table.get(key), Mapping):
+            table[key] = normalise_recipe(table[key])
+    if grid is not None:
+        table["grid"] = grid
+    return table
+
+
+def _used(value: Any) -> Any:
+    return {"use": value} if isinstance(value, str) else value
+
+
+def _listed(value: Any) -> Any:
+    return [_used(v) for v in value] if isinstance(value, list) else [_used(value)]
+
+
+def dotted(raw: Mapping[str, Any]) -> Table:
+    """Quoted keys with dots, `"find.optimizer.lr" = 0.1`, become nested tables."""
+    table: Table = {}
+    for key, value in raw.items():
+        *path, last = key.split(".")
+        place = table
+        for part in path:
+            place = place.setdefault(part, {})
+            if not isinstance(place, dict):
+                raise ConfigError([f"{key}: {part!r} is a value, not a table"])
+        if isinstance(place.get(last), dict) and isinstance(value, Mapping):
+            place[last] = merge(place[last], value)
+        else:
+            place[last] = value
+    return table
+
+
+def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> Table:
+    """`over` laid on `base`, by the rules at the top of this file."""
+    table: Table = {k: v for k, v in base.items()}
+    if ("cut" in over or "rounds" in over) and "densities" not in over:
+        table.pop("densities", None)
+    for key, value in over.items():
+        old = table.get(key)
+        if isinstance(value, Mapping) and isinstance(old, Mapping):
+            table[key] = dict(value) if _changes_use(old, value) else merge(old, value)
+        elif key == "entry" and isinstance(old, list) and isinstance(value, list):
+            table[key] = _merge_entries(old, value)
+        elif key in ("data", "model") and isinstance(value, Mapping) and isinstance(old, list):
+            table[key] = [merge(item, value) for item in old]
+        elif key in ("data", "model") and isinstance(value, list) and isinstance(old, list):
+            pairs = zip(old, value, strict=True) if len(old) == len(value) == 1 else ((None, v) for v in value)
+            table[key] = [v if o is None or _changes_use(o, v) else merge(o, v) for o, v in pairs]
+        else:
+            table[key] = value
+    return table
+
+
+def _changes_use(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    return "use" in new and new["use"] != old.get("use")
+
+
+def _merge_entries(old: Sequence[Any], new: Sequence[Any]) -> list[Any]:
+    merged = list(old)
+    index = {e.get("name"): i for i, e in enumerate(merged) if isinstance(e, Mapping)}
+    for entry in new:
+        name = entry.get("name") if isinstance(entry, Mapping) else None
+        if name in index:
+            merged[index[name]] = merge(merged[index[name]], entry)
+        else:
+            merged.append(entry)
+    return merged
+
+
+def apply_setting(raw: Table, setting: str) -> Table:
+    """`--set KEY=VALUE`: a dotted key; entries are reached as `entry.NAME.key`; the value is TOML or a plain string.
+
+    Raises:
+        ConfigError: no "=", or an entry that does not exist.
+    """
+    key, equals, text = setting.partition("=")
+    if not equals or not key.strip():
+        raise ConfigError([f"--set {setting}: write KEY=VALUE"])
+    try:
+        value = tomllib.loads(f"value = {text}", parse_float=Printed)["value"]
+    except tomllib.TOMLDecodeError:
+        value = text
+    path = key.strip().split(".")
+    if path[0] == "entry" and len(path) > 2:
+        names = [e.get("name") for e in raw.get("entry", []) if isinstance(e, Mapping)]
+        if path[1] not in names:
+            raise ConfigError([f'--set {setting}: no entry "{path[1]}".{nearest(path[1], [str(n) for n in names])}'])
+        over: Table = {"entry": [normalise_entry({"name": path[1], ".".join(path[2:]): value})]}
+    elif path[0] in ("data", "model") and len(path) > 1:
+        return merge(raw, dotted({".".join(path): value}))
+    else:
+        over = normalise(dotted({".".join(path): value}))
+    return merge(raw, over)
+
+
+def expand_grid(entry: Table) -> list[Table]:
+    """The entries that one entry with a `grid` stands for: the product of its axes, keys of one axis in step.
+
+    Raises:
+        ConfigError: an axis that is not a table of lists, lists of unequal length, or an axis not in the name.
+    """
+    if "grid" not in entry:
+        return [entry]
+    name, grid = str(entry.get("name")), entry["grid"]
+    if not isinstance(grid, Mapping) or not grid:
+        raise ConfigError(['grid: write one axis a line, like f = { "find.optimizer.lr" = [0.05, 0.2] }'])
+    axes: list[list[tuple[str, Table]]] = []
+    for axis, keys in grid.items():
+        if not isinstance(keys, Mapping) or not keys or not all(isinstance(v, list) and v for v in keys.values()):
+            raise ConfigError([f'grid.{axis}: an axis is a table of keys and lists: {{ "train.batch" = [60, 120] }}'])
+        if len({len(v) for v in keys.values()}) > 1:
+            raise ConfigError([f"grid.{axis}: the keys of one axis change together; their lists differ in length"])
+        if "{" + axis + "}" not in name:
+            raise ConfigError([f'grid.{axis}: the name must hold "{{{axis}}}", or two entries would share it'])
+        steps = [dict(zip(keys, values, strict=True)) for values in zip(*keys.values(), strict=True)]
+        axes.append([(axis, step) for step in steps])
+    base = {k: v for k, v in entry.items() if k != "grid"}
+    expanded = []
+    for combination in itertools.product(*axes):
+        labels = {axis: _label(next(iter(step.values()))) for axis, step in combination}
+        made = _formatted(base, labels)
+        for _, step in combination:
+            made = merge(made, normalise_entry(step))
+        expanded.append(made)
+    return expanded
+
+
+def _label(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return str(value.get("use", value))
+    if isinstance(value, list):
+        return "+".join(_label(v) for v in value)
+    return value.text if isinstance(value, Printed) else str(value)
+
+
+def _formatted(value: Any, labels: Mapping[str, str]) -> Any:
+    if isinstance(value, str):
+        for axis, label in labels.items():
+            value = value.replace("{" + axis + "}", label)
+        return value
+    if isinstance(value, Mapping):
+        return {k: _formatted(v, labels) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_formatted(v, labels) for v in value]
+    return value

@@ -1,0 +1,278 @@
+"""A benchmark -> a plan: the trials, their chains and evaluations, and the outputs that the results rest on."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from prunebench import keys
+from prunebench.catalogue import Use, implements
+from prunebench.config import Benchmark, Chosen, Entry
+from prunebench.errors import ConfigError, DataMissing, PlanError
+from prunebench.plan import (
+    Chain,
+    Evaluation,
+    Phase,
+    Phases,
+    Plan,
+    PlannedTicket,
+    Ref,
+    Request,
+    Run,
+    Setting,
+    Trial,
+    curve_spec,
+    global_count,
+    matched,
+)
+from prunebench.types import DataInfo, ModelInfo
+
+
+class Probe(Protocol):
+    """Where planning learns sizes and shapes: a cache, so that no data is read and no torch imported twice."""
+
+    def data(self, chosen: Chosen) -> DataInfo:
+        """Sizes and digest of a data set."""
+        ...
+
+    def model(self, chosen: Chosen, data: DataInfo, units: Use) -> ModelInfo:
+        """Layers and units of a model."""
+        ...
+
+
+def make_plan(benchmark: Benchmark, probe: Probe) -> Plan:
+    """Compile a benchmark.
+
+    Raises:
+        ConfigError: with every entry that has no plan, and why.
+    """
+    return _Planner(benchmark, probe).plan()
+
+
+@dataclass(frozen=True)
+class _Place:
+    """One model and one data set, by their positions in the file's lists."""
+
+    model: int
+    data: int
+    seed: int
+
+
+class _Planner:
+    def __init__(self, benchmark: Benchmark, probe: Probe) -> None:
+        self.benchmark, self.probe = benchmark, probe
+        self.phases = Phases()
+        self.curves: dict[str, dict[str, Any]] = {}
+        self.chains: dict[tuple[str, _Place], Chain] = {}
+        self.errors: dict[str, list[str]] = {}
+        self._infos: dict[Any, Any] = {}
+
+    def plan(self) -> Plan:
+        trials = []
+        for entry in self.benchmark.entries:
+            for place in self._places(entry):
+                try:
+                    trials.append(self._trial(entry, place))
+                except (PlanError, DataMissing, ConfigError) as error:
+                    names = self.errors.setdefault(str(error), [])
+                    if entry.name not in names:
+                        names.append(entry.name)
+                    break  # the other seeds would only say it again
+        if self.errors:
+            raise ConfigError([self._told(error, names) for error, names in self.errors.items()])
+        wanted, naive = self._wanted(trials)
+        return Plan(self.phases.by_key, tuple(trials), self.curves, wanted, naive)
+
+    def _told(self, error: str, names: list[str]) -> str:
+        """One error, with the entries that it is true of; not with their names where it is true of all."""
+        file = os.path.relpath(self.benchmark.file)
+        if len(names) == len(self.benchmark.entries) > 1:
+            return f"{file}: {error}"
+        shown = ", ".join(f'"{name}"' for name in names[:3]) + (f" and {len(names) - 3} more" if names[3:] else "")
+        return f"{file}: {'entry' if len(names) == 1 else 'entries'} {shown}: {error}"
+
+    def _places(self, entry: Entry) -> Iterator[_Place]:
+        for model in range(len(entry.models)):
+            for data in range(len(entry.data)):
+                for seed in self.benchmark.seeds:
+                    yield _Place(model, data, seed)
+
+    def _trial(self, entry: Entry, place: _Place) -> Trial:
+        chain = self._chain(entry.name, place)
+        setting = chain.setting
+        # The tickets of another entry, judged by this one's recipe.
+        source = self._chain(entry.tickets, place) if entry.tickets is not None else chain
+        tickets = source.tickets
+        evaluations = []
+        finds: set[str] = set()
+        for round in self._rounds(entry, chain):
+            finds |= self._training_ancestors(tickets[round])
+            for draw in range(entry.draws if round > 0 and entry.edits else 1):
+                ticket = source.edited(tickets[round], entry.edits, draw) if round > 0 else tickets[0]
+                run = source.train(ticket, entry.evaluate, round + 1, draw=draw)
+                evaluations.append(self._evaluation(run, round, draw))
+        analyses = []
+        for use in entry.analyses:
+            edited = tuple(source.edited(t, entry.edits, 0) if t.round else t for t in tickets)
+
+            def rerun(ticket: PlannedTicket, twin: int, chain: Chain = source) -> Run:
+                return chain.train(ticket, entry.evaluate, ticket.round + 1, twin=twin)
+
+            request = Request(
+                "analyse",
+                len(tickets) - 1,
+                None,
+                tuple(chain._found[r] for r in sorted(chain._found)),
+                source,
+                self._other(place),
+                edited,
+                tuple(evaluations),
+                rerun,
+            )
+            analyses += [(use.name, ref) for ref in source.analyse(use, request)]
+        return Trial(
+            entry=entry.name,
+            model=entry.models[place.model].label,
+            data=entry.data[place.data].label,
+            seed=place.seed,
+            units=setting.model.units,
+            parameters=setting.model.parameters,
+            layers=setting.model.layers,
+            evaluations=tuple(evaluations),
+            analyses=tuple(analyses),
+            finds=frozenset(finds),
+            note=setting.data.note,
+        )
+
+    def _evaluation(self, run: Run, round: int, draw: int) -> Evaluation:
+        spec = curve_spec(self.benchmark.measure, run)
+        detail = keys.digest(spec)
+        self.curves[detail] = spec
+        return Evaluation(round, draw, run, Ref(run.key, "curve", run.stop, detail), run.end_mask)
+
+    # Chains are shared: an entry that takes another's tickets builds on the very same object.
+
+    def _chain(self, name: str, place: _Place) -> Chain:
+        entry = self.benchmark.all_entries[name]
+        if entry.tickets is not None:
+            # Its own recipe and edits, the other's chain.
+            return self._chain(entry.tickets, place)
+        if (name, place) not in self.chains:
+            setting = self._setting(entry, place)
+            counts = self._counts(entry, setting)
+            self.chains[name, place] = Chain(
+                entry, setting, self.phases, counts, self._other(place), self.benchmark.catalogue
+            )
+        return self.chains[name, place]
+
+    def _other(self, place: _Place) -> Callable[[str], Chain]:
+        return lambda name: self._chain(name, place)
+
+    def _setting(self, entry: Entry, place: _Place) -> Setting:
+        data, model = entry.data[place.data], entry.models[place.model]
+        info: DataInfo = self._once(("data", id(data.use)), lambda: self.probe.data(data))
+        shape: ModelInfo = self._once(
+            ("model", id(model.use), id(data.use), id(entry.units)),
+            lambda: self.probe.model(model, info, entry.units),
+        )
+        if shape.units == 0:
+            raise PlanError(f"units {entry.units}: model {model.label} has nothing to prune")
+        return Setting(data.use, info, model.use, model.init, shape, entry.units, place.seed)
+
+    def _once(self, what: Any, make: Callable[[], Any]) -> Any:
+        if what not in self._infos:
+            self._infos[what] = make()
+        return self._infos[what]
+
+    def _counts(self, entry: Entry, setting: Setting) -> list[int]:
+        """Units alive after each round, from `cut` and `rounds` or from the densities alone."""
+        units = setting.model.units
+        if entry.schedule is None:
+            return [units]
+        if entry.cut is None:
+            assert entry.densities is not None
+            stated = sorted((d for d in entry.densities if d.value < 1), key=lambda d: -d.value)
+            counts = [units, *(int(d.value * units + 0.5) for d in stated)]
+            for density, count, before in zip(stated, counts[1:], counts, strict=False):
+                if count < 1:
+                    raise PlanError(f"density {density} is finer than one of the {units:,} units")
+                if count >= before:
+                    raise PlanError(f"density {density} removes no unit of {before:,}")
+            return counts
+        assert entry.rounds is not None and entry.select is not None
+        plugin: Any = entry.select.planner
+        counts = [units]
+        for round in range(1, entry.rounds + 1):
+            if implements(plugin, "prunebench_count"):
+                count = self._once(
+                    ("count", id(entry.select), id(setting.model), entry.cut, round),
+                    lambda round=round: _call(
+                        plugin.prunebench_count, cut=entry.cut, round=round, layers=setting.model.layers
+                    ),
+                )
+            else:
+                count = global_count(entry.cut, round, units)
+            if not 0 < count <= counts[-1]:
+                raise PlanError(f"round {round} would leave {count:,} of {units:,} units; ask for fewer rounds")
+            counts.append(count)
+        return counts
+
+    def _rounds(self, entry: Entry, chain: Chain) -> list[int]:
+        """The rounds whose tickets are judged."""
+        if entry.schedule is None:
+            return [0]
+        if entry.densities is None:
+            return list(range(1, chain.rounds + 1))
+        if chain.cut is None and entry.tickets is None:
+            return ([0] if any(d.value == 1 for d in entry.densities) else []) + list(range(1, chain.rounds + 1))
+        return matched(entry.densities, chain.counts)
+
+    # What the results rest on, and how much of it is shared.
+
+    def _training_ancestors(self, ticket: PlannedTicket) -> set[str]:
+        seen: set[str] = set()
+        stack = [ref.key for ref in (ticket.weights, ticket.mask) if ref is not None]
+        while stack:
+            key = stack.pop()
+            if key not in seen:
+                seen.add(key)
+                stack += [ref.key for ref in self.phases.by_key[key].parents]
+        return {key for key in seen if self.phases.by_key[key].kind == "train"}
+
+    def _wanted(self, trials: list[Trial]) -> tuple[dict[str, frozenset[Ref]], int]:
+        plan = Plan(self.phases.by_key, tuple(trials), {}, {}, 0)
+        wanted = demanded(self.phases.by_key, list(plan.sinks))
+        naive = sum(len(trial.finds) + len(trial.evaluations) for trial in trials)
+        return wanted, naive
+
+
+def demanded(
+    phases: dict[str, Phase], sinks: list[Ref], have: Callable[[Ref], bool] = lambda ref: False
+) -> dict[str, frozenset[Ref]]:
+    """The outputs that must be made for `sinks`, by phase, parents first; what `have` says is there is left out."""
+    outputs: dict[str, set[Ref]] = {}
+    order: list[str] = []
+    seen: set[Ref] = set()
+    stack = [(ref, False) for ref in reversed(sinks)]
+    while stack:
+        ref, done = stack.pop()
+        if done:
+            if ref.key not in outputs:
+                order.append(ref.key)
+            outputs.setdefault(ref.key, set()).add(ref)
+            continue
+        if ref in seen or have(ref):
+            continue
+        seen.add(ref)
+        stack.append((ref, True))
+        if ref.key not in outputs:
+            stack += [(parent, False) for parent in phases[ref.key].parents]
+    return {key: frozenset(outputs[key]) for key in order}
+
+
+def _call(hook: Callable[..., Any], **arguments: Any) -> Any:
+    """Call one hook implementation with the arguments that it asks for."""
+    names = hook.__code__.co_varnames[: hook.__code__.co_argcount]
+    return hook(**{name: value for name, value in arguments.items() if name in names})

@@ -1,0 +1,302 @@
+"""A file and a store -> a plan, a run, a leaderboard: what the commands have in common."""
+
+from __future__ import annotations
+
+import datetime
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from prunebench import config
+from prunebench.catalogue import Catalogue, run_manager
+from prunebench.config import Benchmark
+from prunebench.engine.environment import device_of, fingerprint, hardware
+from prunebench.engine.executor import Executor, InlineExecutor, LocalExecutor, Resources, Site
+from prunebench.engine.probe import StoreProbe
+from prunebench.engine.results import rows_of
+from prunebench.engine.scheduler import Execution, execute
+from prunebench.errors import LostArtifact, StoreError
+from prunebench.plan import Plan
+from prunebench.planning import demanded, make_plan
+from prunebench.store import Environment, Store
+from prunebench.types import Event
+
+READ_AGAIN = 3
+"""How often results may turn out to be corrupt and be made again before a run gives up."""
+
+
+def default_store() -> Path:
+    """`$PRUNEBENCH_STORE`, or a folder in the user's cache."""
+    import platformdirs
+
+    return Path(os.environ.get("PRUNEBENCH_STORE") or Path(platformdirs.user_cache_dir("prunebench")) / "store")
+
+
+def data_root() -> Path:
+    """`$PRUNEBENCH_DATA`, or a folder in the user's cache."""
+    import platformdirs
+
+    return Path(os.environ.get("PRUNEBENCH_DATA") or Path(platformdirs.user_cache_dir("prunebench")) / "data")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line says beside the file."""
+
+    file: Path
+    profile: str | None = None
+    seeds: tuple[int, ...] | None = None
+    only: tuple[str, ...] = ()
+    settings: tuple[str, ...] = ()
+    store: Path | None = None
+    reuse: Literal["same", "any"] = "same"
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A benchmark with its plan: nothing has trained yet."""
+
+    options: Options
+    benchmark: Benchmark
+    plan: Plan
+    root: Path
+    store_path: Path
+
+    def open_store(self) -> Store:
+        """The store, under this machine's fingerprint (which takes an import of torch)."""
+        execution = self.benchmark.execution
+        environment = fingerprint(execution.device, execution.threads)
+        return Store(self.store_path, environment=environment, reuse=self.options.reuse)
+
+
+def prepare(options: Options, catalogue: Catalogue | None = None) -> Prepared:
+    """Read the file and make its plan.
+
+    Raises:
+        ConfigError: with every error of the file.
+    """
+    catalogue = Catalogue.load() if catalogue is None else catalogue
+    benchmark = config.load(
+        options.file,
+        catalogue,
+        profile=options.profile,
+        seeds=options.seeds,
+        only=options.only,
+        settings=options.settings,
+    )
+    root, store_path = data_root(), options.store or default_store()
+    probe = StoreProbe(Store(store_path, environment=Environment({"for": "planning"})), root)
+    return Prepared(options, benchmark, make_plan(benchmark, probe), root, store_path)
+
+
+@dataclass(frozen=True)
+class Status:
+    """How much work a plan is, and how much of it the store has."""
+
+    trials: int
+    phases: int
+    phases_missing: int
+    runs_naive: int
+    runs_distinct: int
+    runs_cached: int
+    sample_steps: int
+    """Training images still to be processed, counted with repetition: steps x batch over the runs that are missing."""
+
+    def to_json(self) -> dict[str, Any]:
+        """For `--json`."""
+        return {
+            "trials": self.trials,
+            "phases": {"distinct": self.phases, "missing": self.phases_missing},
+            "runs": {"naive": self.runs_naive, "distinct": self.runs_distinct, "cached": self.runs_cached},
+            "sample_steps": self.sample_steps,
+        }
+
+
+def status(prepared: Prepared, store: Store) -> Status:
+    """Compare a plan with a store."""
+    plan = prepared.plan
+    missing = demanded(dict(plan.phases), list(plan.sinks), lambda ref: store.has(ref.address))
+    steps = 0
+    runs_missing = 0
+    for key, refs in missing.items():
+        phase = plan.phases[key]
+        if phase.kind == "train":
+            runs_missing += 1
+            steps += (max(ref.at or 0 for ref in refs) - phase.spec["start"]) * phase.spec["recipe"]["batch"]
+    runs = len(plan.runs)
+    return Status(
+        trials=len(plan.trials),
+        phases=len(plan.wanted),
+        phases_missing=len(missing),
+        runs_naive=plan.naive_runs,
+        runs_distinct=runs,
+        runs_cached=runs - runs_missing,
+        sample_steps=steps,
+    )
+
+
+@dataclass
+class Outcome:
+    """What a run left behind."""
+
+    rows: list[dict[str, Any]]
+    execution: Execution
+    status: Status
+    provenance: dict[str, Any]
+    failed: dict[str, str] = field(default_factory=dict)
+    """Trials that failed, "ENTRY, seed N", with the error."""
+
+
+def run(
+    prepared: Prepared, observe: Callable[[Event], None] = lambda event: None, catalogue: Catalogue | None = None
+) -> Outcome:
+    """Make what is missing and read the results off.
+
+    Raises:
+        StoreError: the store cannot be written, or its artifacts are damaged as fast as they are made.
+        Interrupted: on Ctrl-C; what was done is stored.
+    """
+    store = prepared.open_store()
+    before = status(prepared, store)
+    trackers = run_manager(prepared.benchmark.track)
+
+    def tell(event: Event) -> None:
+        trackers.hook.prunebench_track(event=event)
+        observe(event)
+
+    execution = Execution()
+    executor: Executor | None = None
+    try:
+        for attempt in range(READ_AGAIN + 1):
+            if before.phases_missing or attempt:
+                executor = executor or _executor(prepared, store, catalogue)
+                done = execute(prepared.plan, store, executor, _resources(prepared), tell)
+                execution.done += done.done
+                execution.seconds += done.seconds
+                execution.failed, execution.skipped = done.failed, done.skipped
+            try:
+                rows = rows_of(prepared.plan, store, execution)
+                break
+            except LostArtifact as error:
+                tell(Event("artifact-lost", {"address": error.address, "error": str(error)}))
+        else:
+            raise StoreError(
+                f"{prepared.store_path}: artifacts are damaged as fast as they are made; is the disk sound?"
+            )
+    finally:
+        if executor is not None:
+            executor.shutdown()
+    for row in rows:
+        tell(Event("row", row))
+    failed = _failed_trials(prepared.plan, execution)
+    return Outcome(rows, execution, before, _provenance(prepared, store, execution, before), failed)
+
+
+def write(prepared: Prepared, outcome: Outcome, out: Path) -> None:
+    """Write the leaderboard, then let the file's own reports write beside it."""
+    from prunebench.leaderboard import write_leaderboard
+
+    benchmark = prepared.benchmark
+    write_leaderboard(
+        out,
+        outcome.rows,
+        name=benchmark.name,
+        claim=benchmark.claim,
+        metric=benchmark.report.metric,
+        against=benchmark.report.against,
+        alpha=benchmark.report.alpha,
+        entries=[entry.name for entry in benchmark.entries],
+        notes=notes(prepared, outcome),
+        provenance=outcome.provenance,
+        expectations=[expect.model_dump() for expect in benchmark.expect],
+    )
+    run_manager(benchmark.also).hook.prunebench_report(rows=outcome.rows, folder=out)
+
+
+def notes(prepared: Prepared, outcome: Outcome) -> list[str]:
+    """What a reader must know before the first number: reductions, subsets, failures."""
+    benchmark = prepared.benchmark
+    found = []
+    if benchmark.note:
+        found.append(benchmark.note)
+    if benchmark.profile is not None:
+        found.append(f'Reduced: profile "{benchmark.profile}"; not comparable with results of the full file.')
+    changed = [f"`--set {s}`" for s in prepared.options.settings]
+    if prepared.options.only:
+        changed.append("`--only " + " --only ".join(prepared.options.only) + "`")
+    if changed:
+        found.append("Changed on the command line: " + ", ".join(changed) + ".")
+    found += sorted({f"{trial.data}: {trial.note}" for trial in prepared.plan.trials if trial.note})
+    found += [f"Failed: {trial}: {error}" for trial, error in outcome.failed.items()]
+    return found
+
+
+def _executor(prepared: Prepared, store: Store, catalogue: Catalogue | None) -> Executor:
+    execution = prepared.benchmark.execution
+    device = device_of(execution.device)
+    site = Site(
+        store=str(prepared.store_path),
+        data_root=str(prepared.root),
+        device=device,
+        threads=execution.threads,
+        environment=dict(store.environment.fields),
+        reuse=prepared.options.reuse,
+        checkpoint_seconds=execution.checkpoint_seconds,
+    )
+    workers = execution.workers
+    if workers is None:
+        cores = len(os.sched_getaffinity(0))
+        workers = 1 if device != "cpu" else max(1, cores // execution.threads)
+    return InlineExecutor(site, catalogue) if workers == 0 else LocalExecutor(site, workers)
+
+
+def _resources(prepared: Prepared) -> Resources:
+    execution = prepared.benchmark.execution
+    return Resources(device_of(execution.device), execution.threads)
+
+
+def _failed_trials(plan: Plan, execution: Execution) -> dict[str, str]:
+    failed: dict[str, str] = {}
+    for trial in plan.trials:
+        keys = [e.run.key for e in trial.evaluations] + [ref.key for _, ref in trial.analyses]
+        errors = [error for key in keys if (error := execution.error_of(key)) is not None]
+        if errors:
+            failed[f"{trial.entry}, {trial.model}, {trial.data}, seed {trial.seed}"] = errors[0]
+    return failed
+
+
+def _provenance(prepared: Prepared, store: Store, execution: Execution, before: Status) -> dict[str, Any]:
+    from prunebench import __version__
+
+    benchmark = prepared.benchmark
+    device = str(store.environment.fields["device"])
+    machine = hardware() | {"device": device}
+    return {
+        "prunebench": __version__,
+        "file": benchmark.file,
+        "profile": benchmark.profile,
+        "settings": list(prepared.options.settings),
+        "seeds": list(benchmark.seeds),
+        "entries": [entry.name for entry in benchmark.entries],
+        "environment": dict(store.environment.fields),
+        "hardware": machine,
+        "wall_seconds": round(execution.seconds, 1),
+        "finished": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "runs": {"naive": before.runs_naive, "distinct": before.runs_distinct, "cached": before.runs_cached},
+        "steps": before.sample_steps,
+        "components": {
+            name: {
+                "version": use.component.version,
+                "distribution": use.provider.distribution,
+                "paper": use.component.paper,
+            }
+            for name, use in benchmark.uses().items()
+        },
+    }
+
+
+def entry_names(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The entries of some rows, in their order."""
+    return list(dict.fromkeys(str(row["entry"]) for row in rows))
