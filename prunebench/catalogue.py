@@ -31,12 +31,15 @@ class Provider:
         return f"{self.component.name} ({self.distribution})"
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Use:
     """A component that a file names, with its configuration resolved."""
 
     provider: Provider
     config: ComponentConfig
+
+    def __hash__(self) -> int:
+        return hash(self.name)  # configurations may hold tables, which have no hash
 
     @property
     def component(self) -> Component:
@@ -242,7 +245,7 @@ def _check_slot(use: Use, slot: str, at: str) -> None:
 
 def explain(error: ValidationError, known: Iterable[str], at: str, of: str = "") -> list[str]:
     """pydantic's errors as lines with the key, what is wrong, and the nearest known names."""
-    names = [n for n in known]
+    names = list(known)
     lines = []
     for item in error.errors():
         path = ".".join(str(part) for part in item["loc"])

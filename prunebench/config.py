@@ -286,15 +286,31 @@ def load(
         ConfigError: with every error of the file, each naming the file and the key.
     """
     try:
-        raw = _laid_out(path, profile, seeds, settings)
-        return _Loader(path, catalogue, raw, profile).load(tuple(only))
+        return resolve(merging.read_file(path), catalogue, path, profile, seeds, only, settings)
     except ConfigError as error:
         where = os.path.relpath(path)
         raise ConfigError([f"{where}: {message}" for message in error.errors]) from None
 
 
-def _laid_out(path: Path, profile: str | None, seeds: Sequence[int] | None, settings: Sequence[str]) -> Table:
-    raw = merging.read_file(path)
+def resolve(
+    raw: Table,
+    catalogue: Catalogue,
+    path: Path,
+    profile: str | None = None,
+    seeds: Sequence[int] | None = None,
+    only: Sequence[str] = (),
+    settings: Sequence[str] = (),
+) -> Benchmark:
+    """Resolve the table of a benchmark file, read and normalised by `merging`. `path` names it.
+
+    Raises:
+        ConfigError: with every error of the table.
+    """
+    return _Loader(path, catalogue, _laid_out(raw, profile, seeds, settings), profile).load(tuple(only))
+
+
+def _laid_out(raw: Table, profile: str | None, seeds: Sequence[int] | None, settings: Sequence[str]) -> Table:
+    raw = dict(raw)
     profiles = raw.pop("profile", {})
     if profile is not None:
         if profile not in profiles:
@@ -352,19 +368,18 @@ class _Loader:
         )
 
     def _top(self) -> _TopTable:
-        try:
-            return _TopTable.model_validate(self.raw)
-        except ValidationError as error:
-            known = [f.alias or n for n, f in _TopTable.model_fields.items()] + ["extends", "profile"]
-            lines = []
-            for item in error.errors():
-                nested = {"measure": Measure, "report": Report, "execution": Execution, "expect": Expect}
-                owner = nested.get(str(item["loc"][0])) if len(item["loc"]) > 1 else None
-                if item["type"] == "extra_forbidden" and owner is not None:
-                    close = nearest(str(item["loc"][-1]), owner.model_fields)
-                    lines.append(f"{'.'.join(map(str, item['loc']))}: unknown key.{close}")
-            lines += [line for line in explain(error, known, "") if not any(line[:20] == one[:20] for one in lines)]
-            raise ConfigError(lines) from None
+        """The file's own keys. A wrong one is told and then left out, so that errors further on are found too."""
+        raw = dict(self.raw)
+        while True:
+            try:
+                return _TopTable.model_validate(raw)
+            except ValidationError as error:
+                self.errors += _top_errors(error)
+                wrong = {str(item["loc"][0]) for item in error.errors()}
+                required = {f.alias or n for n, f in _TopTable.model_fields.items() if f.is_required()}
+                if wrong & required or not wrong & raw.keys():
+                    raise ConfigError(dict.fromkeys(self.errors)) from None
+                raw = {k: v for k, v in raw.items() if k not in wrong}
 
     # Entries: grids first, then `extends`, then validation.
 
@@ -394,8 +409,12 @@ class _Loader:
 
     def _extended(self, name: str, raw: Mapping[str, Table], seen: tuple[str, ...]) -> Table:
         if name in seen:
-            circle = " -> ".join([*seen[seen.index(name) :], name])
-            raise ConfigError([f'entry "{name}": the entries refer to one another in a circle: {circle}'])
+            # Told from the entry that comes first in the file, so that one circle is one error.
+            round = seen[seen.index(name) :]
+            first = min(round, key=list(raw).index)
+            turned = round[round.index(first) :] + round[: round.index(first)]
+            circle = " -> ".join([*turned, first])
+            raise ConfigError([f'entry "{first}": the entries refer to one another in a circle: {circle}'])
         own = dict(raw[name])
         # An entry that takes another's tickets is judged as that one is, unless it says otherwise.
         base = own.pop("extends", own.get("tickets"))
@@ -657,9 +676,29 @@ class _Loader:
         ]
 
 
+_NESTED: Mapping[str, type[BaseModel]] = {
+    "measure": Measure,
+    "report": Report,
+    "execution": Execution,
+    "expect": Expect,
+}
+
+
+def _top_errors(error: ValidationError) -> list[str]:
+    """Errors of the file's own keys; for an unknown key of a table, the nearest of that table's."""
+    known = [f.alias or n for n, f in _TopTable.model_fields.items()] + ["extends", "profile"]
+    lines = explain(error, known, "")
+    for index, item in enumerate(error.errors()):
+        owner = _NESTED.get(str(item["loc"][0])) if len(item["loc"]) > 1 else None
+        if item["type"] == "extra_forbidden" and owner is not None:
+            lines[index] += nearest(str(item["loc"][-1]), owner.model_fields)
+    return lines
+
+
 def entry_refs(config: ComponentConfig) -> Iterator[str]:
     """The entries that a component's configuration names, in fields of type EntryRef."""
-    for value in (getattr(config, name) for name in type(config).model_fields):
+    fields: Mapping[str, Any] = type(config).model_fields
+    for value in (getattr(config, name) for name in fields):
         for item in value if isinstance(value, tuple | list) else (value,):
             if isinstance(item, EntryRef):
                 yield str(item)

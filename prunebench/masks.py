@@ -43,7 +43,7 @@ class Mask:
     @classmethod
     def from_flat(cls, keep: Tensor, layers: Sequence[Layer]) -> Mask:
         """From one bool tensor of shape (units.count,)."""
-        return cls(tuple(keep.detach().cpu().split([layer.count for layer in layers])))
+        return cls(torch.split(keep.detach().cpu(), [layer.count for layer in layers]))
 
     @property
     def counts(self) -> tuple[int, ...]:

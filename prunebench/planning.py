@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 from prunebench import keys
@@ -49,6 +50,11 @@ def make_plan(benchmark: Benchmark, probe: Probe) -> Plan:
         ConfigError: with every entry that has no plan, and why.
     """
     return _Planner(benchmark, probe).plan()
+
+
+def chain_of(benchmark: Benchmark, probe: Probe, entry: str, seed: int) -> Chain:
+    """The chain of one entry, on the file's first model and data set."""
+    return _Planner(benchmark, probe)._chain(entry, _Place(0, 0, seed))
 
 
 @dataclass(frozen=True)
@@ -206,11 +212,10 @@ class _Planner:
         counts = [units]
         for round in range(1, entry.rounds + 1):
             if implements(plugin, "prunebench_count"):
+                arguments = {"cut": entry.cut, "round": round, "layers": setting.model.layers}
                 count = self._once(
                     ("count", id(entry.select), id(setting.model), entry.cut, round),
-                    lambda round=round: _call(
-                        plugin.prunebench_count, cut=entry.cut, round=round, layers=setting.model.layers
-                    ),
+                    partial(_call, plugin.prunebench_count, **arguments),
                 )
             else:
                 count = global_count(entry.cut, round, units)

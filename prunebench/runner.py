@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -21,7 +21,7 @@ from prunebench.errors import LostArtifact, StoreError
 from prunebench.plan import Plan
 from prunebench.planning import demanded, make_plan
 from prunebench.store import Environment, Store
-from prunebench.types import Event
+from prunebench.types import Download, Event
 
 READ_AGAIN = 3
 """How often results may turn out to be corrupt and be made again before a run gives up."""
@@ -196,22 +196,17 @@ def run(
 
 def write(prepared: Prepared, outcome: Outcome, out: Path) -> None:
     """Write the leaderboard, then let the file's own reports write beside it."""
-    from prunebench.leaderboard import write_leaderboard
-
     benchmark = prepared.benchmark
-    write_leaderboard(
-        out,
-        outcome.rows,
-        name=benchmark.name,
-        claim=benchmark.claim,
-        metric=benchmark.report.metric,
-        against=benchmark.report.against,
-        alpha=benchmark.report.alpha,
-        entries=[entry.name for entry in benchmark.entries],
-        notes=notes(prepared, outcome),
-        provenance=outcome.provenance,
-        expectations=[expect.model_dump() for expect in benchmark.expect],
-    )
+    outcome.provenance["report"] = {
+        "name": benchmark.name,
+        "claim": benchmark.claim,
+        "metric": benchmark.report.metric,
+        "against": benchmark.report.against,
+        "alpha": benchmark.report.alpha,
+        "notes": notes(prepared, outcome),
+        "expectations": [expect.model_dump() for expect in benchmark.expect],
+    }
+    _write_told(out, outcome.rows, outcome.provenance)
     run_manager(benchmark.also).hook.prunebench_report(rows=outcome.rows, folder=out)
 
 
@@ -297,6 +292,34 @@ def _provenance(prepared: Prepared, store: Store, execution: Execution, before: 
     }
 
 
-def entry_names(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The entries of some rows, in their order."""
-    return list(dict.fromkeys(str(row["entry"]) for row in rows))
+def report_again(folder: Path, metric: str | None = None, against: str | None = None) -> None:
+    """Write a leaderboard's tables and curves again from its results.
+
+    Raises:
+        PrunebenchError: the folder is not a leaderboard.
+    """
+    from prunebench.leaderboard import read_provenance, read_rows
+
+    rows, provenance = read_rows(folder), read_provenance(folder)
+    told = provenance["report"]
+    provenance["report"] = {**told, "metric": metric or told["metric"], "against": against or told["against"]}
+    _write_told(folder, rows, provenance)
+
+
+def _write_told(folder: Path, rows: list[dict[str, Any]], provenance: dict[str, Any]) -> None:
+    from prunebench.leaderboard import write_leaderboard
+
+    entries = provenance["entries"]
+    write_leaderboard(folder, rows, entries=entries, provenance=provenance, **provenance["report"])
+
+
+def downloads_of(name: str, catalogue: Catalogue | None = None, root: Path | None = None) -> list[Download]:
+    """The publisher's files of a data set, with its default configuration.
+
+    Raises:
+        ConfigError: no such component, or one that is not a data set.
+    """
+    catalogue = Catalogue.load() if catalogue is None else catalogue
+    use = catalogue.use(name, slot="data", where="data")
+    found = run_manager([use]).hook.prunebench_downloads(root=data_root() if root is None else root)
+    return list(found or ())

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from prunebench import keys
-from prunebench.catalogue import Catalogue, Use, run_manager
+from prunebench.catalogue import Catalogue, Use, accepts, run_manager
 from prunebench.data import Data
 from prunebench.errors import ContractError
 from prunebench.masks import Mask, Units
@@ -21,7 +21,7 @@ from prunebench.streams import Rng, Streams
 from prunebench.types import DataInfo, Inputs, Optimum
 
 
-class Diverges(Exception):
+class DivergedParentError(Exception):
     """A parent diverged, so this output does not exist; carries what the parent's record says."""
 
     def __init__(self, meta: Mapping[str, Any]) -> None:
@@ -39,9 +39,10 @@ class Bench:
 
     def data(self, described: Mapping[str, Any], seed: int) -> Data:
         """The splits of a data set on the device, checked against the digest that the phase was planned with."""
-        name = keys.digest([described, seed])
+        use = self.catalogue.revive(described)
+        # A split that draws nothing is the same for every seed.
+        name = keys.digest([described, seed if accepts(use.planner, "prunebench_data", "rng") else None])
         if name not in self._data:
-            use = self.catalogue.revive(described)
             data: Data = run_manager([use]).hook.prunebench_data(root=self.root, rng=Streams(seed).rng("split"))
             if data.info.digest != described["digest"]:
                 raise ContractError(
@@ -92,11 +93,11 @@ class Bench:
     # States.
 
     def artifact(self, ref: Mapping[str, Any] | Ref) -> Artifact:
-        """A parent's output. Raises Diverges if the parent has no such output because it diverged."""
+        """A parent's output. Raises DivergedParentError if the parent has no such output because it diverged."""
         ref = ref if isinstance(ref, Ref) else Ref.from_json(ref)
         artifact = self.store.get(ref.address)
         if artifact.meta.get("outcome") == "diverged":
-            raise Diverges(artifact.meta)
+            raise DivergedParentError(artifact.meta)
         return artifact
 
     def tensors(self, ref: Mapping[str, Any] | Ref) -> dict[str, Tensor]:

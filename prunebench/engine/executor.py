@@ -19,7 +19,7 @@ from typing import Any, Protocol
 
 from prunebench.catalogue import Catalogue
 from prunebench.engine.environment import pin
-from prunebench.engine.work import Cancelled, Channel, Work
+from prunebench.engine.work import CancelledError, Channel, Work
 from prunebench.errors import ConfigError, ContractError, DataMissing, LostArtifact, PlanError, StoreError
 from prunebench.store import Environment, Store
 
@@ -106,7 +106,7 @@ class _Worker:
                 if not lease.try_acquire():
                     return {"kind": "busy", "key": work.key}
                 perform(work, self.bench, channel, self.site.checkpoint_seconds)
-        except Cancelled:
+        except CancelledError:
             return {"kind": "cancelled", "key": work.key}
         except LostArtifact as error:
             return {"kind": "lost", "key": work.key, "address": error.address, "error": str(error)}
@@ -172,11 +172,11 @@ class _PipeChannel:
         self._told = 0.0
 
     def progress(self, fields: Mapping[str, Any]) -> None:
-        """Send, unless that was a moment ago. Raises Cancelled."""
+        """Send, unless that was a moment ago. Raises CancelledError."""
         if self.connection.poll():
             message = self.connection.recv()
             if message is None or message == ("cancel", self.key):
-                raise Cancelled
+                raise CancelledError
         now = time.monotonic()
         if now - self._told >= PROGRESS_SECONDS:
             self._told = now
@@ -247,7 +247,7 @@ class LocalExecutor:
         if not self._workers:
             time.sleep(timeout)
         for connection in ready:
-            worker = by_connection[connection]  # type: ignore[index]
+            worker = by_connection[connection]
             try:
                 while worker.connection.poll():
                     event = worker.connection.recv()

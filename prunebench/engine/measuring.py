@@ -21,7 +21,7 @@ def sampled(size: int, sample: int) -> Iterator[Gather]:
         yield from in_order(size, BATCH)
         return
     indices = torch.arange(sample) * size // sample
-    for part in indices.split(BATCH):
+    for part in torch.split(indices, BATCH):
         yield Gather(part)
 
 

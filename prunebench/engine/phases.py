@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from prunebench.catalogue import accepts
-from prunebench.engine.assembly import Bench, Diverges, mask_meta, pack_mask
+from prunebench.engine.assembly import Bench, DivergedParentError, mask_meta, pack_mask
 from prunebench.engine.masking import MaskedParameters
 from prunebench.engine.trajectory import train
 from prunebench.engine.work import Channel, Work
@@ -42,7 +42,7 @@ def perform(work: Work, bench: Bench, channel: Channel, checkpoint_seconds: floa
                 for ref in outputs:
                     if ref.part == part:
                         bench.store.put(ref.address, files, meta, [p.address for p in work.parents])
-    except Diverges as parent:
+    except DivergedParentError as parent:
         for ref in outputs:
             bench.store.put(ref.address, {}, parent.meta, [p.address for p in work.parents])
 

@@ -18,7 +18,7 @@ from prunebench.types import DataInfo, Layer, ModelInfo
 
 
 class StoreProbe:
-    """Answers from the store's cache; imports torch, reads data and builds models on the meta device only if it must."""
+    """Answers from the store's cache; reads data, or builds a model on the meta device, only if it must."""
 
     def __init__(self, store: Store, root: Path) -> None:
         self.store, self.root = store, root

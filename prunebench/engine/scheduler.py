@@ -22,7 +22,7 @@ RETRIES = 3
 """How often a phase may lose a parent before it counts as failed."""
 
 
-class Interrupted(Exception):
+class InterruptedRunError(Exception):
     """Stopped on request; what was done is stored."""
 
     def __init__(self, done: int, total: int) -> None:
@@ -57,7 +57,7 @@ def execute(
 
     Raises:
         StoreError: the store cannot be written; nothing else can succeed.
-        Interrupted: on Ctrl-C, after running work was checkpointed.
+        InterruptedRunError: on Ctrl-C, after running work was checkpointed.
     """
     return _Scheduler(plan, store, executor, resources, observe).run()
 
@@ -88,7 +88,7 @@ class _Scheduler:
                     self._handle(event)
         except KeyboardInterrupt:
             self._stop()
-            raise Interrupted(self.execution.done, self.total) from None
+            raise InterruptedRunError(self.execution.done, self.total) from None
         self.execution.seconds = time.monotonic() - began
         self.observe(Event("run-finished", {"done": self.execution.done, "failed": len(self.execution.failed)}))
         return self.execution

@@ -22,7 +22,7 @@ CHUNK = 50
 """Steps between two looks at the loss: often enough to stop a diverged run, rare enough not to wait for a device."""
 
 
-class Diverged(Exception):
+class DivergedError(Exception):
     """The loss became infinite or NaN in the step that follows `iteration` steps."""
 
     def __init__(self, iteration: int) -> None:
@@ -64,7 +64,7 @@ class Training:
         """Train until `stop` steps are done. `look(position, loss)` is called between chunks and may raise.
 
         Raises:
-            Diverged: the loss is no longer finite.
+            DivergedError: the loss is no longer finite.
         """
         batches = self.train.batches(self._gathers(stop))
         self.model.train()
@@ -74,7 +74,7 @@ class Training:
             losses = torch.stack([self._step(images, labels) for images, labels in _take(batches, end - begin)])
             finite = torch.isfinite(losses)
             if not bool(finite.all()):
-                raise Diverged(begin + int((~finite).nonzero()[0]))
+                raise DivergedError(begin + int((~finite).nonzero()[0]))
             look(self.position, float(losses[-1]))
 
     def _step(self, images: Tensor, labels: Tensor) -> Tensor:

@@ -16,8 +16,8 @@ from prunebench.data import Data
 from prunebench.engine.assembly import Bench, mask_meta, pack_mask, unpack_mask
 from prunebench.engine.masking import MaskedParameters
 from prunebench.engine.measuring import measure
-from prunebench.engine.training import Diverged, Training
-from prunebench.engine.work import Cancelled, Channel, Work
+from prunebench.engine.training import DivergedError, Training
+from prunebench.engine.work import CancelledError, Channel, Work
 from prunebench.errors import ContractError
 from prunebench.masks import Mask, Units
 from prunebench.plan import Ref
@@ -32,7 +32,7 @@ def train(work: Work, outputs: tuple[Ref, ...], bench: Bench, channel: Channel, 
     """Train until every output is stored; resumes from the run's last checkpoint where that serves them.
 
     Raises:
-        Cancelled: after a checkpoint was written.
+        CancelledError: after a checkpoint was written.
         ContractError: a component that changes the mask missed the count at the horizon.
     """
     _Trajectory(work, outputs, bench, channel, checkpoint_seconds).follow()
@@ -72,11 +72,11 @@ class _Trajectory:
             for place in sorted(p for p in points if p > training.position):
                 training.advance(place, lambda position, loss: self._look(training, position, loss))
                 self._pause(training, points[place])
-        except Diverged as end:
+        except DivergedError as end:
             self._store_diverged(end.iteration)
             self.bench.store.drop_scratch(self.checkpoint_name)
             return
-        except Cancelled:
+        except CancelledError:
             self._checkpoint(training)
             raise
         if training.position < self.recipe["horizon"]:

@@ -52,7 +52,7 @@ class Work:
         )
 
 
-class Cancelled(Exception):
+class CancelledError(Exception):
     """The work was told to stop; what it has done is checkpointed."""
 
 
@@ -60,7 +60,7 @@ class Channel(Protocol):
     """How work speaks while it runs."""
 
     def progress(self, fields: Mapping[str, Any]) -> None:
-        """Tell how far it is: "iteration", "loss", "accuracy". Raises Cancelled when it must stop."""
+        """Tell how far it is: "iteration", "loss", "accuracy". Raises CancelledError when it must stop."""
         ...
 
 

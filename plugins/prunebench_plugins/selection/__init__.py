@@ -1,0 +1,1 @@
+"""Which units survive a round."""

@@ -1,0 +1,35 @@
+"""Global selection: one threshold for the whole network, so that layers find their own densities.
+
+Source: Frankle & Carbin 2019, section 4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from prunebench import Component, ComponentConfig, hookimpl
+
+if TYPE_CHECKING:
+    from prunebench.masks import Mask, Scores
+
+
+class Global:
+    """Keeps the units with the highest scores, whatever their layer."""
+
+    def __init__(self, config: ComponentConfig) -> None:
+        pass
+
+    @hookimpl
+    def prunebench_select(self, scores: Scores, mask: Mask, count: int) -> Mask:
+        """The `count` highest of the units alive; ties fall to the lower unit index."""
+        from prunebench.masks import Mask
+        from prunebench.selection import keep_highest
+
+        return Mask(keep_highest(scores.values, mask.keep, count))
+
+
+@hookimpl
+def prunebench_components() -> Iterable[Component]:
+    """Offer `global`."""
+    yield Component("global", ComponentConfig, Global, version=1, paper="Frankle & Carbin 2019")

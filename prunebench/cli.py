@@ -1,0 +1,292 @@
+"""The command line: check, plan, run, report, verify, plugins, data. Each command is thin; imports come late."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from prunebench.runner import Options
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Commands(click.Group):
+    """Turns prunebench's errors into messages and exit codes: 2 for bad input, 1 for a run that failed."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command."""
+        from prunebench.errors import ConfigError, PrunebenchError, StoreError
+
+        try:
+            return super().invoke(ctx)
+        except ConfigError as error:
+            for line in error.errors:
+                _error(line)
+            count = len(error.errors)
+            if count > 1:
+                click.echo(f"{count} errors; nothing was run.", err=True)
+            ctx.exit(2)
+        except StoreError as error:
+            _error(str(error))
+            ctx.exit(1)
+        except PrunebenchError as error:
+            _error(str(error))
+            ctx.exit(2)
+
+
+def _error(message: str) -> None:
+    click.echo(click.style("error: ", fg="red", bold=True) + message, err=True)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="prunebench", prog_name="prunebench")
+def main() -> None:
+    """Benchmark neural-network pruning: which method, trained how, is really better, and can you trust the number?"""
+
+
+def _file_options(command: F) -> F:
+    for decorate in reversed(
+        [
+            click.argument("file", type=click.Path(path_type=Path)),
+            click.option("--profile", metavar="NAME", help="Lay [profile.NAME] over the file."),
+            click.option("--seeds", metavar="N,N,...", help="Replace the file's seeds."),
+            click.option("--only", multiple=True, metavar="ENTRY", help="Score this entry only; may be repeated."),
+            click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a key, as in the file."),
+            click.option("--store", type=click.Path(path_type=Path), help="Where artifacts are kept."),
+            click.option(
+                "--reuse",
+                type=click.Choice(["same", "any"]),
+                default="same",
+                show_default=True,
+                help="Reuse artifacts made in the same environment, or in any (bits may differ).",
+            ),
+        ]
+    ):
+        command = decorate(command)
+    return command
+
+
+def _options(
+    file: Path,
+    profile: str | None,
+    seeds: str | None,
+    only: tuple[str, ...],
+    settings: tuple[str, ...],
+    store: Path | None,
+    reuse: Any,
+) -> Options:
+    from prunebench.runner import Options
+
+    chosen = None
+    if seeds is not None:
+        try:
+            chosen = tuple(int(seed) for seed in seeds.split(","))
+        except ValueError:
+            raise click.BadParameter(
+                f"{seeds!r} is not a list of whole numbers like 0,1,2", param_hint="--seeds"
+            ) from None
+    return Options(file, profile, chosen, only, settings, store, reuse)
+
+
+def _console(stderr: bool = False) -> Console:
+    from rich.console import Console
+
+    return Console(stderr=stderr, highlight=False)
+
+
+@main.command()
+@_file_options
+def check(**given: Any) -> None:
+    """Find every error of FILE before anything trains."""
+    from prunebench.runner import prepare
+
+    prepared = prepare(_options(**given))
+    plan, names = prepared.plan, [entry.name for entry in prepared.benchmark.entries]
+    click.echo(
+        f"{prepared.benchmark.file}: ok. {len(names)} entries, {len(prepared.benchmark.seeds)} seeds, "
+        f"{len(plan.trials)} trials, {len(plan.runs)} training runs."
+    )
+
+
+@main.command()
+@_file_options
+@click.option("--json", "as_json", is_flag=True, help="Numbers as JSON on standard output.")
+def plan(as_json: bool, **given: Any) -> None:
+    """Show what FILE would train, what is shared and what is already there."""
+    from prunebench.runner import prepare, status
+
+    prepared = prepare(_options(**given))
+    numbers = status(prepared, prepared.open_store())
+    if as_json:
+        click.echo(json.dumps(numbers.to_json()))
+        return
+    from prunebench.terminal.tables import plan_table
+
+    _console().print(plan_table(prepared, numbers))
+
+
+@main.command()
+@_file_options
+@click.option("--out", type=click.Path(path_type=Path), help="The leaderboard's folder.  [default: leaderboards/NAME]")
+@click.option("--json", "as_json", is_flag=True, help="A summary as JSON on standard output.")
+@click.option("--traceback", is_flag=True, help="Show where in the code a trial failed.")
+def run(out: Path | None, as_json: bool, traceback: bool, **given: Any) -> None:
+    """Train what is missing, score every entry of FILE and write its leaderboard."""
+    from prunebench import runner
+    from prunebench.engine.scheduler import InterruptedRunError
+    from prunebench.terminal.progress import display
+    from prunebench.terminal.tables import result_table
+
+    prepared = runner.prepare(_options(**given))
+    benchmark = prepared.benchmark
+    suffix = f"-{benchmark.profile}" if benchmark.profile else ""
+    folder = out if out is not None else Path("leaderboards") / f"{benchmark.name}{suffix}"
+    console = _console(stderr=True)
+    numbers = runner.status(prepared, prepared.open_store())
+    console.print(
+        f"{benchmark.name}: {numbers.trials} trials, {numbers.runs_distinct} training runs "
+        f"(of {numbers.runs_naive} without sharing), {numbers.runs_cached} already in the store"
+    )
+    shown = display(console, prepared.plan, numbers.sample_steps)
+    traces: list[str] = []
+
+    def observe(event: Any) -> None:
+        if event.kind == "phase-failed" and event.fields["traceback"]:
+            traces.append(event.fields["traceback"])
+        shown(event)
+
+    try:
+        outcome = runner.run(prepared, observe)
+    except (InterruptedRunError, KeyboardInterrupt) as stop:
+        shown.close()
+        done = f"{stop.done} of {stop.total} phases are done" if isinstance(stop, InterruptedRunError) else "What is done is"
+        console.print(f"\nStopped. {done} and stored; the same command goes on from there.", soft_wrap=True)
+        sys.exit(130)
+    finally:
+        shown.close()
+    runner.write(prepared, outcome, folder)
+    for trace in traces if traceback else ():
+        console.print(trace, markup=False)
+    if as_json:
+        summary = {**numbers.to_json(), "out": str(folder), "failed": outcome.failed, "rows": len(outcome.rows)}
+        click.echo(json.dumps(summary))
+    else:
+        _console().print(result_table(prepared, outcome))
+        click.echo(f"Leaderboard: {folder / 'README.md'}")
+    for trial, error in outcome.failed.items():
+        _error(f"{trial}: {error}")
+    if outcome.failed:
+        more = "" if traceback or not traces else " (--traceback shows where)"
+        click.echo(f"{len(outcome.failed)} of {numbers.trials} trials failed{more}.", err=True)
+        sys.exit(1)
+
+
+@main.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--metric", metavar="SPLIT/METRIC", help="Rank by another metric.")
+@click.option("--against", metavar="ENTRY", help="Compare with another entry.")
+def report(folder: Path, metric: str | None, against: str | None) -> None:
+    """Write the tables and curves of a leaderboard FOLDER again from its results."""
+    from prunebench.runner import report_again
+
+    report_again(folder, metric, against)
+    click.echo(f"Leaderboard: {folder / 'README.md'}")
+
+
+@main.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--entries", default="all", show_default=True, help="all, or names with commas between.")
+@click.option("--seeds", type=click.IntRange(min=1), help="How many of the recorded seeds to run again.")
+@click.option("--file", type=click.Path(path_type=Path), help="The benchmark file, if it is not where it was.")
+@click.option("--json", "as_json", is_flag=True, help="The comparison as JSON on standard output.")
+def verify(folder: Path, entries: str, seeds: int | None, file: Path | None, as_json: bool) -> None:
+    """Run entries of a leaderboard FOLDER again in an empty store and compare every number."""
+    from prunebench import verify as verification
+    from prunebench.terminal.progress import display
+
+    console = _console(stderr=True)
+    comparison = verification.verify(
+        folder,
+        entries=None if entries == "all" else tuple(entries.split(",")),
+        seeds=seeds,
+        file=file,
+        show=lambda prepared, numbers: display(console, prepared.plan, numbers.sample_steps),
+    )
+    if as_json:
+        click.echo(json.dumps(comparison.to_json()))
+    else:
+        from prunebench.terminal.tables import comparison_table
+
+        _console().print(comparison_table(comparison))
+    sys.exit(0 if comparison.holds else 1)
+
+
+@main.group()
+def plugins() -> None:
+    """What is installed: components with their versions and papers."""
+
+
+@plugins.command("list")
+def plugins_list() -> None:
+    """List every component."""
+    from prunebench.catalogue import Catalogue
+    from prunebench.terminal.tables import plugins_table
+
+    catalogue = Catalogue.load()
+    _console().print(plugins_table(catalogue))
+    for failed in catalogue.broken.values():
+        _error(f"a plugin failed to load: {failed}")
+
+
+@plugins.command("show")
+@click.argument("name")
+def plugins_show(name: str) -> None:
+    """Describe one component: what it does, its configuration and the hooks that it answers."""
+    from prunebench.catalogue import Catalogue
+    from prunebench.terminal.tables import component_page
+
+    _console().print(component_page(Catalogue.load().find(name)))
+
+
+@main.group()
+def data() -> None:
+    """Data sets: what is there, and how to get what is not."""
+
+
+@data.command("list")
+def data_list() -> None:
+    """List the data sets that components offer, and whether each is under the data root."""
+    from prunebench.catalogue import Catalogue
+    from prunebench.runner import data_root
+    from prunebench.terminal.tables import data_table
+
+    _console().print(data_table(Catalogue.load(), data_root()))
+    click.echo(f"Data root: {data_root()}  (set PRUNEBENCH_DATA to change it)")
+
+
+@data.command("fetch")
+@click.argument("name")
+def data_fetch(name: str) -> None:
+    """Download a data set from its publisher, checksums checked."""
+    from prunebench.runner import downloads_of
+
+    from prunebench.download import fetch, is_there  # isort: skip
+    from rich.progress import DownloadColumn, Progress, TextColumn
+
+    files = downloads_of(name)
+    if not files:
+        click.echo(f"{name}: nothing to download")
+    with Progress(TextColumn("{task.description}"), DownloadColumn(), console=_console(stderr=True)) as progress:
+        for download in files:
+            task = progress.add_task(download.path.name, total=None)
+            present = is_there(download)
+            fetch(download, lambda count, task=task: progress.advance(task, count))  # type: ignore[misc]
+            click.echo(f"{'there already' if present else 'fetched'}: {download.path}")

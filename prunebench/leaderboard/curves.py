@@ -1,0 +1,266 @@
+"""The metric over density as SVG text, one panel for each model and data set."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from io import StringIO
+from math import ceil, log
+from statistics import median
+from textwrap import wrap
+from typing import TYPE_CHECKING, Any
+
+from prunebench.leaderboard.cells import Group
+from prunebench.leaderboard.markdown import plain
+from prunebench.leaderboard.metrics import Metric, metric_of
+from prunebench.leaderboard.statistics import Interval, student_interval
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.lines import Line2D
+
+# Okabe and Ito's colours without black and yellow, and Tol's wine: apart for the colour-blind and on white
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#882255")
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h", "*")
+_STROKES: tuple[Any, ...] = ("-", (0, (6, 1.2, 1.2, 1.2)), (0, (1.2, 1.2)))
+_DENSE = ("#333333", "#888888", "#BBBBBB")
+_NAME_WIDTH = 34
+_OUTLIERS = 0.15
+_SETTINGS = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "prunebench",
+    "font.size": 10.0,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "grid.color": "#e4e4e4",
+    "grid.linewidth": 0.7,
+    "axes.axisbelow": True,
+}
+
+
+@dataclass(frozen=True)
+class Style:
+    """How one entry is drawn, in every panel."""
+
+    colour: str
+    marker: str
+    stroke: Any
+
+
+@dataclass(frozen=True)
+class Point:
+    """An entry at one density: a mean with its interval, or None where no trial is ok. In printed units."""
+
+    density: float
+    interval: Interval | None
+    whole: bool
+
+
+def draw_curves(groups: Sequence[Group], metric: str, alpha: float) -> str:
+    """The picture of a leaderboard: SVG with text as text, equal bytes for equal input."""
+    import matplotlib.style
+    from matplotlib.figure import Figure
+
+    styles = _styles(groups)
+    across = min(2, len(groups))
+    down = ceil(len(groups) / across)
+    # the reader's own matplotlibrc must not change the bytes
+    with matplotlib.style.context(["default", _SETTINGS]), warnings.catch_warnings():
+        # a viewer draws glyphs that the measuring font lacks
+        warnings.filterwarnings("ignore", message=r"Glyph \d+ .*missing from")
+        names = {entry: _literal(entry, _NAME_WIDTH) for entry in styles}
+        lines = [line for name in names.values() for line in name.split("\n")]
+        size = (6.0 * across + 0.9 + 0.088 * max(map(len, lines)), max(4.0 * down, 0.2 * len(lines) + 0.4))
+        figure = Figure(figsize=size, layout="constrained")
+        panels = figure.subplots(down, across, squeeze=False).flat
+        handles: dict[str, Line2D] = {}
+        for panel, group in zip(panels, groups, strict=False):
+            handles |= _panel(panel, group, metric_of(metric, group.unit), alpha, styles)
+        for panel in list(panels)[len(groups) :]:
+            panel.set_axis_off()
+        ordered = {entry: handles[entry] for entry in styles if entry in handles}
+        if ordered:
+            # names are set afterwards: a legend drops labels that begin with an underscore
+            legend = figure.legend(
+                list(ordered.values()),
+                [str(number) for number in range(len(ordered))],
+                loc="outside right upper",
+                frameon=False,
+                handlelength=3.2,
+            )
+            for text, entry in zip(legend.get_texts(), ordered, strict=True):
+                text.set_text(names[entry])
+        picture = StringIO()
+        figure.savefig(picture, format="svg", metadata={"Date": None, "Creator": None})
+    return "\n".join(line.rstrip() for line in picture.getvalue().splitlines()) + "\n"
+
+
+def axis_range(shown: Sequence[Interval], higher: bool) -> tuple[float, float]:
+    """The values that an axis must show: at most 15 % of the means are left out, at the worse end only.
+
+    Means are left out where the rest then needs a third of the room: a collapsed network must not squash the others.
+    Intervals widen the range by half on either side, or until the middle one fits: with two seeds they can be huge.
+    """
+    ordered = sorted((interval.mean for interval in shown), reverse=not higher)
+    left_out = 0
+    for candidate in range(1, int(_OUTLIERS * len(ordered)) + 1):
+        if 3 * abs(ordered[-1] - ordered[candidate]) <= abs(ordered[-1] - ordered[left_out]):
+            left_out = candidate
+    kept = ordered[left_out:]
+    least, most = min(kept), max(kept)
+    spans = [(i.low, i.high) for i in shown if i.low is not None and i.high is not None and least <= i.mean <= most]
+    middle = median(high - low for low, high in spans) / 2 if spans else 0.0
+    room = max((most - least) / 2, 1.2 * middle)
+    low = max(least - room, min([least, *(low for low, _ in spans)]))
+    high = min(most + room, max([most, *(high for _, high in spans)]))
+    margin = 0.06 * (high - low) or 0.01 * abs(high) or 1.0
+    return low - margin, high + margin
+
+
+def _styles(groups: Sequence[Group]) -> dict[str, Style]:
+    """One style an entry in all panels: colours repeat after seven, with another stroke; markers after twelve."""
+    references = list(dict.fromkeys(entry for group in groups for entry in group.references))
+    ranked = [e for e in dict.fromkeys(e for group in groups for e in group.ranked) if e not in references]
+    styles = {entry: Style(_DENSE[i % len(_DENSE)], "", "--") for i, entry in enumerate(references)}
+    for i, entry in enumerate(ranked):
+        stroke = _STROKES[i // len(_COLOURS) % len(_STROKES)]
+        styles[entry] = Style(_COLOURS[i % len(_COLOURS)], _MARKERS[i % len(_MARKERS)], stroke)
+    return styles
+
+
+def _panel(axes: Axes, group: Group, metric: Metric, alpha: float, styles: dict[str, Style]) -> dict[str, Line2D]:
+    """Draw one group; the legend's handles by entry."""
+    axes.set_title(_literal(f"{group.model} on {group.data}", 60), fontsize=11)
+    axes.set_xlabel("density of the units that may be pruned")
+    axes.set_ylabel(_literal(metric.label, 48))
+    curves = {entry: list(_points(group, entry, metric, alpha)) for entry in group.entries}
+    shown = [point.interval for curve in curves.values() for point in curve if point.interval is not None]
+    if not shown:
+        axes.set_axis_off()
+        axes.text(0.5, 0.5, "no trial is ok", ha="center", transform=axes.transAxes)
+        return {}
+    low, high = axis_range(shown, metric.higher)
+    _density_axis(axes, group)
+    handles = {}
+    for entry, curve in curves.items():
+        if not curve:
+            continue
+        if entry in group.dense:
+            handles[entry] = _reference(axes, curve[0], styles[entry])
+        else:
+            handles[entry] = _curve(axes, curve, styles[entry], (low, high), metric.higher)
+    axes.set_ylim(low, high)
+    axes.ticklabel_format(axis="y", useOffset=False, style="plain")
+    return {entry: handle for entry, handle in handles.items() if handle is not None}
+
+
+def _points(group: Group, entry: str, metric: Metric, alpha: float) -> Iterator[Point]:
+    for density in group.densities:
+        cell = group.cells.get((entry, density))
+        if cell is None:
+            continue
+        values = [metric.factor * value for value in cell.values.values()]
+        at = density * _aside(group, entry) if density < 1 else density
+        yield Point(at, student_interval(values, alpha) if values else None, not cell.broken)
+
+
+def _aside(group: Group, entry: str) -> float:
+    """A factor that sets entries side by side where all of them have one density only and would cover each other."""
+    if sum(density < 1 for density in group.densities) > 1:
+        return 1.0
+    span = max(group.densities) / min(group.densities)
+    ranked = group.ranked
+    place = ranked.index(entry) - (len(ranked) - 1) / 2 if entry in ranked else 0.0
+    return float(max(span, 1.2) ** (-0.3 * place / max(len(ranked), 4)))
+
+
+def _density_axis(axes: Axes, group: Group) -> None:
+    from matplotlib.ticker import NullLocator
+
+    axes.set_xscale("log")
+    axes.xaxis.set_minor_locator(NullLocator())
+    most, least = max(group.densities), min(group.densities)
+    span = log(most / least)
+    alone = sum(density < 1 for density in group.densities) < 2
+    margin = max(most / least, 1.2) ** (0.2 if alone else 0.04)
+    axes.set_xlim(most * margin, least / margin)
+    # a label is left away where it would touch the one before; its tick stays
+    names, last = [], float("inf")
+    for density in group.densities:
+        apart = log(last / density) >= 0.055 * span if last != float("inf") else True
+        names.append(group.labels[density] if apart else "")
+        last = density if apart else last
+    crowded = sum(map(bool, names)) > 9
+    axes.set_xticks(list(group.densities), names)
+    axes.tick_params(axis="x", labelrotation=45 if crowded else 0)
+    if crowded:
+        for label in axes.get_xticklabels():
+            label.set_horizontalalignment("right")
+            label.set_rotation_mode("anchor")
+
+
+def _reference(axes: Axes, point: Point, style: Style) -> Line2D | None:
+    interval = point.interval
+    if interval is None:
+        return None
+    if interval.low is not None and interval.high is not None:
+        axes.axhspan(interval.low, interval.high, color=style.colour, alpha=0.10, linewidth=0)
+    return axes.axhline(interval.mean, color=style.colour, linestyle="--", linewidth=1.4)
+
+
+def _curve(axes: Axes, curve: Sequence[Point], style: Style, limits: tuple[float, float], higher: bool) -> Line2D:
+    from matplotlib.lines import Line2D
+
+    line: dict[str, Any] = {"color": style.colour, "linestyle": style.stroke, "linewidth": 1.6}
+    mark: dict[str, Any] = {
+        "color": style.colour,
+        "marker": style.marker,
+        "linestyle": "none",
+        "markersize": 5.5,
+        "zorder": 4,
+    }
+    for stretch in _stretches(curve):
+        densities = [density for density, _ in stretch]
+        axes.plot(densities, [interval.mean for _, interval in stretch], zorder=3, **line)
+        banded = [(d, i.low, i.high) for d, i in stretch if i.low is not None and i.high is not None]
+        if len(banded) == len(stretch) > 1:
+            lows, highs = [low for _, low, _ in banded], [high for _, _, high in banded]
+            axes.fill_between(densities, lows, highs, color=style.colour, alpha=0.15, linewidth=0)
+        else:
+            for density, low, high in banded:
+                axes.plot([density, density], [low, high], color=style.colour, linewidth=1.2)
+    worse_end, triangle = (limits[0], "v") if higher else (limits[1], "^")
+    for point in curve:
+        inside: dict[str, Any] = {"markerfacecolor": style.colour if point.whole else "white", "markeredgewidth": 1.3}
+        if point.interval is None:
+            look: dict[str, Any] = {**mark, "marker": "x", "markersize": 8, "markeredgewidth": 1.8, "clip_on": False}
+            axes.plot([point.density], [worse_end], **look)
+        elif limits[0] <= point.interval.mean <= limits[1]:
+            axes.plot([point.density], [point.interval.mean], **{**mark, **inside})
+        else:
+            axes.plot(
+                [point.density],
+                [worse_end],
+                **{**mark, **inside, "marker": triangle, "markersize": 10, "clip_on": False},
+            )
+    return Line2D([], [], **{**mark, **line})
+
+
+def _stretches(curve: Sequence[Point]) -> list[list[tuple[float, Interval]]]:
+    """A curve cut where no trial is ok: a line drawn across would hide that."""
+    stretches: list[list[tuple[float, Interval]]] = [[]]
+    for point in curve:
+        if point.interval is None:
+            stretches.append([])
+        else:
+            stretches[-1].append((point.density, point.interval))
+    return [stretch for stretch in stretches if stretch]
+
+
+def _literal(text: str, width: int) -> str:
+    """Any text as itself, in lines of at most this width; `$` would begin mathematics."""
+    lines = wrap(plain(text), width, break_on_hyphens=True) or [""]
+    return "\n".join(lines).replace("$", r"\$")

@@ -1,0 +1,268 @@
+"""The exact selection kernel: of all units alive, keep the `count` that score highest.
+
+The idea is Floyd and Rivest's (1975): a small sample gives two values that bracket the threshold; one pass keeps what lies
+above the bracket and gathers what lies inside, and the rest is decided among the few gathered. A value that so many units
+share that it fills the bracket is the threshold itself: it is guessed, checked by counting, and never gathered, so heavy ties
+cost no memory. A sample that misleads costs time and nothing else: a wrong guess starts a bisection, which always ends.
+
+Scores are compared by integer keys of their own width and order. Among these -0.0 and 0.0 are one value, denormal numbers
+stay apart whatever the processor flushes, and bf16 is no slower than the rest.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+_INTEGER = {
+    torch.float64: torch.int64,
+    torch.float32: torch.int32,
+    torch.bfloat16: torch.int16,
+    torch.float16: torch.int16,
+}
+_RUN = 1 << 19
+"""Units in a run on the CPU: its arrays stay in the cache from one operation to the next."""
+_SAMPLE = 1 << 18
+"""Units sampled at most; the bracket then holds less than 1 % of the units."""
+
+
+def keep_highest(scores: Sequence[Tensor], alive: Sequence[Tensor] | None, count: int) -> tuple[Tensor, ...]:
+    """Keep exactly `count` of the units alive: those that come first in a stable descending sort of the scores.
+
+    Args:
+        scores: for each layer a 1-D tensor of fp64, fp32, bf16 or fp16, on any device; higher survives. Infinities are
+            allowed.
+        alive: for each layer a 1-D bool tensor of the same size, on any device; None if every unit is alive.
+        count: units to keep; 0 < count <= units alive.
+
+    Returns: for each layer a 1-D bool tensor on the CPU: a subset of `alive`, with exactly `count` True in all. Of units that
+        score the same, those of the lowest flat index are kept, so the selections of two counts are nested.
+
+    Raises: ValueError if a score is NaN, even a dead unit's (the layer's index is named), if `count` is out of range, or if
+        scores and alive do not fit together.
+
+    Beyond the masks it needs at most 5 % of the scores' memory, or a few megabytes where that is more.
+
+    Source: Floyd and Rivest, "Expected time bounds for selection", CACM 1975.
+    """
+    _check(scores, alive)
+    # numpy asks the system for huge pages; torch does not
+    keep = tuple(torch.from_numpy(np.empty(score.numel(), dtype=np.bool_)) for score in scores)
+    runs = list(_runs(scores, alive, keep))
+    sample, living = _sample(runs) if runs else (np.empty(0, np.int16), 0)
+    if not 0 < count <= living:
+        raise ValueError(f"cannot keep {count:,} units: {living:,} are alive")
+    low, high = _bracket(sample, count / living)
+    guess = low if low == high else _keep_by_bracket(runs, count, low, high)
+    if guess is not None:
+        _keep_by_guess(runs, count, guess)
+    return keep
+
+
+def first_nan(scores: Sequence[Tensor]) -> int | None:
+    """The index of the first layer with a NaN among its scores, or None."""
+    return next((i for i, score in enumerate(scores) if score.numel() and _has_nan(score.detach())), None)
+
+
+def _check(scores: Sequence[Tensor], alive: Sequence[Tensor] | None) -> None:
+    for i, score in enumerate(scores):
+        if score.ndim != 1 or score.dtype not in _INTEGER:
+            raise ValueError(f"layer {i}: scores must be 1-D floats, not {score.dtype} of shape {tuple(score.shape)}")
+    if alive is None:
+        return
+    if len(alive) != len(scores):
+        raise ValueError(f"{len(scores)} layers have scores, {len(alive)} say which units are alive")
+    for i, (score, living) in enumerate(zip(scores, alive, strict=True)):
+        if living.dtype != torch.bool or living.shape != score.shape:
+            raise ValueError(
+                f"layer {i}: alive must be bool of shape {tuple(score.shape)}, "
+                f"not {living.dtype} of shape {tuple(living.shape)}"
+            )
+
+
+@dataclass(frozen=True)
+class _Run:
+    """Consecutive units of one layer, so few that arrays of their number are cheap.
+
+    Arrays are numpy's on the CPU, where one thread of it compares as fast as two of torch's, and torch's elsewhere.
+    """
+
+    layer: int
+    score: Tensor
+    alive: Tensor | None
+    keep: NDArray[np.bool_]
+    dtype: torch.dtype
+
+    def keys(self, above: int) -> Any:
+        """Integers in the order of the scores, as far as they are greater than `above`; the others are not greater."""
+        bits = _bits(self.score, self.dtype)
+        return bits if above >= 0 else _keys(bits)  # a positive score's bits are its key, a negative one's are negative
+
+    def living(self, chosen: Any) -> Any:
+        """`chosen`, a bool array that is overwritten, without the dead units."""
+        if self.alive is not None:
+            chosen &= _array(self.alive.to(self.score.device))
+        return chosen
+
+    def store(self, chosen: Any) -> int:
+        """Keep what is chosen and alive; returns how many units that is."""
+        self.keep[...] = _on_cpu(self.living(chosen))
+        return _count(self.keep)
+
+    def sample(self, places: NDArray[np.int64]) -> Any:
+        """The keys of the units at these places, those of dead units replaced by the least integer; on the CPU."""
+        keys = _keys(_at(_bits(self.score, self.dtype), places))
+        # a choice without branches: dropping the dead ones takes longer than all the rest
+        return keys if self.alive is None else np.where(_at(_array(self.alive), places), keys, np.iinfo(keys.dtype).min)
+
+
+def _runs(scores: Sequence[Tensor], alive: Sequence[Tensor] | None, keep: Sequence[Tensor]) -> Iterator[_Run]:
+    dtype = reduce(torch.promote_types, [score.dtype for score in scores] or [torch.float32])
+    units = sum(score.numel() for score in scores)
+    for i, score in enumerate(scores):
+        length = _RUN if score.device.type == "cpu" else max(_RUN, units >> 7)
+        for start in range(0, score.numel(), length):
+            part = slice(start, start + length)
+            living = None if alive is None else alive[i][part]
+            yield _Run(i, score.detach()[part], living, keep[i][part].numpy(), dtype)
+
+
+def _array(tensor: Tensor) -> Any:
+    return tensor.numpy() if tensor.device.type == "cpu" else tensor
+
+
+def _at(array: Any, places: NDArray[np.int64]) -> Any:
+    return array[places] if isinstance(array, np.ndarray) else _on_cpu(array[torch.from_numpy(places).to(array.device)])
+
+
+def _where(chosen: Any) -> Any:
+    return np.flatnonzero(chosen) if isinstance(chosen, np.ndarray) else chosen.nonzero()[:, 0]
+
+
+def _on_cpu(array: Any) -> Any:
+    return array if isinstance(array, np.ndarray) else array.cpu().numpy()
+
+
+def _count(chosen: Any) -> int:
+    return int(np.count_nonzero(chosen) if isinstance(chosen, np.ndarray) else torch.count_nonzero(chosen))
+
+
+def _bits(score: Tensor, dtype: torch.dtype) -> Any:
+    return _array(score.to(dtype).view(_INTEGER[dtype]))
+
+
+def _keys(bits: Any) -> Any:
+    """Integers in the order of the floats with these bits, one for -0.0 and 0.0."""
+    # a float is a sign and a magnitude; below zero its key is minus the magnitude
+    sign = bits >> (8 * bits.itemsize - 1)
+    keys = sign & ((1 << (8 * bits.itemsize - 1)) - 1)
+    keys ^= bits
+    keys -= sign
+    return keys
+
+
+def _has_nan(score: Tensor) -> bool:
+    bits = _bits(score, score.dtype)
+    if not isinstance(bits, np.ndarray):
+        return bool(score.amax().isnan())  # a maximum is NaN if any of its values is
+    # numpy knows no bf16. NaNs are the bits beyond an infinity's; as unsigned integers, negative floats are above the others
+    infinity = int(_bits(torch.tensor([math.inf], dtype=score.dtype), score.dtype)[0])
+    largest = int(bits.view(f"u{bits.itemsize}").max())
+    return largest > infinity - np.iinfo(bits.dtype).min or (largest > infinity and int(bits.max()) > infinity)
+
+
+def _sample(runs: Sequence[_Run]) -> tuple[NDArray[Any], int]:
+    """The sorted keys of a sample of the living units, and how many units are alive. Raises ValueError on NaN."""
+    units = sum(run.keep.size for run in runs)
+    step = units // max(1024, min(_SAMPLE, units >> 6)) or 1
+    places = np.arange(0, max(run.keep.size for run in runs), step)
+    # scattered, because even steps could be in step with the rows and channels that a layer is made of
+    places += (places * 0x9E3779B1 >> 16) % step
+    samples, living = [], 0
+    for run in runs:
+        # what reads a run in order goes first: it brings the run into the cache
+        if _has_nan(run.score):
+            raise ValueError(f"layer {run.layer}: a score is NaN")
+        living += run.keep.size if run.alive is None else _count(_array(run.alive))
+        samples.append(run.sample(places[: np.searchsorted(places, run.keep.size)]))
+    sample = np.sort(np.concatenate(samples))
+    return sample[np.searchsorted(sample, np.iinfo(sample.dtype).min, side="right") :], living
+
+
+def _bracket(sample: NDArray[Any], density: float) -> tuple[int, int]:
+    """Two keys with the threshold between them or on one of them, unless the sample misleads."""
+    middle = sample.size * (1 - density)
+    margin = 4 * math.sqrt(middle * density) + 2
+    low, high = math.floor(middle - margin), math.ceil(middle + margin)
+    limits = np.iinfo(sample.dtype)
+    return int(sample[low] if low >= 0 else limits.min), int(sample[high] if high < sample.size else limits.max)
+
+
+def _keep_by_bracket(runs: Sequence[_Run], count: int, low: int, high: int) -> int | None:
+    """Fill `keep`, if the threshold is between `low` and `high`, neither included; if not, return a guess of it."""
+    room = max(sum(run.keep.size for run in runs) >> 6, _RUN)
+    above = 0
+    keys: list[NDArray[Any]] = []
+    places: list[NDArray[np.int32]] = []
+    for run in runs:
+        of_run = run.keys(above=low)
+        highest = of_run >= high
+        between = of_run > low
+        between ^= highest
+        above += run.store(highest)
+        at = _where(run.living(between))
+        keys.append(_on_cpu(of_run[at]))
+        places.append(_on_cpu(at).astype(np.int32))
+        room -= keys[-1].size
+        if above >= count:
+            return high
+        if room < 0:
+            return low
+    gathered = np.concatenate(keys)
+    needed = count - above
+    if needed > gathered.size:
+        return low
+    gathered.partition(gathered.size - needed)
+    threshold = gathered[gathered.size - needed]
+    tied = needed - _count(gathered > threshold)
+    for run, of_run, at in zip(runs, keys, places, strict=True):
+        ties = at[of_run == threshold][:tied]
+        run.keep[ties] = True
+        run.keep[at[of_run > threshold]] = True
+        tied -= ties.size
+    return None
+
+
+def _keep_by_guess(runs: Sequence[_Run], count: int, guess: int) -> None:
+    """Fill `keep` by guessing the threshold: at once if the guess is right, else by bisection."""
+    limits = torch.iinfo(_INTEGER[runs[0].dtype])
+    low, high = limits.min, limits.max
+    while True:
+        above, tied = 0, []
+        for run in runs:
+            keys = run.keys(above=guess - 1)
+            above += run.store(keys > guess)
+            tied.append(_count(run.living(keys == guess)))
+        if count <= above:
+            low = guess + 1
+        elif count > above + sum(tied):
+            high = guess - 1
+        else:
+            break
+        guess = (low + high) // 2
+    needed = count - above
+    for run, ties in zip(runs, tied, strict=True):
+        if ties and needed:
+            equal = _on_cpu(run.living(run.keys(above=guess - 1) == guess))
+            if ties > needed:
+                equal[np.flatnonzero(equal)[needed:]] = False
+            run.keep[...] |= equal
+            needed -= min(ties, needed)

@@ -1,0 +1,157 @@
+"""Tables for the terminal: plans, results, components, data sets, comparisons."""
+
+from __future__ import annotations
+
+import inspect
+import statistics
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from prunebench import hookspecs
+from prunebench.catalogue import Catalogue, Provider, implements
+from prunebench.download import is_there
+from prunebench.errors import DataMissing
+from prunebench.runner import Outcome, Prepared, Status, downloads_of
+
+if TYPE_CHECKING:
+    from prunebench.verify import Comparison
+
+
+def _table(*columns: str, numbers: int = 0, title: str | None = None) -> Table:
+    table = Table(box=None, pad_edge=False, title=title, title_justify="left", padding=(0, 2, 0, 0))
+    for index, column in enumerate(columns):
+        right = index >= len(columns) - numbers
+        table.add_column(column, justify="right" if right else "left", overflow="fold", no_wrap=right)
+    return table
+
+
+def plan_table(prepared: Prepared, numbers: Status) -> RenderableType:
+    """What a plan would train, and an overview of its entries."""
+    facts = _table("", "", numbers=1)
+    facts.show_header = False
+    for name, value in (
+        ("trials", numbers.trials),
+        ("phases", numbers.phases),
+        ("training runs without sharing", numbers.runs_naive),
+        ("distinct training runs", numbers.runs_distinct),
+        ("  already in the store", numbers.runs_cached),
+        ("  still to train", numbers.runs_distinct - numbers.runs_cached),
+        ("images still to process (steps x batch)", numbers.sample_steps),
+    ):
+        facts.add_row(name, f"{value:,}")
+    entries = _table("entry", "judged at densities")
+    for entry in prepared.benchmark.entries:
+        trial = next(t for t in prepared.plan.trials if t.entry == entry.name)
+        shares = dict.fromkeys(f"{e.run.ticket.count / trial.units:.3g}" for e in trial.evaluations)
+        entries.add_row(Text(entry.name), ", ".join(shares))
+    return Group(facts, "", entries)
+
+
+def result_table(prepared: Prepared, outcome: Outcome) -> RenderableType:
+    """The means of a run, by entry and density: what to look at first; the leaderboard has intervals."""
+    split, _, metric = prepared.benchmark.report.metric.partition("/")
+    rows = [r for r in outcome.rows if r["split"] == split and r["metric"] == metric and r["role"] == "evaluate"]
+    places = sorted({(r["model"], r["data"]) for r in rows})
+    return Group(*(_place(rows, place, prepared.benchmark.report.metric, len(places) > 1) for place in places))
+
+
+def _place(rows: list[dict[str, Any]], place: tuple[str, str], metric: str, several: bool) -> Table:
+    # Only the last position of each run is its result; earlier ones are stated in the file.
+    cells: dict[tuple[str, float], dict[int, dict[str, Any]]] = {}
+    here = [r for r in rows if (r["model"], r["data"]) == place]
+    for row in here:
+        cells.setdefault((row["entry"], round(row["density"], 4)), {})[(row["seed"] * 1000 + row["draw"])] = row
+    densities = sorted({density for _, density in cells}, reverse=True)
+    title = f"{metric}, mean over seeds, by density" + (f": {place[0]} on {place[1]}" if several else "")
+    table = _table("entry", *(f"{d:.3g}" for d in densities), numbers=len(densities), title=title)
+    for entry in dict.fromkeys(row["entry"] for row in here):
+        shown = []
+        for density in densities:
+            found = cells.get((entry, density), {})
+            good = [r["value"] for r in found.values() if r["outcome"] == "ok"]
+            bad = len(found) - len(good)
+            text = f"{statistics.mean(good):.4g}" if good else ("" if not found else "-")
+            shown.append(text + (f" ({bad} of {len(found)} not ok)" if bad else ""))
+        table.add_row(Text(entry), *shown)
+    return table
+
+
+def plugins_table(catalogue: Catalogue) -> RenderableType:
+    """Every component: what it fits, version, distribution, paper."""
+    table = _table("component", "fits", "version", "distribution", "paper")
+    for name, provider in catalogue.providers.items():
+        fits = ", ".join(_slots(provider))
+        table.add_row(
+            Text(name), fits, str(provider.component.version), provider.distribution, provider.component.paper
+        )
+    return table
+
+
+def _slots(provider: Provider) -> list[str]:
+    cls = provider.component.build
+    return [slot for slot, hook in hookspecs.SLOTS.items() if implements(cls, hook)]
+
+
+def component_page(provider: Provider) -> RenderableType:
+    """One component: what it does, its configuration, the hooks that it answers."""
+    component = provider.component
+    module = inspect.getmodule(component.build)
+    parts: list[RenderableType] = [
+        Text(f"{component.name}", style="bold"),
+        Text(
+            f"version {component.version}, {provider.distribution}"
+            + (f", {component.paper}" if component.paper else "")
+        ),
+        "",
+        Text(inspect.getdoc(module) or inspect.getdoc(component.build) or ""),
+        "",
+    ]
+    fields = component.config.model_fields
+    if fields:
+        parts += [Text(inspect.getdoc(component.config) or ""), ""]
+        table = _table("key", "type", "default")
+        for name, field in fields.items():
+            kind = inspect.formatannotation(field.annotation).replace("prunebench.types.", "").replace("typing.", "")
+            default = "(required)" if field.is_required() else str(field.get_default(call_default_factory=True))
+            table.add_row(Text(name), Text(kind), Text(default))
+        parts.append(table)
+    else:
+        parts.append(Text("It takes no configuration."))
+    hooks = [name for name in dir(component.build) if name.startswith("prunebench_")]
+    parts += ["", Text("hooks: " + ", ".join(hooks)), Text("fits: " + ", ".join(_slots(provider)))]
+    return Group(*parts)
+
+
+def data_table(catalogue: Catalogue, root: Path) -> RenderableType:
+    """Data sets and whether their files are there."""
+    table = _table("data set", "state", "what it is")
+    for name, provider in catalogue.providers.items():
+        if "data" not in _slots(provider):
+            continue
+        try:
+            files = downloads_of(name, catalogue, root)
+            missing = [file for file in files if not is_there(file)]
+        except DataMissing as error:
+            table.add_row(Text(name), "missing", str(error))
+            continue
+        if not files:
+            state = "comes with the package"
+        elif missing:
+            state = f"missing; `prunebench data fetch {name}`"
+        else:
+            state = "ready"
+        about = (inspect.getdoc(inspect.getmodule(provider.component.build)) or "").split("\n")[0]
+        table.add_row(Text(name), state, about)
+    return table
+
+
+def comparison_table(comparison: Comparison) -> RenderableType:
+    """What held of a leaderboard that was run again."""
+    table = _table("entry", "seed", "density", "metric", "recorded", "run again", "", numbers=0)
+    for row in comparison.shown():
+        table.add_row(*(Text(cell) for cell in row))
+    return Group(table, "", Text(comparison.verdict))

@@ -1,0 +1,80 @@
+# ruff: noqa: D102 (the name of a law is the sentence that says it)
+"""What every contract has in common."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from torch import nn
+
+from prunebench.catalogue import Catalogue, Use, implements, run_manager
+from prunebench.data import Data
+from prunebench.hookspecs import SLOTS
+from prunebench.masks import Units
+from prunebench.streams import Rng, Streams
+from prunebench.testing.data import ToyData, two_layer_net, weight_units
+from prunebench.types import Inputs
+
+if TYPE_CHECKING:
+    pass
+
+
+@cache
+def _installed() -> Catalogue:
+    return Catalogue.load()
+
+
+class Contract:
+    """What holds for every component. Subclasses name theirs as a benchmark file would: {"use": NAME, ...}."""
+
+    component: ClassVar[Mapping[str, Any]]
+    slot: ClassVar[str]
+
+    def use(self) -> Use:
+        """The component, found among what is installed."""
+        return _installed().use(self.component, slot=self.slot)
+
+    def hooks(self) -> Any:
+        """The hooks of a fresh run with this component alone."""
+        return run_manager([self.use()]).hook
+
+    def rng(self, seed: int = 0) -> Rng:
+        """A stream; the same for equal seeds."""
+        return Streams(seed, round=1).rng("score")
+
+    def model(self) -> nn.Module:
+        """The network that laws are tried on, the same each time."""
+        return two_layer_net()
+
+    def data(self) -> Data:
+        """Data that the network takes."""
+        return ToyData().prunebench_data()
+
+    def units(self, model: nn.Module) -> Units:
+        """Its units."""
+        return weight_units(model)
+
+    def inputs(self) -> Inputs:
+        """What `prunebench_needs` would have brought."""
+        return {}
+
+    def test_the_component_fits_its_slot(self) -> None:
+        assert implements(self.use().build(), SLOTS[self.slot])
+
+    def test_a_built_component_serves_one_run_and_is_built_afresh_for_the_next(self) -> None:
+        use = self.use()
+        assert use.build() is not use.build()
+
+    def test_the_configuration_survives_json(self) -> None:
+        config = self.use().config
+        assert type(config).model_validate(config.model_dump(mode="json")) == config
+
+    def test_the_configuration_is_frozen_and_forbids_unknown_keys(self) -> None:
+        settings = type(self.use().config).model_config
+        assert settings.get("frozen") is True
+        assert settings.get("extra") == "forbid"
+
+    def test_the_version_is_positive(self) -> None:
+        assert self.use().component.version >= 1

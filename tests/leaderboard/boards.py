@@ -1,0 +1,83 @@
+"""Made-up results that look like real ones."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from prunebench.leaderboard import write_leaderboard
+
+DENSITIES = (0.512, 0.262144, 0.134217, 0.0687)
+ENTRIES = ("imp", "imp-late", "random")
+
+PROVENANCE: dict[str, Any] = {
+    "seeds": [0, 1, 2],
+    "wall_seconds": 4221.3,
+    "hardware": {"cpu": "Some CPU", "cores": 2, "memory_gib": 15.6, "device": "cpu"},
+    "environment": {"torch": "2.15.0", "threads": 1},
+    "prunebench": "0.1.0",
+    "components": {"magnitude": {"version": 1, "distribution": "prunebench", "paper": "Han et al. 2015"}},
+    "profile": None,
+    "file": "benchmarks/lottery-ticket.toml",
+    "finished": "2026-02-03T10:11:12Z",
+    "runs": {"naive": 112, "distinct": 61},
+    "steps": 1_234_567,
+}
+
+
+def row(entry: str, seed: int, density: float | None, value: float | None, **changes: Any) -> dict[str, Any]:
+    """One result; round 0 where the density is 1."""
+    return {
+        "entry": entry,
+        "model": "lenet",
+        "data": "mnist",
+        "seed": seed,
+        "round": 0 if density == 1.0 else 1,
+        "draw": 0,
+        "twin": 0,
+        "role": "evaluate",
+        "density": density,
+        "density_all": density,
+        "position": "1000it",
+        "metric": "accuracy",
+        "split": "test",
+        "value": value,
+        "unit": "fraction",
+        "outcome": "ok",
+        "key": "0" * 64,
+        **changes,
+    }
+
+
+def results(
+    entries: Iterable[str] = ENTRIES, seeds: int = 3, densities: Iterable[float] = DENSITIES, **changes: Any
+) -> list[dict[str, Any]]:
+    """A dense reference and pruned entries: each entry is worse than the one before, and worse when sparser."""
+    noise = random.Random(1)
+    densities = tuple(densities)
+    rows = []
+    for seed in range(seeds):
+        base = 0.98 + noise.gauss(0, 0.001)
+        rows.append(row("dense", seed, 1.0, base, **changes))
+        for place, entry in enumerate(entries):
+            for round_, density in enumerate(densities, start=1):
+                value = base - 0.002 * place * round_ + noise.gauss(0, 0.001)
+                rows.append(row(entry, seed, density, value, round=round_, **changes))
+    return rows
+
+
+def write(folder: Path, rows: list[dict[str, Any]], **changes: Any) -> str:
+    """Write a leaderboard with ordinary settings; its page."""
+    settings: dict[str, Any] = {
+        "name": "lottery",
+        "claim": "Tickets win.",
+        "against": "dense",
+        "entries": ("dense", *ENTRIES),
+        "notes": (),
+        "provenance": PROVENANCE,
+        **changes,
+    }
+    write_leaderboard(folder, rows, **settings)
+    return (folder / "README.md").read_text(encoding="utf-8")

@@ -1,0 +1,201 @@
+import random
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from prunebench import PrunebenchError
+from prunebench.leaderboard.cells import Group, density_labels, group_rows
+from prunebench.leaderboard.metrics import metric_of
+from prunebench.leaderboard.ranking import ranking
+
+from .boards import ENTRIES, results, row
+
+ACCURACY = metric_of("test/accuracy", "fraction")
+
+
+def only_group(rows: list[dict[str, Any]], metric: str = "test/accuracy") -> Group:
+    (group,) = group_rows(rows, metric, ("dense", *ENTRIES))
+    return group
+
+
+def places(rows: list[dict[str, Any]]) -> list[tuple[str, int | None]]:
+    return [(place.entry, place.rank) for place in ranking(only_group(rows), ACCURACY)]
+
+
+def test_draws_average_within_a_seed_and_n_counts_seeds() -> None:
+    rows = [row("imp", seed, 0.5, 0.25 * (draw + 1), draw=draw) for seed in range(2) for draw in range(2)]
+    cell = only_group(rows).at("imp", 0.5)
+    assert cell.values == {0: 0.375, 1: 0.375}
+    assert cell.n == 2
+
+
+def test_the_last_measurement_of_a_run_counts_and_not_the_best() -> None:
+    rows = [row("imp", 0, 0.5, value, position=at) for at, value in [("900it", 0.99), ("1000it", 0.9), ("0it", 0.1)]]
+    assert only_group(rows).at("imp", 0.5).values == {0: 0.9}
+
+
+def test_analyses_do_not_count_whatever_came_of_them() -> None:
+    analysis: dict[str, Any] = {"role": "analyse", "round": None, "metric": "barrier", "split": "", "position": ""}
+    rows = [row("imp", 0, 0.5, 0.9), row("imp", 0, None, None, **analysis, outcome="failed")]
+    assert only_group(rows) == only_group(rows[:1])
+
+
+def test_find_runs_twins_and_other_metrics_do_not_count() -> None:
+    others: list[dict[str, Any]] = [{"role": "find"}, {"twin": 1}, {"split": "valid"}, {"metric": "loss"}]
+    rows = [row("imp", 0, 0.5, 0.9), *(row("imp", 0, 0.5, 0.1, **other) for other in others)]
+    assert only_group(rows).at("imp", 0.5).values == {0: 0.9}
+
+
+def test_two_values_of_one_measurement_are_an_error() -> None:
+    rows = [row("imp", 0, 0.5, 0.9), row("imp", 0, 0.5, 0.8)]
+    with pytest.raises(PrunebenchError, match=r'entry "imp": seed 0, .* two values of test/accuracy at \'1000it\''):
+        only_group(rows)
+
+
+def test_a_repeated_row_changes_nothing() -> None:
+    assert only_group([row("imp", 0, 0.5, 0.9)] * 2) == only_group([row("imp", 0, 0.5, 0.9)])
+
+
+def test_positions_in_different_units_have_no_last_one() -> None:
+    with pytest.raises(PrunebenchError, match="positions in different units"):
+        only_group([row("imp", 0, 0.5, 0.9), row("imp", 0, 0.5, 0.8, position="3ep")])
+
+
+def test_a_misspelt_metric_is_an_error_that_names_the_near_one() -> None:
+    with pytest.raises(PrunebenchError, match=r'metric "test/acuracy".*Did you mean "test/accuracy"'):
+        only_group(results(), "test/acuracy")
+
+
+def test_no_rows_are_an_error() -> None:
+    with pytest.raises(PrunebenchError, match="nothing to rank"):
+        group_rows([], "test/accuracy", ())
+
+
+def test_models_and_data_are_groups_of_their_own() -> None:
+    rows = [*results(), *results(model="conv2"), *results(data="cifar10")]
+    groups = group_rows(rows, "test/accuracy", ENTRIES)
+    assert [(g.model, g.data) for g in groups] == [("conv2", "mnist"), ("lenet", "cifar10"), ("lenet", "mnist")]
+
+
+def test_an_entry_evaluated_only_at_round_0_is_dense_and_the_same_at_every_density() -> None:
+    group = only_group(results())
+    assert group.references == ("dense",)
+    assert group.ranked == ENTRIES
+    assert group.at("dense", 0.512) == group.at("dense", 1.0)
+
+
+def test_an_entry_whose_find_run_broke_at_round_0_is_not_a_dense_reference() -> None:
+    rows = [*results(), row("mine", 0, 1.0, 0.9), row("mine", 0, 1.0, None, role="find", outcome="diverged")]
+    assert "mine" in only_group(rows).ranked
+
+
+def test_densities_that_differ_by_the_rounding_of_layers_share_a_column() -> None:
+    rows = [row("imp", 0, 0.512, 0.9), row("imp-late", 0, 0.51204, 0.9), row("random", 0, 0.52, 0.9)]
+    group = only_group(rows)
+    assert group.densities == (0.52, 0.51204)
+    assert [group.labels[density] for density in group.densities] == ["52.0 %", "51.2 %"]
+    assert group.column(0.512) == 0.51204
+    assert group.column(0.4) is None
+
+
+def test_two_densities_of_one_trial_never_share_a_column() -> None:
+    rows = [row("imp", 0, density, value) for density, value in [(0.2, 0.9), (0.1999, 0.8)]]
+    group = only_group(rows)
+    assert [group.at("imp", density).values for density in group.densities] == [{0: 0.9}, {0: 0.8}]
+    assert len(set(group.labels.values())) == 2
+
+
+def test_nearly_dense_is_not_dense() -> None:
+    assert only_group([row("dense", 0, 1.0, 0.9), row("imp", 0, 0.9999, 0.9)]).densities == (1.0, 0.9999)
+
+
+def test_densities_read_as_percentages() -> None:
+    assert list(density_labels([1.0, 0.512, 0.21, 0.0115, 0.00115]).values()) == [
+        "100 %",
+        "51.2 %",
+        "21.0 %",
+        "1.15 %",
+        "0.115 %",
+    ]
+
+
+@pytest.mark.parametrize("outcome", ["collapsed", "diverged", "failed"])
+def test_a_trial_that_is_not_ok_has_an_outcome_and_no_value(outcome: str) -> None:
+    rows = [*results(seeds=2), row("imp", 2, 0.512, 0.1135, outcome=outcome)]
+    cell = only_group(rows).at("imp", 0.512)
+    assert sorted(cell.values) == [0, 1]
+    assert cell.broken == {2: outcome}
+
+
+def test_a_seed_with_one_draw_that_is_not_ok_is_not_ok() -> None:
+    rows = [row("imp", 0, 0.5, 0.9), row("imp", 0, 0.5, None, draw=1, outcome="diverged")]
+    cell = only_group(rows).at("imp", 0.5)
+    assert (cell.values, cell.broken) == ({}, {0: "diverged"})
+
+
+def test_a_find_run_that_broke_counts_at_the_densities_that_it_never_reached() -> None:
+    rows = [row("imp", 0, density, 0.9) for density in (0.8, 0.64, 0.512)]
+    rows += [row("imp", 1, 0.8, 0.9), row("imp", 1, 0.64, None, role="find", outcome="collapsed")]
+    group = only_group(rows)
+    assert [group.at("imp", density).broken for density in (0.8, 0.64, 0.512)] == [
+        {},
+        {1: "collapsed"},
+        {1: "collapsed"},
+    ]
+
+
+def test_a_trial_that_broke_before_any_density_was_evaluated_is_still_told_of() -> None:
+    group = only_group([row("dense", 0, 1.0, 0.9), row("imp", 3, None, None, role="find", outcome="failed")])
+    assert group.unplaced == (("imp", 3, "failed"),)
+
+
+@given(st.permutations(results()))
+def test_cells_and_ranks_do_not_depend_on_the_order_of_the_rows(rows: list[dict[str, Any]]) -> None:
+    assert only_group(rows) == only_group(results())
+    assert places(rows) == [("imp", 1), ("imp-late", 2), ("random", 3)]
+
+
+@given(st.randoms(), st.integers(1, 4), st.integers(1, 5))
+def test_entries_with_the_same_values_share_a_rank(shuffle: random.Random, seeds: int, draws: int) -> None:
+    values = [[shuffle.random() for _ in range(draws)] for _ in range(seeds)]
+    rows = []
+    for entry in ("a", "b"):
+        for seed, own in enumerate(values):
+            drawn = shuffle.sample(own, draws)
+            rows += [row(entry, seed, 0.5, value, draw=draw) for draw, value in enumerate(drawn)]
+    rows += [row("c", 0, 0.5, -1.0)]
+    assert places(rows) == [("a", 1), ("b", 1), ("c", 3)]
+
+
+def test_ranks_use_only_densities_that_all_entries_share() -> None:
+    rows = [row("imp", 0, 0.5, 0.8), row("imp", 0, 0.1, 0.1), row("random", 0, 0.5, 0.7)]
+    assert places(rows) == [("imp", 1), ("random", 2)]
+
+
+def test_entries_without_a_shared_density_have_no_rank() -> None:
+    assert places([row("imp", 0, 0.5, 0.8), row("random", 0, 0.4, 0.7)]) == [("imp", None), ("random", None)]
+
+
+def test_density_1_does_not_count_for_a_rank() -> None:
+    rows = [row(e, 0, d, v) for e, d, v in [("imp", 1.0, 0.1), ("imp", 0.5, 0.9), ("random", 1.0, 0.9)]]
+    assert places([*rows, row("random", 0, 0.5, 0.8)]) == [("imp", 1), ("random", 2)]
+
+
+def test_an_entry_with_a_collapsed_trial_ranks_below_those_without_even_if_its_other_trials_are_best() -> None:
+    rows = [row("imp", s, 0.5, 0.99) for s in range(2)] + [row("imp", 2, 0.5, None, outcome="collapsed")]
+    rows += [row("imp-late", s, 0.5, None, outcome="collapsed") for s in range(3)]
+    rows += [row("random", s, 0.5, 0.5) for s in range(3)]
+    assert places(rows) == [("random", 1), ("imp", 2), ("imp-late", 3)]
+
+
+def test_a_trial_that_broke_while_dense_counts_against_its_entry() -> None:
+    rows = [row("imp", 0, 0.5, 0.9), row("imp", 0, 1.0, None, outcome="diverged"), row("random", 0, 0.5, 0.5)]
+    assert places(rows) == [("random", 1), ("imp", 2)]
+
+
+def test_a_lower_loss_ranks_higher() -> None:
+    rows = [row(e, 0, 0.5, v, metric="loss", unit="nats") for e, v in [("imp", 0.3), ("random", 0.2)]]
+    order = ranking(only_group(rows, "test/loss"), metric_of("test/loss", "nats"))
+    assert [place.entry for place in order] == ["random", "imp"]

@@ -1,0 +1,134 @@
+from typing import Any
+from unicodedata import east_asian_width
+
+from prunebench.leaderboard.cells import group_rows
+from prunebench.leaderboard.metrics import metric_of
+from prunebench.leaderboard.tables import difference_table, results_table
+
+from .boards import ENTRIES, results, row
+
+ACCURACY = metric_of("test/accuracy", "fraction")
+
+
+def tables(rows: list[dict[str, Any]], against: str = "dense") -> tuple[str, str]:
+    (group,) = group_rows(rows, "test/accuracy", ("dense", *ENTRIES))
+    return results_table(group, ACCURACY, 0.05), difference_table(group, ACCURACY, against, 0.05)
+
+
+def cells(text: str) -> dict[str, list[str]]:
+    """The table's cells by entry."""
+    lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:1] == "|"]
+    name = 1 if lines[0][0] == "rank" else 0
+    return {line[name]: line for line in lines}
+
+
+def test_the_dense_reference_is_the_first_row_and_unranked() -> None:
+    lines = list(cells(tables(results())[0]).values())[2:]
+    assert lines[0][:3] == ["–", "dense (dense)", "3"]
+    assert lines[0][4:] == ["–"] * 4
+    assert [line[:2] for line in lines[1:]] == [["1", "imp"], ["2", "imp-late"], ["3", "random"]]
+
+
+def test_a_cell_is_the_mean_and_half_the_interval_in_percent() -> None:
+    text, _ = tables([row("imp", 0, 0.5, 0.98), row("imp", 1, 0.5, 0.99), row("imp", 2, 0.5, 1.0)])
+    assert cells(text)["imp"] == ["1", "imp", "3", "99.00 ± 2.48"]
+
+
+def test_one_seed_has_no_interval_and_the_page_says_so() -> None:
+    text, differences = tables(results(seeds=1))
+    assert "± " not in text.replace("mean ± 95 %", "")
+    assert all(cell.endswith(" (n=1)") for cell in cells(text)["imp"][4:])
+    assert "One seed gives no interval" in text
+    assert "without interval or test" in differences
+    assert "p=" not in differences
+
+
+def test_trials_that_are_not_ok_are_counted_in_the_cell_and_the_rule_is_below() -> None:
+    rows = results()
+    for broken in [r for r in rows if r["entry"] == "imp" and r["density"] == 0.0687]:
+        broken.update({"outcome": "collapsed", "value": 0.1135})
+    for broken in [r for r in rows if r["entry"] == "random" and r["seed"] == 1 and r["density"] == 0.0687]:
+        broken.update({"outcome": "failed", "value": None})
+    text, differences = tables(rows)
+    assert cells(text)["imp"][-1] == "(3 of 3 collapsed)"
+    assert cells(text)["random"][-1].endswith(" (1 of 3 failed)")
+    assert "11.35" not in text
+    assert [line[1] for line in cells(text).values()][3:] == ["imp-late", "random", "imp"]
+    assert "ranks below every entry without" in text
+    assert cells(differences)["imp"][-1] == "–"
+    assert cells(differences)["random"][-1].endswith("(n=2)")
+
+
+def test_a_cell_with_fewer_seeds_says_its_n() -> None:
+    rows = [r for r in results() if not (r["entry"] == "imp" and r["seed"] == 2 and r["density"] == 0.512)]
+    line = cells(tables(rows)[0])["imp"]
+    assert line[2] == "2 to 3"
+    assert line[4].endswith("(n=2)")
+    assert "(n=" not in line[5]
+
+
+def test_a_density_over_all_parameters_is_kept_beside_the_first() -> None:
+    rows = [row("imp", 0, 0.5, 0.9, density_all=0.523), row("random", 0, 0.5, 0.9, density_all=0.6)]
+    assert "Over all parameters the densities below 100 % are 52.3 to 60.0 %." in tables(rows)[0]
+
+
+def test_differences_are_paired_by_seed() -> None:
+    rows = []
+    for seed, base in enumerate([0.5, 0.7, 0.9]):
+        rows += [row("dense", seed, 1.0, base), row("imp", seed, 0.5, base - 0.01 - 0.0001 * seed)]
+    text = tables(rows)[1]
+    # unpaired, the seeds' spread would give about +- 40 points
+    assert cells(text)["imp"][1] == "**-1.01 ± 0.02, p<0.001**"
+
+
+def test_bold_needs_the_corrected_p_and_not_the_raw_one() -> None:
+    rows = [row("dense", seed, 1.0, 0.9) for seed in range(3)]
+    wobble = [0.0, 0.001, 0.002]
+    for place in range(40):
+        rows += [row("imp", seed, 0.9 * 0.9**place, 0.89 + wobble[seed]) for seed in range(3)]
+    alone = [r for r in rows if r["density"] in (1.0, 0.9)]
+    assert cells(tables(alone)[1])["imp"][1].startswith("**-0.90 ± 0.25, p=0.004")
+    assert "**-" not in tables(rows)[1]
+    assert "over the 40 tested cells" in tables(rows)[1]
+
+
+def test_the_reference_may_be_a_pruned_entry() -> None:
+    line = cells(tables(results(), against="imp")[1])
+    assert set(line) >= {"dense (dense)", "imp-late", "random"}
+    assert "imp" not in line
+    assert len(line["dense (dense)"]) == 5
+    assert all("p" in cell for cell in line["dense (dense)"][1:])
+
+
+def test_two_dense_references_are_compared_at_density_1_only() -> None:
+    rows = [*results(), *(row("wide", seed, 1.0, 0.99) for seed in range(3))]
+    assert [cell == "–" for cell in cells(tables(rows)[1])["wide (dense)"][1:]] == [False, True, True, True, True]
+
+
+def test_no_common_seed_is_said_in_the_cell() -> None:
+    rows = [row("dense", 0, 1.0, 0.9), row("imp", 1, 0.5, 0.9)]
+    assert cells(tables(rows)[1])["imp"] == ["imp", "no common seed"]
+
+
+def test_a_reference_that_was_not_run_is_said_so() -> None:
+    assert tables(results(), against="gone")[1] == "Difference to gone: none, for it has no ok trial here."
+
+
+def test_tables_are_aligned_when_read_raw() -> None:
+    for text in tables(results(entries=["名前-wide", "ünïcode", "a|b"])):
+        lines = [line for line in text.splitlines() if line.startswith("|")]
+        shown = [sum(2 if east_asian_width(c) == "W" else 1 for c in line) for line in lines]
+        assert len(lines) > 4
+        assert len(set(shown)) == 1
+
+
+def test_a_loss_reads_in_nats_and_iterations_without_decimals() -> None:
+    assert metric_of("test/loss", "nats").number(0.12345) == "0.1235"
+    assert metric_of("valid/early_stop_iteration", "it").number(433.4) == "433"
+    assert not metric_of("valid/early_stop_iteration", "it").higher
+    assert metric_of("test/early_stop_accuracy", "fraction").higher
+
+
+def test_what_rounds_to_zero_has_no_sign() -> None:
+    assert ACCURACY.signed(-0.00001) == "0.00"
+    assert ACCURACY.signed(0.0123) == "+1.23"

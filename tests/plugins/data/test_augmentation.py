@@ -1,0 +1,90 @@
+import torch
+from torchvision.transforms import RandomCrop, RandomHorizontalFlip
+
+from prunebench_plugins.data.augmentation import flip, in_turn, pad_crop
+
+# No two places of a crop, and no two mirror images, look the same.
+IMAGE = (torch.arange(3 * 6 * 5, dtype=torch.uint8) + 1).view(3, 6, 5)
+MANY = 5_000
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def places(images: torch.Tensor) -> torch.Tensor:
+    """How often each distinct image occurs."""
+    counts: torch.Tensor = torch.unique(images.flatten(1), dim=0, return_counts=True)[1]
+    return counts
+
+
+def chi_square(counts: torch.Tensor) -> float:
+    expected = counts.sum() / counts.numel()
+    return float(((counts - expected) ** 2 / expected).sum())
+
+
+def kinds(images: torch.Tensor) -> set[tuple[int, ...]]:
+    return {tuple(image.flatten().tolist()) for image in images}
+
+
+def test_crops_are_those_of_the_transform_for_single_images_and_as_frequent() -> None:
+    torch.manual_seed(0)
+    single = RandomCrop((6, 5), padding=2)
+    theirs = torch.stack([single(IMAGE) for _ in range(MANY)])
+    ours = pad_crop(2)(IMAGE.expand(MANY, -1, -1, -1), generator())
+    assert kinds(ours) == kinds(theirs)
+    assert len(kinds(ours)) == 25
+    # The 0.999 quantile for 24 degrees of freedom.
+    assert chi_square(places(ours)) < 51.2
+    assert chi_square(places(theirs)) < 51.2
+
+
+def test_flips_are_those_of_the_transform_for_single_images_and_as_frequent() -> None:
+    torch.manual_seed(0)
+    single = RandomHorizontalFlip()
+    theirs = torch.stack([single(IMAGE) for _ in range(MANY)])
+    ours = flip(IMAGE.expand(MANY, -1, -1, -1), generator())
+    assert kinds(ours) == kinds(theirs)
+    assert len(kinds(ours)) == 2
+    # The 0.999 quantile for 1 degree of freedom.
+    assert chi_square(places(ours)) < 10.8
+    assert chi_square(places(theirs)) < 10.8
+
+
+def test_both_in_turn_are_independent() -> None:
+    ours = in_turn(pad_crop(2), flip)(IMAGE.expand(MANY, -1, -1, -1), generator())
+    assert len(kinds(ours)) == 50
+    assert chi_square(places(ours)) < 85.4  # the 0.999 quantile for 49 degrees of freedom
+
+
+def test_equal_inputs_of_one_batch_come_out_different() -> None:
+    batch = IMAGE.expand(64, -1, -1, -1)
+    assert len(kinds(pad_crop(4)(batch, generator()))) > 30
+    assert len(kinds(flip(batch, generator()))) == 2
+
+
+def test_a_crop_is_an_image_moved_over_zeros() -> None:
+    for moved in pad_crop(1)(IMAGE.expand(40, -1, -1, -1), generator()):
+        top, left = next(
+            (top, left)
+            for top in range(3)
+            for left in range(3)
+            if torch.equal(torch.nn.functional.pad(IMAGE, (1, 1, 1, 1))[:, top : top + 6, left : left + 5], moved)
+        )
+        assert 0 <= top <= 2
+        assert 0 <= left <= 2
+
+
+def test_the_type_the_shape_and_the_given_images_stay() -> None:
+    batch = IMAGE.repeat(8, 1, 1, 1)
+    out = in_turn(pad_crop(2), flip)(batch, generator())
+    assert out.shape == batch.shape
+    assert out.dtype == torch.uint8
+    assert torch.equal(batch, IMAGE.repeat(8, 1, 1, 1))
+
+
+def test_the_generator_alone_decides() -> None:
+    batch = IMAGE.repeat(32, 1, 1, 1)
+    augment = in_turn(pad_crop(2), flip)
+    assert torch.equal(augment(batch, generator(1)), augment(batch, generator(1)))
+    assert not torch.equal(augment(batch, generator(1)), augment(batch, generator(2)))
