@@ -167,7 +167,11 @@ def run(out: Path | None, as_json: bool, traceback: bool, **given: Any) -> None:
         outcome = runner.run(prepared, observe)
     except (InterruptedRunError, KeyboardInterrupt) as stop:
         shown.close()
-        done = f"{stop.done} of {stop.total} phases are done" if isinstance(stop, InterruptedRunError) else "What is done is"
+        done = (
+            f"{stop.done} of {stop.total} phases are done"
+            if isinstance(stop, InterruptedRunError)
+            else "What is done is"
+        )
         console.print(f"\nStopped. {done} and stored; the same command goes on from there.", soft_wrap=True)
         sys.exit(130)
     finally:
@@ -276,17 +280,21 @@ def data_list() -> None:
 @click.argument("name")
 def data_fetch(name: str) -> None:
     """Download a data set from its publisher, checksums checked."""
-    from prunebench.runner import downloads_of
+    from rich.progress import DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-    from prunebench.download import fetch, is_there  # isort: skip
-    from rich.progress import DownloadColumn, Progress, TextColumn
+    from prunebench.download import fetch, is_there
+    from prunebench.runner import downloads_of
 
     files = downloads_of(name)
     if not files:
         click.echo(f"{name}: nothing to download")
-    with Progress(TextColumn("{task.description}"), DownloadColumn(), console=_console(stderr=True)) as progress:
+    columns = (TextColumn("{task.description}"), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, console=_console(stderr=True), transient=True) as progress:
         for download in files:
+            if is_there(download):
+                click.echo(f"there already: {download.path}")
+                continue
             task = progress.add_task(download.path.name, total=None)
-            present = is_there(download)
             fetch(download, lambda count, task=task: progress.advance(task, count))  # type: ignore[misc]
-            click.echo(f"{'there already' if present else 'fetched'}: {download.path}")
+            progress.remove_task(task)
+            click.echo(f"fetched: {download.path}")

@@ -42,13 +42,17 @@ class LostArtifact(StoreError):
         super().__init__(f"artifact {address[:12]}: {why}")
 
 
+def close_to(name: str, known: Iterable[str]) -> str:
+    """` Did you mean "..."?` for a misspelt name, or nothing when none is near."""
+    close = get_close_matches(name, sorted(known), n=2, cutoff=0.65)
+    return " Did you mean " + " or ".join(f'"{c}"' for c in close) + "?" if close else ""
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
-    """` Did you mean "..."?` for a misspelt name, or the known names when none is near."""
+    """The same, or the known names when none is near."""
     names = sorted(known)
-    close = get_close_matches(name, names, n=2, cutoff=0.6)
-    if close:
-        return " Did you mean " + " or ".join(f'"{c}"' for c in close) + "?"
-    if not names:
-        return ""
+    close = close_to(name, names)
+    if close or not names:
+        return close
     shown = ", ".join(f'"{n}"' for n in names[:12]) + (", ..." if len(names) > 12 else "")
     return f" Known: {shown}."

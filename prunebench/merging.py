@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from prunebench.errors import ConfigError, nearest
+from prunebench.errors import ConfigError, close_to, nearest
 
 Table = dict[str, Any]
 
@@ -53,8 +53,8 @@ def read_file(path: Path, seen: tuple[Path, ...] = ()) -> Table:
     try:
         raw: Table = tomllib.loads(path.read_text(encoding="utf-8"), parse_float=Printed)
     except FileNotFoundError:
-        near = nearest(path.name, [p.name for p in path.parent.glob("*.toml")]) if path.parent.is_dir() else ""
-        raise ConfigError([f"no file {path}.{near}"]) from None
+        near = close_to(path.name, [p.name for p in path.parent.glob("*.toml")]) if path.parent.is_dir() else ""
+        raise ConfigError([f"no such file.{near}"]) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise ConfigError([f"not a TOML file: {error}"]) from None
     raw = normalise(raw)

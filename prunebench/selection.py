@@ -1,12 +1,13 @@
 """The exact selection kernel: of all units alive, keep the `count` that score highest.
 
-The idea is Floyd and Rivest's (1975): a small sample gives two values that bracket the threshold; one pass keeps what lies
-above the bracket and gathers what lies inside, and the rest is decided among the few gathered. A value that so many units
-share that it fills the bracket is the threshold itself: it is guessed, checked by counting, and never gathered, so heavy ties
-cost no memory. A sample that misleads costs time and nothing else: a wrong guess starts a bisection, which always ends.
+The idea is Floyd and Rivest's (1975): a small sample gives two values that bracket the threshold; one pass keeps what
+lies above the bracket and gathers what lies inside, and the rest is decided among the few gathered. A value that fills
+the bracket, because so many units share it, is the threshold itself: it is guessed, checked by counting, and never
+gathered, so heavy ties cost no memory. A sample that misleads costs time and nothing else: a wrong guess starts a
+bisection, which always ends.
 
-Scores are compared by integer keys of their own width and order. Among these -0.0 and 0.0 are one value, denormal numbers
-stay apart whatever the processor flushes, and bf16 is no slower than the rest.
+Scores are compared by integer keys of their own width and order. Among these -0.0 and 0.0 are one value, denormal
+numbers stay apart whatever the processor flushes, and bf16 is no slower than the rest.
 """
 
 from __future__ import annotations
@@ -43,11 +44,11 @@ def keep_highest(scores: Sequence[Tensor], alive: Sequence[Tensor] | None, count
         alive: for each layer a 1-D bool tensor of the same size, on any device; None if every unit is alive.
         count: units to keep; 0 < count <= units alive.
 
-    Returns: for each layer a 1-D bool tensor on the CPU: a subset of `alive`, with exactly `count` True in all. Of units that
-        score the same, those of the lowest flat index are kept, so the selections of two counts are nested.
+    Returns: for each layer a 1-D bool tensor on the CPU: a subset of `alive`, with exactly `count` True in all. Where
+        units score the same, those of the lowest flat index are kept, so the selections of two counts are nested.
 
-    Raises: ValueError if a score is NaN, even a dead unit's (the layer's index is named), if `count` is out of range, or if
-        scores and alive do not fit together.
+    Raises: ValueError if a score is NaN, even a dead unit's (the layer's index is named), if `count` is out of range,
+        or if scores and alive do not fit together.
 
     Beyond the masks it needs at most 5 % of the scores' memory, or a few megabytes where that is more.
 
@@ -173,7 +174,7 @@ def _has_nan(score: Tensor) -> bool:
     bits = _bits(score, score.dtype)
     if not isinstance(bits, np.ndarray):
         return bool(score.amax().isnan())  # a maximum is NaN if any of its values is
-    # numpy knows no bf16. NaNs are the bits beyond an infinity's; as unsigned integers, negative floats are above the others
+    # NaNs are the bits beyond an infinity's; as unsigned integers, those of negative floats come after all the others
     infinity = int(_bits(torch.tensor([math.inf], dtype=score.dtype), score.dtype)[0])
     largest = int(bits.view(f"u{bits.itemsize}").max())
     return largest > infinity - np.iinfo(bits.dtype).min or (largest > infinity and int(bits.max()) > infinity)

@@ -23,7 +23,7 @@ def results_table(group: Group, metric: Metric, alpha: float) -> str:
     places = [(entry, None) for entry in group.references] + [(p.entry, p.rank) for p in ranking(group, metric)]
     for entry, rank in places:
         shown = [group.cells.get((entry, density), Cell()) for density in group.densities]
-        name = escape(entry) + (" (dense)" if entry in group.dense else "")
+        name = escape(entry) + (" (unpruned)" if entry in group.dense else "")
         lines.append(
             [NOTHING if rank is None else str(rank), name, _counts(shown)]
             + [_value(cell, metric, alpha, full) for cell in shown]
@@ -126,7 +126,7 @@ def difference_table(group: Group, metric: Metric, against: str, alpha: float) -
     columns = [d for d in group.densities if any((entry, d) in pairs or (entry, d) in unpaired for entry in others)]
     lines = []
     for entry in others:
-        line = [escape(entry) + (" (dense)" if entry in group.dense else "")]
+        line = [escape(entry) + (" (unpruned)" if entry in group.dense else "")]
         for density in columns:
             at = (entry, density)
             if at in pairs:

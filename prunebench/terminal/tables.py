@@ -5,7 +5,8 @@ from __future__ import annotations
 import inspect
 import statistics
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import UnionType
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -115,7 +116,7 @@ def component_page(provider: Provider) -> RenderableType:
         parts += [Text(inspect.getdoc(component.config) or ""), ""]
         table = _table("key", "type", "default")
         for name, field in fields.items():
-            kind = inspect.formatannotation(field.annotation).replace("prunebench.types.", "").replace("typing.", "")
+            kind = _type_name(field.annotation)
             default = "(required)" if field.is_required() else str(field.get_default(call_default_factory=True))
             table.add_row(Text(name), Text(kind), Text(default))
         parts.append(table)
@@ -124,6 +125,20 @@ def component_page(provider: Provider) -> RenderableType:
     hooks = [name for name in dir(component.build) if name.startswith("prunebench_")]
     parts += ["", Text("hooks: " + ", ".join(hooks)), Text("fits: " + ", ".join(_slots(provider)))]
     return Group(*parts)
+
+
+def _type_name(kind: Any) -> str:
+    """A type as a person writes it: constraints left out, which the error messages tell."""
+    if get_origin(kind) is Annotated:
+        return _type_name(get_args(kind)[0])
+    if get_origin(kind) is Literal:
+        return " | ".join(f'"{value}"' for value in get_args(kind))
+    if get_origin(kind) in (Union, UnionType):
+        return " | ".join(_type_name(arg) for arg in get_args(kind))
+    if get_args(kind):
+        inner = ", ".join("..." if arg is Ellipsis else _type_name(arg) for arg in get_args(kind))
+        return f"{get_origin(kind).__name__}[{inner}]"
+    return "None" if kind is type(None) else getattr(kind, "__name__", str(kind))
 
 
 def data_table(catalogue: Catalogue, root: Path) -> RenderableType:

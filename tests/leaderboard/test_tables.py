@@ -24,7 +24,7 @@ def cells(text: str) -> dict[str, list[str]]:
 
 def test_the_dense_reference_is_the_first_row_and_unranked() -> None:
     lines = list(cells(tables(results())[0]).values())[2:]
-    assert lines[0][:3] == ["–", "dense (dense)", "3"]
+    assert lines[0][:3] == ["–", "dense (unpruned)", "3"]
     assert lines[0][4:] == ["–"] * 4
     assert [line[:2] for line in lines[1:]] == [["1", "imp"], ["2", "imp-late"], ["3", "random"]]
 
@@ -94,15 +94,15 @@ def test_bold_needs_the_corrected_p_and_not_the_raw_one() -> None:
 
 def test_the_reference_may_be_a_pruned_entry() -> None:
     line = cells(tables(results(), against="imp")[1])
-    assert set(line) >= {"dense (dense)", "imp-late", "random"}
+    assert set(line) >= {"dense (unpruned)", "imp-late", "random"}
     assert "imp" not in line
-    assert len(line["dense (dense)"]) == 5
-    assert all("p" in cell for cell in line["dense (dense)"][1:])
+    assert len(line["dense (unpruned)"]) == 5
+    assert all("p" in cell for cell in line["dense (unpruned)"][1:])
 
 
 def test_two_dense_references_are_compared_at_density_1_only() -> None:
     rows = [*results(), *(row("wide", seed, 1.0, 0.99) for seed in range(3))]
-    assert [cell == "–" for cell in cells(tables(rows)[1])["wide (dense)"][1:]] == [False, True, True, True, True]
+    assert [cell == "–" for cell in cells(tables(rows)[1])["wide (unpruned)"][1:]] == [False, True, True, True, True]
 
 
 def test_no_common_seed_is_said_in_the_cell() -> None:

