@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import itertools
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,13 +50,16 @@ def read_file(path: Path, seen: tuple[Path, ...] = ()) -> Table:
     if path in seen:
         chain = " -> ".join(p.name for p in (*seen, path))
         raise ConfigError([f"extends: the files extend one another in a circle: {chain}"])
+    at = "extends: " if seen else ""
     try:
         raw: Table = tomllib.loads(path.read_text(encoding="utf-8"), parse_float=Printed)
     except FileNotFoundError:
         near = close_to(path.name, [p.name for p in path.parent.glob("*.toml")]) if path.parent.is_dir() else ""
-        raise ConfigError([f"no such file.{near}"]) from None
+        of = f"{at}{path}: " if at else ""
+        raise ConfigError([f"{of}no such file.{near}"]) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        raise ConfigError([f"not a TOML file: {error}"]) from None
+        of = f"{at}{path}: " if at else ""
+        raise ConfigError([f"{of}not a TOML file: {error}"]) from None
     raw = normalise(raw)
     base = raw.pop("extends", None)
     if base is None:
@@ -68,7 +71,7 @@ def read_file(path: Path, seen: tuple[Path, ...] = ()) -> Table:
 
 def normalise(raw: Mapping[str, Any]) -> Table:
     """Strings that stand for `{ use = ... }` become that table, single `[data]` and `[model]` lists of one."""
-    table: Table = {k: v for k, v in raw.items()}
+    table: Table = dict(raw.items())
     for key in ("data", "model"):
         if key in table:
             value = table[key]
@@ -133,9 +136,10 @@ def dotted(raw: Mapping[str, Any]) -> Table:
         *path, last = key.split(".")
         place = table
         for part in path:
-            place = place.setdefault(part, {})
-            if not isinstance(place, dict):
+            below = place.get(part, {})
+            if not isinstance(below, Mapping):
                 raise ConfigError([f"{key}: {part!r} is a value, not a table"])
+            place[part] = place = dict(below)  # a copy: the table may be the caller's
         if isinstance(place.get(last), dict) and isinstance(value, Mapping):
             place[last] = merge(place[last], value)
         else:
@@ -145,27 +149,31 @@ def dotted(raw: Mapping[str, Any]) -> Table:
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> Table:
     """`over` laid on `base`, by the rules at the top of this file."""
-    table: Table = {k: v for k, v in base.items()}
-    if ("cut" in over or "rounds" in over) and "densities" not in over:
-        table.pop("densities", None)
+    states_chain = ("cut" in over or "rounds" in over) and "densities" not in over
+    table: Table = {k: v for k, v in base.items() if not (states_chain and k == "densities")}
     for key, value in over.items():
         old = table.get(key)
-        if isinstance(value, Mapping) and isinstance(old, Mapping):
-            table[key] = dict(value) if _changes_use(old, value) else merge(old, value)
-        elif key == "entry" and isinstance(old, list) and isinstance(value, list):
+        if key == "entry" and isinstance(old, list) and isinstance(value, list):
             table[key] = _merge_entries(old, value)
+        elif key == "profile" and isinstance(old, Mapping) and isinstance(value, Mapping):
+            table[key] = {**old, **{name: _laid(old.get(name), profile, merge) for name, profile in value.items()}}
         elif key in ("data", "model") and isinstance(value, Mapping) and isinstance(old, list):
-            table[key] = [merge(item, value) for item in old]
+            table[key] = [_laid(item, value) for item in old]
         elif key in ("data", "model") and isinstance(value, list) and isinstance(old, list):
-            pairs = zip(old, value, strict=True) if len(old) == len(value) == 1 else ((None, v) for v in value)
-            table[key] = [v if o is None or _changes_use(o, v) else merge(o, v) for o, v in pairs]
+            same = len(old) == len(value) == 1
+            table[key] = [_laid(old[0], value[0])] if same else list(value)
         else:
-            table[key] = value
+            table[key] = _laid(old, value)
     return table
 
 
-def _changes_use(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
-    return "use" in new and new["use"] != old.get("use")
+def _laid(old: Any, new: Any, merged: Callable[[Table, Table], Table] | None = None) -> Any:
+    """One value over another. `cut` and `densities` mean nothing special inside of a component's table."""
+    if not isinstance(old, Mapping) or not isinstance(new, Mapping) or new.get("use", old.get("use")) != old.get("use"):
+        return new
+    if merged is not None:
+        return merged(dict(old), dict(new))
+    return {**old, **{key: _laid(old.get(key), value) for key, value in new.items()}}
 
 
 def _merge_entries(old: Sequence[Any], new: Sequence[Any]) -> list[Any]:
@@ -195,10 +203,13 @@ def apply_setting(raw: Table, setting: str) -> Table:
         value = text
     path = key.strip().split(".")
     if path[0] == "entry" and len(path) > 2:
-        names = [e.get("name") for e in raw.get("entry", []) if isinstance(e, Mapping)]
-        if path[1] not in names:
-            raise ConfigError([f'--set {setting}: no entry "{path[1]}".{nearest(path[1], [str(n) for n in names])}'])
-        over: Table = {"entry": [normalise_entry({"name": path[1], ".".join(path[2:]): value})]}
+        names = [str(e.get("name")) for e in raw.get("entry", []) if isinstance(e, Mapping)]
+        rest = ".".join(path[1:])
+        # Names may hold dots, as those of a learning rate do: the longest that fits is meant.
+        name = max((n for n in names if rest.startswith(f"{n}.")), key=len, default=None)
+        if name is None:
+            raise ConfigError([f'--set {setting}: no entry "{path[1]}".{nearest(path[1], names)}'])
+        over: Table = {"entry": [normalise_entry({"name": name, rest.removeprefix(f"{name}."): value})]}
     elif path[0] in ("data", "model") and len(path) > 1:
         return merge(raw, dotted({".".join(path): value}))
     else:

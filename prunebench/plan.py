@@ -407,7 +407,8 @@ class Chain:
             count: units to keep; those of the round unless stated.
         """
         entry, setting = self.entry, self.setting
-        assert entry.score is not None and entry.select is not None
+        assert entry.score is not None
+        assert entry.select is not None
         if isinstance(source, Run):
             weights, mask = (source.end if at is None else source.at(at)), source.end_mask
         else:

@@ -207,7 +207,8 @@ class _Planner:
                 if count >= before:
                     raise PlanError(f"density {density} removes no unit of {before:,}")
             return counts
-        assert entry.rounds is not None and entry.select is not None
+        assert entry.rounds is not None
+        assert entry.select is not None
         plugin: Any = entry.select.planner
         counts = [units]
         for round in range(1, entry.rounds + 1):

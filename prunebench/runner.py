@@ -224,6 +224,12 @@ def notes(prepared: Prepared, outcome: Outcome) -> list[str]:
     if changed:
         found.append("Changed on the command line: " + ", ".join(changed) + ".")
     found += sorted({f"{trial.data}: {trial.note}" for trial in prepared.plan.trials if trial.note})
+    mixed = sum("environments" in row for row in outcome.rows)
+    if mixed:
+        found.append(
+            f"Mixed environments (`--reuse any`): {mixed} of {len(outcome.rows)} rows rest on artifacts that were made "
+            "elsewhere; each such row lists them."
+        )
     found += [f"Failed: {trial}: {error}" for trial, error in outcome.failed.items()]
     return found
 

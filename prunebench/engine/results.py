@@ -45,6 +45,11 @@ class _Reader:
             self._read[ref.address] = self.store.get(ref.address)
         return self._read[ref.address]
 
+    def _mixed(self, artifact: Artifact | None) -> dict[str, Any]:
+        """A mark on rows that rest on artifacts of other environments (`--reuse any`); none on the others."""
+        own = (self.store.environment.id,)
+        return {} if artifact is None or artifact.lineage == own else {"environments": list(artifact.lineage)}
+
     def _density(self, trial: Trial, evaluation: Evaluation) -> dict[str, Any]:
         """Density over the units that may be pruned and over all parameters, and whether a layer is empty."""
         if evaluation.mask is None:
@@ -75,6 +80,7 @@ class _Reader:
             "density": facts["density"],
             "density_all": facts["density_all"],
             "key": evaluation.run.key,
+            **self._mixed(artifact),
         }
         metrics = [(split, metric) for split in spec["splits"] for metric in ("accuracy", "loss")]
         diverged = artifact is not None and artifact.meta.get("outcome") == "diverged"
@@ -111,6 +117,7 @@ class _Reader:
             "twin": 0,
             "role": "analyse",
             "key": ref.key,
+            **self._mixed(artifact),
         }
         failed = artifact is None or artifact.meta.get("outcome") == "diverged"
         if artifact is None or failed:

@@ -111,7 +111,8 @@ class Training:
             torch.cuda.manual_seed(seed)
 
     def _update_mask(self, update: MaskUpdate) -> None:
-        assert self.masked is not None and self.units is not None
+        assert self.masked is not None
+        assert self.units is not None
         old = self.masked.mask
         new = update.update(self.position, old, self.masked.gradients())
         # What was removed, and what has just regrown, starts again at zero: weights and optimizer state.
@@ -132,7 +133,9 @@ class Training:
         for step in range(self.position, stop):
             now, within = divmod(step, self.steps_per_epoch)
             if now != epoch:
-                epoch, permutation = now, torch.from_numpy(order.permutation(self.train.size, now))
+                shuffled = torch.from_numpy(order.permutation(self.train.size, now))
+                # To the device once an epoch: a copy in every step would wait for it.
+                epoch, permutation = now, shuffled.to(self._device)
             yield Gather(permutation[within * self.batch : (within + 1) * self.batch], augment.seed(step))
 
 

@@ -212,7 +212,8 @@ class _Trajectory:
             tensors, groups = dump_optimizer(training.optimizer)
             return {"optimizer.safetensors": dump_tensors(tensors)}, {"groups": groups}
         mask = training.mask
-        assert mask is not None and training.units is not None
+        assert mask is not None
+        assert training.units is not None
         self._check_count(mask, training)
         files = {"mask.safetensors": dump_tensors(pack_mask(mask))}
         return files, mask_meta(mask, training.units, training.model)

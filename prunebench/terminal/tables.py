@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from prunebench.verify import Comparison
 
 
-def _table(*columns: str, numbers: int = 0, title: str | None = None) -> Table:
-    table = Table(box=None, pad_edge=False, title=title, title_justify="left", padding=(0, 2, 0, 0))
+def _table(*columns: str, numbers: int = 0) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for index, column in enumerate(columns):
         right = index >= len(columns) - numbers
         table.add_column(column, justify="right" if right else "left", overflow="fold", no_wrap=right)
@@ -60,7 +60,7 @@ def result_table(prepared: Prepared, outcome: Outcome) -> RenderableType:
     return Group(*(_place(rows, place, prepared.benchmark.report.metric, len(places) > 1) for place in places))
 
 
-def _place(rows: list[dict[str, Any]], place: tuple[str, str], metric: str, several: bool) -> Table:
+def _place(rows: list[dict[str, Any]], place: tuple[str, str], metric: str, several: bool) -> RenderableType:
     # Only the last position of each run is its result; earlier ones are stated in the file.
     cells: dict[tuple[str, float], dict[int, dict[str, Any]]] = {}
     here = [r for r in rows if (r["model"], r["data"]) == place]
@@ -68,7 +68,7 @@ def _place(rows: list[dict[str, Any]], place: tuple[str, str], metric: str, seve
         cells.setdefault((row["entry"], round(row["density"], 4)), {})[(row["seed"] * 1000 + row["draw"])] = row
     densities = sorted({density for _, density in cells}, reverse=True)
     title = f"{metric}, mean over seeds, by density" + (f": {place[0]} on {place[1]}" if several else "")
-    table = _table("entry", *(f"{d:.3g}" for d in densities), numbers=len(densities), title=title)
+    table = _table("entry", *(f"{d:.3g}" for d in densities), numbers=len(densities))
     for entry in dict.fromkeys(row["entry"] for row in here):
         shown = []
         for density in densities:
@@ -78,7 +78,7 @@ def _place(rows: list[dict[str, Any]], place: tuple[str, str], metric: str, seve
             text = f"{statistics.mean(good):.4g}" if good else ("" if not found else "-")
             shown.append(text + (f" ({bad} of {len(found)} not ok)" if bad else ""))
         table.add_row(Text(entry), *shown)
-    return table
+    return Group("", Text(title), table, "")
 
 
 def plugins_table(catalogue: Catalogue) -> RenderableType:
