@@ -18,6 +18,21 @@ from prunebench.types import Clock, Component, ComponentConfig, Position
 
 GROUP = "prunebench"
 
+PLAIN = {
+    "bool_parsing": "must be true or false",
+    "bool_type": "must be true or false",
+    "dict_type": "must be a table",
+    "float_parsing": "must be a number",
+    "float_type": "must be a number",
+    "int_from_float": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_type": "must be a whole number",
+    "list_type": "must be a list",
+    "string_type": "must be a string",
+    "tuple_type": "must be a list",
+}
+"""pydantic's kinds of errors that TOML has other words for."""
+
 
 @dataclass(frozen=True)
 class Provider:
@@ -118,6 +133,10 @@ class Catalogue:
             except Exception as error:
                 failed[module] = f"{distribution}: {type(error).__name__}: {error}"
                 continue
+            if not offers:
+                failed[module] = (
+                    f"{distribution}: {module} offers no component; is its prunebench_components a @hookimpl?"
+                )
             for component in offers:
                 found.setdefault(component.name, []).append(Provider(component, distribution, module))
         clashes = [
@@ -184,16 +203,19 @@ class Catalogue:
 
 
 def run_manager(uses: Sequence[Use]) -> pluggy.PluginManager:
-    """A fresh manager with these components alone, called in their order.
+    """A fresh manager with these components alone: answers in their order, each wrapper around those before it.
 
     Raises:
         ContractError: a hook with a wrong signature, or two providers of a first-result hook; names both.
     """
     manager = _manager()
-    # pluggy calls the last registered first; a file is read from top to bottom.
-    for index, use in reversed(list(enumerate(uses))):
+    built = [(f"{index}:{use}", use, use.build()) for index, use in enumerate(uses)]
+    # pluggy calls the last registered first. Read from top to bottom, plain answers come in the order of the file,
+    # and each wrapper goes around those above it.
+    plain = [one for one in built if not _wraps(one[2])]
+    for name, use, plugin in (*reversed(plain), *(one for one in built if _wraps(one[2]))):
         try:
-            manager.register(use.build(), name=f"{index}:{use}")
+            manager.register(plugin, name=name)
             manager.check_pending()
         except pluggy.PluginValidationError as error:
             raise ContractError(f"component {use}: {error}") from error
@@ -203,9 +225,15 @@ def run_manager(uses: Sequence[Use]) -> pluggy.PluginManager:
             continue
         answers = [i for i in getattr(manager.hook, name).get_hookimpls() if not (i.wrapper or i.hookwrapper)]
         if len(answers) > 1:
-            names = " and ".join(i.plugin_name.partition(":")[2] for i in answers)
+            names = " and ".join(i.plugin_name.partition(":")[2] for i in reversed(answers))
             raise ContractError(f"{name} is answered by {names}; only one may")
     return manager
+
+
+def _wraps(plugin: object) -> bool:
+    """Whether a built component wraps another's answer to some hook."""
+    options = (getattr(getattr(plugin, hook, None), "prunebench_impl", None) for hook in hookspecs.SLOTS.values())
+    return any(o is not None and (o["wrapper"] or o["hookwrapper"]) for o in options)
 
 
 def _manager() -> pluggy.PluginManager:
@@ -223,6 +251,16 @@ def implements(plugin: object, hook: str) -> bool:
 def accepts(plugin: object, hook: str, argument: str) -> bool:
     """Whether a built component's implementation of a hook asks for an argument."""
     return argument in inspect.signature(getattr(plugin, hook)).parameters
+
+
+def ask(use: Use, hook: str, **arguments: Any) -> Any:
+    """Ask a component while planning, with the arguments that its implementation wants; None if it has none."""
+    plugin = use.planner
+    if not implements(plugin, hook):
+        return None
+    method = getattr(plugin, hook)
+    wanted = inspect.signature(method).parameters
+    return method(**{name: value for name, value in arguments.items() if name in wanted})
 
 
 def _check_slot(use: Use, slot: str, at: str) -> None:
@@ -247,18 +285,31 @@ def explain(error: ValidationError, known: Iterable[str], at: str, of: str = "")
     """pydantic's errors as lines with the key, what is wrong, and the nearest known names."""
     names = list(known)
     lines = []
+    wrong = [item["loc"] for item in error.errors()]
     for item in error.errors():
-        path = ".".join(str(part) for part in item["loc"])
+        path = place(item["loc"])
+        if item["type"] == "too_short" and any(loc[: len(item["loc"])] == item["loc"] != loc for loc in wrong):
+            continue  # it is short of the items that are wrong, which are told themselves
         if item["type"] == "extra_forbidden":
             close = nearest(str(item["loc"][-1]), names) if len(item["loc"]) == 1 else ""
             lines.append(f"{at}{path}: unknown key{of}.{close}")
         elif item["type"] == "missing":
             lines.append(f"{at}{path}: missing{of}")
         else:
-            message = item["msg"].removeprefix("Value error, ")
+            message = PLAIN.get(item["type"]) or item["msg"].removeprefix("Value error, ")
+            message = message.replace("Input should be", "must be", 1)
             got = item["input"]
-            shown = (
-                "" if isinstance(got, dict | ComponentConfig | Position) or repr(got) in message else f", not {got!r}"
+            if item["type"] == "too_short" and not got:
+                message = "the list is empty"
+            # A whole table or list says no more than its key does, unless another type is needed there.
+            whole = isinstance(got, dict | ComponentConfig | Position) or (
+                isinstance(got, list | tuple) and item["type"] not in PLAIN
             )
+            shown = "" if whole or repr(got) in message else f", not {got!r}"
             lines.append(f"{at}{path}: {message}{shown}{of}")
     return lines
+
+
+def place(path: Sequence[str | int]) -> str:
+    """A path into a file as a person writes it: `train.lr[1].factor`."""
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")

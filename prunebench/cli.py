@@ -1,4 +1,4 @@
-"""The command line: check, plan, run, report, verify, plugins, data. Each command is thin; imports come late."""
+"""The command line. Each command is thin, and imports come late, so that it starts fast."""
 
 from __future__ import annotations
 
@@ -231,6 +231,45 @@ def verify(folder: Path, entries: str, seeds: int | None, file: Path | None, as_
 
         _console().print(comparison_table(comparison))
     sys.exit(0 if comparison.holds else 1)
+
+
+@main.command()
+@_file_options
+@click.argument("entry")
+@click.option("--json", "as_json", is_flag=True, help="JSON instead of TOML.")
+def show(entry: str, as_json: bool, **given: Any) -> None:
+    """Print one ENTRY of FILE with everything resolved: what extends, grids, profiles and defaults make of it."""
+    from prunebench import config
+    from prunebench.catalogue import Catalogue
+    from prunebench.errors import ConfigError, nearest
+    from prunebench.resolved import resolved
+
+    options = _options(**given)
+    benchmark = config.load(
+        options.file,
+        Catalogue.load(),
+        profile=options.profile,
+        seeds=options.seeds,
+        settings=options.settings,
+    )
+    if entry not in benchmark.all_entries:
+        raise ConfigError([f'{options.file}: no entry "{entry}".{nearest(entry, benchmark.all_entries)}'])
+    table = resolved(benchmark, benchmark.all_entries[entry])
+    if as_json:
+        click.echo(json.dumps(table))
+        return
+    import tomli_w
+
+    click.echo(tomli_w.dumps(table), nl=False)
+
+
+@main.command()
+def schema() -> None:
+    """Print the JSON Schema of benchmark files, for editors; it knows every installed component."""
+    from prunebench.catalogue import Catalogue
+    from prunebench.schema import json_schema
+
+    click.echo(json.dumps(json_schema(Catalogue.load()), indent=2))
 
 
 @main.group()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,8 +12,8 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from prunebench import merging
-from prunebench.catalogue import Catalogue, Use, explain
-from prunebench.errors import ConfigError, nearest
+from prunebench.catalogue import Catalogue, Use, explain, run_manager
+from prunebench.errors import ConfigError, ContractError, nearest
 from prunebench.merging import Printed, Table
 from prunebench.types import ComponentConfig, EntryRef, Position
 
@@ -232,12 +233,12 @@ class Entry:
             if chosen.init is not None:
                 yield chosen.init
 
-    def references(self) -> Iterator[str]:
-        """The entries that this one needs."""
+    def references(self) -> Iterator[tuple[str, str]]:
+        """The entries that this one needs, each after where it says so."""
         if self.tickets is not None:
-            yield self.tickets
+            yield "tickets", self.tickets
         for use in self.uses():
-            yield from entry_refs(use.config)
+            yield from ((f'component "{use.name}": {field}', name) for field, name in entry_refs(use.config))
 
 
 @dataclass(frozen=True, eq=False)
@@ -316,6 +317,8 @@ def _laid_out(raw: Table, profile: str | None, seeds: Sequence[int] | None, sett
         if profile not in profiles:
             known = nearest(profile, profiles) or " The file has no profiles."
             raise ConfigError([f'no profile "{profile}".{known}'])
+        if not isinstance(profiles[profile], Mapping):
+            raise ConfigError([f"profile.{profile}: must be a table, not {profiles[profile]!r}"])
         raw = merging.merge(raw, profiles[profile])
     for setting in settings:
         raw = merging.apply_setting(raw, setting)
@@ -330,6 +333,8 @@ class _Loader:
     def __init__(self, path: Path, catalogue: Catalogue, raw: Table, profile: str | None) -> None:
         self.path, self.catalogue, self.raw, self.profile = path, catalogue, raw, profile
         self.errors: list[str] = []
+        self._wrong: set[str] = set()
+        """The file's own keys that were wrong and left out: nothing is said to be missing for want of them."""
         self._uses: dict[str, Use] = {}
 
     def load(self, only: tuple[str, ...]) -> Benchmark:
@@ -341,14 +346,15 @@ class _Loader:
             if entry is not None:
                 entries[name] = entry
         if not self.errors:
-            entries = self._with_tickets(entries)
             self._check_references(entries)
+        if not self.errors:
+            entries = self._with_tickets(entries)
         also = self._list(top.report.also, "report", "report.also")
         track = self._list(top.execution.track, "track", "execution.track")
         chosen = self._chosen(top, entries, only)
         self._check_report(top, entries)
         if self.errors:
-            raise ConfigError(dict.fromkeys(self.errors))
+            raise ConfigError(_gathered(self.errors))
         return Benchmark(
             name=self.path.stem,
             file=str(self.path),
@@ -376,6 +382,7 @@ class _Loader:
             except ValidationError as error:
                 self.errors += _top_errors(error)
                 wrong = {str(item["loc"][0]) for item in error.errors()}
+                self._wrong |= wrong
                 required = {f.alias or n for n, f in _TopTable.model_fields.items() if f.is_required()}
                 if wrong & required or not wrong & raw.keys():
                     raise ConfigError(dict.fromkeys(self.errors)) from None
@@ -425,7 +432,9 @@ class _Loader:
             raise ConfigError([f'entry "{name}": {key}: no entry "{base}".{nearest(str(base), raw)}'])
         below = self._extended(base, raw, (*seen, name))
         if own.get("tickets") is not None:
-            stated = sorted(set(own) & {"schedule", "score", "select", "units", "cut", "rounds"})
+            stated = sorted(
+                set(own) & {"schedule", "score", "select", "units", "find", "model", "data", "cut", "rounds"}
+            )
             if stated:
                 raise ConfigError(
                     [
@@ -444,7 +453,8 @@ class _Loader:
         except ValidationError as error:
             known = [*_EntryTable.model_fields, "extends", "grid"]
             self.errors += explain(error, known, f"{where}: ")
-            return None
+            rest = _known_of(table, error)
+            return self._entry(rest, top) if len(rest) < len(table) else None
         single: dict[str, Use | None] = {}
         for slot in ("schedule", "score", "select", "units"):
             value = getattr(parsed, slot)
@@ -453,6 +463,9 @@ class _Loader:
             for slot in ("score", "select"):
                 if getattr(parsed, slot) is None:
                     self.errors.append(f"{where}: {slot}: missing; a schedule prunes, so it needs a score and a select")
+        for slot in ("score", "select"):
+            if getattr(parsed, slot) is not None and parsed.schedule is None and parsed.tickets is None:
+                self.errors.append(f"{where}: schedule: missing; without one the entry is dense and its {slot} is idle")
         shared = {k: v for k in ("loss", "mask_updates") if (v := getattr(parsed, k)) is not None}
         recipes = {}
         for kind, file_over, entry_over in (
@@ -505,12 +518,16 @@ class _Loader:
             densities = self._densities(group["densities"], where if "densities" in own else "", parsed.name)
         if parsed.schedule is None and parsed.tickets is None:
             return None, 0, None
-        if group.get("cut") is None and densities is None:
-            self.errors.append(f"{where}: cut: missing; state `cut` and `rounds`, or `densities` alone")
-        if group.get("cut") is not None and group.get("rounds") is None:
-            self.errors.append(f"{where}: rounds: missing; how many times is {group['cut']} cut?")
+        if self._wrong & {"cut", "rounds", "densities"}:
+            return None, None, None
         if group.get("cut") is None and group.get("rounds") is not None:
             self.errors.append(f"{where}: cut: missing; what share of the survivors does a round remove?")
+        elif group.get("cut") is None and densities is None:
+            self.errors.append(f"{where}: cut: missing; state `cut` and `rounds`, or `densities` alone")
+        elif group.get("cut") is not None and group.get("rounds") is None:
+            self.errors.append(f"{where}: rounds: missing; how many times is {group['cut']} cut?")
+        elif group.get("rounds") == 0 and densities is None:
+            self.errors.append(f"{where}: rounds: after 0 rounds there is no ticket to judge")
         return group.get("cut"), group.get("rounds"), densities
 
     def _densities(self, values: Sequence[Any], where: str, entry: str) -> tuple[Density, ...]:
@@ -537,11 +554,17 @@ class _Loader:
                 key = line.split(":")[0].split(".")[0]
                 stated = key in table and self.raw.get("train", {}).get(key) == table[key]
                 self.errors.append(f"train.{line}" if stated or line.endswith("missing") else f"{at}.{line}")
-            return None
+            rest = _known_of(table, error)
+            return self._recipe(rest, where, kind) if len(rest) < len(table) else None
         before = len(self.errors)
         optimizer = self._use(parsed.optimizer, "optimizer", f"{at}.optimizer")
         lists = {k: self._list(getattr(parsed, k), k, f"{at}.{k}") for k in merging.RECIPE_LISTS}
         if optimizer is None or len(self.errors) > before:
+            return None
+        wrong = self._wrong_rates(optimizer, lists["lr"])
+        if wrong:
+            shared = table["lr"] == self.raw.get("train", {}).get("lr") if "lr" in table else False
+            self.errors.append(f"{'train' if shared else at}.lr: {wrong}")
             return None
         return Recipe(
             horizon=parsed.horizon,
@@ -553,6 +576,17 @@ class _Loader:
             optimizer_state=parsed.optimizer_state,
             **lists,
         )
+
+    def _wrong_rates(self, optimizer: Use, pieces: Sequence[Use]) -> str:
+        """What is wrong with the pieces of a learning rate together: one gives it, the others wrap it."""
+        try:
+            rates = run_manager([optimizer, *pieces]).hook.prunebench_lr.get_hookimpls()
+        except ContractError as error:
+            return str(error)
+        if all(rate.wrapper or rate.hookwrapper for rate in rates):
+            named = " and ".join(f'"{use.name}"' for use in pieces)
+            return f'{named or "the list"} gives no learning rate of its own; begin the list with one, like "constant"'
+        return ""
 
     def _choices(
         self, tables: Sequence[Table], over: Table, slot: str, where: str, *, label: str
@@ -604,12 +638,14 @@ class _Loader:
 
         def chain_of(name: str) -> Entry:
             entry = entries[name]
-            if entry.tickets is None:
-                return entry
+            if entry.tickets not in entries:
+                return entry  # an unknown entry is told with the other references
             if name not in resolved:
                 source = chain_of(entry.tickets)
                 resolved[name] = replace(
                     entry,
+                    models=source.models,
+                    data=source.data,
                     schedule=source.schedule,
                     score=source.score,
                     select=source.select,
@@ -623,7 +659,7 @@ class _Loader:
         done = {}
         for name in entries:
             done[name] = chain_of(name)
-            if done[name].tickets is not None and done[name].schedule is None:
+            if done[name].tickets in entries and done[name].schedule is None:
                 self.errors.append(
                     f'entry "{name}": tickets: entry "{done[name].tickets}" has no schedule, so it makes no tickets'
                 )
@@ -631,9 +667,9 @@ class _Loader:
 
     def _check_references(self, entries: Mapping[str, Entry]) -> None:
         for entry in entries.values():
-            for name in entry.references():
+            for key, name in entry.references():
                 if name not in entries:
-                    self.errors.append(f'entry "{entry.name}": no entry "{name}".{nearest(name, entries)}')
+                    self.errors.append(f'entry "{entry.name}": {key}: no entry "{name}".{nearest(name, entries)}')
         state: dict[str, int] = {}
 
         def visit(name: str, path: tuple[str, ...]) -> None:
@@ -642,7 +678,7 @@ class _Loader:
                 self.errors.append(f'entry "{name}": the entries refer to one another in a circle: {circle}')
             elif name in entries and name not in state:
                 state[name] = 1
-                for other in entries[name].references():
+                for _, other in entries[name].references():
                     visit(other, (*path, name))
                 state[name] = 2
 
@@ -695,10 +731,37 @@ def _top_errors(error: ValidationError) -> list[str]:
     return lines
 
 
-def entry_refs(config: ComponentConfig) -> Iterator[str]:
-    """The entries that a component's configuration names, in fields of type EntryRef."""
+def entry_refs(config: ComponentConfig) -> Iterator[tuple[str, str]]:
+    """The entries that a component's configuration names, each after its field, which is of type EntryRef."""
     fields: Mapping[str, Any] = type(config).model_fields
-    for value in (getattr(config, name) for name in fields):
+    for name in fields:
+        value = getattr(config, name)
         for item in value if isinstance(value, tuple | list) else (value,):
             if isinstance(item, EntryRef):
-                yield str(item)
+                yield name, str(item)
+
+
+def _known_of(table: Table, error: ValidationError) -> Table:
+    """A table without its unknown keys: what else is wrong with it is told as well."""
+    unknown = {item["loc"][0] for item in error.errors() if item["type"] == "extra_forbidden" and len(item["loc"]) == 1}
+    return {key: value for key, value in table.items() if key not in unknown}
+
+
+_OF_ENTRY = re.compile(r'entry "([^"]*)": (.*)', re.DOTALL)
+
+
+def _gathered(errors: Sequence[str]) -> list[str]:
+    """Each error once: what is wrong with an entry is wrong with those that extend it, too."""
+    told: dict[str, list[str]] = {}
+    for error in dict.fromkeys(errors):
+        of_entry = _OF_ENTRY.fullmatch(error)
+        names = told.setdefault(error if of_entry is None else of_entry[2], [])
+        if of_entry is not None:
+            names.append(of_entry[1])
+    return [f"{entries_named(names)}: {error}" if names else error for error, names in told.items()]
+
+
+def entries_named(names: Sequence[str]) -> str:
+    """`entry "a"`, or `entries "a", "b", "c" and 3 more`."""
+    shown = ", ".join(f'"{name}"' for name in names[:3]) + (f" and {len(names) - 3} more" if names[3:] else "")
+    return f"{'entry' if len(names) == 1 else 'entries'} {shown}"

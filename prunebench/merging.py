@@ -50,15 +50,13 @@ def read_file(path: Path, seen: tuple[Path, ...] = ()) -> Table:
     if path in seen:
         chain = " -> ".join(p.name for p in (*seen, path))
         raise ConfigError([f"extends: the files extend one another in a circle: {chain}"])
-    at = "extends: " if seen else ""
+    of = f"extends: {path}: " if seen else ""  # what the reader named is told by the caller
     try:
         raw: Table = tomllib.loads(path.read_text(encoding="utf-8"), parse_float=Printed)
     except FileNotFoundError:
         near = close_to(path.name, [p.name for p in path.parent.glob("*.toml")]) if path.parent.is_dir() else ""
-        of = f"{at}{path}: " if at else ""
         raise ConfigError([f"{of}no such file.{near}"]) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        of = f"{at}{path}: " if at else ""
         raise ConfigError([f"{of}not a TOML file: {error}"]) from None
     raw = normalise(raw)
     base = raw.pop("extends", None)

@@ -11,13 +11,13 @@ from functools import cached_property
 from typing import Any, Literal
 
 from prunebench import keys
-from prunebench.catalogue import Catalogue, Use, accepts, implements, run_manager
+from prunebench.catalogue import Catalogue, Use, accepts, ask, run_manager
 from prunebench.config import Density, Entry, Measure, Recipe
 from prunebench.errors import PlanError
 from prunebench.streams import Streams
 from prunebench.types import Clock, DataInfo, Layer, ModelInfo, Position
 
-ENGINE_VERSION = 1
+ENGINE_VERSION = 2
 """Raised when the training loop, pruning or measuring yields other numbers for the same phase."""
 
 START = Position.parse("0it")
@@ -313,8 +313,8 @@ class Chain:
         schedule = self.entry.schedule
         if schedule is None:
             return (self.dense,)
-        plugin: Any = schedule.planner
-        tickets = tuple(plugin.prunebench_schedule(chain=self, recipes=Recipes(self.entry.find, self.entry.evaluate)))
+        recipes = Recipes(self.entry.find, self.entry.evaluate)
+        tickets = tuple(ask(schedule, "prunebench_schedule", chain=self, recipes=recipes))
         if len(tickets) != self.rounds + 1 or tickets[0] != self.dense:
             raise PlanError(
                 f"schedule {schedule} gave {len(tickets)} tickets; {self.rounds + 1} were asked for, the first dense"
@@ -500,10 +500,7 @@ class Chain:
 
 def needs_of(use: Use, request: Request) -> list[Needs]:
     """What a component asks for in a phase; empty if it asks for nothing."""
-    plugin: Any = use.planner
-    if not implements(plugin, "prunebench_needs"):
-        return []
-    answer = plugin.prunebench_needs(request=request)
+    answer = ask(use, "prunebench_needs", request=request)
     if answer is None:
         return []
     return [answer] if isinstance(answer, Needs) else list(answer)
@@ -546,7 +543,12 @@ def curve_spec(measure: Measure, run: Run) -> dict[str, Any]:
 
 def global_count(cut: float, round: int, units: int) -> int:
     """Units alive after a round of a global cut: round((1 - cut) ** round * units)."""
-    return int(((1.0 - cut) ** round) * units + 0.5)
+    return count_at((1.0 - cut) ** round, units)
+
+
+def count_at(density: float, units: int) -> int:
+    """Units alive at a density: round(density * units), a half to the even count."""
+    return round(density * units)
 
 
 @dataclass(frozen=True)

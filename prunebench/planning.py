@@ -9,8 +9,8 @@ from functools import partial
 from typing import Any, Protocol
 
 from prunebench import keys
-from prunebench.catalogue import Use, implements
-from prunebench.config import Benchmark, Chosen, Entry
+from prunebench.catalogue import Use, ask
+from prunebench.config import Benchmark, Chosen, Entry, entries_named
 from prunebench.errors import ConfigError, DataMissing, PlanError
 from prunebench.plan import (
     Chain,
@@ -24,6 +24,7 @@ from prunebench.plan import (
     Run,
     Setting,
     Trial,
+    count_at,
     curve_spec,
     global_count,
     matched,
@@ -96,8 +97,7 @@ class _Planner:
         file = os.path.relpath(self.benchmark.file)
         if len(names) == len(self.benchmark.entries) > 1:
             return f"{file}: {error}"
-        shown = ", ".join(f'"{name}"' for name in names[:3]) + (f" and {len(names) - 3} more" if names[3:] else "")
-        return f"{file}: {'entry' if len(names) == 1 else 'entries'} {shown}: {error}"
+        return f"{file}: {entries_named(names)}: {error}"
 
     def _places(self, entry: Entry) -> Iterator[_Place]:
         for model in range(len(entry.models)):
@@ -199,8 +199,9 @@ class _Planner:
             return [units]
         if entry.cut is None:
             assert entry.densities is not None
+            self._own_count(entry, setting, 0.5, 1)  # a pattern that matches no layer is found here, not when pruning
             stated = sorted((d for d in entry.densities if d.value < 1), key=lambda d: -d.value)
-            counts = [units, *(int(d.value * units + 0.5) for d in stated)]
+            counts = [units, *(count_at(d.value, units) for d in stated)]
             for density, count, before in zip(stated, counts[1:], counts, strict=False):
                 if count < 1:
                     raise PlanError(f"density {density} is finer than one of the {units:,} units")
@@ -208,22 +209,25 @@ class _Planner:
                     raise PlanError(f"density {density} removes no unit of {before:,}")
             return counts
         assert entry.rounds is not None
-        assert entry.select is not None
-        plugin: Any = entry.select.planner
         counts = [units]
         for round in range(1, entry.rounds + 1):
-            if implements(plugin, "prunebench_count"):
-                arguments = {"cut": entry.cut, "round": round, "layers": setting.model.layers}
-                count = self._once(
-                    ("count", id(entry.select), id(setting.model), entry.cut, round),
-                    partial(_call, plugin.prunebench_count, **arguments),
-                )
-            else:
+            count = self._own_count(entry, setting, entry.cut, round)
+            if count is None:
                 count = global_count(entry.cut, round, units)
             if not 0 < count <= counts[-1]:
                 raise PlanError(f"round {round} would leave {count:,} of {units:,} units; ask for fewer rounds")
             counts.append(count)
         return counts
+
+    def _own_count(self, entry: Entry, setting: Setting, cut: float, round: int) -> int | None:
+        """What the selection says that it leaves, if it says."""
+        assert entry.select is not None
+        arguments = {"cut": cut, "round": round, "layers": setting.model.layers}
+        count: int | None = self._once(
+            ("count", id(entry.select), id(setting.model), cut, round),
+            partial(ask, entry.select, "prunebench_count", **arguments),
+        )
+        return count
 
     def _rounds(self, entry: Entry, chain: Chain) -> list[int]:
         """The rounds whose tickets are judged."""
@@ -276,9 +280,3 @@ def demanded(
         if ref.key not in outputs:
             stack += [(parent, False) for parent in phases[ref.key].parents]
     return {key: frozenset(outputs[key]) for key in order}
-
-
-def _call(hook: Callable[..., Any], **arguments: Any) -> Any:
-    """Call one hook implementation with the arguments that it asks for."""
-    names = hook.__code__.co_varnames[: hook.__code__.co_argcount]
-    return hook(**{name: value for name, value in arguments.items() if name in names})

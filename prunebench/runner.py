@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import datetime
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from prunebench import config
-from prunebench.catalogue import Catalogue, run_manager
+from prunebench.catalogue import Catalogue, Use, run_manager
 from prunebench.config import Benchmark
 from prunebench.engine.environment import device_of, fingerprint, hardware
 from prunebench.engine.executor import Executor, InlineExecutor, LocalExecutor, Resources, Site
@@ -206,8 +206,8 @@ def write(prepared: Prepared, outcome: Outcome, out: Path) -> None:
         "notes": notes(prepared, outcome),
         "expectations": [expect.model_dump() for expect in benchmark.expect],
     }
-    _write_told(out, outcome.rows, outcome.provenance)
-    run_manager(benchmark.also).hook.prunebench_report(rows=outcome.rows, folder=out)
+    outcome.provenance["also"] = [use.to_json() for use in benchmark.also]
+    _write_told(out, outcome.rows, outcome.provenance, benchmark.also)
 
 
 def notes(prepared: Prepared, outcome: Outcome) -> list[str]:
@@ -309,14 +309,16 @@ def report_again(folder: Path, metric: str | None = None, against: str | None = 
     rows, provenance = read_rows(folder), read_provenance(folder)
     told = provenance["report"]
     provenance["report"] = {**told, "metric": metric or told["metric"], "against": against or told["against"]}
-    _write_told(folder, rows, provenance)
+    catalogue = Catalogue.load()
+    _write_told(folder, rows, provenance, [catalogue.revive(use) for use in provenance["also"]])
 
 
-def _write_told(folder: Path, rows: list[dict[str, Any]], provenance: dict[str, Any]) -> None:
+def _write_told(folder: Path, rows: list[dict[str, Any]], provenance: dict[str, Any], also: Sequence[Use]) -> None:
     from prunebench.leaderboard import write_leaderboard
 
     entries = provenance["entries"]
     write_leaderboard(folder, rows, entries=entries, provenance=provenance, **provenance["report"])
+    run_manager(also).hook.prunebench_report(rows=rows, folder=folder)
 
 
 def downloads_of(name: str, catalogue: Catalogue | None = None, root: Path | None = None) -> list[Download]:

@@ -62,6 +62,7 @@ def keep_highest(scores: Sequence[Tensor], alive: Sequence[Tensor] | None, count
     if not 0 < count <= living:
         raise ValueError(f"cannot keep {count:,} units: {living:,} are alive")
     low, high = _bracket(sample, count / living)
+    del sample
     guess = low if low == high else _keep_by_bracket(runs, count, low, high)
     if guess is not None:
         _keep_by_guess(runs, count, guess)
@@ -102,10 +103,12 @@ class _Run:
     keep: NDArray[np.bool_]
     dtype: torch.dtype
 
-    def keys(self, above: int) -> Any:
-        """Integers in the order of the scores, as far as they are greater than `above`; the others are not greater."""
+    def keys(self, low: int, high: int) -> Any:
+        """Integers in the order of the scores if they are between `low` and `high`; the rest are on their own side."""
         bits = _bits(self.score, self.dtype)
-        return bits if above >= 0 else _keys(bits)  # a positive score's bits are its key, a negative one's are negative
+        if low >= 0:
+            return bits  # a positive score's are its key, and a negative one's are negative
+        return _mirrored(bits) if high < 0 else _keys(bits)
 
     def living(self, chosen: Any) -> Any:
         """`chosen`, a bool array that is overwritten, without the dead units."""
@@ -117,6 +120,16 @@ class _Run:
         """Keep what is chosen and alive; returns how many units that is."""
         self.keep[...] = _on_cpu(self.living(chosen))
         return _count(self.keep)
+
+    def divide(self, low: int, high: int) -> tuple[int, NDArray[Any], NDArray[np.int32]]:
+        """Keep what is alive from `high` on; returns how many that is, and what is between: its keys, its places."""
+        keys = self.keys(low, high)
+        highest = keys >= high
+        between = keys > low
+        between ^= highest
+        above = self.store(highest)
+        places = _where(self.living(between))
+        return above, _on_cpu(keys[places]), _on_cpu(places).astype(np.int32)
 
     def sample(self, places: NDArray[np.int64]) -> Any:
         """The keys of the units at these places, those of dead units replaced by the least integer; on the CPU."""
@@ -161,13 +174,22 @@ def _bits(score: Tensor, dtype: torch.dtype) -> Any:
 
 
 def _keys(bits: Any) -> Any:
-    """Integers in the order of the floats with these bits, one for -0.0 and 0.0."""
-    # a float is a sign and a magnitude; below zero its key is minus the magnitude
-    sign = bits >> (8 * bits.itemsize - 1)
-    keys = sign & ((1 << (8 * bits.itemsize - 1)) - 1)
+    """Integers in the order of the floats with these bits: 0 for -0.0 and 0.0, -1 for none."""
+    keys = bits >> (8 * bits.itemsize - 1)  # -1 where the sign is set
+    keys &= _largest(bits)
     keys ^= bits
-    keys -= sign
+    keys += keys == -1  # -0.0
     return keys
+
+
+def _mirrored(bits: Any) -> Any:
+    """The keys of negative floats; the others, with -0.0, come after them in no order."""
+    # a float is a sign and a magnitude, so among the negative ones larger bits are a lesser float
+    return bits ^ _largest(bits)
+
+
+def _largest(bits: Any) -> int:
+    return int((1 << (8 * bits.itemsize - 1)) - 1)
 
 
 def _has_nan(score: Tensor) -> bool:
@@ -194,8 +216,10 @@ def _sample(runs: Sequence[_Run]) -> tuple[NDArray[Any], int]:
             raise ValueError(f"layer {run.layer}: a score is NaN")
         living += run.keep.size if run.alive is None else _count(_array(run.alive))
         samples.append(run.sample(places[: np.searchsorted(places, run.keep.size)]))
-    sample = np.sort(np.concatenate(samples))
-    return sample[np.searchsorted(sample, np.iinfo(sample.dtype).min, side="right") :], living
+    sample = np.concatenate(samples)
+    sample.sort()
+    dead = sample.dtype.type(np.iinfo(sample.dtype).min)  # of its own type, or the search would copy the sample
+    return sample[np.searchsorted(sample, dead, side="right") :], living
 
 
 def _bracket(sample: NDArray[Any], density: float) -> tuple[int, int]:
@@ -214,15 +238,11 @@ def _keep_by_bracket(runs: Sequence[_Run], count: int, low: int, high: int) -> i
     keys: list[NDArray[Any]] = []
     places: list[NDArray[np.int32]] = []
     for run in runs:
-        of_run = run.keys(above=low)
-        highest = of_run >= high
-        between = of_run > low
-        between ^= highest
-        above += run.store(highest)
-        at = _where(run.living(between))
-        keys.append(_on_cpu(of_run[at]))
-        places.append(_on_cpu(at).astype(np.int32))
-        room -= keys[-1].size
+        higher, of_run, at = run.divide(low, high)
+        above += higher
+        keys.append(of_run)
+        places.append(at)
+        room -= of_run.size
         if above >= count:
             return high
         if room < 0:
@@ -249,7 +269,7 @@ def _keep_by_guess(runs: Sequence[_Run], count: int, guess: int) -> None:
     while True:
         above, tied = 0, []
         for run in runs:
-            keys = run.keys(above=guess - 1)
+            keys = run.keys(guess - 1, guess + 1)
             above += run.store(keys > guess)
             tied.append(_count(run.living(keys == guess)))
         if count <= above:
@@ -262,7 +282,7 @@ def _keep_by_guess(runs: Sequence[_Run], count: int, guess: int) -> None:
     needed = count - above
     for run, ties in zip(runs, tied, strict=True):
         if ties and needed:
-            equal = _on_cpu(run.living(run.keys(above=guess - 1) == guess))
+            equal = _on_cpu(run.living(run.keys(guess - 1, guess + 1) == guess))
             if ties > needed:
                 equal[np.flatnonzero(equal)[needed:]] = False
             run.keep[...] |= equal

@@ -62,8 +62,11 @@ class Rng:
         return np.argsort(raw, kind="stable")
 
     def _philox(self, *counters: int) -> np.random.Philox:
-        padded = [0, *counters, 0, 0, 0][:4]
-        return np.random.Philox(counter=padded, key=[self.base, 0])
+        if len(counters) > 3:
+            raise ValueError(f"a NumPy stream has three counters, not {len(counters)}")
+        # In uint64 from the start: NumPy makes float64 of a list with 0 and a number above 2**63, which rounds it.
+        counter = np.array([0, *(c & _MASK64 for c in counters), 0, 0, 0][:4], np.uint64)
+        return np.random.Philox(counter=counter, key=np.array([self.base, 0], np.uint64))
 
 
 def mix(value: int) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -65,8 +66,8 @@ class Position:
         return round(self.amount * clock.horizon / 100)
 
     def __str__(self) -> str:
-        amount = int(self.amount) if self.amount.denominator == 1 else float(self.amount)
-        return f"{amount}{self.unit}"
+        # Not through a float, which would write "1e-05%".
+        return f"{Decimal(self.amount.numerator) / Decimal(self.amount.denominator):f}{self.unit}"
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:

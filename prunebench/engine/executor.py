@@ -127,6 +127,7 @@ class InlineExecutor:
     def __init__(self, site: Site, catalogue: Catalogue | None = None) -> None:
         self._worker = _Worker(site, catalogue)
         self._queue: deque[str] = deque()
+        self._cancelled: list[str] = []
 
     @property
     def free(self) -> int:
@@ -141,6 +142,9 @@ class InlineExecutor:
 
     def events(self, timeout: float) -> list[dict[str, Any]]:
         """See Executor.events."""
+        if self._cancelled:
+            ended, self._cancelled = self._cancelled, []
+            return [{"kind": "cancelled", "key": key} for key in ended]
         if not self._queue:
             time.sleep(timeout)
             return []
@@ -156,8 +160,9 @@ class InlineExecutor:
         return found
 
     def cancel(self, key: str) -> None:
-        """Nothing runs between two calls of `events`; drops it from the queue."""
+        """Drops it from the queue. Nothing runs between two calls of `events`: what Ctrl-C stopped is already over."""
         self._queue = deque(w for w in self._queue if json.loads(w)["key"] != key)
+        self._cancelled.append(key)
 
     def shutdown(self) -> None:
         """Nothing to end."""
@@ -209,7 +214,12 @@ class _Process:
     def __init__(self, context: Any, site: Site) -> None:
         self.connection, theirs = context.Pipe()
         self.process = context.Process(target=_worker_main, args=(theirs, site), daemon=True)
-        self.process.start()
+        # Ctrl-C reaches the whole process group, and a worker has not learned to ignore it while it still imports.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            self.process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
         self.key: str | None = None
         self.ready = False
@@ -230,11 +240,17 @@ class LocalExecutor:
 
     def submit(self, work: str, resources: Resources) -> str:
         """See Executor.submit."""
-        worker = next((w for w in self._workers if w.key is None), None)
-        if worker is None:
-            worker = _Process(self._context, self._site)
-            self._workers.append(worker)
         key: str = json.loads(work)["key"]
+        for idle in [w for w in self._workers if w.key is None]:
+            try:
+                idle.connection.send(("work", work))
+            except OSError:
+                self._died(idle)  # it ended while it had nothing to do; another takes its place
+            else:
+                idle.key = key
+                return key
+        worker = _Process(self._context, self._site)
+        self._workers.append(worker)
         worker.key = key
         worker.connection.send(("work", work))
         return key

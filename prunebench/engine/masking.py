@@ -31,8 +31,10 @@ class MaskedParameters:
 
     def mask_gradients(self) -> None:
         """Zero the gradient of every pruned weight."""
-        gradients = [p.grad for p in self.parameters]
-        torch._foreach_mul_(gradients, self._masks)  # type: ignore[arg-type]
+        # A layer that no image passes has no gradient.
+        pairs = [(p.grad, m) for p, m in zip(self.parameters, self._masks, strict=True) if p.grad is not None]
+        if pairs:
+            torch._foreach_mul_(*zip(*pairs, strict=True))
 
     @torch.no_grad()
     def zero_weights(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -42,7 +43,7 @@ def measure_split(model: nn.Module, split: Split, gathers: Iterator[Gather]) -> 
 
 
 def measure(model: nn.Module, data: Data, splits: Sequence[str], train_sample: int | None) -> dict[str, Any]:
-    """{"split/metric": value} of a model, which is left in the mode it was in."""
+    """{"split/metric": value} of a model, which is left in the mode it was in; None where a value is not finite."""
     training = model.training
     model.eval()
     found: dict[str, Any] = {}
@@ -50,6 +51,6 @@ def measure(model: nn.Module, data: Data, splits: Sequence[str], train_sample: i
         split = data[name]
         sample = train_sample if name == "train" and train_sample is not None else split.size
         values = measure_split(model, split, sampled(split.size, sample))
-        found.update({f"{name}/{metric}": value for metric, value in values.items()})
+        found.update({f"{name}/{m}": value if math.isfinite(value) else None for m, value in values.items()})
     model.train(training)
     return found

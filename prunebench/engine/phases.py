@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -139,7 +140,7 @@ def _edit(spec: Mapping[str, Any], bench: Bench) -> Produced:
     def fresh(rng: Rng) -> dict[str, Tensor]:
         return bench.fresh(spec["model"], spec["init"], rng)
 
-    edited: Ticket = manager.hook.prunebench_ticket(
+    edited: Ticket | None = manager.hook.prunebench_ticket(
         ticket=ticket,
         model=model,
         units=units,
@@ -148,6 +149,8 @@ def _edit(spec: Mapping[str, Any], bench: Bench) -> Produced:
         rng=streams.rng("ticket").child(use.name),
     )
     who = f"ticket {use}, round {streams.round}"
+    if not isinstance(edited, Ticket):
+        raise ContractError(f"{who}: it returned {type(edited).__name__}, not a Ticket")
     shapes = {name: value.shape for name, value in weights.items()}
     if {name: value.shape for name, value in edited.weights.items()} != shapes:
         raise ContractError(f"{who}: the weights' names or shapes changed")
@@ -181,7 +184,10 @@ def _analyse(spec: Mapping[str, Any], bench: Bench) -> Produced:
     for answer in answers:
         if not isinstance(answer, Analysis):
             raise ContractError(f"analysis {use}: it returned {type(answer).__name__}, not an Analysis")
-        measurements += [vars(replace(m, value=float(m.value))) for m in answer.measurements]
+        for m in answer.measurements:
+            if not math.isfinite(m.value):
+                raise ContractError(f"analysis {use}: {m.metric} of round {m.round} is {m.value}; leave it out instead")
+            measurements.append(vars(replace(m, value=float(m.value))))
         for figure in answer.figures:
             files[f"{figure.name}.svg"] = figure.svg.encode()
             figures.append({"name": figure.name, "caption": figure.caption})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -94,10 +95,11 @@ class _Reader:
         for iteration in dict.fromkeys((*spec["at"], evaluation.run.stop)):
             for split, metric in metrics:
                 value = points[iteration][f"{split}/{metric}"]
-                yield _row(base, metric, split, value, UNITS[metric], f"{iteration}it", outcome)
+                became = "diverged" if value is None else outcome
+                yield _row(base, metric, split, value, UNITS[metric], f"{iteration}it", became)
         if "valid" in spec["splits"] and spec["every"] is not None:
             # The first of the smallest: the iteration at which early stopping would have stopped.
-            best = min(points.values(), key=lambda p: (p["valid/loss"], p["iteration"]))
+            best = min(points.values(), key=lambda p: (_or_inf(p["valid/loss"]), p["iteration"]))
             at = best["iteration"]
             yield _row(base, "early_stop_iteration", "valid", float(at), "it", f"{at}it", outcome)
             for split in spec["splits"]:
@@ -129,6 +131,10 @@ class _Reader:
             density, density_all = densities.get(m["round"], (None, None))
             placed = {**base, "round": m["round"], "density": density, "density_all": density_all}
             yield _row(placed, f"{name}/{m['metric']}", m["split"], m["value"], m["unit"], m["position"], "ok")
+
+
+def _or_inf(loss: float | None) -> float:
+    return math.inf if loss is None else loss
 
 
 def _row(

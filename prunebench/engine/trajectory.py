@@ -92,19 +92,21 @@ class _Trajectory:
         weights = checkpoint["model"] if checkpoint else bench.tensors(spec["weights"])
         model = bench.model(spec["model"], weights)
         units = None if spec["units"] is None else bench.units(spec["units"], model)
-        mask = checkpoint["mask"] if checkpoint and checkpoint["mask"] is not None else bench.mask(spec["mask"])
-        if mask is None and spec["mask_updates"]:
+        first = bench.mask(spec["mask"])
+        if first is None and spec["mask_updates"]:
             assert units is not None
-            mask = Mask.full(units.layers)
+            first = Mask.full(units.layers)
+        mask = checkpoint["mask"] if checkpoint and checkpoint["mask"] is not None else first
         masked = None
         if mask is not None:
             assert units is not None
             masked = MaskedParameters(model, units, mask)
             masked.zero_weights()
 
-        described = [recipe["optimizer"], *recipe["lr"]]
-        _, manager = bench.manager(*described)
+        # A manager calls the first wrapper first, which puts it outermost; in a file the later one is further out.
+        _, manager = bench.manager(recipe["optimizer"], *reversed(recipe["lr"]))
         optimizer: torch.optim.Optimizer = manager.hook.prunebench_optimizer(model=model)
+        self._options = [options_of(group) for group in optimizer.param_groups]
         if checkpoint:
             restore_optimizer(optimizer, checkpoint["optimizer"], checkpoint["groups"])
         elif spec["optimizer_state"] is not None:
@@ -112,7 +114,8 @@ class _Trajectory:
             restore_optimizer(optimizer, load_tensors(artifact.files["optimizer.safetensors"]), artifact.meta["groups"])
             if masked is not None:
                 masked.zero_optimizer(optimizer)
-        terms, updates = self._extras(model, units, mask)
+        # The mask at the start also after a resume: what is set up must not depend on where a run was interrupted.
+        terms, updates = self._extras(model, units, first)
         position = checkpoint["iteration"] if checkpoint else self.start
         self.curves = checkpoint["curves"] if checkpoint else {}
         horizon = recipe["horizon"]
@@ -162,7 +165,8 @@ class _Trajectory:
                 horizon=self.recipe["horizon"],
                 rng=self.streams.rng("update").child(use.name),
             )
-            updates += [update for answer in answers for update in answer]
+            assert units is not None
+            updates += [_checked(update, units, f"mask_updates {use}") for answer in answers for update in answer]
             self._updating.append(str(use))
         return terms, updates
 
@@ -193,6 +197,9 @@ class _Trajectory:
             self._checkpoint(training)
 
     def _pause(self, training: Training, point: _Point) -> None:
+        # The step that broke the weights had a finite loss; the next one would tell, but this may be the last.
+        if not all(bool(torch.isfinite(p).all()) for p in training.model.parameters()):
+            raise DivergedError(training.position)
         for detail in sorted(point.curves):
             how = self.work.curves[detail]
             values = measure(training.model, self.data, how["splits"], how["train_sample"])
@@ -209,7 +216,7 @@ class _Trajectory:
         if ref.part == "weights":
             return {"weights.safetensors": dump_tensors(training.model.state_dict())}, {}
         if ref.part == "optimizer":
-            tensors, groups = dump_optimizer(training.optimizer)
+            tensors, groups = dump_optimizer(training.optimizer, self._options)
             return {"optimizer.safetensors": dump_tensors(tensors)}, {"groups": groups}
         mask = training.mask
         assert mask is not None
@@ -243,7 +250,7 @@ class _Trajectory:
     # Checkpoints.
 
     def _checkpoint(self, training: Training) -> None:
-        optimizer, groups = dump_optimizer(training.optimizer)
+        optimizer, groups = dump_optimizer(training.optimizer, self._options)
         tensors = {f"model/{n}": t for n, t in training.model.state_dict().items()}
         tensors.update({f"optimizer/{n}": t for n, t in optimizer.items()})
         if training.mask is not None:
@@ -279,6 +286,20 @@ class _Trajectory:
         return {**head, "model": found["model"], "optimizer": found["optimizer"], "mask": mask}
 
 
+def _checked(update: MaskUpdate, units: Units, who: str) -> MaskUpdate:
+    """An update whose answer fits the units, or else a ContractError that names the component."""
+
+    def checked(step: int, mask: Mask, gradients: Mapping[str, Tensor]) -> Mask:
+        new = update.update(step, mask, gradients)
+        if not isinstance(new, Mask):
+            raise ContractError(f"{who}: step {step:,}: it returned {type(new).__name__}, not a Mask")
+        if [keep.numel() for keep in new.keep] != [layer.count for layer in units.layers]:
+            raise ContractError(f"{who}: step {step:,}: the mask's layers do not have the units' sizes")
+        return new
+
+    return MaskUpdate(update.due, checked)
+
+
 def _measured(how: Mapping[str, Any], start: int, stop: int) -> list[int]:
     """The iterations at which a curve has a point: multiples of `every`, stated ones, and both ends."""
     every = how["every"]
@@ -286,8 +307,18 @@ def _measured(how: Mapping[str, Any], start: int, stop: int) -> list[int]:
     return sorted({start, stop, *multiples, *(i for i in how["at"] if start <= i <= stop)})
 
 
-def dump_optimizer(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
-    """An optimizer's state as tensors, and its groups' options as JSON."""
+def options_of(group: Mapping[str, Any]) -> dict[str, Any]:
+    """A parameter group's options that JSON can hold; the learning rate belongs to the schedule."""
+    return {k: v for k, v in group.items() if k not in ("params", "lr") and isinstance(v, bool | int | float | str)}
+
+
+def dump_optimizer(
+    optimizer: torch.optim.Optimizer, built_with: list[dict[str, Any]]
+) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
+    """An optimizer's state as tensors, and as JSON what training changed of its groups' options.
+
+    What a recipe configures is left out: another recipe that takes the state over keeps its own.
+    """
     state = optimizer.state_dict()
     tensors: dict[str, Tensor] = {}
     for index, values in state["state"].items():
@@ -297,8 +328,8 @@ def dump_optimizer(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor],
             elif value is not None:
                 tensors[f"{index}/{name}"] = torch.tensor(value, dtype=torch.float64)
     groups = [
-        {k: v for k, v in group.items() if k not in ("params", "lr") and isinstance(v, bool | int | float | str)}
-        for group in state["param_groups"]
+        {name: value for name, value in options_of(group).items() if name not in before or before[name] != value}
+        for group, before in zip(state["param_groups"], built_with, strict=True)
     ]
     return tensors, groups
 

@@ -1,0 +1,1 @@
+"""Two components from outside of prunebench: a score and an analysis."""

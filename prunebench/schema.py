@@ -1,0 +1,126 @@
+"""The JSON Schema of benchmark files, with every installed component: for completion and checks in editors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel
+
+from prunebench import config
+from prunebench.catalogue import Catalogue, implements
+from prunebench.hookspecs import SLOTS
+from prunebench.merging import ENTRY_LISTS, ENTRY_SINGLE, RECIPE_LISTS
+
+Json = dict[str, Any]
+
+
+def json_schema(catalogue: Catalogue) -> Json:
+    """A JSON Schema (draft 2020-12) for what `prunebench check` accepts before entries are resolved.
+
+    Recipes may be partial, since they are laid over one another; the rest is as strict as the file format.
+    """
+    definitions: Json = {f"slot-{slot}": _slot(catalogue, slot) for slot in SLOTS}
+    for slot in SLOTS:
+        one = {"$ref": f"#/$defs/slot-{slot}"}
+        definitions[f"slots-{slot}"] = {"anyOf": [one, {"type": "array", "items": one}]}
+    recipe = _recipe(definitions)
+    definitions["recipe"] = recipe
+    definitions["entry"] = _entry(definitions)
+    top = _properties(config._TopTable, definitions)
+    for key in ("train", "find", "evaluate"):
+        top[key] = {"$ref": "#/$defs/recipe"}
+    for key in ("data", "model"):
+        top[key] = {"$ref": f"#/$defs/slots-{key}"}
+    top["entry"] = {"type": "array", "items": {"$ref": "#/$defs/entry"}}
+    _componentlists(definitions)
+    top["extends"] = {"type": "string", "description": "Another file, below this one; seen from this file's folder."}
+    profile = {"type": "object", "properties": dict(top), "patternProperties": {r"\.": True}}
+    top["profile"] = {"type": "object", "additionalProperties": profile}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "prunebench benchmark file",
+        "type": "object",
+        "properties": top,
+        "required": ["schema"],
+        "additionalProperties": False,
+        "$defs": definitions,
+    }
+
+
+def _slot(catalogue: Catalogue, slot: str) -> Json:
+    """What may stand in one place of a file: a component's name, or a table with its keys."""
+    tables: list[Json] = []
+    names: list[str] = []
+    extra: Json = {"label": {"type": "string"}} if slot in ("data", "model") else {}
+    if slot == "model":
+        extra["init"] = {"$ref": "#/$defs/slot-init"}
+    for name, provider in catalogue.providers.items():
+        if not implements(provider.component.build, SLOTS[slot]):
+            continue
+        names.append(name)
+        schema = provider.component.config.model_json_schema()
+        use: Json = {"const": name}
+        if provider.component.paper:
+            use["description"] = provider.component.paper
+        table: Json = {
+            "type": "object",
+            "description": schema.get("description", ""),
+            "properties": {"use": use, **extra, **schema.get("properties", {})},
+            # A model without `use` is one of timm's.
+            "required": ([] if slot == "model" and name == "timm" else ["use"]) + schema.get("required", []),
+            "additionalProperties": False,
+        }
+        if "$defs" in schema:
+            table["$defs"] = schema["$defs"]
+        tables.append(table)
+    return {"anyOf": [{"enum": names}, *tables]} if names else {"not": {}}
+
+
+def _properties(model: type[BaseModel], definitions: Json) -> Json:
+    schema = model.model_json_schema(ref_template="#/$defs/{model}")
+    definitions.update(schema.get("$defs", {}))
+    properties: Json = schema["properties"]
+    return properties
+
+
+def _recipe(definitions: Json) -> Json:
+    properties = _properties(config._RecipeTable, definitions)
+    properties["optimizer"] = {"$ref": "#/$defs/slot-optimizer"}
+    for key in RECIPE_LISTS:
+        properties[key] = {"$ref": f"#/$defs/slots-{key}"}
+    # Overlays write single keys with dots: "optimizer.lr" = 0.1.
+    return {
+        "type": "object",
+        "properties": properties,
+        "patternProperties": {r"\.": True},
+        "additionalProperties": False,
+    }
+
+
+def _entry(definitions: Json) -> Json:
+    properties = _properties(config._EntryTable, definitions)
+    for key in ENTRY_SINGLE:
+        properties[key] = {"$ref": f"#/$defs/slot-{key}"}
+    for key in ENTRY_LISTS:
+        properties[key] = {"$ref": f"#/$defs/slots-{key}"}
+    for key in ("train", "find", "evaluate"):
+        properties[key] = {"$ref": "#/$defs/recipe"}
+    properties["extends"] = {"type": "string", "description": "An entry below this one."}
+    properties["grid"] = {
+        "type": "object",
+        "description": "Axes, each a table of keys and equally long lists of values.",
+        "additionalProperties": {"type": "object", "additionalProperties": {"type": "array"}},
+    }
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": ["name"],
+        "patternProperties": {r"\.": True},
+        "additionalProperties": False,
+    }
+
+
+def _componentlists(definitions: Json) -> None:
+    """The lists of components in [report] and [execution]."""
+    for owner, key, slot in (("Report", "also", "report"), ("Execution", "track", "track")):
+        definitions[owner]["properties"][key] = {"$ref": f"#/$defs/slots-{slot}"}
