@@ -82,7 +82,8 @@ class Use:
             try:
                 config = self.config.model_dump(mode="json", context={"clock": clock})
             except ValueError as error:
-                raise PlanError(f'component "{self.name}": {error}') from error
+                why = str(error).rpartition("ValueError: ")[2]  # pydantic tells of its own serialiser first
+                raise PlanError(f'component "{self.name}": {why}') from error
             cache[clock] = {"use": self.name, "version": self.component.version, "config": config}
         return cache[clock]
 
@@ -218,7 +219,7 @@ def run_manager(uses: Sequence[Use]) -> pluggy.PluginManager:
             manager.register(plugin, name=name)
             manager.check_pending()
         except pluggy.PluginValidationError as error:
-            raise ContractError(f"component {use}: {error}") from error
+            raise ContractError(f"component {use}: {' '.join(str(error).split())}") from error
     for name, spec in vars(hookspecs).items():
         options = getattr(spec, "prunebench_spec", None)
         if options is None or not options["firstresult"]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pluggy
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         Layer,
         LossTerm,
         MaskUpdate,
+        Results,
         State,
         Ticket,
     )
@@ -459,21 +460,22 @@ def prunebench_analyse(inputs: Inputs, model: nn.Module, data: Data, units: Unit
 
 
 @hookspec
-def prunebench_report(rows: Sequence[dict[str, Any]], folder: Path) -> None:
-    """Write something of one's own beside the leaderboard.
+def prunebench_report(results: Results, folder: Path) -> None:
+    """Write something of one's own beside the leaderboard, or publish it.
 
     When: after a run or `prunebench report`, once the built-in tables are written.
     Args:
-        rows: the rows of results.jsonl.
+        results: rows, curves, layers and figures of every trial, and the provenance.
         folder: the leaderboard's folder.
     Must not: change the files that are already there.
     Example:
         >>> import tempfile; from pathlib import Path
+        >>> from prunebench.types import Results
         >>> class Count:
-        ...     def prunebench_report(self, rows, folder):
-        ...         (folder / "count.txt").write_text(str(len(rows)))
+        ...     def prunebench_report(self, results, folder):
+        ...         (folder / "count.txt").write_text(str(len(results.rows)))
         >>> folder = Path(tempfile.mkdtemp())
-        >>> Count().prunebench_report([{}, {}], folder); (folder / "count.txt").read_text()
+        >>> Count().prunebench_report(Results("mine", [{}, {}], [], {}), folder); (folder / "count.txt").read_text()
         '2'
     """
     raise AssertionError

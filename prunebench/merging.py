@@ -198,7 +198,7 @@ def apply_setting(raw: Table, setting: str) -> Table:
     try:
         value = tomllib.loads(f"value = {text}", parse_float=Printed)["value"]
     except tomllib.TOMLDecodeError:
-        value = text
+        value = text.strip()
     path = key.strip().split(".")
     if path[0] == "entry" and len(path) > 2:
         names = [str(e.get("name")) for e in raw.get("entry", []) if isinstance(e, Mapping)]

@@ -211,9 +211,8 @@ class _Planner:
         assert entry.rounds is not None
         counts = [units]
         for round in range(1, entry.rounds + 1):
-            count = self._own_count(entry, setting, entry.cut, round)
-            if count is None:
-                count = global_count(entry.cut, round, units)
+            own = self._own_count(entry, setting, entry.cut, round)
+            count = global_count(entry.cut, round, units) if own is None else own
             if not 0 < count <= counts[-1]:
                 raise PlanError(f"round {round} would leave {count:,} of {units:,} units; ask for fewer rounds")
             counts.append(count)

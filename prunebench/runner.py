@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -12,6 +12,7 @@ from typing import Any, Literal
 from prunebench import config
 from prunebench.catalogue import Catalogue, Use, run_manager
 from prunebench.config import Benchmark
+from prunebench.engine.details import details_of
 from prunebench.engine.environment import device_of, fingerprint, hardware
 from prunebench.engine.executor import Executor, InlineExecutor, LocalExecutor, Resources, Site
 from prunebench.engine.probe import StoreProbe
@@ -21,7 +22,7 @@ from prunebench.errors import LostArtifact, StoreError
 from prunebench.plan import Plan
 from prunebench.planning import demanded, make_plan
 from prunebench.store import Environment, Store
-from prunebench.types import Download, Event
+from prunebench.types import Download, Event, Results
 
 READ_AGAIN = 3
 """How often results may turn out to be corrupt and be made again before a run gives up."""
@@ -142,6 +143,8 @@ class Outcome:
     """What a run left behind."""
 
     rows: list[dict[str, Any]]
+    details: list[dict[str, Any]]
+    artifact: Callable[[str], Mapping[str, bytes]]
     execution: Execution
     status: Status
     provenance: dict[str, Any]
@@ -178,6 +181,7 @@ def run(
                 execution.failed, execution.skipped = done.failed, done.skipped
             try:
                 rows = rows_of(prepared.plan, store, execution)
+                details = details_of(prepared.plan, store, execution)
                 break
             except LostArtifact as error:
                 tell(Event("artifact-lost", {"address": error.address, "error": str(error)}))
@@ -191,7 +195,8 @@ def run(
     for row in rows:
         tell(Event("row", row))
     failed = _failed_trials(prepared.plan, execution)
-    return Outcome(rows, execution, before, _provenance(prepared, store, execution, before), failed)
+    provenance = _provenance(prepared, store, execution, before)
+    return Outcome(rows, details, lambda address: store.get(address).files, execution, before, provenance, failed)
 
 
 def write(prepared: Prepared, outcome: Outcome, out: Path) -> None:
@@ -207,7 +212,8 @@ def write(prepared: Prepared, outcome: Outcome, out: Path) -> None:
         "expectations": [expect.model_dump() for expect in benchmark.expect],
     }
     outcome.provenance["also"] = [use.to_json() for use in benchmark.also]
-    _write_told(out, outcome.rows, outcome.provenance, benchmark.also)
+    results = Results(benchmark.name, outcome.rows, outcome.details, outcome.provenance, outcome.artifact)
+    _write_told(out, results, benchmark.also)
 
 
 def notes(prepared: Prepared, outcome: Outcome) -> list[str]:
@@ -304,21 +310,21 @@ def report_again(folder: Path, metric: str | None = None, against: str | None = 
     Raises:
         PrunebenchError: the folder is not a leaderboard.
     """
-    from prunebench.leaderboard import read_provenance, read_rows
+    from prunebench.leaderboard import read_details, read_provenance, read_rows
 
     rows, provenance = read_rows(folder), read_provenance(folder)
     told = provenance["report"]
     provenance["report"] = {**told, "metric": metric or told["metric"], "against": against or told["against"]}
     catalogue = Catalogue.load()
-    _write_told(folder, rows, provenance, [catalogue.revive(use) for use in provenance["also"]])
+    also = [catalogue.revive(use) for use in provenance["also"]]
+    _write_told(folder, Results(told["name"], rows, read_details(folder), provenance), also)
 
 
-def _write_told(folder: Path, rows: list[dict[str, Any]], provenance: dict[str, Any], also: Sequence[Use]) -> None:
+def _write_told(folder: Path, results: Results, also: Sequence[Use]) -> None:
     from prunebench.leaderboard import write_leaderboard
 
-    entries = provenance["entries"]
-    write_leaderboard(folder, rows, entries=entries, provenance=provenance, **provenance["report"])
-    run_manager(also).hook.prunebench_report(rows=rows, folder=folder)
+    write_leaderboard(folder, results)
+    run_manager(also).hook.prunebench_report(results=results, folder=folder)
 
 
 def downloads_of(name: str, catalogue: Catalogue | None = None, root: Path | None = None) -> list[Download]:

@@ -1,10 +1,9 @@
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from prunebench import Component, ComponentConfig, hookimpl
 from prunebench.runner import Options, prepare, run, write
 from prunebench.testing import toy_catalogue
+from prunebench.types import Results
 
 FILE = """
 schema = 1
@@ -48,8 +47,8 @@ class NumberOfRows:
         pass
 
     @hookimpl
-    def prunebench_report(self, rows: Sequence[dict[str, Any]], folder: Path) -> None:
-        (folder / "rows.txt").write_text(f"{len(rows)} after {(folder / 'files.txt').exists()}")
+    def prunebench_report(self, results: Results, folder: Path) -> None:
+        (folder / "rows.txt").write_text(f"{len(results.rows)} after {(folder / 'files.txt').exists()}")
 
 
 def test_reports_write_beside_a_finished_leaderboard_in_the_order_of_the_file(tmp_path: Path) -> None:

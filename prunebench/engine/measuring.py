@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
+import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional
 
 from prunebench.data import Data, Gather, Split, in_order
@@ -26,31 +27,49 @@ def sampled(size: int, sample: int) -> Iterator[Gather]:
         yield Gather(part)
 
 
+@dataclass(frozen=True)
+class Measured:
+    """What one look at a model gave.
+
+    Args:
+        values: {"split/metric": number}; None where a number is not finite.
+        hits: for each split, a bool for every image in order: whether it was classified correctly.
+    """
+
+    values: Mapping[str, float | None]
+    hits: Mapping[str, Tensor]
+
+
 @torch.no_grad()
-def measure_split(model: nn.Module, split: Split, gathers: Iterator[Gather]) -> dict[str, float]:
-    """Mean cross-entropy in nats, and accuracy, over the images of `gathers`; the model is in evaluation mode."""
-    loss = correct = count = None
+def measure_split(model: nn.Module, split: Split, gathers: Iterator[Gather]) -> tuple[float, Tensor]:
+    """Mean cross-entropy in nats over the images of `gathers`, and which of them were classified correctly."""
+    losses, hits = [], []
     for images, labels in split.batches(gathers):
         logits = model(images)
-        # Sums on the device, in float64: one synchronisation a split, not one a batch.
-        a = functional.cross_entropy(logits, labels, reduction="sum").double()
-        b = (logits.argmax(1) == labels).sum()
-        loss, correct = (a, b) if loss is None or correct is None else (loss + a, correct + b)
-        count = labels.numel() + (count or 0)
-    if loss is None or correct is None or not count:
-        return {}
-    return {"loss": float(loss) / count, "accuracy": int(correct) / count}
+        # Sums stay on the device, in float64: one synchronisation a split, not one a batch.
+        losses.append(functional.cross_entropy(logits, labels, reduction="sum").double())
+        hits.append(logits.argmax(1) == labels)
+    correct = torch.cat(hits).cpu()
+    return float(torch.stack(losses).sum()) / correct.numel(), correct
 
 
-def measure(model: nn.Module, data: Data, splits: Sequence[str], train_sample: int | None) -> dict[str, Any]:
-    """{"split/metric": value} of a model, which is left in the mode it was in; None where a value is not finite."""
+def measure(model: nn.Module, data: Data, splits: Sequence[str], train_sample: int | None) -> Measured:
+    """Loss and accuracy of a model on splits; the model is left in the mode it was in."""
     training = model.training
     model.eval()
-    found: dict[str, Any] = {}
+    values: dict[str, float | None] = {}
+    hits: dict[str, Tensor] = {}
     for name in splits:
         split = data[name]
         sample = train_sample if name == "train" and train_sample is not None else split.size
-        values = measure_split(model, split, sampled(split.size, sample))
-        found.update({f"{name}/{m}": value if math.isfinite(value) else None for m, value in values.items()})
+        loss, hits[name] = measure_split(model, split, sampled(split.size, sample))
+        values[f"{name}/loss"] = loss if math.isfinite(loss) else None
+        values[f"{name}/accuracy"] = int(hits[name].sum()) / hits[name].numel()
     model.train(training)
-    return found
+    return Measured(values, hits)
+
+
+def pack_hits(hits: Tensor) -> bytes:
+    """Eight images a byte, the first in the highest bit."""
+    packed: bytes = np.packbits(hits.numpy()).tobytes()
+    return packed

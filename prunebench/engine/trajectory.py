@@ -15,7 +15,7 @@ from prunebench import keys
 from prunebench.data import Data
 from prunebench.engine.assembly import Bench, mask_meta, pack_mask, unpack_mask
 from prunebench.engine.masking import MaskedParameters
-from prunebench.engine.measuring import measure
+from prunebench.engine.measuring import measure, pack_hits
 from prunebench.engine.training import DivergedError, Training
 from prunebench.engine.work import CancelledError, Channel, Work
 from prunebench.errors import ContractError
@@ -59,6 +59,7 @@ class _Trajectory:
         self.curves: Curves = {}
         self.checkpoint_name = f"{work.key}-{bench.store.environment.id}"
         self._last_accuracy: float | None = None
+        self._hits: dict[str, Mapping[str, Tensor]] = {}
 
     def follow(self) -> None:
         """Load or resume, then go from point to point."""
@@ -183,7 +184,9 @@ class _Trajectory:
             if ref.part == "curve":
                 for iteration in _measured(self.work.curves[ref.detail], self.start, ref.at):
                     done = self.curves.get(ref.detail, [])
-                    if iteration >= position and not (done and done[-1]["iteration"] >= iteration):
+                    # The last point is measured even if a checkpoint has it: which images are right is not in there.
+                    known = bool(done) and done[-1]["iteration"] >= iteration and iteration < ref.at
+                    if iteration >= position and not known:
                         pause = at(iteration)
                         if ref.detail not in pause.curves:
                             pause.curves.append(ref.detail)
@@ -202,8 +205,11 @@ class _Trajectory:
             raise DivergedError(training.position)
         for detail in sorted(point.curves):
             how = self.work.curves[detail]
-            values = measure(training.model, self.data, how["splits"], how["train_sample"])
-            self.curves.setdefault(detail, []).append({"iteration": training.position, **values})
+            measured = measure(training.model, self.data, how["splits"], how["train_sample"])
+            before = [p for p in self.curves.get(detail, []) if p["iteration"] < training.position]
+            self.curves[detail] = [*before, {"iteration": training.position, **measured.values}]
+            self._hits[detail] = measured.hits
+            values = measured.values
             self._last_accuracy = values.get("valid/accuracy", values.get("test/accuracy", self._last_accuracy))
         parents = [p.address for p in self.work.parents]
         for ref in point.saved:
@@ -212,7 +218,10 @@ class _Trajectory:
 
     def _output(self, ref: Ref, training: Training) -> tuple[dict[str, bytes], dict[str, Any]]:
         if ref.part == "curve":
-            return {"curve.json": keys.canonical({"points": self._until(ref)}).encode()}, {}
+            files = {"curve.json": keys.canonical({"points": self._until(ref)}).encode()}
+            if "test" in self._hits[ref.detail]:
+                files["test.hits"] = pack_hits(self._hits[ref.detail]["test"])
+            return files, {}
         if ref.part == "weights":
             return {"weights.safetensors": dump_tensors(training.model.state_dict())}, {}
         if ref.part == "optimizer":

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from prunebench.leaderboard import write_leaderboard
+from prunebench.types import Results
 
 DENSITIES = (0.512, 0.262144, 0.134217, 0.0687)
 ENTRIES = ("imp", "imp-late", "random")
@@ -70,14 +71,16 @@ def results(
 
 def write(folder: Path, rows: list[dict[str, Any]], **changes: Any) -> str:
     """Write a leaderboard with ordinary settings; its page."""
-    settings: dict[str, Any] = {
+    report: dict[str, Any] = {
         "name": "lottery",
         "claim": "Tickets win.",
+        "metric": "test/accuracy",
         "against": "dense",
-        "entries": ("dense", *ENTRIES),
+        "alpha": 0.05,
         "notes": (),
-        "provenance": PROVENANCE,
-        **changes,
+        "expectations": (),
     }
-    write_leaderboard(folder, rows, **settings)
+    entries = changes.pop("entries", ("dense", *ENTRIES))
+    provenance = {**changes.pop("provenance", PROVENANCE), "entries": list(entries), "report": {**report, **changes}}
+    write_leaderboard(folder, Results("lottery", rows, changes.pop("details", ()), provenance))
     return (folder / "README.md").read_text(encoding="utf-8")
