@@ -306,8 +306,9 @@ def explain(error: ValidationError, known: Iterable[str], at: str, of: str = "")
             whole = isinstance(got, dict | ComponentConfig | Position) or (
                 isinstance(got, list | tuple) and item["type"] not in PLAIN
             )
-            shown = "" if whole or repr(got) in message else f", not {got!r}"
-            lines.append(f"{at}{path}: {message}{shown}{of}")
+            shown = "" if whole or (str(got) or repr(got)) in message else f", not {got!r}"
+            where = f"{at}{path}".rstrip(".: ")  # what is wrong with a table as a whole has no path
+            lines.append(f"{where}: {message}{shown}{of}")
     return lines
 
 

@@ -207,30 +207,54 @@ def report(folder: Path, metric: str | None, against: str | None) -> None:
 
 @main.command()
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--entries", default="all", show_default=True, help="all, or names with commas between.")
-@click.option("--seeds", type=click.IntRange(min=1), help="How many of the recorded seeds to run again.")
+@click.option("--entries", default="all", show_default=True, help="all, top3, or names with commas between.")
+@click.option("--seeds", type=click.IntRange(min=1), help="How many seeds to run.  [default: all recorded]")
+@click.option("--fresh", is_flag=True, help="Run new seeds, and test whether the differences still hold.")
 @click.option("--file", type=click.Path(path_type=Path), help="The benchmark file, if it is not where it was.")
+@click.option("--record", is_flag=True, help="If it holds, note on the leaderboard that it was executed again.")
 @click.option("--json", "as_json", is_flag=True, help="The comparison as JSON on standard output.")
-def verify(folder: Path, entries: str, seeds: int | None, file: Path | None, as_json: bool) -> None:
-    """Run entries of a leaderboard FOLDER again in an empty store and compare every number."""
+def verify(
+    folder: Path, entries: str, seeds: int | None, fresh: bool, file: Path | None, record: bool, as_json: bool
+) -> None:
+    """Check the manifest of a leaderboard FOLDER, run its entries again in an empty store and compare every number."""
     from prunebench import verify as verification
     from prunebench.terminal.progress import display
+    from prunebench.terminal.tables import claims_table, comparison_table
 
     console = _console(stderr=True)
-    comparison = verification.verify(
-        folder,
-        entries=None if entries == "all" else tuple(entries.split(",")),
-        seeds=seeds,
-        file=file,
-        show=lambda prepared, numbers: display(console, prepared.plan, numbers.sample_steps),
-    )
+
+    def show(prepared: Any, numbers: Any) -> Any:
+        return display(console, prepared.plan, numbers.sample_steps)
+
+    if fresh:
+        from prunebench.fresh import verify_fresh
+
+        claims = verify_fresh(folder, entries=entries, seeds=seeds, file=file, show=show)
+        if as_json:
+            click.echo(json.dumps([{**vars(claim), "verdict": claim.verdict} for claim in claims]))
+        else:
+            _console().print(claims_table(claims))
+        sys.exit(1 if any(claim.verdict == "contradicted" for claim in claims) else 0)
+    comparison = verification.verify(folder, entries=entries, seeds=seeds, file=file, show=show)
     if as_json:
         click.echo(json.dumps(comparison.to_json()))
     else:
-        from prunebench.terminal.tables import comparison_table
-
         _console().print(comparison_table(comparison))
+    if comparison.holds and record:
+        verification.record(folder, comparison, entries, seeds)
+        click.echo(f"Noted in {folder / verification.RECORD}")
     sys.exit(0 if comparison.holds else 1)
+
+
+@main.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--to", type=click.Path(path_type=Path), default=Path("."), help="Where the archive goes.")
+@click.option("--file", type=click.Path(path_type=Path), help="The benchmark file, if it is not where it was.")
+def submit(folder: Path, to: Path, file: Path | None) -> None:
+    """Pack a leaderboard FOLDER so that a maintainer can verify it; leaderboards/README.md has the rules."""
+    from prunebench.submission import submit as pack
+
+    click.echo(f"Packed: {pack(folder, to, file)}")
 
 
 @main.command()

@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from prunebench import merging
 from prunebench.catalogue import Catalogue, Use, explain, run_manager
@@ -87,18 +87,19 @@ class _RecipeTable(_Strict):
     max_gradient_norm: float | None = Field(None, gt=0)
     optimizer_state: Literal["fresh", "with-weights"] = "fresh"
 
-    @field_validator("horizon", "stop")
+    @field_validator("horizon")
     @classmethod
-    def _own_horizon(cls, position: Position | None) -> Position | None:
-        if position is not None and position.unit == "%" and position.amount > 100:
-            raise ValueError(f'"{position}" is past the horizon')
-        return position
+    def _absolute(cls, horizon: Position) -> Position:
+        if horizon.unit == "%":
+            raise ValueError(f'"{horizon}" would be a share of itself: write iterations or epochs')
+        return horizon
 
-    @model_validator(mode="after")
-    def _absolute(self) -> Self:
-        if self.horizon.unit == "%":
-            raise ValueError(f'horizon "{self.horizon}" would be a share of itself: write iterations or epochs')
-        return self
+    @field_validator("stop")
+    @classmethod
+    def _not_past_the_horizon(cls, stop: Position | None) -> Position | None:
+        if stop is not None and stop.unit == "%" and stop.amount > 100:
+            raise ValueError(f'"{stop}" is past the horizon')
+        return stop
 
 
 class _TopTable(_Strict):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,10 +18,12 @@ from prunebench.engine.executor import Executor, InlineExecutor, LocalExecutor, 
 from prunebench.engine.probe import StoreProbe
 from prunebench.engine.results import rows_of
 from prunebench.engine.scheduler import Execution, execute
-from prunebench.errors import LostArtifact, StoreError
+from prunebench.errors import LostArtifact, PrunebenchError, StoreError
+from prunebench.manifest import check_manifest, write_manifest
 from prunebench.plan import Plan
 from prunebench.planning import demanded, make_plan
 from prunebench.store import Environment, Store
+from prunebench.tolerance import RULES, rules_text, tolerance_of
 from prunebench.types import Download, Event, Results
 
 READ_AGAIN = 3
@@ -313,6 +315,9 @@ def report_again(folder: Path, metric: str | None = None, against: str | None = 
     from prunebench.leaderboard import read_details, read_provenance, read_rows
 
     rows, provenance = read_rows(folder), read_provenance(folder)
+    edited = [line for line in check_manifest(folder) if line.split()[0] in ("results.jsonl", "details.jsonl")]
+    if edited:
+        raise PrunebenchError(f"{folder}: {edited[0]}; a page is only written for results as they were recorded")
     told = provenance["report"]
     provenance["report"] = {**told, "metric": metric or told["metric"], "against": against or told["against"]}
     catalogue = Catalogue.load()
@@ -323,8 +328,13 @@ def report_again(folder: Path, metric: str | None = None, against: str | None = 
 def _write_told(folder: Path, results: Results, also: Sequence[Use]) -> None:
     from prunebench.leaderboard import write_leaderboard
 
-    write_leaderboard(folder, results)
+    told = results.provenance["report"]
+    tolerance = tolerance_of(results.rows, results.details, told["metric"])
+    rules = rules_text(tolerance, len(results.provenance["seeds"]), told["alpha"])
+    write_leaderboard(folder, replace(results, provenance={**results.provenance, "tolerance": tolerance.to_json()}))
+    (folder / RULES).write_text(rules, encoding="utf-8", newline="\n")
     run_manager(also).hook.prunebench_report(results=results, folder=folder)
+    write_manifest(folder)
 
 
 def downloads_of(name: str, catalogue: Catalogue | None = None, root: Path | None = None) -> list[Download]:

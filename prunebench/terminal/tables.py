@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import statistics
+from collections.abc import Sequence
 from pathlib import Path
 from types import UnionType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
@@ -19,6 +20,7 @@ from prunebench.errors import DataMissing
 from prunebench.runner import Outcome, Prepared, Status, downloads_of
 
 if TYPE_CHECKING:
+    from prunebench.fresh import Claim
     from prunebench.verify import Comparison
 
 
@@ -166,7 +168,26 @@ def data_table(catalogue: Catalogue, root: Path) -> RenderableType:
 
 def comparison_table(comparison: Comparison) -> RenderableType:
     """What held of a leaderboard that was run again."""
-    table = _table("entry", "seed", "density", "metric", "recorded", "run again", "", numbers=0)
-    for row in comparison.shown():
+    if not comparison.failures:
+        return Text(comparison.verdict)
+    table = _table("entry", "seed", "density", "metric", "recorded", "run again")
+    rows = comparison.shown()
+    for row in rows:
         table.add_row(*(Text(cell) for cell in row))
-    return Group(table, "", Text(comparison.verdict))
+    more = len(comparison.failures) - len(rows)
+    return Group(table, Text(f"and {more:,} more" if more else ""), Text(comparison.verdict))
+
+
+def claims_table(claims: Sequence[Claim]) -> RenderableType:
+    """Whether differences hold on fresh seeds."""
+    table = _table("entry", "against", "recorded difference", "on fresh seeds", "")
+    for claim in claims:
+        sides = [
+            f"{mean:+.4f}" + (" (one seed)" if interval is None else f" [{interval[0]:+.4f}, {interval[1]:+.4f}]")
+            for mean, interval in (
+                (claim.recorded, claim.recorded_interval),
+                (claim.fresh, claim.fresh_interval),
+            )
+        ]
+        table.add_row(Text(claim.entry), Text(claim.against), *sides, claim.verdict)
+    return table

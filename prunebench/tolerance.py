@@ -1,0 +1,124 @@
+"""How far a number may move when it is computed again in another environment: fixed with the results, before anyone does.
+
+Bits are promised within one environment. Elsewhere sums round differently, and a training amplifies that to at most
+another draw of the noise that seeds make. So the difference of two such draws bounds it: sqrt(2) times the standard
+deviation over seeds, pooled over the leaderboard's cells, times the normal quantile that keeps the chance of any false
+alarm among all compared values at 1 %. It is never below one image of the test set.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+RULES = "rules.md"
+FALSE_ALARMS = 0.01
+"""The chance that one of all values leaves its tolerance though nothing is wrong."""
+
+Cell = tuple[str, str, str, float]
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """How far one value of the metric may move.
+
+    Args:
+        metric: "split/name".
+        deviation: standard deviation over seeds, pooled over cells; None if no cell has two seeds.
+        values: how many values the leaderboard has of the metric.
+        floor: what one image of the test set is worth.
+    """
+
+    metric: str
+    deviation: float | None
+    values: int
+    floor: float
+
+    @property
+    def allowed(self) -> float | None:
+        """The largest difference that passes; None where seeds say nothing."""
+        if self.deviation is None:
+            return None
+        from scipy.stats import norm
+
+        quantile = float(norm.isf(FALSE_ALARMS / (2 * max(1, self.values))))
+        return max(self.floor, quantile * math.sqrt(2) * self.deviation)
+
+    def to_json(self) -> dict[str, Any]:
+        """For provenance.json."""
+        return {
+            "metric": self.metric,
+            "deviation": self.deviation,
+            "values": self.values,
+            "floor": self.floor,
+            "allowed": self.allowed,
+        }
+
+
+def judged_rows(rows: Iterable[Mapping[str, Any]], metric: str) -> list[Mapping[str, Any]]:
+    """The rows that a leaderboard ranks by: evaluations of the metric, at the last position of each run."""
+    split, _, name = metric.partition("/")
+    last: dict[tuple[Any, ...], Mapping[str, Any]] = {}
+    for row in rows:
+        if row["role"] == "evaluate" and row["split"] == split and row["metric"] == name:
+            place = tuple(row[key] for key in ("entry", "model", "data", "seed", "round", "draw", "twin"))
+            if place not in last or _iteration(row) >= _iteration(last[place]):
+                last[place] = row
+    return list(last.values())
+
+
+def _iteration(row: Mapping[str, Any]) -> int:
+    return int(str(row["position"]).removesuffix("it") or 0)
+
+
+def tolerance_of(rows: Iterable[Mapping[str, Any]], details: Iterable[Mapping[str, Any]], metric: str) -> Tolerance:
+    """The tolerance that a leaderboard's own seeds imply for its metric."""
+    cells: dict[Cell, list[float]] = {}
+    judged = judged_rows(rows, metric)
+    for row in judged:
+        if row["outcome"] == "ok" and row["value"] is not None:
+            cell = (str(row["entry"]), str(row["model"]), str(row["data"]), float(row["density"]))
+            cells.setdefault(cell, []).append(float(row["value"]))
+    deviation = _pooled([values for values in cells.values() if len(values) > 1])
+    images = max((len(str(line["hits"])) * 6 for line in details if line.get("hits")), default=0)
+    return Tolerance(metric, deviation, len(judged), 1 / images if images else 0.0)
+
+
+def _pooled(cells: Sequence[Sequence[float]]) -> float | None:
+    if not cells:
+        return None
+    freedom = sum(len(values) - 1 for values in cells)
+    squares = sum(sum((v - sum(values) / len(values)) ** 2 for v in values) for values in cells)
+    return math.sqrt(squares / freedom)
+
+
+def rules_text(tolerance: Tolerance, seeds: int, alpha: float) -> str:
+    """`rules.md` of a leaderboard: how it is ranked and what a verification must find."""
+    allowed = tolerance.allowed
+    if allowed is None or tolerance.deviation is None:
+        elsewhere = (
+            "One seed says nothing of the spread, so there is no tolerance: only equal bits confirm this leaderboard."
+        )
+    else:
+        elsewhere = (
+            f"Elsewhere, every value of {tolerance.metric} must lie within **{allowed:.4f}** of the recorded one, and "
+            "every density must be the same. The tolerance is the standard deviation over seeds, pooled over all cells "
+            f"({tolerance.deviation:.5f}), times the square root of two, times the normal quantile that holds the "
+            f"chance of any false alarm among {tolerance.values} values at {FALSE_ALARMS:.0%}; never less than one image."
+        )
+    return f"""# Rules of this leaderboard
+
+- Entries are ranked by **{tolerance.metric}** at the end of training, averaged over draws within a seed and then over
+  {seeds} seeds. Test data is read for that alone: nothing is selected by it, and no best epoch is taken.
+- Intervals and tests are Student's, over seeds, at level {1 - alpha:.0%}, paired by seed and Holm-corrected. A group
+  of entries that the tests do not tell apart shares a rank.
+- Trials that diverge, collapse or fail are shown and counted, and never ranked as if they were well.
+
+## What a verification must find
+
+- `prunebench verify` first compares every file with `manifest.json`, then runs entries again in an empty store.
+- In the recorded environment (torch, device, threads, instruction set) every number must be the same, bit for bit.
+- {elsewhere}
+"""
