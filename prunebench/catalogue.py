@@ -306,7 +306,8 @@ def explain(error: ValidationError, known: Iterable[str], at: str, of: str = "")
             whole = isinstance(got, dict | ComponentConfig | Position) or (
                 isinstance(got, list | tuple) and item["type"] not in PLAIN
             )
-            shown = "" if whole or (str(got) or repr(got)) in message else f", not {got!r}"
+            told = repr(got) in message or f'"{got}"' in message
+            shown = "" if whole or told else f", not {got!r}"
             where = f"{at}{path}".rstrip(".: ")  # what is wrong with a table as a whole has no path
             lines.append(f"{where}: {message}{shown}{of}")
     return lines

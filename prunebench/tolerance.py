@@ -1,4 +1,4 @@
-"""How far a number may move when it is computed again in another environment: fixed with the results, before anyone does.
+"""How far a number may move when it is computed again elsewhere: fixed with the results, before anyone does.
 
 Bits are promised within one environment. Elsewhere sums round differently, and a training amplifies that to at most
 another draw of the noise that seeds make. So the difference of two such draws bounds it: sqrt(2) times the standard
@@ -98,9 +98,7 @@ def rules_text(tolerance: Tolerance, seeds: int, alpha: float) -> str:
     """`rules.md` of a leaderboard: how it is ranked and what a verification must find."""
     allowed = tolerance.allowed
     if allowed is None or tolerance.deviation is None:
-        elsewhere = (
-            "One seed says nothing of the spread, so there is no tolerance: only equal bits confirm this leaderboard."
-        )
+        elsewhere = "One seed says nothing of the spread, so there is no tolerance: only equal bits confirm it."
     else:
         elsewhere = (
             f"Elsewhere, every value of {tolerance.metric} must lie within **{allowed:.4f}** of the recorded one, and "

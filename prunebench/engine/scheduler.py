@@ -103,9 +103,10 @@ class _Scheduler:
         )
         self.missing = {k: v for k, v in wanted.items() if k not in ended}
         self.height = {}
-        # Children come after their parents: walking backwards, each phase knows what hangs on it.
+        # Children come after their parents: walking backwards, each phase knows what hangs on it. Its own run counts too.
         for key in reversed(list(self.missing)):
-            own = self.height.setdefault(key, 0) + (1 if self.plan.phases[key].kind == "train" else 0)
+            own = self.height.get(key, 0) + (1 if self.plan.phases[key].kind == "train" else 0)
+            self.height[key] = own
             for parent in self.plan.phases[key].parents:
                 self.height[parent.key] = max(self.height.get(parent.key, 0), own)
         self.order = sorted(self.missing, key=lambda k: -self.height[k])
