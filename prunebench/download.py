@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
-import urllib.error
+import secrets
 import urllib.request
 from collections.abc import Callable
-from pathlib import Path
+from http.client import HTTPException
 
 from prunebench.errors import PrunebenchError
 from prunebench.types import Download
@@ -42,7 +41,7 @@ def fetch(download: Download, told: Callable[[int], None] = lambda count: None, 
         try:
             _fetch_from(url, download, told, timeout)
             return
-        except (OSError, urllib.error.URLError, ValueError) as error:
+        except (OSError, HTTPException, ValueError) as error:  # a URLError is an OSError
             problems.append(f"{url}: {getattr(error, 'reason', None) or error}")
     raise PrunebenchError(
         f"could not fetch {download.path.name}:\n    "
@@ -55,9 +54,10 @@ def _fetch_from(url: str, download: Download, told: Callable[[int], None], timeo
     name, _, wanted = download.checksum.partition(":")
     digest = hashlib.new(name, usedforsecurity=False)
     request = urllib.request.Request(url, headers={"User-Agent": "prunebench"})
-    handle, temporary = tempfile.mkstemp(dir=download.path.parent, prefix=download.path.name, suffix=".part")
+    # Not by tempfile, whose files nobody else may read: a data root is often shared.
+    temporary = download.path.with_name(f"{download.path.name}.{secrets.token_hex(4)}.part")
     try:
-        with os.fdopen(handle, "wb") as file, urllib.request.urlopen(request, timeout=timeout) as answer:
+        with temporary.open("xb") as file, urllib.request.urlopen(request, timeout=timeout) as answer:
             while block := answer.read(BLOCK):
                 digest.update(block)
                 file.write(block)
@@ -66,4 +66,4 @@ def _fetch_from(url: str, download: Download, told: Callable[[int], None], timeo
             raise ValueError(f"the file has {name} {digest.hexdigest()}, not the published {wanted}")
         os.replace(temporary, download.path)
     finally:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)

@@ -17,7 +17,7 @@ from prunebench.errors import PlanError
 from prunebench.streams import Streams
 from prunebench.types import Clock, DataInfo, Layer, ModelInfo, Position
 
-ENGINE_VERSION = 2
+ENGINE_VERSION = 1
 """Raised when the training loop, pruning or measuring yields other numbers for the same phase."""
 
 START = Position.parse("0it")

@@ -104,8 +104,7 @@ class _Trajectory:
             masked = MaskedParameters(model, units, mask)
             masked.zero_weights()
 
-        # A manager calls the first wrapper first, which puts it outermost; in a file the later one is further out.
-        _, manager = bench.manager(recipe["optimizer"], *reversed(recipe["lr"]))
+        _, manager = bench.manager(recipe["optimizer"], *recipe["lr"])
         optimizer: torch.optim.Optimizer = manager.hook.prunebench_optimizer(model=model)
         self._options = [options_of(group) for group in optimizer.param_groups]
         if checkpoint:

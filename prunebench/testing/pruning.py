@@ -14,6 +14,7 @@ from torch import nn
 from prunebench import Position
 from prunebench.catalogue import implements
 from prunebench.masks import Mask, Scores
+from prunebench.plan import count_at
 from prunebench.streams import Rng
 from prunebench.testing.contract import Contract
 from prunebench.testing.data import some_mask
@@ -175,7 +176,7 @@ class SelectContract(Contract):
         mask = Mask.full(units.layers)
         counts = self.hooks().prunebench_count
         for round in (1, 2, 3):
-            count = int((1 - self.cut) ** round * units.count + 0.5)
+            count = count_at((1 - self.cut) ** round, units.count)
             if implements(self.use().build(), "prunebench_count"):
                 count = counts(cut=self.cut, round=round, layers=units.layers)
             assert 0 < count <= mask.count

@@ -99,7 +99,7 @@ def after_cuts(layers: Sequence[Layer], rates: Sequence[Fraction], cut: float, r
         own = float(rate) * cut
         if own >= 1:
             raise PlanError(f'layerwise: rates: the cut of layer "{layer.name}" would be {own:g}; it must stay below 1')
-        counts.append(int((1 - own) ** round_ * layer.count + 0.5))
+        counts.append(round((1 - own) ** round_ * layer.count))
     return counts
 
 
