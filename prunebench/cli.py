@@ -136,16 +136,24 @@ def plan(as_json: bool, **given: Any) -> None:
 @main.command()
 @_file_options
 @click.option("--out", type=click.Path(path_type=Path), help="The leaderboard's folder.  [default: leaderboards/NAME]")
+@click.option(
+    "--wandb", type=click.Choice(["online", "offline", "off"]), help="Publish to Weights & Biases, whatever FILE says."
+)
 @click.option("--json", "as_json", is_flag=True, help="A summary as JSON on standard output.")
 @click.option("--traceback", is_flag=True, help="Show where in the code a trial failed.")
-def run(out: Path | None, as_json: bool, traceback: bool, **given: Any) -> None:
+def run(out: Path | None, wandb: str | None, as_json: bool, traceback: bool, **given: Any) -> None:
     """Train what is missing, score every entry of FILE and write its leaderboard."""
+    from dataclasses import replace
+
     from prunebench import runner
     from prunebench.engine.scheduler import InterruptedRunError
     from prunebench.terminal.progress import display
     from prunebench.terminal.tables import result_table
 
-    prepared = runner.prepare(_options(**given))
+    options = _options(**given)
+    if wandb is not None:
+        options = replace(options, also=({"use": "wandb", "mode": wandb},))
+    prepared = runner.prepare(options)
     benchmark = prepared.benchmark
     suffix = f"-{benchmark.profile}" if benchmark.profile else ""
     folder = out if out is not None else Path("leaderboards") / f"{benchmark.name}{suffix}"

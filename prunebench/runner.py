@@ -55,6 +55,8 @@ class Options:
     settings: tuple[str, ...] = ()
     store: Path | None = None
     reuse: Literal["same", "any"] = "same"
+    also: tuple[Mapping[str, Any], ...] = ()
+    """Components to report with beside the file's `report.also`, or in place of those of the same name."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,6 +91,10 @@ def prepare(options: Options, catalogue: Catalogue | None = None) -> Prepared:
         only=options.only,
         settings=options.settings,
     )
+    for table in options.also:
+        use = catalogue.use(table, slot="report", where="also")
+        others = tuple(other for other in benchmark.also if other.name != use.name)
+        benchmark = replace(benchmark, also=(*others, use))
     root, store_path = data_root(), options.store or default_store()
     probe = StoreProbe(Store(store_path, environment=Environment({"for": "planning"})), root)
     return Prepared(options, benchmark, make_plan(benchmark, probe), root, store_path)
@@ -333,6 +339,8 @@ def _write_told(folder: Path, results: Results, also: Sequence[Use]) -> None:
     rules = rules_text(tolerance, len(results.provenance["seeds"]), told["alpha"])
     write_leaderboard(folder, replace(results, provenance={**results.provenance, "tolerance": tolerance.to_json()}))
     (folder / RULES).write_text(rules, encoding="utf-8", newline="\n")
+    # Once for what is reported with the folder, and again for what reports leave in it.
+    write_manifest(folder)
     run_manager(also).hook.prunebench_report(results=results, folder=folder)
     write_manifest(folder)
 

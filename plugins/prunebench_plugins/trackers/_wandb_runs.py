@@ -1,0 +1,217 @@
+"""Results -> the W&B runs to publish, as plain JSON: one for each trial, and one for the leaderboard."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+from prunebench.keys import digest
+from prunebench.types import Results
+from prunebench_plugins.trackers._series import Trial, is_final, trials_of
+
+TAG, NAME, GROUP = 64, 128, 128
+"""The most characters that W&B takes."""
+
+
+COLUMNS = (
+    *("entry", "model", "data", "seed", "round", "draw", "twin", "role", "density", "density_all"),
+    *("position", "metric", "split", "value", "unit", "outcome", "key"),
+)
+"""The order of a row's fields, which differs between a run and a leaderboard that is read again."""
+
+
+@dataclass(frozen=True)
+class TicketFiles:
+    """An evaluated ticket as an artifact: `addresses` says where the store has its mask and its weights."""
+
+    name: str
+    metadata: Mapping[str, Any]
+    addresses: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run as the client is told it, and the tickets that belong to it."""
+
+    content: Mapping[str, Any]
+    tickets: tuple[TicketFiles, ...] = ()
+
+    @property
+    def id(self) -> str:
+        """The same for the same trial of the same benchmark, whoever publishes it and when."""
+        return str(self.content["id"])
+
+    @property
+    def digest(self) -> str:
+        """Of everything that is published but the tickets' files."""
+        return digest(self.content)
+
+
+def runs_of(results: Results, project: str, entity: str | None) -> list[Run]:
+    """The trials in the order of the results; the leaderboard comes last."""
+    place = {"project": project, "entity": entity, "group": results.name[:GROUP]}
+    trials = trials_of(results)
+    runs = [_trial(results, trial, place) for trial in trials]
+    return [*runs, _leaderboard(results, trials, [run.id for run in runs], place)]
+
+
+def _trial(results: Results, trial: Trial, place: Mapping[str, Any]) -> Run:
+    keys = sorted({row["key"] for row in trial.rows if row["role"] != "analyse"})
+    identity = digest([results.name, trial.entry, trial.model, trial.data, trial.seed, keys])[:16]
+    metrics: dict[str, str] = {}
+    history: list[dict[str, Any]] = []
+    summary: dict[str, Any] = {}
+    for ticket in trial.tickets():
+        if ticket.density is None and ticket.round is None:
+            summary |= ticket.values
+            continue
+        metrics |= dict.fromkeys(ticket.values, "density")
+        at = {"round": ticket.round, "draw": ticket.draw, "twin": ticket.twin, "outcome": ", ".join(ticket.outcomes)}
+        densities = {"density": ticket.density, "density_all": ticket.density_all}
+        known = {name: value for name, value in densities.items() if value is not None}
+        history.append({**at, **known, **ticket.values})
+    for curve in trial.curves():
+        for iteration, values in curve.points:
+            named = {f"curves/{curve.name}/{name}": value for name, value in values.items()}
+            metrics |= dict.fromkeys(named, "iteration")
+            history.append({"iteration": iteration, **named})
+    pictures = {
+        f"figures/{line['analysis']}/{figure['name']}": figure["svg"]
+        for line in trial.details
+        for figure in line.get("figures", ())
+    }
+    content = {
+        **place,
+        "id": identity,
+        "name": trial.name[:NAME],
+        "job_type": "trial",
+        "tags": _tags(results, trial.entry, trial.model, trial.data),
+        "notes": results.provenance["report"]["claim"],
+        "config": {
+            "benchmark": results.name,
+            "entry": trial.entry,
+            "model": trial.model,
+            "data": trial.data,
+            "seed": trial.seed,
+            "keys": keys,
+            **_provenance(results),
+        },
+        "metrics": _with_steps(metrics),
+        "history": history,
+        "summary": {**summary, "outcomes": _counted(row["outcome"] for row in trial.rows)},
+        "tables": {},
+        "pictures": pictures,
+    }
+    return Run(content, tuple(_tickets(trial, identity)))
+
+
+def _tickets(trial: Trial, identity: str) -> Iterator[TicketFiles]:
+    densities = {(ticket.round, ticket.draw): ticket.density for ticket in trial.tickets()}
+    for line in trial.evaluations:
+        kept = {layer["name"]: layer["kept"] for layer in line["layers"]}
+        named = re.sub(r"[^\w.-]+", "_", trial.entry)[:60]
+        yield TicketFiles(
+            f"ticket-{named}-round{line['round']}-draw{line['draw']}-{identity}",
+            {
+                "round": line["round"],
+                "draw": line["draw"],
+                "density": densities.get((line["round"], line["draw"])),
+                "kept": kept,
+                "start": line["start"],
+                "key": line["key"],
+                "addresses": line["artifacts"],
+            },
+            {part: line["artifacts"][part] for part in ("mask", "weights") if line["artifacts"][part] is not None},
+        )
+
+
+def _leaderboard(results: Results, trials: Sequence[Trial], ids: Sequence[str], place: Mapping[str, Any]) -> Run:
+    told = results.provenance["report"]
+    names = {name for row in results.rows for name in row}
+    columns = [*COLUMNS, *sorted(names - {*COLUMNS, "environments"})]
+    everything = {"columns": columns, "data": [[row.get(name) for name in columns] for row in results.rows]}
+    labels = [name for trial in trials for name in (trial.model, trial.data)]
+    content = {
+        **place,
+        "id": digest([results.name, "leaderboard", sorted(ids)])[:16],
+        "name": f"leaderboard, {results.name}"[:NAME],
+        "job_type": "leaderboard",
+        "tags": _tags(results, "leaderboard", *labels),
+        "notes": "\n\n".join([told["claim"], *told["notes"]]).strip(),
+        "config": {"benchmark": results.name, "report": dict(told), "trials": list(ids), **_provenance(results)},
+        "metrics": {},
+        "history": [],
+        "summary": {"trials": len(trials), "outcomes": _counted(row["outcome"] for row in results.rows)},
+        "tables": {"leaderboard": _means(trials, told["metric"]), "results": everything},
+        "pictures": {},
+    }
+    return Run(content)
+
+
+def _means(trials: Sequence[Trial], metric: str) -> dict[str, Any]:
+    """The ranked metric by entry and density: draws are averaged within a seed; seeds that are not ok are counted."""
+    split, _, name = metric.partition("/")
+    cells: dict[tuple[Any, ...], dict[int, list[float]]] = {}
+    broken: dict[tuple[Any, ...], set[int]] = {}
+    for trial in trials:
+        stops = {line["key"]: line["stop"] for line in trial.evaluations}
+        for row in trial.rows:
+            if row["role"] != "evaluate" or (row["split"], row["metric"]) != (split, name):
+                continue
+            if is_final(row, stops):
+                cell = (trial.entry, trial.model, trial.data, row["density"])
+                cells.setdefault(cell, {})
+                if row["outcome"] == "ok":
+                    cells[cell].setdefault(trial.seed, []).append(row["value"])
+                else:
+                    broken.setdefault(cell, set()).add(trial.seed)
+    data = []
+    for cell, seeds in cells.items():
+        values = [mean(draws) for draws in seeds.values()]
+        spread = stdev(values) if len(values) > 1 else None
+        data.append([*cell, len(values), len(broken.get(cell, ())), mean(values) if values else None, spread])
+    columns = ["entry", "model", "data", "density", "n", "not ok", f"{metric}, mean", "standard deviation over seeds"]
+    return {"columns": columns, "data": data}
+
+
+def _provenance(results: Results) -> dict[str, Any]:
+    # Not what differs from one invocation to the next, such as seconds: that is no reason to publish again.
+    kept = ("profile", "settings", "prunebench", "environment", "hardware", "components")
+    return {name: results.provenance[name] for name in kept if name in results.provenance}
+
+
+def _tags(results: Results, *labels: str) -> list[str]:
+    profile = results.provenance.get("profile")
+    return [label[:TAG] for label in dict.fromkeys([*labels, *([profile] if profile else [])])]
+
+
+def _counted(outcomes: Iterator[str]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for outcome in outcomes:
+        found[outcome] = found.get(outcome, 0) + 1
+    return dict(sorted(found.items()))
+
+
+def _with_steps(metrics: Mapping[str, str]) -> dict[str, str | None]:
+    """The metrics, each after the one that is its horizontal axis."""
+    return {**dict.fromkeys(metrics.values()), **metrics}
+
+
+def leaderboard_files(folder: Path, own: Path) -> list[Path]:
+    """What is published of a leaderboard's folder: everything but trackers' logs, hidden files and the manifest.
+
+    The manifest is made once all reports have written; what is there before is of the last time.
+    """
+    return [
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+        and own not in path.parents
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        and "tfevents" not in path.name
+        and path != folder / "manifest.json"
+    ]
