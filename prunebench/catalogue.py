@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
@@ -251,7 +251,16 @@ def implements(plugin: object, hook: str) -> bool:
 
 def accepts(plugin: object, hook: str, argument: str) -> bool:
     """Whether a built component's implementation of a hook asks for an argument."""
-    return argument in inspect.signature(getattr(plugin, hook)).parameters
+    return argument in _parameters(_function(getattr(plugin, hook)))
+
+
+def _function(method: Any) -> Any:
+    return getattr(method, "__func__", method)
+
+
+@cache
+def _parameters(function: Any) -> frozenset[str]:
+    return frozenset(inspect.signature(function).parameters)
 
 
 def ask(use: Use, hook: str, **arguments: Any) -> Any:
@@ -260,7 +269,7 @@ def ask(use: Use, hook: str, **arguments: Any) -> Any:
     if not implements(plugin, hook):
         return None
     method = getattr(plugin, hook)
-    wanted = inspect.signature(method).parameters
+    wanted = _parameters(_function(method))
     return method(**{name: value for name, value in arguments.items() if name in wanted})
 
 

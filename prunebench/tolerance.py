@@ -104,7 +104,7 @@ def rules_text(tolerance: Tolerance, seeds: int, alpha: float) -> str:
             f"Elsewhere, every value of {tolerance.metric} must lie within **{allowed:.4f}** of the recorded one, and "
             "every density must be the same. The tolerance is the standard deviation over seeds, pooled over all cells "
             f"({tolerance.deviation:.5f}), times the square root of two, times the normal quantile that holds the "
-            f"chance of any false alarm among {tolerance.values} values at {FALSE_ALARMS:.0%}; never less than one image."
+            f"chance of any false alarm among {tolerance.values} values at {FALSE_ALARMS:.0%}; never below one image."
         )
     return f"""# Rules of this leaderboard
 

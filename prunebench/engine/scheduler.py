@@ -103,7 +103,7 @@ class _Scheduler:
         )
         self.missing = {k: v for k, v in wanted.items() if k not in ended}
         self.height = {}
-        # Children come after their parents: walking backwards, each phase knows what hangs on it. Its own run counts too.
+        # Children come after their parents: walking backwards, each phase knows what hangs on it, itself included.
         for key in reversed(list(self.missing)):
             own = self.height.get(key, 0) + (1 if self.plan.phases[key].kind == "train" else 0)
             self.height[key] = own

@@ -59,6 +59,7 @@ class Training:
         self._parameters = [p for p in self.model.parameters() if p.requires_grad]
         self._device = self._parameters[0].device
         self._dropout = self.streams.rng("dropout")
+        self._epoch, self._order = -1, torch.empty(0, dtype=torch.long)
 
     def advance(self, stop: int, look: Callable[[int, float], None]) -> None:
         """Train until `stop` steps are done. `look(position, loss)` is called between chunks and may raise.
@@ -128,15 +129,14 @@ class Training:
 
     def _gathers(self, stop: int) -> Iterator[Gather]:
         """The images of each step: a new order every epoch of the clock, incomplete batches dropped."""
-        order, augment = self.streams.rng("order"), self.streams.rng("augment")
-        epoch, permutation = -1, torch.empty(0, dtype=torch.long)
+        augment = self.streams.rng("augment")
         for step in range(self.position, stop):
-            now, within = divmod(step, self.steps_per_epoch)
-            if now != epoch:
-                shuffled = torch.from_numpy(order.permutation(self.train.size, now))
+            epoch, within = divmod(step, self.steps_per_epoch)
+            if epoch != self._epoch:
+                shuffled = torch.from_numpy(self.streams.rng("order").permutation(self.train.size, epoch))
                 # To the device once an epoch: a copy in every step would wait for it.
-                epoch, permutation = now, shuffled.to(self._device)
-            yield Gather(permutation[within * self.batch : (within + 1) * self.batch], augment.seed(step))
+                self._epoch, self._order = epoch, shuffled.to(self._device)
+            yield Gather(self._order[within * self.batch : (within + 1) * self.batch], augment.seed(step))
 
 
 def _take(batches: Iterator[tuple[Tensor, Tensor]], count: int) -> Iterable[tuple[Tensor, Tensor]]:
