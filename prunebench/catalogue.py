@@ -249,6 +249,18 @@ def implements(plugin: object, hook: str) -> bool:
     return method is not None and hasattr(method, "prunebench_impl")
 
 
+def fits(component: Component) -> tuple[str, ...]:
+    """The places of a benchmark file where a component may be named."""
+    made: object = component.build
+    if not inspect.isclass(made):
+        # A function says nothing of what it builds; a configuration without required keys can be tried.
+        try:
+            made = component.build(component.config())
+        except ValueError:
+            return ()
+    return tuple(slot for slot, hook in hookspecs.SLOTS.items() if implements(made, hook))
+
+
 def accepts(plugin: object, hook: str, argument: str) -> bool:
     """Whether a built component's implementation of a hook asks for an argument."""
     return argument in _parameters(_function(getattr(plugin, hook)))

@@ -205,12 +205,33 @@ def run(out: Path | None, wandb: str | None, as_json: bool, traceback: bool, **g
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--metric", metavar="SPLIT/METRIC", help="Rank by another metric.")
 @click.option("--against", metavar="ENTRY", help="Compare with another entry.")
-def report(folder: Path, metric: str | None, against: str | None) -> None:
-    """Write the tables and curves of a leaderboard FOLDER again from its results."""
+@click.option("--expect", is_flag=True, help="Exit with 1 if a published result is contradicted.")
+def report(folder: Path, metric: str | None, against: str | None, expect: bool) -> None:
+    """Write the tables, curves and page of a leaderboard FOLDER again from its results."""
     from prunebench.runner import report_again
 
-    report_again(folder, metric, against)
+    results = report_again(folder, metric, against)
     click.echo(f"Leaderboard: {folder / 'README.md'}")
+    if not expect:
+        return
+    from prunebench.leaderboard import verdicts
+    from prunebench.terminal.tables import verdicts_table
+
+    judgements = verdicts(results)
+    _console().print(verdicts_table(judgements))
+    sys.exit(1 if any(judgement.verdict == "contradicted" for judgement in judgements) else 0)
+
+
+@main.command()
+@click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="The folder of the merged leaderboard.")
+def merge(folders: tuple[Path, ...], out: Path) -> None:
+    """Lay leaderboards of the same benchmark together: other seeds, entries or machines."""
+    from prunebench.merge import merged, read_results
+    from prunebench.runner import write_results
+
+    write_results(out, merged([read_results(folder) for folder in folders]))
+    click.echo(f"Leaderboard: {out / 'README.md'}")
 
 
 @main.command()
@@ -250,7 +271,7 @@ def verify(
         _console().print(comparison_table(comparison))
     if comparison.holds and record:
         verification.record(folder, comparison, entries, seeds)
-        click.echo(f"Noted in {folder / verification.RECORD}")
+        click.echo(f"Noted in {folder / 'verification.json'}")
     sys.exit(0 if comparison.holds else 1)
 
 

@@ -385,9 +385,10 @@ class _Loader:
                 wrong = {str(item["loc"][0]) for item in error.errors()}
                 self._wrong |= wrong
                 required = {f.alias or n for n, f in _TopTable.model_fields.items() if f.is_required()}
-                if wrong & required or not wrong & raw.keys():
+                if wrong & required - _STAND_INS.keys() or not wrong & raw.keys():
                     raise ConfigError(dict.fromkeys(self.errors)) from None
                 raw = {k: v for k, v in raw.items() if k not in wrong}
+                raw.update({k: v for k, v in _STAND_INS.items() if k in wrong})
 
     # Entries: grids first, then `extends`, then validation.
 
@@ -712,6 +713,9 @@ class _Loader:
             if name is not None and name not in entries
         ]
 
+
+_STAND_INS: Mapping[str, Any] = {"schema": 1, "seeds": [0]}
+"""What stands for a required key that is wrong while the rest of the file is looked at."""
 
 _NESTED: Mapping[str, type[BaseModel]] = {
     "measure": Measure,

@@ -312,11 +312,11 @@ def _provenance(prepared: Prepared, store: Store, execution: Execution, before: 
     }
 
 
-def report_again(folder: Path, metric: str | None = None, against: str | None = None) -> None:
-    """Write a leaderboard's tables and curves again from its results.
+def report_again(folder: Path, metric: str | None = None, against: str | None = None) -> Results:
+    """Write a leaderboard's tables and curves again from its results, which are returned.
 
     Raises:
-        PrunebenchError: the folder is not a leaderboard.
+        PrunebenchError: the folder is not a leaderboard, or its results were edited.
     """
     from prunebench.leaderboard import read_details, read_provenance, read_rows
 
@@ -324,20 +324,32 @@ def report_again(folder: Path, metric: str | None = None, against: str | None = 
     edited = [line for line in check_manifest(folder) if line.split()[0] in ("results.jsonl", "details.jsonl")]
     if edited:
         raise PrunebenchError(f"{folder}: {edited[0]}; a page is only written for results as they were recorded")
-    told = provenance["report"]
-    provenance["report"] = {**told, "metric": metric or told["metric"], "against": against or told["against"]}
+    results = Results(provenance["report"]["name"], rows, read_details(folder), provenance)
+    return write_results(folder, results, metric, against)
+
+
+def write_results(folder: Path, results: Results, metric: str | None = None, against: str | None = None) -> Results:
+    """Write the leaderboard of results that were read from folders, ranked by what was recorded or by what is given."""
+    told = results.provenance["report"]
+    told = {**told, "metric": metric or told["metric"], "against": against or told["against"]}
+    results = replace(results, provenance={**results.provenance, "report": told})
     catalogue = Catalogue.load()
-    also = [catalogue.revive(use) for use in provenance["also"]]
-    _write_told(folder, Results(told["name"], rows, read_details(folder), provenance), also)
+    _write_told(folder, results, [catalogue.revive(use) for use in results.provenance["also"]])
+    return results
 
 
 def _write_told(folder: Path, results: Results, also: Sequence[Use]) -> None:
     from prunebench.leaderboard import write_leaderboard
+    from prunebench.leaderboard.page import write_page
+    from prunebench.leaderboard.tiers import verification_of
 
     told = results.provenance["report"]
     tolerance = tolerance_of(results.rows, results.details, told["metric"])
     rules = rules_text(tolerance, len(results.provenance["seeds"]), told["alpha"])
-    write_leaderboard(folder, replace(results, provenance={**results.provenance, "tolerance": tolerance.to_json()}))
+    more = {"tolerance": tolerance.to_json(), "verification": verification_of(folder, results.rows)}
+    results = replace(results, provenance={**results.provenance, **more})
+    write_leaderboard(folder, results)
+    write_page(folder / "index.html", results)
     (folder / RULES).write_text(rules, encoding="utf-8", newline="\n")
     # Once for what is reported with the folder, and again for what reports leave in it.
     write_manifest(folder)

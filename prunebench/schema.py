@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from prunebench import config
-from prunebench.catalogue import Catalogue, implements
+from prunebench.catalogue import Catalogue, fits
 from prunebench.hookspecs import SLOTS
 from prunebench.merging import ENTRY_LISTS, ENTRY_SINGLE, RECIPE_LISTS
 
@@ -34,7 +34,12 @@ def json_schema(catalogue: Catalogue) -> Json:
     top["entry"] = {"type": "array", "items": {"$ref": "#/$defs/entry"}}
     _componentlists(definitions)
     top["extends"] = {"type": "string", "description": "Another file, below this one; seen from this file's folder."}
-    profile = {"type": "object", "properties": dict(top), "patternProperties": {r"\.": True}}
+    profile = {
+        "type": "object",
+        "properties": dict(top),
+        "patternProperties": {r"\.": True},
+        "additionalProperties": False,
+    }
     top["profile"] = {"type": "object", "additionalProperties": profile}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -55,7 +60,7 @@ def _slot(catalogue: Catalogue, slot: str) -> Json:
     if slot == "model":
         extra["init"] = {"$ref": "#/$defs/slot-init"}
     for name, provider in catalogue.providers.items():
-        if not implements(provider.component.build, SLOTS[slot]):
+        if slot not in fits(provider.component):
             continue
         names.append(name)
         schema = provider.component.config.model_json_schema()

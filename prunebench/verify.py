@@ -14,13 +14,13 @@ from prunebench import keys, runner
 from prunebench.engine.environment import hardware
 from prunebench.errors import ConfigError, PrunebenchError, nearest
 from prunebench.leaderboard import read_details, read_provenance, read_rows
+from prunebench.leaderboard.tiers import RECORD
 from prunebench.manifest import check_manifest
 from prunebench.runner import Options, Outcome, Prepared, Status
 from prunebench.tolerance import judged_rows
 
 IDENTITY = ("entry", "model", "data", "seed", "round", "draw", "twin", "role", "position", "metric", "split")
 DETAIL = ("entry", "model", "data", "seed", "kind", "round", "draw", "analysis", "key")
-RECORD = "verification.json"
 
 Show = Callable[[Prepared, Status], Any]
 

@@ -9,6 +9,7 @@ from engine.toy_runs import INLINE, Trained, catalogue, prepared, run, text
 from prunebench import runner
 from prunebench.errors import ConfigError
 from prunebench.runner import Options, data_root, default_store, downloads_of, notes, prepare, status
+from prunebench.types import Event
 
 IMP = {"schedule": "rewind", "score": "magnitude", "select": "global", "units": "toy-units"}
 
@@ -117,7 +118,7 @@ def test_trackers_see_the_events_of_a_run(store_path: Path, monkeypatch: pytest.
     from engine.parts import Watch
 
     monkeypatch.setattr(Watch, "events", [])
-    seen = []
+    seen: list[Event] = []
     run(store_path, {"execution": {**INLINE["execution"], "track": [{"use": "watch"}]}}, observe=seen.append)
     assert Watch.events == seen
     assert {event.kind for event in seen} >= {"run-started", "phase-done", "row", "run-finished"}

@@ -80,7 +80,7 @@ def test_units_are_the_elements_of_the_weights_in_row_major_order() -> None:
 def test_weights_in_another_memory_format_have_the_same_units() -> None:
     model = small()
     before = WeightUnits(model, layer_weights(model)).reduce(lambda name, weight: weight).flat()
-    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model.to(memory_format=torch.channels_last)
     after = WeightUnits(model, layer_weights(model)).reduce(lambda name, weight: weight).flat()
     assert torch.equal(before, after)
 

@@ -1,20 +1,27 @@
-"""A leaderboard's folder: results, provenance, page and curves, with equal bytes for equal input."""
+"""A leaderboard's folder: results, provenance, page, tables and pictures, with equal bytes for equal input."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from prunebench.leaderboard.blocks import blocks_of
 from prunebench.leaderboard.cells import group_rows
 from prunebench.leaderboard.curves import draw_curves
 from prunebench.leaderboard.details import write_details
 from prunebench.leaderboard.provenance import write_provenance
-from prunebench.leaderboard.readme import CURVES, page
+from prunebench.leaderboard.ranks import draw_ranks
+from prunebench.leaderboard.readme import CURVES, RANKS, page
+from prunebench.leaderboard.records import write_records
 from prunebench.leaderboard.rows import write_rows
+from prunebench.leaderboard.tex import TEX, tex_tables
 from prunebench.types import Results
 
 
 def write_leaderboard(folder: Path, results: Results) -> None:
-    """Write `results.jsonl`, `details.jsonl`, `provenance.json`, `README.md` and `curves.svg` into a folder.
+    """Write a leaderboard's files into a folder.
+
+    `results.jsonl`, `details.jsonl` and `provenance.json` hold it whole; `README.md`, `curves.svg`, `ranks.svg` (where
+    there are enough models and data sets), `table.tex`, `results.csv` and `results.parquet` are made from these.
 
     Args:
         results: rows in the order to be written. `provenance["report"]` says what to rank and tell: `name`, `claim`,
@@ -24,13 +31,24 @@ def write_leaderboard(folder: Path, results: Results) -> None:
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    rows, provenance = results.rows, results.provenance
-    told, entries = provenance["report"], provenance["entries"]
-    write_rows(folder, rows)
+    provenance = results.provenance
+    told = provenance["report"]
+    metric, alpha = told["metric"], told["alpha"]
+    write_rows(folder, results.rows)
     write_details(folder, results.details)
     write_provenance(folder, provenance)
-    groups = group_rows(rows, told["metric"], entries)
-    text = page(rows, groups, entries=entries, provenance=provenance, **told)
-    (folder / "README.md").write_text(text, encoding="utf-8", newline="\n")
-    drawn = draw_curves(groups, told["metric"], told["alpha"])
-    (folder / CURVES).write_text(drawn, encoding="utf-8", newline="\n")
+    write_records(folder, results.rows)
+    groups = group_rows(results.rows, metric, provenance["entries"])
+    blocks = blocks_of(groups, metric, alpha)
+    _write(folder / "README.md", page(results, groups, blocks))
+    _write(folder / TEX, tex_tables(groups, metric, alpha))
+    _write(folder / CURVES, draw_curves(groups, metric, alpha))
+    if blocks.critical is None:
+        # one of an earlier report with more models would belong to other numbers
+        (folder / RANKS).unlink(missing_ok=True)
+    else:
+        _write(folder / RANKS, draw_ranks(blocks))
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8", newline="\n")

@@ -26,11 +26,27 @@ Trial: TypeAlias = tuple[str, int]
 
 
 @dataclass(frozen=True)
+class Judged:
+    """A run that was judged: its round and draw, and its last value."""
+
+    round: int
+    draw: int
+    value: float
+
+
+@dataclass(frozen=True)
 class Cell:
-    """The trials of one entry at one density: value by seed, or outcome by seed where it is not "ok"."""
+    """The trials of one entry at one density: value by seed, or outcome by seed where it is not "ok".
+
+    Args:
+        inclusive: the values with those that collapsed trials had, for tables that count them in.
+        runs: the runs behind each seed's value.
+    """
 
     values: Mapping[int, float] = field(default_factory=dict)
     broken: Mapping[int, str] = field(default_factory=dict)
+    inclusive: Mapping[int, float] = field(default_factory=dict)
+    runs: Mapping[int, tuple[Judged, ...]] = field(default_factory=dict)
 
     @property
     def n(self) -> int:
@@ -183,14 +199,14 @@ def _cells(
     columns: Mapping[tuple[float, str, int], float],
     dense: frozenset[str],
 ) -> tuple[dict[tuple[str, float], Cell], tuple[tuple[str, int, str], ...]]:
-    values = _values(ours, columns)
+    runs = _runs([row for row in ours if row["outcome"] == "ok"], columns)
+    counted = _runs([row for row in ours if row["outcome"] in ("ok", "collapsed")], columns)
     broken: dict[tuple[str, float], dict[int, str]] = defaultdict(dict)
     unplaced: set[tuple[str, int, str]] = set()
 
     def break_(entry: str, density: float, seed: int, outcome: str) -> None:
         seen = broken[entry, density].get(seed, outcome)
         broken[entry, density][seed] = min(seen, outcome, key=_WORST_FIRST.index)
-        values.get((entry, density), {}).pop(seed, None)
 
     for row in judged:
         if row["outcome"] != "ok":
@@ -209,21 +225,33 @@ def _cells(
                 placed = True
         if not placed:
             unplaced.add((entry, seed, row["outcome"]))
-    cells = {
-        at: Cell(dict(sorted(values.get(at, {}).items())), dict(sorted(broken.get(at, {}).items())))
-        for at in sorted(values.keys() | broken.keys())
-        if values.get(at) or broken.get(at)
-    }
+    cells = {at: _cell(runs.get(at, {}), counted.get(at, {}), broken.get(at, {})) for at in sorted({*runs, *broken})}
     return cells, tuple(sorted(unplaced))
 
 
-def _values(
+def _cell(
+    runs: Mapping[int, Sequence[Judged]], counted: Mapping[int, Sequence[Judged]], broken: Mapping[int, str]
+) -> Cell:
+    whole = {seed: tuple(runs[seed]) for seed in sorted(runs) if seed not in broken}
+    return Cell(
+        values={seed: mean(run.value for run in own) for seed, own in whole.items()},
+        broken=dict(sorted(broken.items())),
+        inclusive={
+            seed: mean(run.value for run in counted[seed])
+            for seed in sorted(counted)
+            if broken.get(seed, "collapsed") == "collapsed"
+        },
+        runs=whole,
+    )
+
+
+def _runs(
     ours: Sequence[Row], columns: Mapping[tuple[float, str, int], float]
-) -> dict[tuple[str, float], dict[int, float]]:
-    """The last value of each run, averaged over the draws of a seed."""
+) -> dict[tuple[str, float], dict[int, list[Judged]]]:
+    """The last value of each run, by entry and column, then by seed."""
     runs: dict[tuple[str, float, int, int, int], dict[tuple[str, Fraction], float]] = defaultdict(dict)
     for row in ours:
-        if row["outcome"] != "ok" or row["value"] is None:
+        if row["value"] is None:
             continue
         entry, seed, value = row["entry"], row["seed"], float(row["value"])
         points = runs[entry, columns[row["density"], entry, seed], seed, row["round"], row["draw"]]
@@ -233,12 +261,12 @@ def _values(
                 f'entry "{entry}": seed {seed}, round {row["round"]}, draw {row["draw"]}: two values of '
                 f"{row['split']}/{row['metric']} at {row['position']!r}: {points[at]!r} and {value!r}"
             )
-    draws: dict[tuple[str, float], dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for (entry, density, seed, _, _), points in runs.items():
+    found: dict[tuple[str, float], dict[int, list[Judged]]] = defaultdict(lambda: defaultdict(list))
+    for (entry, density, seed, round_, draw), points in sorted(runs.items()):
         if len({unit for unit, _ in points}) > 1:
             raise PrunebenchError(f'entry "{entry}": seed {seed}: positions in different units have no last one')
-        draws[entry, density][seed].append(points[max(points)])
-    return {at: {seed: mean(values) for seed, values in seeds.items()} for at, seeds in draws.items()}
+        found[entry, density][seed].append(Judged(round_, draw, points[max(points)]))
+    return found
 
 
 def _position(row: Row) -> tuple[str, Fraction]:

@@ -27,7 +27,7 @@ _STROKES: tuple[Any, ...] = ("-", (0, (6, 1.2, 1.2, 1.2)), (0, (1.2, 1.2)))
 _DENSE = ("#333333", "#888888", "#BBBBBB")
 _NAME_WIDTH = 34
 _OUTLIERS = 0.15
-_SETTINGS = {
+SETTINGS: dict[str, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "prunebench",
     "font.size": 10.0,
@@ -68,10 +68,10 @@ def draw_curves(groups: Sequence[Group], metric: str, alpha: float) -> str:
     across = min(2, len(groups))
     down = ceil(len(groups) / across)
     # the reader's own matplotlibrc must not change the bytes
-    with matplotlib.style.context(["default", _SETTINGS]), warnings.catch_warnings():
+    with matplotlib.style.context(["default", SETTINGS]), warnings.catch_warnings():
         # a viewer draws glyphs that the measuring font lacks
         warnings.filterwarnings("ignore", message=r"Glyph \d+ .*missing from")
-        names = {entry: _literal(entry, _NAME_WIDTH) for entry in styles}
+        names = {entry: literal(entry, _NAME_WIDTH) for entry in styles}
         lines = [line for name in names.values() for line in name.split("\n")]
         size = (6.0 * across + 0.9 + 0.088 * max(map(len, lines)), max(4.0 * down, 0.2 * len(lines) + 0.4))
         figure = Figure(figsize=size, layout="constrained")
@@ -133,9 +133,9 @@ def _styles(groups: Sequence[Group]) -> dict[str, Style]:
 
 def _panel(axes: Axes, group: Group, metric: Metric, alpha: float, styles: dict[str, Style]) -> dict[str, Line2D]:
     """Draw one group; the legend's handles by entry."""
-    axes.set_title(_literal(f"{group.model} on {group.data}", 60), fontsize=11)
+    axes.set_title(literal(f"{group.model} on {group.data}", 60), fontsize=11)
     axes.set_xlabel("density of the units that may be pruned")
-    axes.set_ylabel(_literal(metric.label, 48))
+    axes.set_ylabel(literal(metric.label, 48))
     curves = {entry: list(_points(group, entry, metric, alpha)) for entry in group.entries}
     shown = [point.interval for curve in curves.values() for point in curve if point.interval is not None]
     if not shown:
@@ -260,7 +260,7 @@ def _stretches(curve: Sequence[Point]) -> list[list[tuple[float, Interval]]]:
     return [stretch for stretch in stretches if stretch]
 
 
-def _literal(text: str, width: int) -> str:
+def literal(text: str, width: int) -> str:
     """Any text as itself, in lines of at most this width; `$` would begin mathematics."""
     lines = wrap(plain(text), width, break_on_hyphens=True) or [""]
     return "\n".join(lines).replace("$", r"\$")

@@ -1,6 +1,6 @@
 """Honest statistics for few seeds: Student's t, paired by seed, with Holm's correction. Pure functions.
 
-A bootstrap over three seeds is only their minimum and maximum, so there is none here.
+A bootstrap over three seeds is only their minimum and maximum, so there is none here; images are another matter.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Interval:
 class Paired:
     """A mean difference over `n` common seeds, its interval, its two-sided p, and the differences' deviation.
 
-    One seed gives a difference and nothing else.
+    One seed gives a difference and nothing else; equal differences give no interval, and a p without it.
     """
 
     difference: float
@@ -39,6 +39,13 @@ class Paired:
     p: float | None
     n: int
     deviation: float | None = None
+
+    @property
+    def why(self) -> str:
+        """Why there is no interval; empty if there is one."""
+        if self.low is not None:
+            return ""
+        return "one seed gives no interval" if self.n == 1 else "equal differences give no interval"
 
 
 def student_interval(values: Iterable[float], alpha: float) -> Interval:
@@ -60,8 +67,9 @@ def student_interval(values: Iterable[float], alpha: float) -> Interval:
 def paired(a: Mapping[int, float], b: Mapping[int, float], alpha: float) -> Paired:
     """The mean of a - b over the seeds that both have: interval at level 1 - alpha, p of a two-sided t-test.
 
-    Where all seeds give the same difference the interval has width zero, and p is the test's limit: 1 if that
-    difference is zero, else 0. Raises PrunebenchError if there is no common seed.
+    Where all seeds give the same difference, t has no spread to go by, and two seeds would "prove" one image of a
+    thousand: there is no interval then, and p is the exact sign test's, 2^(1-n). Where that difference is zero, the
+    interval has width zero and p is 1. Raises PrunebenchError if there is no common seed.
     """
     seeds = sorted(a.keys() & b.keys())
     if not seeds:
@@ -71,10 +79,14 @@ def paired(a: Mapping[int, float], b: Mapping[int, float], alpha: float) -> Pair
     if max(differences) - min(differences) <= _NOISE * size:
         constant = differences[0] if abs(differences[0]) > _NOISE * size else 0.0
         differences = [constant] * len(seeds)
-    interval = student_interval(differences, alpha)
-    if interval.n == 1:
-        return Paired(interval.mean, None, None, None, 1)
-    return Paired(interval.mean, interval.low, interval.high, _p(differences), interval.n, stdev(differences))
+    n = len(seeds)
+    if n == 1:
+        return Paired(differences[0], None, None, None, 1)
+    if min(differences) == max(differences) != 0.0:
+        return Paired(differences[0], None, None, 2.0 ** (1 - n), n, 0.0)
+    centre, deviation = mean(differences), stdev(differences)
+    half = _quantile(alpha, n) * deviation / sqrt(n)
+    return Paired(centre, centre - half, centre + half, _p(centre, deviation, n), n, deviation)
 
 
 def holm(ps: Sequence[float]) -> list[float]:
@@ -108,15 +120,21 @@ def detectable(deviation: float, n: int, alpha: float, power: float = 0.8) -> fl
     return float(brentq(shortfall, 0.0, 10.0 * (critical + 1.0))) * deviation / sqrt(n)
 
 
+def below(pair: Paired) -> float | None:
+    """p of the one-sided test that a is below b; None where one seed gives no test."""
+    if pair.p is None:
+        return None
+    return pair.p / 2 if pair.difference < 0 else 1 - pair.p / 2
+
+
 def _quantile(alpha: float, n: int) -> float:
-    from scipy.stats import t
+    # scipy.stats.t is these two functions and, at thousands of cells, seconds of checking arguments
+    from scipy.special import stdtrit
 
-    return float(t.ppf(1 - alpha / 2, n - 1))
+    return float(stdtrit(n - 1, 1 - alpha / 2))
 
 
-def _p(differences: Sequence[float]) -> float:
-    from scipy.stats import ttest_1samp
+def _p(centre: float, deviation: float, n: int) -> float:
+    from scipy.special import stdtr
 
-    if min(differences) == max(differences):
-        return 1.0 if differences[0] == 0 else 0.0
-    return float(ttest_1samp(differences, 0.0).pvalue)
+    return 1.0 if deviation == 0.0 else float(2 * stdtr(n - 1, -abs(centre) / deviation * sqrt(n)))

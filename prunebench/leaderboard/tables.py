@@ -13,27 +13,29 @@ from prunebench.leaderboard.ranking import ranking, rule
 from prunebench.leaderboard.statistics import Interval, Paired, detectable, holm, paired, student_interval
 
 NOTHING = "–"
-_HEAD = "entry / density of the units that may be pruned"
+HEAD = "entry / density of the units that may be pruned"
 
 
 def results_table(group: Group, metric: Metric, alpha: float) -> str:
     """The ranked table and the rules it was made by."""
     full = max((cell.trials for cell in group.cells.values()), default=0)
     lines = []
-    places = [(entry, None) for entry in group.references] + [(p.entry, p.rank) for p in ranking(group, metric)]
+    places = [(entry, None) for entry in group.references] + [(p.entry, p.rank) for p in ranking(group, metric, alpha)]
     for entry, rank in places:
         shown = [group.cells.get((entry, density), Cell()) for density in group.densities]
         name = escape(entry) + (" (unpruned)" if entry in group.dense else "")
         lines.append(
             [NOTHING if rank is None else str(rank), name, _counts(shown)]
-            + [_value(cell, metric, alpha, full) for cell in shown]
+            + [value_text(cell, metric, alpha, full) for cell in shown]
         )
-    head = ["rank", _HEAD, "n", *(group.labels[density] for density in group.densities)]
-    under = [rule(group, metric)]
+    head = ["rank", HEAD, "n", *(group.labels[density] for density in group.densities)]
+    under = [rule(group, metric, alpha)]
     if any(cell.n == 1 for cell in group.cells.values()):
         under.append(
             "One seed gives no interval: values with n=1 show no spread, and an order among them proves little."
         )
+    if any(cell.n > 1 and len(set(cell.values.values())) == 1 for cell in group.cells.values()):
+        under.append("An interval of width 0 means that all seeds gave the same value, not that others would.")
     if any(cell.broken for cell in group.cells.values()):
         under.append(
             "Means and n are over trials that are ok; the cells count the others, with a seed counted as not ok if any "
@@ -43,10 +45,15 @@ def results_table(group: Group, metric: Metric, alpha: float) -> str:
         lost = (f"{escape(entry)} with seed {seed} ({outcome})" for entry, seed, outcome in group.unplaced)
         under.append(f"Broke with nothing evaluated at any density to count them at: {', '.join(lost)}.")
     under.append(_overall(group))
-    caption = f"{escape(metric.label)}: mean ± {_level(alpha)} Student interval over seeds; n counts seeds."
+    caption = f"{escape(metric.label)}: mean ± {level(alpha)} Student interval over seeds; n counts seeds."
     return "\n\n".join(
         [caption, table(head, lines, "rlr" + "r" * len(group.densities)), *(note for note in under if note)]
     )
+
+
+def order(group: Group, metric: Metric, alpha: float) -> list[str]:
+    """The ranked entries in the order of the main table."""
+    return [place.entry for place in ranking(group, metric, alpha)]
 
 
 def outcome_note(cell: Cell) -> str:
@@ -67,7 +74,18 @@ def difference_and_half(pair: Paired, metric: Metric) -> str:
     return text if pair.high is None else f"{text} ± {metric.number(pair.high - pair.difference)}"
 
 
-def _value(cell: Cell, metric: Metric, alpha: float, full: int) -> str:
+def p_note(text: str, p: float, alpha: float) -> str:
+    """A text with a p after it, bold where p is below alpha."""
+    noted = f"{text}, p<0.001" if p < 0.001 else f"{text}, p={p:.3f}"
+    return f"**{noted}**" if p < alpha else noted
+
+
+def value_text(cell: Cell, metric: Metric, alpha: float, full: int) -> str:
+    """A cell of the results: mean, half the interval, and what is special about its n.
+
+    Args:
+        full: the trials of a cell that needs no remark.
+    """
     if not cell.trials:
         return NOTHING
     notes = [outcome_note(cell)] if cell.broken else []
@@ -102,8 +120,7 @@ def difference_table(group: Group, metric: Metric, against: str, alpha: float) -
     title = f"Difference to {escape(against)}"
     if not any(cell.values for (entry, _), cell in group.cells.items() if entry == against):
         return f"{title}: none, for it has no ok trial here."
-    others = [place.entry for place in ranking(group, metric)]
-    others = [entry for entry in [*group.references, *others] if entry != against]
+    others = [entry for entry in [*group.references, *order(group, metric, alpha)] if entry != against]
     pairs: dict[tuple[str, float], Paired] = {}
     unpaired: set[tuple[str, float]] = set()
     for entry in others:
@@ -137,43 +154,55 @@ def difference_table(group: Group, metric: Metric, against: str, alpha: float) -
     which = "the dense value" if against in group.dense else "the same density"
     unit = f", {metric.apart}" if metric.apart else ""
     test = (
-        f"mean ± {_level(alpha)} interval of the differences paired by seed, and p of a two-sided t-test, "
+        f"mean ± {level(alpha)} interval of the differences paired by seed, and p of a two-sided t-test, "
         f"Holm-corrected over the {len(tested)} tested cells of this table. **Bold**: corrected p below {alpha:g}. "
         "The intervals are not corrected."
     )
     caption = f"{title} at {which}{unit}: {test if tested else 'of one seed each, without interval or test.'}"
-    under = _limits(pairs, metric, alpha)
-    head = [_HEAD, *(group.labels[density] for density in columns)]
+    under = _limits(pairs, metric, alpha, len(tested))
+    head = [HEAD, *(group.labels[density] for density in columns)]
     return "\n\n".join([caption, table(head, lines, "l" + "r" * len(columns)), *under])
 
 
 def _difference(pair: Paired, p: float | None, metric: Metric, alpha: float, most: int) -> str:
     text = difference_and_half(pair, metric)
-    if p is not None:
-        text += ", p<0.001" if p < 0.001 else f", p={p:.3f}"
-        text = f"**{text}**" if p < alpha else text
+    text = text if p is None else p_note(text, p, alpha)
     return f"{text} (n={pair.n})" if pair.n == 1 or pair.n != most else text
 
 
-def _limits(pairs: dict[tuple[str, float], Paired], metric: Metric, alpha: float) -> list[str]:
+def _limits(pairs: dict[tuple[str, float], Paired], metric: Metric, alpha: float, tests: int) -> list[str]:
     """What the differences cannot show."""
     notes = []
     spreads = [pair for pair in pairs.values() if pair.deviation is not None]
     if spreads and len(spreads) < len(pairs):
         notes.append("A single pair has no interval and no test.")
-    if any(pair.deviation == 0 for pair in spreads):
-        notes.append("An interval of width 0 means that all seeds gave the same difference.")
+    if any(pair.deviation == 0 and pair.low is None for pair in spreads):
+        notes.append(
+            "Where all seeds gave the same difference there is no spread for an interval or t: p is a sign test's."
+        )
     if spreads:
         n = max(pair.n for pair in spreads)
         typical = fmean(pair.deviation**2 for pair in spreads if pair.deviation is not None and pair.n == n) ** 0.5
         if typical > 0:
-            least = metric.number(detectable(typical, n, alpha))
-            notes.append(
-                f"With {n} pairs and the spread of this table, a single uncorrected test finds a true difference of "
-                f"{least} four times in five; smaller ones may exist unseen."
-            )
+            notes.append(_least(typical, n, metric, alpha, tests))
     return [" ".join(notes)] if notes else []
 
 
-def _level(alpha: float) -> str:
+def _least(typical: float, n: int, metric: Metric, alpha: float, tests: int) -> str:
+    least = metric.number(detectable(typical, n, alpha))
+    text = (
+        f"Least detectable: with {n} pairs and the spread of this table, a single uncorrected test finds a true "
+        f"difference of {least} four times in five"
+    )
+    if tests > 1:
+        text += (
+            f", and at the strictest step of Holm's correction {metric.number(detectable(typical, n, alpha / tests))}"
+        )
+    more = [f"{metric.number(detectable(typical, pairs, alpha))} with {pairs}" for pairs in (5, 10, 20) if pairs > n]
+    grown = f" Uncorrected it would be {', '.join(more)} pairs." if more else ""
+    return f"{text}; smaller ones may exist unseen.{grown}"
+
+
+def level(alpha: float) -> str:
+    """The level of an interval, as in "95 %"."""
     return f"{100 * (1 - alpha):g} %"

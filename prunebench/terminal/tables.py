@@ -13,14 +13,14 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from prunebench import hookspecs
-from prunebench.catalogue import Catalogue, Provider, implements
+from prunebench.catalogue import Catalogue, Provider, fits
 from prunebench.download import is_there
 from prunebench.errors import DataMissing
 from prunebench.runner import Outcome, Prepared, Status, downloads_of
 
 if TYPE_CHECKING:
     from prunebench.fresh import Claim
+    from prunebench.leaderboard.expectations import Judgement
     from prunebench.verify import Comparison
 
 
@@ -87,16 +87,11 @@ def plugins_table(catalogue: Catalogue) -> RenderableType:
     """Every component: what it fits, version, distribution, paper."""
     table = _table("component", "fits", "version", "distribution", "paper")
     for name, provider in catalogue.providers.items():
-        fits = ", ".join(_slots(provider))
+        places = ", ".join(fits(provider.component))
         table.add_row(
-            Text(name), fits, str(provider.component.version), provider.distribution, provider.component.paper
+            Text(name), places, str(provider.component.version), provider.distribution, provider.component.paper
         )
     return table
-
-
-def _slots(provider: Provider) -> list[str]:
-    cls = provider.component.build
-    return [slot for slot, hook in hookspecs.SLOTS.items() if implements(cls, hook)]
 
 
 def component_page(provider: Provider) -> RenderableType:
@@ -125,7 +120,7 @@ def component_page(provider: Provider) -> RenderableType:
     else:
         parts.append(Text("It takes no configuration."))
     hooks = [name for name in dir(component.build) if name.startswith("prunebench_")]
-    parts += ["", Text("hooks: " + ", ".join(hooks)), Text("fits: " + ", ".join(_slots(provider)))]
+    parts += ["", Text("hooks: " + ", ".join(hooks)), Text("fits: " + ", ".join(fits(provider.component)))]
     return Group(*parts)
 
 
@@ -147,7 +142,7 @@ def data_table(catalogue: Catalogue, root: Path) -> RenderableType:
     """Data sets and whether their files are there."""
     table = _table("data set", "state", "what it is")
     for name, provider in catalogue.providers.items():
-        if "data" not in _slots(provider):
+        if "data" not in fits(provider.component):
             continue
         try:
             files = downloads_of(name, catalogue, root)
@@ -190,4 +185,16 @@ def claims_table(claims: Sequence[Claim]) -> RenderableType:
             )
         ]
         table.add_row(Text(claim.entry), Text(claim.against), *sides, claim.verdict)
+    return table
+
+
+def verdicts_table(judgements: Sequence[Judgement]) -> RenderableType:
+    """Published results against ours."""
+    if not judgements:
+        return Text("The benchmark file expects no published result.")
+    table = _table("verdict", "claim", "source", "ours", "published")
+    for one in judgements:
+        said = "" if one.published is None else f"{one.published[0]:g} against {one.published[1]:g}"
+        claim, source = (Text(str(one.expectation[key])) for key in ("claim", "source"))
+        table.add_row(one.verdict, claim, source, Text(one.ours), said)
     return table

@@ -26,14 +26,17 @@ EXPECTATION: dict[str, Any] = {
 HOSTILE = "<script>alert(1)</script> | `rm` [x](javascript:1) **b** $x$ \\| a\n\n# b \u202e \ud800"
 
 
-def test_a_leaderboard_is_five_files_and_reads_back(tmp_path: Path) -> None:
+def test_a_leaderboard_is_its_files_and_reads_back(tmp_path: Path) -> None:
     write(tmp_path / "new" / "board", results())
     assert sorted(path.name for path in (tmp_path / "new" / "board").iterdir()) == [
         "README.md",
         "curves.svg",
         "details.jsonl",
         "provenance.json",
+        "results.csv",
         "results.jsonl",
+        "results.parquet",
+        "table.tex",
     ]
     assert read_rows(tmp_path / "new" / "board") == results()
 
@@ -64,11 +67,19 @@ def test_the_page_opens_with_what_a_sceptic_asks(tmp_path: Path) -> None:
         "Reduced: nothing",
         "## lenet on mnist",
         "| rank |",
-        "Rank: mean of test/accuracy",
+        "Order: mean of test/accuracy",
+        "Rank: entries that cannot be told apart share one",
         "Difference to dense",
         "## What contradicts",
         "**contradicted**: random beats imp",
         "(curves.svg)",
+        "## Behind the table: lenet on mnist",
+        "### Neighbours in rank",
+        "### Other seeds, other images",
+        "### Area under the curve",
+        "### Smallest density that keeps the dense value",
+        "### Trials that are not ok",
+        "## Across models and data",
         "## How this was made",
         "prunebench run benchmarks/lottery-ticket.toml",
         "Han et al. 2015",
@@ -110,7 +121,7 @@ def test_without_reference_and_expectations_there_is_no_such_section(tmp_path: P
 
 def test_every_model_and_data_set_has_its_own_tables(tmp_path: Path) -> None:
     page = write(tmp_path, [*results(), *results(model="conv2")])
-    assert page.count("| rank |") == 2
+    assert page.count("| rank | entry / density") == 2
     assert page.index("## conv2 on mnist") < page.index("## lenet on mnist")
 
 
@@ -121,6 +132,21 @@ def test_provenance_is_sorted_and_whole(tmp_path: Path) -> None:
     assert PROVENANCE.items() <= provenance.items()
     assert provenance["report"]["claim"] == "Tickets win."
     assert text == json.dumps(provenance, indent=2, sort_keys=True) + "\n"
+
+
+def test_a_folder_of_a_newer_prunebench_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "provenance.json").write_text('{"schema": 2}')
+    with pytest.raises(PrunebenchError, match="written with schema 2, and this prunebench reads up to 1"):
+        read_provenance(tmp_path)
+
+
+def test_ranks_are_drawn_from_five_models_and_data_sets_on_and_not_left_over(tmp_path: Path) -> None:
+    rows = [r for data in "abcde" for r in results(data=data)]
+    assert "![mean ranks with the critical difference](ranks.svg)" in write(tmp_path, rows)
+    assert (tmp_path / "ranks.svg").is_file()
+    fewer = [r for r in rows if r["data"] != "e"]
+    assert "No test: too few: 3 entries in 4 blocks" in write(tmp_path, fewer)
+    assert not (tmp_path / "ranks.svg").exists()
 
 
 @pytest.mark.parametrize(
@@ -180,7 +206,7 @@ def test_hostile_names_break_neither_tables_nor_text(tmp_path: Path) -> None:
     assert not re.search(r"(?<!\\)\$x", prose)
     assert "\u202e" not in page
     headings = [line for line in page.splitlines() if line.startswith("#")]
-    assert len(headings) == 6
+    assert len(headings) == 14
     for block in page.split("\n\n"):
         lines = [line for line in block.splitlines() if line.startswith("|")]
         assert len({len(re.findall(r"(?<!\\)(?:\\\\)*\|", line)) for line in lines}) <= 1

@@ -2,9 +2,11 @@ from typing import Any
 
 import pytest
 
-from prunebench.leaderboard.expectations import contradictions, judge
+from prunebench import PrunebenchError
+from prunebench.leaderboard.expectations import contradictions, judge, verdicts
+from prunebench.types import Results
 
-from .boards import row
+from .boards import PROVENANCE, row
 
 CLAIM: dict[str, Any] = {
     "source": "Renda et al. 2020",
@@ -40,9 +42,11 @@ def test_the_verdict_asks_whether_the_interval_excludes_zero(gap: float, said: s
 
 def test_a_reduced_recipe_is_not_judged_but_its_difference_is_shown() -> None:
     judgements = judge([CLAIM], rows(-0.02), (), 0.05, True)
-    assert judgements[0].verdict == "not judged (reduced recipe)"
-    assert "-2.00 ± 0.25 percentage points, n = 3" in contradictions(judgements)
-    assert verdict(rows(-0.02), judge=False) == "not judged (reduced recipe)"
+    assert judgements[0].verdict == "not judged"
+    text = contradictions(judgements)
+    assert "**not judged (reduced recipe)**" in text
+    assert "88.00 against 90.00, difference -2.00 ± 0.25 percentage points, n = 3" in text
+    assert verdict(rows(-0.02), judge=False) == "not judged"
 
 
 def test_one_seed_decides_nothing() -> None:
@@ -103,3 +107,48 @@ def test_a_dense_network_is_compared_at_any_density() -> None:
 
 def test_nothing_expected_prints_nothing() -> None:
     assert contradictions(judge([], rows(0.02), (), 0.05, False)) == ""
+
+
+def recorded(rows: list[dict[str, Any]], *expectations: dict[str, Any], **provenance: Any) -> Results:
+    told = {"alpha": 0.05, "expectations": list(expectations)}
+    return Results("lottery", rows, (), {**PROVENANCE, "entries": ["late", "init"], "report": told, **provenance})
+
+
+def test_verdicts_have_published_ours_and_the_interval() -> None:
+    (judgement,) = verdicts(recorded(rows(-0.02), CLAIM))
+    said = judgement.to_json()
+    assert said["verdict"] == "contradicted"
+    assert said["published"] == {"better": 0.9131, "worse": 0.8856}
+    assert said["ours"] == pytest.approx({"better": 0.88, "worse": 0.9})
+    assert said["difference"] == pytest.approx(-0.02)
+    assert said["low"] < said["difference"] < said["high"] < 0
+    assert (said["n"], said["where"], said["metric"]) == (3, "lenet on mnist", "test/accuracy")
+
+
+def test_an_expectation_of_a_metric_that_was_not_measured_is_an_error_that_names_the_measured_ones() -> None:
+    with pytest.raises(PrunebenchError, match=r'"late beats init": metric "test/macs" was not .* test/accuracy\.$'):
+        verdicts(recorded(rows(0.02), {**CLAIM, "metric": "test/macs"}))
+
+
+def test_a_metric_that_only_analyses_have_was_not_measured() -> None:
+    analysed = [*rows(0.02), row("late", 0, None, 1.0, role="analyse", metric="barrier")]
+    with pytest.raises(PrunebenchError, match="was not measured"):
+        verdicts(recorded(analysed, {**CLAIM, "metric": "test/barrier"}))
+
+
+@pytest.mark.parametrize(
+    ("provenance", "said"),
+    [
+        ({"profile": "smoke"}, "not judged"),
+        ({"settings": ["train.batch=60"]}, "not judged"),
+        ({"settings": ["execution.workers=0", "report.alpha=0.1"]}, "contradicted"),
+    ],
+)
+def test_what_is_not_the_files_full_recipe_is_not_judged(provenance: dict[str, Any], said: str) -> None:
+    assert verdicts(recorded(rows(-0.02), CLAIM, **provenance))[0].verdict == said
+
+
+def test_the_same_difference_in_two_seeds_decides_nothing() -> None:
+    judgements = judge([CLAIM], rows(0.001, spread=0.0, seeds=2), (), 0.05, False)
+    assert judgements[0].verdict == "undecided"
+    assert "equal differences give no interval" in contradictions(judgements)

@@ -3,16 +3,17 @@ import random
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
 from prunebench import PrunebenchError
-from prunebench.leaderboard.statistics import detectable, holm, paired, student_interval
+from prunebench.leaderboard.statistics import below, detectable, holm, paired, student_interval
 
 values = st.floats(-1e3, 1e3).map(lambda x: round(x, 6))
 
 
+@settings(deadline=None)
 @given(st.lists(values, min_size=2, max_size=12, unique=True), st.sampled_from([0.01, 0.05, 0.32]))
 def test_the_interval_is_scipys(sample: list[float], alpha: float) -> None:
     interval = student_interval(sample, alpha)
@@ -21,6 +22,7 @@ def test_the_interval_is_scipys(sample: list[float], alpha: float) -> None:
     assert interval.n == len(sample)
 
 
+@settings(deadline=None)
 @given(st.lists(values, min_size=1, max_size=8), st.randoms())
 def test_the_interval_does_not_depend_on_the_order(sample: list[float], shuffle: random.Random) -> None:
     other = list(sample)
@@ -33,6 +35,7 @@ def test_one_value_has_no_interval() -> None:
     assert (interval.mean, interval.low, interval.high, interval.n) == (0.98, None, None, 1)
 
 
+@settings(deadline=None)
 @given(values, st.integers(2, 9))
 def test_equal_values_have_an_interval_of_width_zero(value: float, n: int) -> None:
     interval = student_interval([value] * n, 0.05)
@@ -46,16 +49,32 @@ def test_no_value_has_no_mean() -> None:
 
 @pytest.mark.parametrize("n", [2, 3, 5])
 def test_the_interval_covers_the_truth_as_often_as_it_says(n: int) -> None:
-    draws = np.random.default_rng(7).normal(0.9, 0.01, size=(2000, n))
-    covered = 0
-    for sample in draws.tolist():
-        interval = student_interval(sample, 0.05)
-        assert interval.low is not None
-        assert interval.high is not None
-        covered += interval.low <= 0.9 <= interval.high
-    assert covered / 2000 == pytest.approx(0.95, abs=4 * math.sqrt(0.95 * 0.05 / 2000))
+    draws = np.random.default_rng(7).normal(0.9, 0.01, size=(10_000, n))
+    intervals = [student_interval(sample, 0.05) for sample in draws.tolist()]
+    ends = np.array([(interval.low, interval.high) for interval in intervals], dtype=float)
+    covered = np.mean((ends[:, 0] <= 0.9) & (ends[:, 1] >= 0.9))
+    assert covered == pytest.approx(0.95, abs=4 * math.sqrt(0.95 * 0.05 / 10_000))
 
 
+@pytest.mark.parametrize("n", [2, 4])
+def test_the_interval_of_a_paired_difference_covers_and_its_p_is_uniform(n: int) -> None:
+    draws = np.random.default_rng(8)
+    seeds = draws.normal(0.9, 0.05, size=(10_000, n))
+    ours, theirs = seeds + draws.normal(0.01, 0.003, seeds.shape), seeds + draws.normal(0.0, 0.002, seeds.shape)
+    pairs = [
+        paired(dict(enumerate(a)), dict(enumerate(b)), 0.05)
+        for a, b in zip(ours.tolist(), theirs.tolist(), strict=True)
+    ]
+    ends = np.array([(pair.low, pair.high) for pair in pairs], dtype=float)
+    covered = np.mean((ends[:, 0] <= 0.01) & (ends[:, 1] >= 0.01))
+    assert covered == pytest.approx(0.95, abs=4 * math.sqrt(0.95 * 0.05 / 10_000))
+    assert all(
+        (pair.p is not None and pair.p < 0.05) == (low > 0 or high < 0)
+        for pair, (low, high) in zip(pairs, ends, strict=True)
+    )
+
+
+@settings(deadline=None)
 @given(st.lists(st.tuples(values, values), min_size=2, max_size=10, unique_by=lambda pair: round(pair[0] - pair[1], 5)))
 def test_a_paired_difference_is_scipys_paired_test(pairs: list[tuple[float, float]]) -> None:
     a, b = {i: x for i, (x, _) in enumerate(pairs)}, {i: y for i, (_, y) in enumerate(pairs)}
@@ -82,12 +101,18 @@ def test_one_pair_is_not_tested() -> None:
     assert (pair.difference, pair.low, pair.high, pair.p, pair.n) == (0.25, None, None, None, 1)
 
 
-def test_differences_equal_but_for_rounding_have_width_zero_and_raise_no_warning() -> None:
+def test_the_same_difference_in_every_seed_has_no_interval_and_the_p_of_a_sign_test() -> None:
+    for n, p in ((2, 0.5), (5, 0.0625)):
+        pair = paired(dict.fromkeys(range(n), 0.901), dict.fromkeys(range(n), 0.9), 0.05)
+        assert (pair.low, pair.high, pair.p) == (None, None, p)
+        assert p == stats.binomtest(n, n).pvalue
+
+
+def test_differences_equal_but_for_rounding_are_equal_and_raise_no_warning() -> None:
     assert 0.9008 - 0.8997 != 0.9018 - 0.9007
     pair = paired({0: 0.9008, 1: 0.9018}, {0: 0.8997, 1: 0.9007}, 0.05)
     assert pair.difference == pytest.approx(0.0011)
-    assert pair.low == pair.difference == pair.high
-    assert pair.p == 0.0
+    assert (pair.low, pair.p, pair.deviation) == (None, 0.5, 0.0)
 
 
 def test_networks_equal_but_for_rounding_do_not_differ() -> None:
@@ -100,11 +125,23 @@ def test_equal_networks_do_not_differ() -> None:
     assert (pair.difference, pair.low, pair.high, pair.p) == (0.0, 0.0, 0.0, 1.0)
 
 
+@settings(deadline=None)
+@given(st.lists(values, min_size=2, max_size=8, unique=True))
+def test_the_one_sided_p_is_scipys(sample: list[float]) -> None:
+    pair = paired(dict(enumerate(sample)), dict.fromkeys(range(len(sample)), 0.0), 0.05)
+    assert below(pair) == pytest.approx(stats.ttest_1samp(sample, 0.0, alternative="less").pvalue, rel=1e-6, abs=1e-12)
+
+
+def test_one_pair_has_no_one_sided_p_either() -> None:
+    assert below(paired({0: 0.5}, {0: 0.6}, 0.05)) is None
+
+
 def test_holm_on_a_worked_example() -> None:
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm([]) == []
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=20))
 def test_holm_lies_between_the_raw_p_and_bonferroni_and_keeps_the_order(ps: list[float]) -> None:
     corrected = holm(ps)

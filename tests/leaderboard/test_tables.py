@@ -26,7 +26,8 @@ def test_the_dense_reference_is_the_first_row_and_unranked() -> None:
     lines = list(cells(tables(results())[0]).values())[2:]
     assert lines[0][:3] == ["–", "dense (unpruned)", "3"]
     assert lines[0][4:] == ["–"] * 4
-    assert [line[:2] for line in lines[1:]] == [["1", "imp"], ["2", "imp-late"], ["3", "random"]]
+    assert [line[1] for line in lines[1:]] == ["imp", "imp-late", "random"]
+    assert lines[1][0] == "1"
 
 
 def test_a_cell_is_the_mean_and_half_the_interval_in_percent() -> None:
@@ -54,7 +55,7 @@ def test_trials_that_are_not_ok_are_counted_in_the_cell_and_the_rule_is_below() 
     assert cells(text)["random"][-1].endswith(" (1 of 3 failed)")
     assert "11.35" not in text
     assert [line[1] for line in cells(text).values()][3:] == ["imp-late", "random", "imp"]
-    assert "ranks below every entry without" in text
+    assert "stands below every entry without" in text
     assert cells(differences)["imp"][-1] == "–"
     assert cells(differences)["random"][-1].endswith("(n=2)")
 
@@ -132,3 +133,19 @@ def test_a_loss_reads_in_nats_and_iterations_without_decimals() -> None:
 def test_what_rounds_to_zero_has_no_sign() -> None:
     assert ACCURACY.signed(-0.00001) == "0.00"
     assert ACCURACY.signed(0.0123) == "+1.23"
+
+
+def test_the_least_detectable_difference_is_told_for_this_n_and_for_more_seeds() -> None:
+    text = tables(results())[1]
+    assert "Least detectable: with 3 pairs" in text
+    assert "at the strictest step of Holm's correction" in text
+    assert "with 5, " in text
+    assert " with 20 pairs." in text
+
+
+def test_an_interval_of_width_zero_is_not_taken_for_certainty() -> None:
+    rows = [row("dense", seed, 1.0, 0.9) for seed in range(2)] + [row("imp", seed, 0.5, 0.901) for seed in range(2)]
+    text, differences = tables(rows)
+    assert "An interval of width 0 means that all seeds gave the same value" in text
+    assert cells(differences)["imp"] == ["imp", "+0.10, p=0.500"]
+    assert "a sign test's" in differences

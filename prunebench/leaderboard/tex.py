@@ -1,0 +1,119 @@
+"""The results as LaTeX: `table.tex`, to be read in by a paper, in plain ASCII."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+
+from prunebench.leaderboard.cells import Cell, Group
+from prunebench.leaderboard.markdown import plain
+from prunebench.leaderboard.metrics import metric_of
+from prunebench.leaderboard.ranking import ranking
+from prunebench.leaderboard.tables import level, value_text
+
+TEX = "table.tex"
+
+_SPECIAL = {
+    "\\": r"\textbackslash{}",
+    "{": r"\{",
+    "}": r"\}",
+    "$": r"\$",
+    "&": r"\&",
+    "#": r"\#",
+    "%": r"\%",
+    "_": r"\_",
+    "^": r"\textasciicircum{}",
+    "~": r"\textasciitilde{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': r"\textquotedblright{}",
+    "'": r"\textquotesingle{}",
+    "`": r"\textasciigrave{}",
+    "±": r"$\pm$",
+    "×": r"$\times$",
+    "–": r"\textendash{}",
+    "…": r"\ldots{}",
+    "ß": r"{\ss}",
+    "æ": r"{\ae}",
+    "Æ": r"{\AE}",
+    "ø": r"{\o}",
+    "Ø": r"{\O}",
+}
+_ACCENTS = {
+    "\u0300": "`",
+    "\u0301": "'",
+    "\u0302": "^",
+    "\u0303": "~",
+    "\u0308": '"',
+    "\u030a": "r",
+    "\u030c": "v",
+    "\u0327": "c",
+}
+_DOTLESS = {"i": r"\i", "j": r"\j"}
+_LIGATURE = re.compile("-(?=-)")
+_GREEK = re.compile(
+    "GREEK SMALL LETTER (ALPHA|BETA|GAMMA|DELTA|EPSILON|ZETA|ETA|THETA|IOTA|KAPPA|LAMDA|MU|NU|XI|PI|RHO|SIGMA|TAU"
+    "|UPSILON|PHI|CHI|PSI|OMEGA)"
+)
+
+
+def tex(text: object) -> str:
+    """Any text so that LaTeX shows it, in ASCII: accents and Greek as commands, what is left by its code point."""
+    written = "".join(_character(c) for c in unicodedata.normalize("NFC", plain(text)))
+    return _LIGATURE.sub("-{}", written)
+
+
+def _character(c: str) -> str:
+    if c in _SPECIAL:
+        return _SPECIAL[c]
+    if c.isascii():
+        return c
+    apart = unicodedata.normalize("NFD", c)
+    base, mark = apart[0], apart[1:]
+    if base.isascii() and base.isalpha() and mark in _ACCENTS:
+        return f"\\{_ACCENTS[mark]}{{{_DOTLESS.get(base, base)}}}"
+    greek = _GREEK.fullmatch(unicodedata.name(c, ""))
+    if greek:
+        return f"\\ensuremath{{\\{greek[1].lower().replace('lamda', 'lambda')}}}"
+    return f"{{[U+{ord(c):04X}]}}"
+
+
+def tex_tables(groups: Sequence[Group], metric: str, alpha: float) -> str:
+    """A booktabs table for each model and data set, with the numbers of the page's first table."""
+    head = (
+        "% Written by prunebench. In the preamble: \\usepackage{booktabs} and \\usepackage{textcomp};\n"
+        "% names are upright text, densities are of the units that may be pruned, n counts seeds.\n"
+    )
+    return head + "\n".join(_table(group, metric, alpha) for group in groups)
+
+
+def _table(group: Group, metric: str, alpha: float) -> str:
+    measured = metric_of(metric, group.unit)
+    full = max((cell.trials for cell in group.cells.values()), default=0)
+    ranks = [(entry, None) for entry in group.references]
+    lines = []
+    for entry, rank in [*ranks, *((place.entry, place.rank) for place in ranking(group, measured, alpha))]:
+        cells = [group.cells.get((entry, density), Cell()) for density in group.densities]
+        seeds = max((cell.n for cell in cells), default=0)
+        shown = [tex(value_text(cell, measured, alpha, full)) for cell in cells]
+        lines.append(" & ".join(["" if rank is None else str(rank), tex(entry), str(seeds), *shown]) + r" \\")
+    labels = [tex(group.labels[density]) for density in group.densities]
+    return "\n".join(
+        [
+            r"\begin{table}",
+            r"\centering",
+            f"\\caption{{{tex(group.model)} on {tex(group.data)}: {tex(measured.label)}, mean {tex('±')} "
+            f"{tex(level(alpha))} Student interval over seeds, by density.}}",
+            f"\\begin{{tabular}}{{rlr{'r' * len(labels)}}}",
+            r"\toprule",
+            " & ".join(["rank", "entry", "$n$", *labels]) + r" \\",
+            r"\midrule",
+            *lines,
+            r"\bottomrule",
+            r"\end{tabular}",
+            r"\end{table}",
+            "",
+        ]
+    )

@@ -1,0 +1,39 @@
+"""How far a leaderboard is trusted: self-reported, or executed again, when and where."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from prunebench.keys import canonical
+from prunebench.leaderboard.markdown import escape
+
+RECORD = "verification.json"
+
+
+def verification_of(folder: Path, rows: Iterable[Mapping[str, Any]]) -> dict[str, Any] | None:
+    """The record of a verification in a leaderboard's folder, if it is of these very results."""
+    try:
+        record = json.loads((folder / RECORD).read_bytes())
+    except (OSError, ValueError):
+        return None
+    text = "".join(canonical(dict(row)) + "\n" for row in rows)
+    same = isinstance(record, dict) and record.get("results") == hashlib.sha256(text.encode()).hexdigest()
+    return record if same else None
+
+
+def tier(provenance: Mapping[str, Any]) -> str:
+    """One line for the page: the tier, and what it rests on."""
+    record = provenance.get("verification")
+    if not record:
+        return "Tier: **self-reported**; `prunebench verify` with this folder runs it again."
+    how = "bit for bit" if record["bit_equal"] else "within the registered tolerance, in another environment"
+    entries = ", ".join(escape(str(name)) for name in record["entries"])
+    where = f"{escape(str(record['hardware'].get('cpu', 'unknown processor')))}, torch {record['environment']['torch']}"
+    return (
+        f"Tier: **re-executed** on {escape(record['when'])} ({where}): {record['numbers']:,} numbers of {entries}, "
+        f"{len(record['seeds'])} seeds, held {how}."
+    )

@@ -1,0 +1,68 @@
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from prunebench.leaderboard.cells import group_rows
+from prunebench.leaderboard.tex import tex, tex_tables
+
+from .boards import results
+from .latex import lines_of, tokens
+
+
+@settings(deadline=None)
+@given(st.text())
+def test_any_text_is_text_to_latex(text: str) -> None:
+    assert not {"&", "$"} & set(tokens(tex(text).replace("$\\pm$", "").replace("$\\times$", "")))
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("imp-late", "imp-late"),
+        ("a--b---c", "a-{}-b-{}-{}-c"),
+        ("50 % & $x$ #1_2", r"50 \% \& \$x\$ \#1\_2"),
+        (r"\input{x}^~", r"\textbackslash{}input\{x\}\textasciicircum{}\textasciitilde{}"),
+        ("é ñ Ş ï ß", "\\'{e} \\~{n} \\c{S} \\\"{\\i} {\\ss}"),
+        ("θ=λ", r"\ensuremath{\theta}=\ensuremath{\lambda}"),
+        ("名", "{[U+540D]}"),
+        ("a\n\\\\b", r"a \textbackslash{}\textbackslash{}b"),
+    ],
+)
+def test_text_is_written_so_that_latex_shows_it(text: str, written: str) -> None:
+    assert tex(text) == written
+
+
+def table(names: list[str]) -> str:
+    return tex_tables(group_rows(results(entries=names), "test/accuracy", ("dense", *names)), "test/accuracy", 0.05)
+
+
+def test_the_table_has_the_numbers_of_the_page_in_booktabs() -> None:
+    rows = lines_of(table(["imp", "late"]))
+    assert rows[0] == ["rank", "entry", "$n$", r"100 \%", r"51.2 \%", r"26.2 \%", r"13.4 \%", r"6.87 \%"]
+    assert rows[1][:3] == ["", "dense", "3"]
+    assert rows[1][4:] == [r"\textendash{}"] * 4
+    assert rows[2][:2] == ["1", "imp"]
+    assert all(r" $\pm$ " in cell for cell in rows[2][4:])
+
+
+def test_every_group_has_a_table() -> None:
+    rows = [*results(), *results(model="a&b")]
+    text = tex_tables(group_rows(rows, "test/accuracy", ()), "test/accuracy", 0.05)
+    assert text.count(r"\begin{table}") == 2
+    assert r"\caption{a\&b on mnist: test/accuracy, \%, mean $\pm$ 95 \% Student" in text
+
+
+def test_latex_typesets_it(tmp_path: Path) -> None:
+    latex = shutil.which("pdflatex")
+    names = ["a_b & c", r"\input{x}", "50 %", "θ=2 é 名", "$x$ ^~#{}", "`'\"<>|"]
+    if latex is None:
+        assert len(lines_of(table(names))) == len(names) + 2
+        return
+    (tmp_path / "table.tex").write_text(table(names))
+    preamble = r"\documentclass{article}\usepackage{booktabs}\usepackage{textcomp}"
+    (tmp_path / "paper.tex").write_text(preamble + r"\begin{document}\input{table}\end{document}")
+    subprocess.run([latex, "-halt-on-error", "paper"], cwd=tmp_path, check=True, capture_output=True)
