@@ -369,6 +369,13 @@ class Chain:
         loss, loss_inputs = self._taking_part(recipe.loss, request, clock)
         updates, update_inputs = self._taking_part(recipe.mask_updates, request, clock)
         optimizer = ticket.optimizer if recipe.optimizer_state == "with-weights" else None
+        if optimizer is not None:
+            before = self._phases.by_key[optimizer.key].spec["recipe"]["optimizer"]["use"]
+            if before != recipe.optimizer.name:
+                raise PlanError(
+                    f'optimizer_state "with-weights": the weights come from a run with "{before}", whose state '
+                    f'"{recipe.optimizer.name}" cannot use; write optimizer_state = "fresh"'
+                )
         masked = ticket.mask is not None or bool(updates) or bool(loss)
         spec = {
             "data": self.setting.data_json,

@@ -63,3 +63,9 @@ def test_the_next_round_goes_on_from_the_fine_tuned_weights():
 def test_one_shot_cuts_the_dense_run_for_each_density():
     chain = chain_with(optimizer=OWN, one_shot=True)
     assert len({t.weights for t in chain.tickets[1:]}) == 1
+
+
+def test_another_optimizers_state_cannot_be_taken_along():
+    changes = {"lr": 0.001, "use": "adam"}
+    with pytest.raises(PlanError, match='a run with "sgd", whose state "adam" cannot use'):
+        retraining(chain_with(optimizer=changes, train={"optimizer_state": "with-weights"}))
