@@ -18,7 +18,7 @@ def embedded(value: Any) -> str:
     Raises: ValueError on a number that JSON has not.
     """
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
-    return text
+    return text.translate(_UNSAFE)
 
 
 def policy(scripts: tuple[str, ...], styles: tuple[str, ...]) -> str:
