@@ -43,7 +43,7 @@ def page(results: Results, groups: Sequence[Group], blocks: Blocks) -> str:
             parts.append(difference_table(group, measured, told["against"], alpha))
     contradicting = contradictions(judged(results))
     if contradicting:
-        parts += ["## What contradicts", contradicting]
+        parts += ["## Held against published results", contradicting]
     parts += [
         "## Curves",
         f"![{escape(metric)} over density]({CURVES})",

@@ -70,7 +70,7 @@ def test_the_page_opens_with_what_a_sceptic_asks(tmp_path: Path) -> None:
         "Order: mean of test/accuracy",
         "Rank: entries that cannot be told apart share one",
         "Difference to dense",
-        "## What contradicts",
+        "## Held against published results",
         "**contradicted**: random beats imp",
         "(curves.svg)",
         "## Behind the table: lenet on mnist",
