@@ -78,7 +78,7 @@ def test_a_run_that_is_killed_twenty_times_gives_the_same_bytes(nursery: BaseCon
 
 def start(store: Path, folder: Path, installed: Path) -> subprocess.Popen[str]:
     file = folder / "toy.toml"
-    file.write_text(FILE.replace("workers = 0", "workers = 1, checkpoint_seconds = 0").replace("24it", "160it"))
+    file.write_text(FILE.replace("workers = 0", "workers = 1, checkpoint_seconds = 0").replace("24it", "1600it"))
     command = "import sys; from prunebench.cli import main; main()"
     arguments = ["run", str(file), "--store", str(store), "--out", str(folder / "board")]
     return subprocess.Popen(
@@ -116,7 +116,7 @@ def processes() -> Any:
 def test_the_command_is_interrupted_and_its_group_killed_and_the_results_are_the_same(
     tmp_path: Path, installed: Path, processes: list[subprocess.Popen[str]]
 ) -> None:
-    changes = {"train": {"horizon": "160it"}}
+    changes = {"train": {"horizon": "1600it"}}
     wanted = text(run(tmp_path / "undisturbed", changes))
     store = tmp_path / "store"
 
