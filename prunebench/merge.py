@@ -8,11 +8,10 @@ from typing import Any
 
 from prunebench.errors import PrunebenchError
 from prunebench.leaderboard import check_mixable, read_details, read_provenance, read_rows
+from prunebench.leaderboard.details import DETAIL_IDENTITY
+from prunebench.leaderboard.rows import IDENTITY
 from prunebench.manifest import check_manifest
 from prunebench.types import Results
-
-PLACE = ("entry", "model", "data", "seed", "round", "draw", "twin", "role", "position", "metric", "split")
-DETAIL = ("entry", "model", "data", "seed", "kind", "round", "draw", "analysis", "key")
 
 
 def read_results(folder: Path) -> Results:
@@ -50,8 +49,8 @@ def merged(results: Sequence[Results]) -> Results:
     told["notes"] = [*dict.fromkeys(notes), f"Merged from {len(results)} runs; provenance.json lists each."]
     provenance["report"] = told
     order = {name: index for index, name in enumerate(provenance["entries"])}
-    rows = _once([row for one in results for row in one.rows], PLACE, order)
-    details = _once([line for one in results for line in one.details], DETAIL, order)
+    rows = _once([row for one in results for row in one.rows], IDENTITY, order)
+    details = _once([line for one in results for line in one.details], DETAIL_IDENTITY, order)
     return Results(first.name, rows, details, provenance)
 
 

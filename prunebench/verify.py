@@ -14,13 +14,12 @@ from prunebench import keys, runner
 from prunebench.engine.environment import hardware
 from prunebench.errors import ConfigError, PrunebenchError, nearest
 from prunebench.leaderboard import read_details, read_provenance, read_rows
+from prunebench.leaderboard.details import DETAIL_IDENTITY
+from prunebench.leaderboard.rows import IDENTITY
 from prunebench.leaderboard.tiers import RECORD
 from prunebench.manifest import check_manifest
 from prunebench.runner import Options, Outcome, Prepared, Status
 from prunebench.tolerance import judged_rows
-
-IDENTITY = ("entry", "model", "data", "seed", "round", "draw", "twin", "role", "position", "metric", "split")
-DETAIL = ("entry", "model", "data", "seed", "kind", "round", "draw", "analysis", "key")
 
 Show = Callable[[Prepared, Status], Any]
 
@@ -218,7 +217,9 @@ def compare(
         a, b = before.get(place), after.get(place)
         if a != b:
             differences.append(Difference(a, b, not same and _within(a, b, a is not None and id(a) in judged, allowed)))
-    old, new = ({tuple(line.get(n) for n in DETAIL): keys.digest(dict(line)) for line in side} for side in details)
+    old, new = (
+        {tuple(line.get(n) for n in DETAIL_IDENTITY): keys.digest(dict(line)) for line in side} for side in details
+    )
     unlike = sum(old.get(place) != new.get(place) for place in {**old, **new})
     return Comparison(len(before), tuple(differences), unlike, same, recorded_environment, environment, metric, allowed)
 

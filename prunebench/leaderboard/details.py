@@ -11,6 +11,8 @@ from prunebench.errors import PrunebenchError
 from prunebench.keys import canonical
 
 DETAILS = "details.jsonl"
+DETAIL_IDENTITY = ("entry", "model", "data", "seed", "kind", "round", "draw", "analysis", "key")
+"""What a line is of: two lines that agree in these are of the same evaluation or analysis."""
 
 
 def write_details(folder: Path, details: Iterable[Mapping[str, Any]]) -> None:

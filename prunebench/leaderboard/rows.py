@@ -14,6 +14,8 @@ from prunebench.keys import canonical
 Row = Mapping[str, Any]
 
 RESULTS = "results.jsonl"
+IDENTITY = ("entry", "model", "data", "seed", "round", "draw", "twin", "role", "position", "metric", "split")
+"""What a row measures: two rows that agree in these are the same measurement."""
 
 _TEXTS = ("entry", "model", "data", "role", "position", "metric", "split", "unit", "outcome", "key")
 _WHOLES = ("seed", "round", "draw", "twin")
