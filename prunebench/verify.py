@@ -224,6 +224,10 @@ def compare(
     return Comparison(len(before), tuple(differences), unlike, same, recorded_environment, environment, metric, allowed)
 
 
+def _place(line: Mapping[str, Any]) -> tuple[Any, ...]:
+    return tuple(line.get(name) for name in DETAIL_IDENTITY)
+
+
 def _within(
     recorded: Mapping[str, Any] | None, again: Mapping[str, Any] | None, judged: bool, allowed: float | None
 ) -> bool:
