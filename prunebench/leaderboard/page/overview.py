@@ -55,7 +55,15 @@ def _facts(provenance: Mapping[str, Any]) -> list[list[str]]:
         ["Wall time", duration(float(provenance["wall_seconds"]))],
         ["Training runs", f"{computed}; {cached:,} of them were in the store already" if cached else computed],
         ["Finished", plain(str(provenance["finished"])[:10])],
+        ["Tier", _tier(provenance.get("verification"))],
     ]
+
+
+def _tier(record: Mapping[str, Any] | None) -> str:
+    if record is None:
+        return "self-reported"
+    held = "bit for bit" if record["bit_equal"] else "within the tolerance"
+    return plain(f"re-executed on {record['when']}: {record['numbers']:,} numbers held {held}")
 
 
 def _notes(provenance: Mapping[str, Any], notes: Sequence[str]) -> list[str]:
