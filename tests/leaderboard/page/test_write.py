@@ -67,6 +67,7 @@ def test_it_opens_with_claim_n_hardware_hours_reductions_and_expectations(tmp_pa
         "Wall time": "1 h 10 min",
         "Training runs": "61 distinct of 112 asked for",
         "Finished": "2026-02-03",
+        "Tier": "self-reported",
     }
     assert data["notes"] == ["A subset of MNIST."]
     assert [item["verdict"] for item in data["expectations"]] == ["contradicted"]
