@@ -3,8 +3,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from boards import results, write
-
+from leaderboard.boards import results, write
 from prunebench.leaderboard.tiers import tier, verification_of
 
 RECORD: dict[str, Any] = {
