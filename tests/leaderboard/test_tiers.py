@@ -3,8 +3,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from leaderboard.boards import results, write
 from prunebench.leaderboard.tiers import tier, verification_of
+
+from .boards import results, write
 
 RECORD: dict[str, Any] = {
     "tier": "re-executed",

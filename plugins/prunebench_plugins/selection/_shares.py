@@ -1,0 +1,55 @@
+"""How many units each layer keeps when a total is shared in proportion, and the best of each layer.
+
+Source: Hamilton's method of largest remainders.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from prunebench.masks import Mask, Scores
+
+
+def shared(count: int, weights: Sequence[int], alive: Sequence[int]) -> list[int]:
+    """Share `count` units among layers in proportion to `weights`; no layer keeps more than is alive in it.
+
+    What a layer cannot keep falls to the others in proportion; to layers of weight 0 only when all others are full.
+    Fractions go to the layers with the largest remainders, ties to the earlier layer. Exact: the sum is `count`.
+
+    Raises: ValueError unless 0 <= count <= sum(alive).
+    """
+    if not 0 <= count <= sum(alive):
+        raise ValueError(f"{count} units were asked for, and {sum(alive)} are alive")
+    shares = [Fraction(0)] * len(alive)
+    left = Fraction(count)
+    for ratio in (weights, [a if w == 0 else 0 for w, a in zip(weights, alive, strict=True)]):
+        # Layers that fill up first come first, so that what they cannot keep is shared by those that follow.
+        filling = sorted((x for x, w in enumerate(ratio) if w), key=lambda x: Fraction(alive[x], ratio[x]))
+        weight = sum(ratio)
+        for layer in filling:
+            shares[layer] = min(Fraction(alive[layer]), left * ratio[layer] / weight)
+            left -= shares[layer]
+            weight -= ratio[layer]
+    kept = [int(share) for share in shares]
+    by_remainder = sorted(range(len(kept)), key=lambda layer: (kept[layer] - shares[layer], layer))
+    for layer in by_remainder[: count - sum(kept)]:
+        kept[layer] += 1
+    return kept
+
+
+def best_of_each(scores: Scores, mask: Mask, counts: Sequence[int]) -> Mask:
+    """The highest of the units alive in each layer, `counts` of them; ties fall to the lower unit index."""
+    import torch
+
+    from prunebench.masks import Mask
+    from prunebench.selection import keep_highest
+
+    return Mask(
+        tuple(
+            keep_highest((values,), (alive,), count)[0] if count else torch.zeros_like(alive)
+            for values, alive, count in zip(scores.values, mask.keep, counts, strict=True)
+        )
+    )
