@@ -1,12 +1,15 @@
 """Pruning at initialisation: find runs end before they begin, and every density is cut from the initial weights.
 
-Source: Frankle & Carbin 2019, appendix E (pruning at iteration 0); Lee et al. 2019 (SNIP).
+Source: Frankle & Carbin 2019, appendix E (pruning at iteration 0); Lee et al. 2019 (SNIP); Tanaka et al. 2020,
+algorithm 1 (many prunings on an exponential schedule).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
+
+from pydantic import Field
 
 from prunebench import Component, ComponentConfig, hookimpl
 
@@ -15,25 +18,41 @@ if TYPE_CHECKING:
 
 
 class AtInitConfig(ComponentConfig):
-    """`iterative`: cut the survivors of the round before; otherwise each density is cut from the dense network."""
+    """`iterative`: cut the survivors of the round before; otherwise each density is cut from the dense network.
+
+    `steps`: in how many prunings a density is reached, each scored anew on the survivors of the one before; SynFlow's
+    paper takes 100. The counts fall by the same factor in each.
+    """
 
     iterative: bool = False
+    steps: int = Field(default=1, ge=1)
 
 
 class AtInit:
     """Weights and clock stay at the start."""
 
     def __init__(self, config: AtInitConfig) -> None:
-        self._iterative = config.iterative
+        self._config = config
 
     @hookimpl
     def prunebench_schedule(self, chain: Chain, recipes: Recipes) -> list[PlannedTicket]:
         """Prune the initial weights to each count; nothing trains."""
         tickets = [chain.dense]
         for round in range(1, chain.rounds + 1):
-            source = tickets[-1] if self._iterative else chain.dense
-            tickets.append(chain.ticket(round, chain.prune(source, round), chain.dense.weights))
+            ticket = tickets[-1] if self._config.iterative else chain.dense
+            for count in exponential(ticket.count, chain.counts[round], self._config.steps):
+                mask = chain.prune(ticket, round, count=count)
+                ticket = chain.ticket(round, mask, chain.dense.weights, count=count)
+            tickets.append(ticket)
         return tickets
+
+
+def exponential(start: int, stop: int, steps: int) -> list[int]:
+    """Units alive after each of `steps` prunings: round(start * (stop / start) ** (k / steps)), the last exactly stop.
+
+    Source: Tanaka et al. 2020, algorithm 1.
+    """
+    return [*(round(start * (stop / start) ** (k / steps)) for k in range(1, steps)), stop]
 
 
 @hookimpl

@@ -1,0 +1,1 @@
+"""Rules that change the mask while a run trains."""

@@ -1,0 +1,69 @@
+"""Gradients on training images for scores, taken on a copy: the network, its buffers and `.grad` stay as found."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from prunebench.data import Gather
+
+if TYPE_CHECKING:
+    from prunebench.data import Batch, Data
+    from prunebench.streams import Rng
+
+BatchNorm = Literal["batch", "running"]
+"""What batch norm divides by: the statistics of the batch, as in training, or the running ones, as in evaluation."""
+
+
+def probe(model: nn.Module, batch_norm: BatchNorm) -> nn.Module:
+    """A copy to differentiate, in evaluation mode but for batch norm, every parameter with a gradient."""
+    twin = copy.deepcopy(model).eval().requires_grad_(True)
+    for module in twin.modules():
+        if isinstance(module, _BatchNorm):
+            module.train(batch_norm == "batch")
+    return twin
+
+
+def drawn(data: Data, rng: Rng, batch: int, batches: int) -> Iterator[Batch]:
+    """`batches` batches of training images, un-augmented, in the order of permutations of the stream.
+
+    A batch larger than the split is the whole split; incomplete batches at the end of a permutation are dropped.
+    """
+    train = data["train"]
+    size = min(batch, train.size)
+
+    def gathers() -> Iterator[Gather]:
+        order = torch.empty(0, dtype=torch.long)
+        for index in range(batches):
+            epoch, within = divmod(index, train.size // size)
+            if within == 0:
+                order = torch.from_numpy(rng.permutation(train.size, epoch))
+            yield Gather(order[within * size : (within + 1) * size])
+
+    return train.batches(gathers())
+
+
+def loss_of(model: nn.Module, images: Tensor, labels: Tensor, temperature: float = 1.0) -> Tensor:
+    """The cross-entropy of a batch, its logits divided by the temperature; images take the weights' type."""
+    first = next(model.parameters())
+    return functional.cross_entropy(model(images.to(first.dtype)) / temperature, labels)
+
+
+def gradients(model: nn.Module, scalar: Tensor, *, differentiable: bool = False) -> dict[str, Tensor]:
+    """The gradient of a scalar by parameter name; zeros for a parameter that it does not depend on."""
+    names, parameters = zip(*model.named_parameters(), strict=True)
+    found: Sequence[Tensor] = torch.autograd.grad(
+        scalar, parameters, create_graph=differentiable, allow_unused=True, materialize_grads=True
+    )
+    return dict(zip(names, found, strict=True))
+
+
+def zeros(model: nn.Module) -> dict[str, Tensor]:
+    """A zero for each parameter, by name: what a sum over batches starts from."""
+    return {name: torch.zeros_like(parameter.detach()) for name, parameter in model.named_parameters()}
