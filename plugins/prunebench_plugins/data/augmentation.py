@@ -6,6 +6,9 @@ once for all of it, which silently weakens training.)
 
 from __future__ import annotations
 
+import math
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 from torch.nn.functional import pad as zero_pad
@@ -32,6 +35,65 @@ def pad_crop(pad: int) -> Augmentation:
         return flat.view(batch, channels, height, width)
 
     return crop
+
+
+def boxes(batch: int, height: int, width: int, generator: torch.Generator) -> Tensor:
+    """Random boxes (batch, 4) int64 within height x width: top, left, height and width of each.
+
+    A box has 8 to 100 % of the area, uniformly, and a ratio of width to height of 3/4 to 4/3, uniformly in its
+    logarithm; of ten such boxes the first that fits is taken, and the whole image if none does: as torchvision's
+    RandomResizedCrop for images whose own ratio is in that range.
+    """
+    device = generator.device
+    area, ratio, down, right = torch.rand(4, batch, 10, generator=generator, device=device)
+    area = (0.08 + 0.92 * area) * (height * width)
+    ratio = torch.exp((2 * ratio - 1) * math.log(4 / 3))
+    high, wide = (area / ratio).sqrt().round().long(), (area * ratio).sqrt().round().long()
+    fits = (high > 0) & (high <= height) & (wide > 0) & (wide <= width)
+    top = (down * (height - high + 1)).floor().long()
+    left = (right * (width - wide + 1)).floor().long()
+    first = fits.int().argmax(1, keepdim=True)
+    found = torch.stack([top, left, high, wide], 2).gather(1, first[..., None].expand(-1, -1, 4)).squeeze(1)
+    whole = torch.tensor([0, 0, height, width], device=device)
+    return torch.where(fits.any(1, keepdim=True), found, whole)
+
+
+def resized(images: Tensor, found: Tensor) -> Tensor:
+    """Each image's box (see `boxes`) brought to the image's size, bilinearly."""
+    _, channels, height, width = images.shape
+    top, left, high, wide = found.T[:, :, None]
+    rows = _Between.of(top, high, height)
+    columns = _Between.of(left, wide, width)
+    pixels = images.float()
+    down = [i[:, None, :, None].expand(-1, channels, -1, width) for i in (rows.low, rows.high)]
+    upper, lower = (pixels.gather(2, index) for index in down)
+    pixels = torch.lerp(upper, lower, rows.part[:, None, :, None])
+    right = [i[:, None, None, :].expand(-1, channels, height, -1) for i in (columns.low, columns.high)]
+    before, after = (pixels.gather(3, index) for index in right)
+    return torch.lerp(before, after, columns.part[:, None, None, :]).round().to(images.dtype)
+
+
+def resized_crop(images: Tensor, generator: torch.Generator) -> Tensor:
+    """A random box of each image, brought back to the image's size."""
+    batch, _, height, width = images.shape
+    return resized(images, boxes(batch, height, width, generator))
+
+
+class _Between(NamedTuple):
+    """For each output pixel along one side, the two pixels that it lies between, and how far along."""
+
+    low: Tensor
+    high: Tensor
+    part: Tensor
+
+    @classmethod
+    def of(cls, start: Tensor, length: Tensor, size: int) -> _Between:
+        centre = (torch.arange(size, device=start.device) + 0.5) * length / size - 0.5
+        # Within the box: what lies outside of it takes no part.
+        place = torch.minimum(centre.clamp(min=0), (length - 1).float())
+        low = place.floor().long()
+        high = torch.minimum(low + 1, length - 1)
+        return cls(start + low, start + high, place - low)
 
 
 def flip(images: Tensor, generator: torch.Generator) -> Tensor:

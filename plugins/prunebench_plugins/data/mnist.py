@@ -8,13 +8,10 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from prunebench import Component, ComponentConfig, DataMissing, PlanError, hookimpl
+from prunebench import Component, ComponentConfig, hookimpl
 from prunebench.types import Download
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from prunebench.data import Data
     from prunebench.streams import Rng
 
@@ -58,27 +55,16 @@ class Mnist:
             PlanError: `valid` and `train` ask for more images than there are.
         """
         from prunebench_plugins.data._digits import digest, digits
+        from prunebench_plugins.data._idx_files import read_pairs
+        from prunebench_plugins.data._splits import held_out
 
-        paths = [_path(root, name) for name in MD5]
-        images, labels, test_images, test_labels = (_array(path) for path in paths)
-        _check(images, labels, paths[0])
-        _check(test_images, test_labels, paths[2])
-        valid, total = self._config.valid, len(labels)
-        train = total - valid if self._config.train is None else self._config.train
-        if not 0 < train <= total - valid:
-            raise PlanError(
-                f"mnist: the training set has {total:,} images; valid = {valid} leaves {total - valid:,}, "
-                f"and train = {train} of them cannot be used"
-            )
-        order = rng.permutation(total)
-        parts = {
-            "train": (images[order[valid : valid + train]], labels[order[valid : valid + train]]),
-            "valid": (images[order[:valid]], labels[order[:valid]]),
-            "test": (test_images, test_labels),
-        }
-        note = "" if train == total - valid else f"subset: {train:,} of {total - valid:,} training images"
-        source = digest(images, labels, test_images, test_labels)
-        return digits("mnist", source, paths, parts, self._config.augment, note)
+        config = self._config
+        paths, train, test = read_pairs("mnist", root, FOLDERS, MD5)
+        parts, note = held_out("mnist", train, config.valid, config.train, rng)
+        parts["test"] = test
+        # As the files have them, without the axis of the one channel.
+        source = digest(train[0][:, 0], train[1], test[0][:, 0], test[1])
+        return digits("mnist", source, paths, parts, config.augment, note)
 
     @hookimpl
     def prunebench_downloads(self, root: Path) -> Sequence[Download]:
@@ -87,34 +73,6 @@ class Mnist:
             Download(tuple(f"{mirror}{name}.gz" for mirror in MIRRORS), f"md5:{md5}", root / FOLDERS[0] / f"{name}.gz")
             for name, md5 in MD5.items()
         ]
-
-
-def _path(root: Path, name: str) -> Path:
-    for folder in FOLDERS:
-        for suffix in ("", ".gz"):
-            if (path := root / folder / f"{name}{suffix}").is_file():
-                return path
-    raise DataMissing(
-        f"mnist: no {name} under {root}. Run `prunebench data fetch mnist`, or put the four idx files (.gz or "
-        f"unpacked) into {FOLDERS[0]}/ there."
-    )
-
-
-def _array(path: Path) -> NDArray[np.uint8]:
-    from prunebench_plugins.data._idx import read_idx
-
-    try:
-        return read_idx(path, 3 if "idx3" in path.name else 1)
-    except ValueError as error:
-        raise DataMissing(f"mnist: {path} is damaged: {error}. Delete it and fetch it again.") from error
-
-
-def _check(images: NDArray[np.uint8], labels: NDArray[np.uint8], path: Path) -> None:
-    if images.shape != (len(labels), 28, 28) or (len(labels) and labels.max() > 9):
-        raise DataMissing(
-            f"mnist: {path} holds images of shape {images.shape} and the file beside it {len(labels):,} labels: these "
-            "are not 28 x 28 digits that belong together. Run `prunebench data fetch mnist`."
-        )
 
 
 @hookimpl

@@ -1,7 +1,10 @@
+import pytest
 import torch
-from torchvision.transforms import RandomCrop, RandomHorizontalFlip
+from scipy.stats import ks_2samp
+from torch.nn.functional import interpolate
+from torchvision.transforms import RandomCrop, RandomHorizontalFlip, RandomResizedCrop
 
-from prunebench_plugins.data.augmentation import flip, in_turn, pad_crop
+from prunebench_plugins.data.augmentation import boxes, flip, in_turn, pad_crop, resized, resized_crop
 
 # No two places of a crop, and no two mirror images, look the same.
 IMAGE = (torch.arange(3 * 6 * 5, dtype=torch.uint8) + 1).view(3, 6, 5)
@@ -88,3 +91,47 @@ def test_the_generator_alone_decides() -> None:
     augment = in_turn(pad_crop(2), flip)
     assert torch.equal(augment(batch, generator(1)), augment(batch, generator(1)))
     assert not torch.equal(augment(batch, generator(1)), augment(batch, generator(2)))
+
+
+@pytest.mark.parametrize("shape", [(64, 64), (30, 36)])
+def test_boxes_are_those_of_the_transform_for_single_images_and_as_frequent(shape: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    image = torch.zeros(1, *shape)
+    draws = [RandomResizedCrop.get_params(image, [0.08, 1.0], [3 / 4, 4 / 3]) for _ in range(MANY)]
+    ours, theirs = boxes(MANY, *shape, generator()).double(), torch.tensor(draws).double()
+    for found in (ours, theirs):
+        top, left, high, wide = found.T
+        assert bool(((top >= 0) & (left >= 0) & (top + high <= shape[0]) & (left + wide <= shape[1])).all())
+    for measure in (
+        lambda b: b[:, 0],
+        lambda b: b[:, 1],
+        lambda b: b[:, 2] * b[:, 3],
+        lambda b: b[:, 3] / b[:, 2],
+        lambda b: b[:, 0] + b[:, 2],
+    ):
+        assert ks_2samp(measure(ours), measure(theirs)).pvalue > 0.001
+
+
+def test_a_box_is_resized_as_if_it_were_cut_out_first() -> None:
+    images = torch.randint(256, (200, 3, 12, 9), generator=generator(), dtype=torch.uint8)
+    found = boxes(200, 12, 9, generator(1))
+    assert len(torch.unique(found, dim=0)) > 100
+    for image, out, (top, left, high, wide) in zip(images, resized(images, found), found.tolist(), strict=True):
+        cut = image[None, :, top : top + high, left : left + wide].float()
+        expected = interpolate(cut, (12, 9), mode="bilinear", align_corners=False)[0]
+        # Rounded to the nearest; what lies in the middle may go either way.
+        assert float((out.float() - expected).abs().max()) < 0.501
+
+
+def test_the_whole_image_as_a_box_stays_as_it_is() -> None:
+    batch = IMAGE.expand(2, -1, -1, -1)
+    assert torch.equal(resized(batch, torch.tensor([[0, 0, 6, 5]] * 2)), batch)
+
+
+def test_resized_crops_keep_type_and_shape_and_depend_on_the_generator_alone() -> None:
+    batch = IMAGE.repeat(32, 1, 1, 1)
+    out = resized_crop(batch, generator(1))
+    assert (out.shape, out.dtype) == (batch.shape, torch.uint8)
+    assert torch.equal(out, resized_crop(batch, generator(1)))
+    assert not torch.equal(out, resized_crop(batch, generator(2)))
+    assert len(kinds(out)) > 10

@@ -1,5 +1,8 @@
 """The papers' own networks; importing this package enters them into timm's registry."""
 
+from prunebench_plugins.models.architectures.cifar_resnet import CifarResNet
+from prunebench_plugins.models.architectures.cifar_vgg import CifarVgg
+from prunebench_plugins.models.architectures.conv import ConvNet
 from prunebench_plugins.models.architectures.lenet import LeNet300100, lenet_300_100
 
-__all__ = ["LeNet300100", "lenet_300_100"]
+__all__ = ["CifarResNet", "CifarVgg", "ConvNet", "LeNet300100", "lenet_300_100"]

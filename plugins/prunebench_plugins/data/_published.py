@@ -1,0 +1,61 @@
+"""Files of a publisher's archive, read from the folder that it unpacks to or from the archive itself."""
+
+from __future__ import annotations
+
+import hashlib
+import tarfile
+import zlib
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+
+from prunebench import DataMissing
+
+
+def published(name: str, root: Path, folder: str, archive: str, sha1: Mapping[str, str]) -> dict[Path, list[bytes]]:
+    """The content of the files named in `sha1`, in that order, by the file or the archive that they were read from.
+
+    Args:
+        name: of the data set, for errors.
+        folder: below `root`, with all of the files; taken if it is whole.
+        archive: a tar.gz that holds `folder`, beside it.
+        sha1: the SHA-1 of each file.
+    Raises:
+        DataMissing: neither is there, the folder is not whole, or a file is not the published one.
+    """
+    paths = [root / folder / file for file in sha1]
+    missing = [path.name for path in paths if not path.is_file()]
+    packed = root / archive
+    if not missing:
+        found = {path: [path.read_bytes()] for path in paths}
+    elif packed.is_file():
+        found = {packed: _unpacked(name, packed, list(sha1))}
+    else:
+        gone = f"{root / folder} lacks {', '.join(missing)}" if len(missing) < len(paths) else f"no {folder} in {root}"
+        raise DataMissing(
+            f"{name}: {gone}. Run `prunebench data fetch {name}`, or put {archive} (binary version) or the folder that "
+            "it unpacks to there."
+        )
+    contents = (content for group in found.values() for content in group)
+    for (file, wanted), content in zip(sha1.items(), contents, strict=True):
+        place = root / folder / file if not missing else f"{file} in {packed}"
+        if (got := hashlib.sha1(content, usedforsecurity=False).hexdigest()) != wanted:
+            raise DataMissing(
+                f"{name}: {place} is not the published file: its SHA-1 is {got}, not {wanted}. Delete "
+                f"{root / folder if not missing else packed} and run `prunebench data fetch {name}`."
+            )
+    return found
+
+
+def _unpacked(name: str, packed: Path, files: list[str]) -> list[bytes]:
+    found: dict[str, bytes] = {}
+    try:
+        with tarfile.open(packed, "r:gz") as tar:
+            for member in tar:
+                file = PurePosixPath(member.name).name
+                if file in files and (content := tar.extractfile(member)) is not None:
+                    found[file] = content.read()
+    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+        raise DataMissing(f"{name}: {packed} cannot be unpacked ({error}). Delete it and fetch it again.") from error
+    if missing := [file for file in files if file not in found]:
+        raise DataMissing(f"{name}: {packed} lacks {', '.join(missing)}: it is not the publisher's binary version.")
+    return [found[file] for file in files]

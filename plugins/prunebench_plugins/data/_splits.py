@@ -1,0 +1,77 @@
+"""A publisher's training images become train and valid; its test images stay the test split."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from prunebench import PlanError
+from prunebench.data import Augmentation, Data, Resident
+from prunebench.streams import Rng
+from prunebench.types import DataInfo
+
+Arrays = tuple[NDArray[np.uint8], NDArray[np.uint8]]
+"""Images (N, C, H, W) and labels (N,)."""
+
+
+def held_out(name: str, source: Arrays, valid: int, train: int | None, rng: Rng) -> tuple[dict[str, Arrays], str]:
+    """The splits "train" and "valid" of a training set, others for each `rng`, and the note that names a subset.
+
+    Args:
+        name: of the data set, for the error.
+        valid: images held out for validation; the same ones whatever `train` is.
+        train: how many of the rest to train on; all of them for None.
+    Raises:
+        PlanError: that many images are not there.
+    """
+    images, labels = source
+    rest = len(labels) - valid
+    used = rest if train is None else train
+    if not 0 < used <= rest:
+        raise PlanError(
+            f"{name}: the training set has {len(labels):,} images; valid = {valid} leaves {max(rest, 0):,}, and "
+            f"train = {used} of them cannot be used"
+        )
+    order = rng.permutation(len(labels))
+    chosen = {"train": order[valid : valid + used], "valid": order[:valid]}
+    note = "" if used == rest else f"subset: {used:,} of {rest:,} training images"
+    return {split: (images[index], labels[index]) for split, index in chosen.items()}, note
+
+
+def resident_data(
+    name: str,
+    source: str,
+    files: Sequence[Path],
+    parts: Mapping[str, Arrays],
+    classes: int,
+    normalisation: tuple[tuple[float, ...], tuple[float, ...]],
+    augment: Augmentation | None,
+    note: str,
+) -> Data:
+    """Data from images and labels by split; only "train" is augmented.
+
+    Args:
+        source: the digest of the whole source, whatever the split.
+        files: what it was read from.
+        normalisation: mean and standard deviation of each channel, of images scaled to 0..1.
+    """
+    mean, std = normalisation
+    splits = {
+        split: Resident(
+            # A copy: torch warns of an array that cannot be written, as those read from files.
+            torch.from_numpy(np.array(images)),
+            torch.from_numpy(labels.astype(np.int64)),
+            mean,
+            std,
+            augment if split == "train" else None,
+        )
+        for split, (images, labels) in parts.items()
+    }
+    channels, height, width = parts["test"][0].shape[1:]
+    sizes = {split: resident.size for split, resident in splits.items()}
+    info = DataInfo(name, source, sizes, (channels, height, width), classes, note, tuple(map(str, files)))
+    return Data(info, splits)

@@ -1,0 +1,97 @@
+"""Tiny ImageNet: 100,000 training and 10,000 labelled validation images of 64 x 64 pixels in 200 classes.
+
+The official test set has no labels: the official validation images are the test split here, and "valid" is held out of
+train. Source: Le & Yang 2015 (Stanford CS231N), from Russakovsky et al. 2015.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
+
+from prunebench import Component, ComponentConfig, DataMissing, hookimpl
+from prunebench.types import Download
+
+if TYPE_CHECKING:
+    from prunebench.data import Data
+    from prunebench.streams import Rng
+
+ARCHIVE, MD5 = "tiny-imagenet-200.zip", "90528d7ca1a48142e341f4ef8d21d0de"
+WHOLE = (200, 100_000, 10_000)
+"""Classes, training images, validation images."""
+# Of the 100,000 training images.
+MEAN, STD = (0.4802, 0.4481, 0.3975), (0.2770, 0.2691, 0.2821)
+
+
+class TinyImageNetConfig(ComponentConfig):
+    """What of the training images is used, and how.
+
+    Args:
+        valid: images held out of the official training set, others for each seed.
+        train: how many of the rest to train on; all of them if left out.
+        augment: "pad-crop-flip" pads each training image with 8 zeros on all sides, crops it at a random place and
+            mirrors it with probability 1/2; "resized-crop-flip" takes a random box of it instead, as is usual for
+            ImageNet.
+        subset: accept a copy with fewer images than the official one; the results name it.
+    """
+
+    valid: int = Field(default=10_000, gt=0)
+    train: int | None = Field(default=None, gt=0)
+    augment: Literal["none", "pad-crop-flip", "resized-crop-flip"] = "none"
+    subset: bool = False
+
+
+class TinyImageNet:
+    """Reads tiny-imagenet-200/ in its official layout, or the publisher's archive beside it."""
+
+    def __init__(self, config: TinyImageNetConfig) -> None:
+        self._config = config
+
+    @hookimpl
+    def prunebench_data(self, root: Path, rng: Rng) -> Data:
+        """Train and valid from the official training set, split by `rng`; test is the official validation set.
+
+        Raises:
+            DataMissing: the images are absent or damaged, or fewer than the official ones without `subset = true`.
+            PlanError: `valid` and `train` ask for more images than there are.
+        """
+        from prunebench_plugins.data._splits import held_out, resident_data
+        from prunebench_plugins.data._tinyimagenet import read
+        from prunebench_plugins.data.augmentation import flip, in_turn, pad_crop, resized_crop
+
+        config = self._config
+        found = read(root, ARCHIVE)
+        there = (found.classes, len(found.train[1]), len(found.test[1]))
+        if there != WHOLE and not config.subset:
+            classes, train, test = there
+            raise DataMissing(
+                f"tinyimagenet: {found.place} holds {classes} classes, {train:,} training and {test:,} validation "
+                f"images of {WHOLE[0]}, {WHOLE[1]:,} and {WHOLE[2]:,}. Run `prunebench data fetch tinyimagenet`, or "
+                "say `subset = true` in the file to use this copy as it is."
+            )
+        parts, note = held_out("tinyimagenet", found.train, config.valid, config.train, rng)
+        if there != WHOLE:
+            _, train, test = there
+            copy = f"subset: the copy has {train:,} of {WHOLE[1]:,} training and {test:,} of {WHOLE[2]:,} test images"
+            note = f"{copy}; {note}" if note else copy
+        crop = {"none": None, "pad-crop-flip": pad_crop(8), "resized-crop-flip": resized_crop}[config.augment]
+        augment = None if crop is None else in_turn(crop, flip)
+        parts["test"] = found.test
+        normalisation = (MEAN, STD)
+        return resident_data(
+            "tinyimagenet", found.digest, found.files, parts, found.classes, normalisation, augment, note
+        )
+
+    @hookimpl
+    def prunebench_downloads(self, root: Path) -> Sequence[Download]:
+        """The publisher's archive; it is read as it is."""
+        return [Download((f"http://cs231n.stanford.edu/{ARCHIVE}",), f"md5:{MD5}", root / ARCHIVE)]
+
+
+@hookimpl
+def prunebench_components() -> Iterable[Component]:
+    """Offer `tinyimagenet`."""
+    yield Component("tinyimagenet", TinyImageNetConfig, TinyImageNet, version=1, paper="Le & Yang 2015")
