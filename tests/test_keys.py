@@ -24,7 +24,7 @@ from pydantic import ValidationError
 
 from prunebench import Component, ComponentConfig, PrunebenchError, hookimpl, keys
 from prunebench.catalogue import Catalogue
-from prunebench.config import Chosen, Recipe, load, resolve
+from prunebench.config import Chosen, Recipe, entry_refs, load, resolve
 from prunebench.hookspecs import SLOTS
 from prunebench.merging import merge, normalise
 from prunebench.plan import Phase, Plan
@@ -310,7 +310,9 @@ def with_slot(slot: str, use: Mapping[str, Any]) -> dict[str, Any]:
         entry["units"] = use
     else:
         entry[slot] = [use] if slot in ("ticket", "analyse") else use
-    return changed({"entry": [entry], "train": recipe}, more)
+    read = {name for _, name in entry_refs(WITH_ALL_SLOTS.use(use).config)} - {"dense", "imp"}
+    others = [{**TOY["entry"][1], "name": name} for name in sorted(read)]
+    return changed({"entry": [entry, *others], "train": recipe}, more)
 
 
 def names(value: Any, component: str) -> bool:
@@ -340,8 +342,12 @@ CANDIDATES: Sequence[Any] = (
 )
 
 
-ALSO: Mapping[str, Mapping[str, Any]] = {"sgd": {"momentum": 0.5}}
-"""What some fields need beside them: Nesterov's momentum is one."""
+ALSO: Mapping[str, Mapping[str, Any]] = {
+    "sgd": {"momentum": 0.5},
+    "match-lpr": {"of": "other"},
+    "lpr-at-epochs": {"density": 0.5},
+}
+"""What some fields need beside them (Nesterov's momentum is one), and the entries that a component reads."""
 
 
 def fitting(component: Component, field: str, table: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

@@ -5,19 +5,16 @@ Source: "Uncovering the impact of hyperparameters for global magnitude pruning" 
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from prunebench import Component, ComponentConfig, Figure, Measurement, hookimpl
 from prunebench.types import Analysis, Inputs, Layer
+from prunebench_plugins.analyses import _figures
 
 if TYPE_CHECKING:
     from prunebench.masks import Mask, Units
     from prunebench.plan import Needs, Request
-
-LEGEND = 12
-"""Layers that a legend can still name; beyond, a colour bar from the first layer to the last takes its place."""
 
 
 class LayerDensities:
@@ -56,20 +53,13 @@ def densities(layers: Sequence[Layer], mask: Mask | None) -> list[float]:
 
 def figure(layers: Sequence[Layer], rounds: Sequence[int], kept: Sequence[Sequence[float]]) -> Figure:
     """A line per layer over the rounds, coloured by depth; the whole network dashed."""
-    import matplotlib as mpl
-    import numpy as np
-    from matplotlib.cm import ScalarMappable
-    from matplotlib.colors import ListedColormap
-    from matplotlib.figure import Figure as Canvas
     from matplotlib.ticker import MaxNLocator
 
-    picture = Canvas(figsize=(7.0, 4.2), layout="constrained")
+    picture = _figures.canvas(7.0, 4.2)
     axes = picture.add_subplot()
-    # The end of the map is too pale for a line on white.
-    colours = mpl.colormaps["viridis"](np.linspace(0, 0.9, len(layers)))
-    for index, layer in enumerate(layers):
+    for index, colour in enumerate(_figures.in_order(len(layers))):
         line = [row[index] for row in kept]
-        axes.plot(rounds, line, marker=".", color=colours[index], label=layer.name)
+        axes.plot(rounds, line, marker=".", color=colour, label=layers[index].name)
     units = sum(layer.count for layer in layers)
     whole = [sum(d * layer.count for d, layer in zip(row, layers, strict=True)) / units for row in kept]
     axes.plot(rounds, whole, color="black", linestyle="--", label="all")
@@ -81,21 +71,12 @@ def figure(layers: Sequence[Layer], rounds: Sequence[int], kept: Sequence[Sequen
     axes.set_xlabel("round")
     axes.set_ylabel("density of the layer")
     axes.grid(alpha=0.3)
-    if len(layers) <= LEGEND:
-        picture.legend(loc="outside right upper", fontsize="small")
-    else:
-        bar = picture.colorbar(ScalarMappable(cmap=ListedColormap(colours)), ax=axes)
-        bar.set_ticks([])
-        bar.set_label(f"layer, from {layers[0].name} to {layers[-1].name}")
-    svg = io.StringIO()
-    # Without a salt and a date of its own the same numbers would give another file each time.
-    with mpl.rc_context({"svg.hashsalt": "layer-densities", "svg.fonttype": "none"}):
-        picture.savefig(svg, format="svg", metadata={"Date": None})
+    _figures.name_layers(picture, axes, [layer.name for layer in layers])
     lost = [layer.name for index, layer in enumerate(layers) if kept[-1][index] == 0]
     caption = f"Density of each of {len(layers)} layers after each round; dashed: the whole network."
     if lost:
         caption += f" No unit is left in {', '.join(lost)}."
-    return Figure("layer-densities", svg.getvalue(), caption)
+    return Figure("layer-densities", _figures.to_svg(picture, "layer-densities"), caption)
 
 
 @hookimpl

@@ -1,0 +1,38 @@
+"""What analyses of single weights share: the weights that a mask keeps, and the run that they come from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from prunebench.masks import Mask, Units
+    from prunebench.plan import Chain, Run
+
+
+def kept_weights(units: Units, mask: Mask | None) -> dict[str, Tensor]:
+    """For each weight tensor that the units touch, which of its elements stay; no biases and no norms' scales.
+
+    Raises:
+        PlanError: the units touch no weight tensor.
+    """
+    from prunebench import PlanError
+    from prunebench.masks import Mask
+
+    kept: Mapping[str, Tensor] = units.expand(Mask.full(units.layers) if mask is None else mask)
+    weights = {name: keep for name, keep in kept.items() if keep.ndim > 1}
+    if not weights:
+        raise PlanError(f"the units touch no layer's weights, only {', '.join(kept)}")
+    return weights
+
+
+def dense_run(chain: Chain) -> Run:
+    """The find run of the dense network: for most schedules that of their first round, so no further work.
+
+    Raises:
+        PlanError: the find recipe trains nothing.
+    """
+    # A copy of the recipe is the same run, but not one that the chain hands to others as an optimum that it found.
+    return chain.train(chain.dense, chain.entry.find.replace(), 1)
