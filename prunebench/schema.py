@@ -34,9 +34,12 @@ def json_schema(catalogue: Catalogue) -> Json:
     top["entry"] = {"type": "array", "items": {"$ref": "#/$defs/entry"}}
     _componentlists(definitions)
     top["extends"] = {"type": "string", "description": "Another file, below this one; seen from this file's folder."}
+    # A profile is laid over the file: a table of data or model without `use` changes some keys of what is there.
+    changes = {"type": "object", "not": {"required": ["use"]}}
+    over = {key: {"anyOf": [top[key], changes]} for key in ("data", "model")}
     profile = {
         "type": "object",
-        "properties": dict(top),
+        "properties": {**top, **over},
         "patternProperties": {r"\.": True},
         "additionalProperties": False,
     }
