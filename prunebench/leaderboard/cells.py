@@ -100,8 +100,11 @@ class Group:
         return self.cells.get((entry, 1.0 if entry in self.dense else density), Cell())
 
     def column(self, density: float) -> float | None:
-        """The evaluated density that a stated one, perhaps printed with three digits, means."""
-        close = [d for d in self.densities if abs(d - density) <= _SAME_DENSITY * density]
+        """The evaluated density that a stated one means: the nearest that prints so, as `densities` of a file do."""
+        decimals = len(f"{density:.10f}".rstrip("0").partition(".")[2])
+        close = [
+            d for d in self.densities if abs(d - density) <= _SAME_DENSITY * density or round(d, decimals) == density
+        ]
         return min(close, key=lambda d: abs(d - density)) if close else None
 
 

@@ -1,3 +1,4 @@
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -6,7 +7,7 @@ from prunebench import PrunebenchError
 from prunebench.leaderboard.expectations import contradictions, judge, verdicts
 from prunebench.types import Results
 
-from .boards import PROVENANCE, row
+from .boards import PROVENANCE, results, row, write
 
 CLAIM: dict[str, Any] = {
     "source": "Renda et al. 2020",
@@ -152,3 +153,14 @@ def test_the_same_difference_in_two_seeds_decides_nothing() -> None:
     judgements = judge([CLAIM], rows(0.001, spread=0.0, seeds=2), (), 0.05, False)
     assert judgements[0].verdict == "undecided"
     assert "equal differences give no interval" in contradictions(judgements)
+
+
+def test_a_density_is_found_as_it_is_printed(tmp_path: Path) -> None:
+    rows = results(densities=(0.512, 0.0287))
+    expectation = {"source": "s", "claim": "c", "better": "imp", "worse": "random", "metric": "test/accuracy"}
+    page = write(tmp_path, rows, expectations=[{**expectation, "density": 0.029}])
+    assert "that density was not evaluated" not in page
+    page = write(tmp_path, rows, expectations=[{**expectation, "density": 0.03}])
+    assert "that density was not evaluated" not in page
+    page = write(tmp_path, rows, expectations=[{**expectation, "density": 0.02}])
+    assert "that density was not evaluated" in page
