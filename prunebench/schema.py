@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel
@@ -12,6 +13,9 @@ from prunebench.hookspecs import SLOTS
 from prunebench.merging import ENTRY_LISTS, ENTRY_SINGLE, RECIPE_LISTS
 
 Json = dict[str, Any]
+
+CHANGES: Mapping[str, Any] = {"type": "object", "not": {"required": ["use"]}}
+"""A table without `use` changes some keys of the component that it is laid over."""
 
 
 def json_schema(catalogue: Catalogue) -> Json:
@@ -34,9 +38,7 @@ def json_schema(catalogue: Catalogue) -> Json:
     top["entry"] = {"type": "array", "items": {"$ref": "#/$defs/entry"}}
     _componentlists(definitions)
     top["extends"] = {"type": "string", "description": "Another file, below this one; seen from this file's folder."}
-    # A profile is laid over the file: a table of data or model without `use` changes some keys of what is there.
-    changes = {"type": "object", "not": {"required": ["use"]}}
-    over = {key: {"anyOf": [top[key], changes]} for key in ("data", "model")}
+    over = {key: {"anyOf": [top[key], CHANGES]} for key in ("data", "model")}
     profile = {
         "type": "object",
         "properties": {**top, **over},
@@ -93,7 +95,7 @@ def _properties(model: type[BaseModel], definitions: Json) -> Json:
 
 def _recipe(definitions: Json) -> Json:
     properties = _properties(config._RecipeTable, definitions)
-    properties["optimizer"] = {"$ref": "#/$defs/slot-optimizer"}
+    properties["optimizer"] = {"anyOf": [{"$ref": "#/$defs/slot-optimizer"}, CHANGES]}
     for key in RECIPE_LISTS:
         properties[key] = {"$ref": f"#/$defs/slots-{key}"}
     # Overlays write single keys with dots: "optimizer.lr" = 0.1.
@@ -108,7 +110,7 @@ def _recipe(definitions: Json) -> Json:
 def _entry(definitions: Json) -> Json:
     properties = _properties(config._EntryTable, definitions)
     for key in ENTRY_SINGLE:
-        properties[key] = {"$ref": f"#/$defs/slot-{key}"}
+        properties[key] = {"anyOf": [{"$ref": f"#/$defs/slot-{key}"}, CHANGES]}
     for key in ENTRY_LISTS:
         properties[key] = {"$ref": f"#/$defs/slots-{key}"}
     for key in ("train", "find", "evaluate"):

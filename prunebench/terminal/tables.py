@@ -86,6 +86,8 @@ def _place(rows: list[dict[str, Any]], place: tuple[str, str], metric: str, seve
 def plugins_table(catalogue: Catalogue) -> RenderableType:
     """Every component: what it fits, version, distribution, paper."""
     table = _table("component", "fits", "version", "distribution", "paper")
+    for column in table.columns[:4]:
+        column.no_wrap = True  # where the terminal is narrow, the paper gives way
     for name, provider in catalogue.providers.items():
         places = ", ".join(fits(provider.component))
         table.add_row(
