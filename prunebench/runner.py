@@ -15,6 +15,7 @@ from prunebench.config import Benchmark
 from prunebench.engine.details import details_of
 from prunebench.engine.environment import device_of, fingerprint, hardware
 from prunebench.engine.executor import Executor, InlineExecutor, LocalExecutor, Resources, Site
+from prunebench.engine.outputs import Outputs
 from prunebench.engine.probe import StoreProbe
 from prunebench.engine.results import rows_of
 from prunebench.engine.scheduler import Execution, execute
@@ -188,8 +189,8 @@ def run(
                 execution.seconds += done.seconds
                 execution.failed, execution.skipped = done.failed, done.skipped
             try:
-                rows = rows_of(prepared.plan, store, execution)
-                details = details_of(prepared.plan, store, execution)
+                outputs = Outputs(store, execution)
+                rows, details = rows_of(prepared.plan, outputs), details_of(prepared.plan, outputs)
                 break
             except LostArtifact as error:
                 tell(Event("artifact-lost", {"address": error.address, "error": str(error)}))

@@ -7,24 +7,23 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from prunebench.engine.scheduler import Execution
+from prunebench.engine.outputs import Outputs
 from prunebench.plan import Evaluation, Plan, Ref, Trial
-from prunebench.store import Artifact, Store
 
 
-def details_of(plan: Plan, store: Store, execution: Execution) -> list[dict[str, Any]]:
+def details_of(plan: Plan, outputs: Outputs) -> list[dict[str, Any]]:
     """A line for each evaluated ticket and each analysis of a plan, in the order of its file.
 
     Raises:
         LostArtifact: an output is gone or corrupt.
     """
-    reader = _Reader(store, execution)
+    reader = _Reader(outputs)
     return [line for trial in plan.trials for line in reader.trial(trial)]
 
 
 class _Reader:
-    def __init__(self, store: Store, execution: Execution) -> None:
-        self.store, self.execution = store, execution
+    def __init__(self, outputs: Outputs) -> None:
+        self.outputs = outputs
 
     def trial(self, trial: Trial) -> Iterator[dict[str, Any]]:
         base = {"entry": trial.entry, "model": trial.model, "data": trial.data, "seed": trial.seed}
@@ -33,13 +32,8 @@ class _Reader:
         for name, ref in trial.analyses:
             yield {**base, "kind": "analysis", "analysis": name, "key": ref.key, **self._analysis(ref)}
 
-    def _get(self, ref: Ref | None) -> Artifact | None:
-        if ref is None or (self.execution.error_of(ref.key) is not None and not self.store.has(ref.address)):
-            return None
-        return self.store.get(ref.address)
-
     def _evaluation(self, trial: Trial, evaluation: Evaluation) -> dict[str, Any]:
-        mask, curve = self._get(evaluation.mask), self._get(evaluation.curve)
+        mask, curve = self.outputs.get(evaluation.mask), self.outputs.get(evaluation.curve)
         kept = [layer.count for layer in trial.layers] if mask is None else mask.meta.get("counts")
         files: Mapping[str, bytes] = {} if curve is None else curve.files
         points = json.loads(files["curve.json"])["points"] if "curve.json" in files else []
@@ -64,7 +58,7 @@ class _Reader:
         }
 
     def _analysis(self, ref: Ref) -> dict[str, Any]:
-        artifact = self._get(ref)
+        artifact = self.outputs.get(ref)
         if artifact is None or "figures" not in artifact.meta:
             return {"figures": []}
         figures = artifact.meta["figures"]

@@ -17,6 +17,7 @@ from prunebench.engine.trajectory import train
 from prunebench.engine.work import Channel, Work
 from prunebench.errors import ContractError
 from prunebench.masks import Mask, Scores, Units
+from prunebench.selection import first_nan
 from prunebench.store import dump_tensors
 from prunebench.streams import Rng, Streams
 from prunebench.types import Analysis, Position, Ticket
@@ -111,8 +112,9 @@ def check_scores(scores: Scores | None, units: Units, who: str) -> None:
     for layer, values in zip(units.layers, scores.values, strict=True):
         if not values.is_floating_point():
             raise ContractError(f"{who}: the scores of layer {layer.name} are {values.dtype}, not floats")
-        if bool(torch.isnan(values).any()):
-            raise ContractError(f"{who}: NaN among the scores of layer {layer.name}")
+    index = first_nan(scores.values)
+    if index is not None:
+        raise ContractError(f"{who}: NaN among the scores of layer {units.layers[index].name}")
 
 
 def check_mask(kept: Mask | None, alive: Mask, count: int, units: Units, who: str) -> None:

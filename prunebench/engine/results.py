@@ -7,28 +7,26 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from prunebench.engine.scheduler import Execution
-from prunebench.errors import LostArtifact
+from prunebench.engine.outputs import Outputs
 from prunebench.plan import Evaluation, Plan, Ref, Trial
-from prunebench.store import Artifact, Store
+from prunebench.store import Artifact
 
 UNITS = {"loss": "nats", "accuracy": "fraction"}
 
 
-def rows_of(plan: Plan, store: Store, execution: Execution) -> list[dict[str, Any]]:
+def rows_of(plan: Plan, outputs: Outputs) -> list[dict[str, Any]]:
     """All measurements of a plan, in the order of its file.
 
     Raises:
         LostArtifact: an output is gone or corrupt; it was set aside, and executing again makes it anew.
     """
-    reader = _Reader(plan, store, execution)
+    reader = _Reader(plan, outputs)
     return [row for trial in plan.trials for row in reader.trial(trial)]
 
 
 class _Reader:
-    def __init__(self, plan: Plan, store: Store, execution: Execution) -> None:
-        self.plan, self.store, self.execution = plan, store, execution
-        self._read: dict[str, Artifact] = {}
+    def __init__(self, plan: Plan, outputs: Outputs) -> None:
+        self.plan, self.outputs = plan, outputs
 
     def trial(self, trial: Trial) -> Iterator[dict[str, Any]]:
         densities: dict[int, tuple[float, float]] = {}
@@ -39,23 +37,16 @@ class _Reader:
         for name, ref in trial.analyses:
             yield from self._analysis(trial, name, ref, densities)
 
-    def _get(self, ref: Ref) -> Artifact | None:
-        if self.execution.error_of(ref.key) is not None and not self.store.has(ref.address):
-            return None
-        if ref.address not in self._read:
-            self._read[ref.address] = self.store.get(ref.address)
-        return self._read[ref.address]
-
     def _mixed(self, artifact: Artifact | None) -> dict[str, Any]:
         """A mark on rows that rest on artifacts of other environments (`--reuse any`); none on the others."""
-        own = (self.store.environment.id,)
+        own = (self.outputs.environment,)
         return {} if artifact is None or artifact.lineage == own else {"environments": list(artifact.lineage)}
 
     def _density(self, trial: Trial, evaluation: Evaluation) -> dict[str, Any]:
         """Density over the units that may be pruned and over all parameters, and whether a layer is empty."""
         if evaluation.mask is None:
             return {"density": 1.0, "density_all": 1.0, "collapsed": False}
-        artifact = self._get(evaluation.mask)
+        artifact = self.outputs.get(evaluation.mask)
         if artifact is None or "count" not in artifact.meta:
             planned = evaluation.run.ticket.count / trial.units
             return {"density": planned, "density_all": None, "collapsed": False}
@@ -68,7 +59,7 @@ class _Reader:
 
     def _evaluation(self, trial: Trial, evaluation: Evaluation, facts: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         spec = self.plan.curves[evaluation.curve.detail]
-        artifact = self._get(evaluation.curve)
+        artifact = self.outputs.get(evaluation.curve)
         base = {
             "entry": trial.entry,
             "model": trial.model,
@@ -109,7 +100,7 @@ class _Reader:
     def _analysis(
         self, trial: Trial, name: str, ref: Ref, densities: Mapping[int, tuple[float, float]]
     ) -> Iterator[dict[str, Any]]:
-        artifact = self._get(ref)
+        artifact = self.outputs.get(ref)
         base = {
             "entry": trial.entry,
             "model": trial.model,
@@ -149,6 +140,3 @@ def _row(
         "unit": unit,
         "outcome": outcome,
     }
-
-
-__all__ = ["LostArtifact", "rows_of"]
