@@ -172,7 +172,7 @@ def run(out: Path | None, wandb: str | None, as_json: bool, traceback: bool, **g
         shown(event)
 
     try:
-        outcome = runner.run(prepared, observe)
+        outcome = runner.run(prepared, observe, before=numbers)
     except (InterruptedRunError, KeyboardInterrupt) as stop:
         shown.close()
         done = (

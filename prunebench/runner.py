@@ -162,16 +162,21 @@ class Outcome:
 
 
 def run(
-    prepared: Prepared, observe: Callable[[Event], None] = lambda event: None, catalogue: Catalogue | None = None
+    prepared: Prepared,
+    observe: Callable[[Event], None] = lambda event: None,
+    catalogue: Catalogue | None = None,
+    before: Status | None = None,
 ) -> Outcome:
     """Make what is missing and read the results off.
 
+    Args:
+        before: the status of the plan, where the caller has just looked.
     Raises:
         StoreError: the store cannot be written, or its artifacts are damaged as fast as they are made.
-        Interrupted: on Ctrl-C; what was done is stored.
+        InterruptedRunError: on Ctrl-C; what was done is stored.
     """
     store = prepared.open_store()
-    before = status(prepared, store)
+    before = status(prepared, store) if before is None else before
     trackers = run_manager(prepared.benchmark.track)
 
     def tell(event: Event) -> None:

@@ -190,9 +190,10 @@ def rerun(
         )
         prepared = runner.prepare(options)
         store = prepared.open_store()
-        display = show(prepared, runner.status(prepared, store))
+        numbers = runner.status(prepared, store)
+        display = show(prepared, numbers)
         try:
-            return runner.run(prepared, display), dict(store.environment.fields)
+            return runner.run(prepared, display, before=numbers), dict(store.environment.fields)
         finally:
             display.close()
 
