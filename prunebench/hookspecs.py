@@ -167,10 +167,14 @@ def prunebench_initialise(model: nn.Module, rng: Rng) -> nn.Module:
 
 
 @hookspec(firstresult=True)
-def prunebench_units(model: nn.Module) -> Units:
+def prunebench_units(model: nn.Module, data_info: DataInfo) -> Units:
     """Say what is kept or removed as one.
 
     When: in every phase with a mask, and once while planning under the meta device.
+    Args:
+        model: the network.
+        data_info: image shape (channels, height, width) and number of classes, for units that follow an image through
+            the network.
     Returns: Units; one per weight of the prunable layers unless a file names another component.
     Raises: PlanError where a pattern matches no layer.
     Must not: read the values of the weights; the model may be on the meta device.

@@ -6,6 +6,7 @@ import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -71,6 +72,30 @@ class Mask:
         )
 
 
+@dataclass(frozen=True)
+class Member:
+    """What the units of one layer own of one parameter.
+
+    Args:
+        parameter: its qualified name.
+        dim: the dimension along which units own slices.
+        indices: int64 of shape (count, width): row u holds the slices that unit u owns.
+        role: "out" for the weights that produce a channel, "in" for those that read it, "norm" for the scale of a
+            normalisation, "bias" for its shift and for other biases.
+    """
+
+    parameter: str
+    dim: int
+    indices: Tensor
+    role: Literal["out", "in", "norm", "bias"]
+
+    def slices(self, values: Tensor) -> Tensor:
+        """What each unit owns of the parameter's values (or scores of its shape): (count, everything else)."""
+        rows = values.movedim(self.dim, 0)
+        owned = rows.index_select(0, self.indices.reshape(-1).to(values.device))
+        return owned.reshape(self.indices.shape[0], -1)
+
+
 class Units(ABC):
     """What may be pruned in one model. Units are numbered layer by layer; a layer's units are contiguous."""
 
@@ -88,6 +113,14 @@ class Units(ABC):
     @abstractmethod
     def expand(self, mask: Mask) -> Mapping[str, Tensor]:
         """For each parameter that the units touch, a bool tensor of its shape: what stays. On the CPU."""
+
+    def members(self) -> Sequence[Sequence[Member]]:
+        """For each layer, what its units own, parameter by parameter; empty for single weights."""
+        return [()] * len(self.layers)
+
+    def combine(self, scores: Sequence[Tensor]) -> Tensor:
+        """One score a unit from the scores of its layer's members, each of shape (count,), by the units' own rule."""
+        return torch.stack([*scores]).sum(0)
 
     def shrink(self, model: nn.Module, mask: Mask) -> nn.Module:
         """A network that computes what the masked one does, as small as the units allow.

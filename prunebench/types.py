@@ -199,15 +199,18 @@ class Analysis:
 
 @dataclass(frozen=True)
 class LossTerm:
-    """A term of the objective: either added to the loss, or a closed-form gradient added after backward.
+    """A term of the objective: added to the loss, a closed-form gradient added after backward, or a proximal step.
 
     Args:
         loss: (inputs, logits, targets) -> scalar tensor, differentiated with the loss.
         gradient: adds its gradient to the parameters' `.grad` in place, after backward, before masking.
+        proximal: changes the parameters in place after the optimizer's step, given that step's learning rate; what is
+            0 must stay 0.
     """
 
     loss: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None
     gradient: Callable[[], None] | None = None
+    proximal: Callable[[float], None] | None = None
 
 
 @dataclass(frozen=True)
@@ -233,8 +236,8 @@ class Optimum:
     label: str = ""
 
 
-Inputs = Mapping[str, tuple[Optimum, ...]]
-"""What a component's `needs` asked for, loaded: trained points by the name it gave them."""
+Inputs = Mapping[str, Sequence[Optimum]]
+"""What a component's `needs` asked for: trained points by the name it gave them, each read when it is looked at."""
 
 
 @dataclass(frozen=True)

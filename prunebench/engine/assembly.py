@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import pluggy
 import torch
@@ -55,9 +55,7 @@ class Bench:
     def architecture(self, described: Mapping[str, Any]) -> nn.Module:
         """The network on the CPU, its weights as the constructor drew them from torch's generator."""
         use = self.catalogue.revive(described)
-        channels, height, width = described["shape"]
-        info = DataInfo("", "", {}, (channels, height, width), described["classes"])
-        model: nn.Module = run_manager([use]).hook.prunebench_model(data_info=info)
+        model: nn.Module = run_manager([use]).hook.prunebench_model(data_info=shape_of(described))
         return model
 
     def fresh(self, described: Mapping[str, Any], init: Mapping[str, Any] | None, rng: Rng) -> dict[str, Tensor]:
@@ -79,10 +77,11 @@ class Bench:
         model.load_state_dict(dict(state))
         return model.to(self.device).eval()
 
-    def units(self, described: Mapping[str, Any], model: nn.Module) -> Units:
-        """The units of a model."""
-        use = self.catalogue.revive(described)
-        units: Units = run_manager([use]).hook.prunebench_units(model=model)
+    def units(self, spec: Mapping[str, Any], model: nn.Module) -> Units:
+        """The units of a phase's model."""
+        use = self.catalogue.revive(spec["units"])
+        info = shape_of(spec["model"])
+        units: Units = run_manager([use]).hook.prunebench_units(model=model, data_info=info)
         return units
 
     def manager(self, *described: Mapping[str, Any]) -> tuple[list[Use], pluggy.PluginManager]:
@@ -109,13 +108,42 @@ class Bench:
         return None if ref is None else unpack_mask(load_tensors(self.artifact(ref).files["mask.safetensors"]))
 
     def inputs(self, described: Mapping[str, Any]) -> Inputs:
-        """What a component asked for in `needs`, loaded."""
-        return {
-            name: tuple(
-                Optimum(self.tensors(p["weights"]), self.mask(p["mask"]), p["round"], p["label"]) for p in points
-            )
-            for name, points in described["inputs"].items()
-        }
+        """What a component asked for in `needs`.
+
+        Raises:
+            DivergedParentError: one of them does not exist.
+        """
+        for points in described["inputs"].values():
+            for point in points:
+                self.artifact(point["weights"])
+        return {name: _Points(self, points) for name, points in described["inputs"].items()}
+
+
+def shape_of(model: Mapping[str, Any]) -> DataInfo:
+    """Of the data, what shapes a model: image shape and classes, from the model's description."""
+    channels, height, width = model["shape"]
+    return DataInfo("", "", {}, (channels, height, width), model["classes"])
+
+
+class _Points(Sequence[Optimum]):
+    """Trained points that are read when they are looked at: thirty dense states need not be in memory together."""
+
+    def __init__(self, bench: Bench, described: Sequence[Mapping[str, Any]]) -> None:
+        self._bench, self._described = bench, described
+
+    def __len__(self) -> int:
+        return len(self._described)
+
+    @overload
+    def __getitem__(self, index: int) -> Optimum: ...
+    @overload
+    def __getitem__(self, index: slice) -> _Points: ...
+    def __getitem__(self, index: int | slice) -> Optimum | _Points:
+        if isinstance(index, slice):
+            return _Points(self._bench, self._described[index])
+        point = self._described[index]
+        bench = self._bench
+        return Optimum(bench.tensors(point["weights"]), bench.mask(point["mask"]), point["round"], point["label"])
 
 
 def mask_meta(mask: Mask, units: Units, model: nn.Module) -> dict[str, Any]:

@@ -62,7 +62,7 @@ def _prune(spec: Mapping[str, Any], bench: Bench) -> Produced:
     streams = Streams(**spec["streams"])
     mask = bench.mask(spec["mask"])
     model = bench.model(spec["model"], bench.tensors(spec["weights"]))
-    units = bench.units(spec["units"], model)
+    units = bench.units(spec, model)
     if mask is not None:
         MaskedParameters(model, units, mask).zero_weights()
     alive = Mask.full(units.layers) if mask is None else mask
@@ -135,7 +135,7 @@ def _edit(spec: Mapping[str, Any], bench: Bench) -> Produced:
     streams = Streams(**spec["streams"])
     weights, mask = bench.tensors(spec["weights"]), bench.mask(spec["mask"])
     model = bench.model(spec["model"], weights)
-    units = bench.units(spec["units"], model)
+    units = bench.units(spec, model)
     (use,), manager = bench.manager(spec["edit"])
     ticket = Ticket(weights, mask, Position.parse(spec["start"]))
 
@@ -177,7 +177,7 @@ def _analyse(spec: Mapping[str, Any], bench: Bench) -> Produced:
         inputs=inputs,
         model=model,
         data=bench.data(spec["data"], streams.seed) if accepts(use.planner, "prunebench_analyse", "data") else None,
-        units=bench.units(spec["units"], model),
+        units=bench.units(spec, model),
         rng=streams.rng("analyse").child(use.name),
     )
     files: dict[str, bytes] = {}

@@ -57,7 +57,7 @@ class StoreProbe:
 
         with torch.device("meta"):
             model = run_manager([chosen.use]).hook.prunebench_model(data_info=data)
-        found = run_manager([units]).hook.prunebench_units(model=model)
+        found = run_manager([units]).hook.prunebench_units(model=model, data_info=data)
         return {
             "parameters": sum(p.numel() for p in model.parameters()),
             "layers": [asdict(layer) for layer in found.layers],

@@ -101,6 +101,10 @@ class Training:
         if self.max_gradient_norm is not None:
             nn.utils.clip_grad_norm_(self._parameters, self.max_gradient_norm)
         self.optimizer.step()
+        for term in self.terms:
+            if term.proximal is not None:
+                with torch.no_grad():
+                    term.proximal(float(self.optimizer.param_groups[0]["lr"]))
         self.position += 1
         return loss.detach()
 

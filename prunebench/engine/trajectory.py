@@ -92,7 +92,7 @@ class _Trajectory:
         checkpoint = self._resumable()
         weights = checkpoint["model"] if checkpoint else bench.tensors(spec["weights"])
         model = bench.model(spec["model"], weights)
-        units = None if spec["units"] is None else bench.units(spec["units"], model)
+        units = None if spec["units"] is None else bench.units(spec, model)
         first = bench.mask(spec["mask"])
         if first is None and spec["mask_updates"]:
             assert units is not None

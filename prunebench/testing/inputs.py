@@ -180,7 +180,7 @@ class UnitsContract(Contract):
 
     def units(self, model: nn.Module) -> Units:
         """The component's units."""
-        units: Units = self.hooks().prunebench_units(model=model)
+        units: Units = self.hooks().prunebench_units(model=model, data_info=self.data().info)
         return units
 
     def images(self) -> Tensor:
