@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError, field_validator, model_validator
 
 from prunebench import merging
 from prunebench.catalogue import Catalogue, Use, explain, run_manager
@@ -61,22 +61,113 @@ class Execution(_Strict):
     track: tuple[dict[str, Any], ...] = ()
 
 
+class Than(_Strict):
+    """What differs on the losing side of an expectation; what is not stated is as on the winning side."""
+
+    metric: str | None = None
+    density: float | None = None
+    round: int | None = Field(None, ge=0)
+    position: str | None = None
+    value: float | None = None
+    """A fixed number takes the place of the losing side."""
+
+    @field_validator("position")
+    @classmethod
+    def _known_position(cls, position: str | None) -> str | None:
+        return _expected_position(position)
+
+    @model_validator(mode="after")
+    def _something_differs(self) -> Than:
+        stated = {name for name in type(self).model_fields if getattr(self, name) is not None}
+        if not stated:
+            raise ValueError("state what differs: metric, density, round, position, or a fixed value")
+        if "value" in stated and len(stated) > 1:
+            raise ValueError("a fixed value has no metric, density, round or position")
+        return self
+
+
 class Expect(_Strict):
     """A published result that the file is held against."""
 
     source: str
     claim: str
     better: str
-    worse: str
+    worse: str = ""
+    """The better entry itself where only `than` says what differs."""
     metric: str = "test/accuracy"
     density: float | None = None
+    round: int | None = Field(None, ge=0)
+    position: str | None = None
+    than: Than | None = None
     published: dict[str, float] = Field(default_factory=dict)
     judge: bool = True
     """False where the file's recipe is not the paper's: the difference is shown, not judged."""
 
+    @field_validator("position")
+    @classmethod
+    def _known_position(cls, position: str | None) -> str | None:
+        return _expected_position(position)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _worse_is_better_itself(cls, stated: Any) -> Any:
+        if isinstance(stated, Mapping) and "than" in stated and "worse" not in stated and "better" in stated:
+            return {**stated, "worse": stated["better"]}
+        return stated
+
+    @model_validator(mode="after")
+    def _two_sides(self) -> Expect:
+        if not self.worse:
+            raise ValueError("worse: missing; name an entry, or say with `than` what differs")
+        if self.than is None and self.worse == self.better:
+            raise ValueError(f'"{self.better}" is compared with itself; say with `than` what differs')
+        if self.than is not None and self.than.value is not None and self.worse != self.better:
+            raise ValueError(f'worse: "{self.worse}" and a fixed value; leave one of the two out')
+        for side in (self, self.than):
+            if side is not None and side.density is not None and side.round is not None:
+                raise ValueError("density and round: state one of the two")
+        return self
+
+    def sides(self) -> list[tuple[str, str, str, str | None]]:
+        """What is read of the results: (key of the file, entry, metric, position) of each side that is measured."""
+        sides = [("metric", self.better, self.metric, self.position)]
+        if self.than is None or self.than.value is None:
+            than = self.than or Than.model_construct()
+            key = "metric" if than.metric is None else "than.metric"
+            sides.append((key, self.worse, than.metric or self.metric, than.position or self.position))
+        return sides
+
+
+def _expected_position(position: str | None) -> str | None:
+    if position not in (None, "start", "end"):
+        Position.parse(position)
+    return position
+
+
+class Stretch(_Strict):
+    """A horizon that a ticket's mask decides: `of`, times what training a step of it saves.
+
+    "macs-ratio" is the dense network's multiply-accumulates over the masked one's, so that both get the same work;
+    `at_most` caps it, as Liu et al. 2019 (Scratch-B) do at 2.
+    """
+
+    of: Position
+    times: Literal["macs-ratio"]
+    at_most: float | None = Field(None, ge=1)
+
+
+def _horizon(value: object) -> Position | Stretch:
+    """A position, or the table of a stretched one. One error, where a union would give one for each choice."""
+    if not isinstance(value, Mapping):
+        return Position.parse(value)
+    try:
+        return Stretch.model_validate(value)
+    except ValidationError as error:
+        raise ValueError("; ".join(explain(error, Stretch.model_fields, ""))) from None
+
 
 class _RecipeTable(_Strict):
-    horizon: Position
+    horizon: Annotated[Position | Stretch, PlainValidator(_horizon, json_schema_input_type=Position | Stretch)]
     stop: Position | None = None
     batch: int = Field(gt=0)
     optimizer: dict[str, Any]
@@ -89,9 +180,10 @@ class _RecipeTable(_Strict):
 
     @field_validator("horizon")
     @classmethod
-    def _absolute(cls, horizon: Position) -> Position:
-        if horizon.unit == "%":
-            raise ValueError(f'"{horizon}" would be a share of itself: write iterations or epochs')
+    def _absolute(cls, horizon: Position | Stretch) -> Position | Stretch:
+        position = horizon.of if isinstance(horizon, Stretch) else horizon
+        if position.unit == "%":
+            raise ValueError(f'"{position}" would be a share of itself: write iterations or epochs')
         return horizon
 
     @field_validator("stop")
@@ -184,6 +276,8 @@ class Recipe:
     label_smoothing: float
     max_gradient_norm: float | None
     optimizer_state: Literal["fresh", "with-weights"]
+    stretch: Stretch | None = None
+    """How the mask that is trained lengthens the horizon; None where it does not."""
 
     def replace(self, **changes: Any) -> Recipe:
         """This recipe with some fields changed; for schedules that retrain differently."""
@@ -197,6 +291,8 @@ class Chosen:
     label: str
     use: Use
     init: Use | None = None
+    weights: str | None = None
+    """Of a model: the file below the data root that its first weights are read from, instead of drawn."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -353,7 +449,7 @@ class _Loader:
         also = self._list(top.report.also, "report", "report.also")
         track = self._list(top.execution.track, "track", "execution.track")
         chosen = self._chosen(top, entries, only)
-        self._check_report(top, entries)
+        self._check_report(top, entries, also)
         if self.errors:
             raise ConfigError(_gathered(self.errors))
         return Benchmark(
@@ -569,7 +665,8 @@ class _Loader:
             self.errors.append(f"{'train' if shared else at}.lr: {wrong}")
             return None
         return Recipe(
-            horizon=parsed.horizon,
+            horizon=parsed.horizon.of if isinstance(parsed.horizon, Stretch) else parsed.horizon,
+            stretch=parsed.horizon if isinstance(parsed.horizon, Stretch) else None,
             stop=parsed.stop,
             batch=parsed.batch,
             optimizer=optimizer,
@@ -599,13 +696,16 @@ class _Loader:
             merged.setdefault("use", "timm" if slot == "model" else None)
             at = f"{where if over else ''}{slot}" + (f"[{index}]" if len(tables) > 1 else "")
             init = merged.pop("init", None)
+            weights = merged.pop("weights", None) if slot == "model" else None
+            if not isinstance(weights, str | None):
+                self.errors.append(f"{at}.weights: must be the path of a safetensors file below the data root")
             shown = merged.pop("label", None) or merged.get(label) or merged.get("use")
             init_use = None
             if init is not None:
                 init_use = self._use({"use": init} if isinstance(init, str) else init, "init", f"{at}.init")
             use = self._use(merged, slot, at)
             if use is not None:
-                chosen.append(Chosen(str(shown), use, init_use))
+                chosen.append(Chosen(str(shown), use, init_use, weights))
         labels = [c.label for c in chosen]
         if len(set(labels)) < len(labels):
             self.errors.append(f'{slot}: two of them would be called alike; give each a `label = "..."`')
@@ -698,13 +798,18 @@ class _Loader:
             names = [n for n in names if n in wanted]
         return names
 
-    def _check_report(self, top: _TopTable, entries: Mapping[str, Entry]) -> None:
+    def _check_report(self, top: _TopTable, entries: Mapping[str, Entry], also: Sequence[Use]) -> None:
         if self.errors:
             return
         split = top.report.metric.partition("/")[0]
         if split not in top.measure.splits:
             self.errors.append(f'report.metric: "{top.report.metric}" is not measured; add "{split}" to measure.splits')
         named: list[tuple[str, str | None]] = [("report.against", top.report.against)]
+        named += [
+            (f'report.also: component "{use.name}": {key}', name)
+            for use in also
+            for key, name in entry_refs(use.config)
+        ]
         for index, expect in enumerate(top.expect):
             named += [(f"expect[{index}].better", expect.better), (f"expect[{index}].worse", expect.worse)]
         self.errors += [
@@ -712,7 +817,19 @@ class _Loader:
             for key, name in named
             if name is not None and name not in entries
         ]
+        if not self.errors:
+            self.errors += [
+                f"expect[{index}].{key}: {wrong}"
+                for index, expect in enumerate(top.expect)
+                for key, entry, metric, position in expect.sides()
+                if (wrong := _unmeasured(metric, position, entries[entry], top.measure))
+            ]
 
+
+SMALLEST = "smallest_matching_density"
+"""The metric of an expectation that is made of another, written after it: test/accuracy/smallest_matching_density."""
+
+_EARLY = ("early_stop_accuracy", "early_stop_iteration")
 
 _STAND_INS: Mapping[str, Any] = {"schema": 1, "seeds": [0]}
 """What stands for a required key that is wrong while the rest of the file is looked at."""
@@ -734,6 +851,45 @@ def _top_errors(error: ValidationError) -> list[str]:
         if item["type"] == "extra_forbidden" and owner is not None:
             lines[index] += nearest(str(item["loc"][-1]), owner.model_fields)
     return lines
+
+
+def _unmeasured(metric: str, position: str | None, entry: Entry, measure: Measure) -> str:
+    """Why an entry will have no such measurement; empty if it may have."""
+    split, _, name = metric.partition("/")
+    if metric == SMALLEST:
+        split, name = "test", f"accuracy/{SMALLEST}"
+    analyses = {use.name for use in entry.analyses}
+    if split in analyses or name.partition("/")[0] in analyses:
+        return ""
+    if split not in ("train", "valid", "test"):
+        known = f"; its analyses are {', '.join(sorted(analyses))}" if analyses else ""
+        return f'"{metric}": entry "{entry.name}" does not analyse "{split}"{known}. Otherwise write SPLIT/METRIC'
+    if split not in measure.splits:
+        return f'"{metric}" is not measured; add "{split}" to measure.splits'
+    name = name.removesuffix(f"/{SMALLEST}")
+    if name.startswith("early_stop_") and (measure.every is None or "valid" not in measure.splits):
+        return f'"{metric}" is not measured; it needs measure.every, and "valid" in measure.splits'
+    if name not in ("accuracy", "loss", "early_stop_accuracy", "early_stop_iteration"):
+        analysed = f'; entry "{entry.name}" does not analyse "{name.partition("/")[0]}"' if "/" in name else ""
+        return f'"{metric}": no such metric{analysed}.{nearest(name, ("accuracy", "loss", *_EARLY))}'
+    if name == "early_stop_iteration" and split != "valid":
+        return f'"{metric}": it is of the validation loss; write valid/{name}'
+    if name in _EARLY and position is not None:
+        return f'"{metric}" has no position to choose: its own is where training would have stopped'
+    return _unplaced(position, measure)
+
+
+def _unplaced(position: str | None, measure: Measure) -> str:
+    """Why no row of the results is at a position."""
+    if position in (None, "end"):
+        return ""
+    at = "0it" if position == "start" else position
+    if Position.parse(at).unit != "it":
+        return f'position "{at}": the results have iterations; write it in them, as in "500it"'
+    # epochs and shares become iterations only in the plan
+    if Position.parse(at) in measure.at or any(p.unit != "it" and p.amount > 0 for p in measure.at):
+        return ""
+    return f'position "{position}" is not a row of the results; add "{at}" to measure.at'
 
 
 def entry_refs(config: ComponentConfig) -> Iterator[tuple[str, str]]:

@@ -226,6 +226,25 @@ def prunebench_lr(position: int, horizon: int) -> float:
 
 
 @hookspec(firstresult=True)
+def prunebench_clock(position: int, horizon: int) -> tuple[int, int]:
+    """Map the learning-rate clock for the pieces above this one in the list.
+
+    When: before a run, for every iteration of its window, by a piece of `lr` that also wraps `prunebench_lr`.
+    Args:
+        position, horizon: as in `prunebench_lr`.
+    Returns: the position and the horizon that the pieces above are told, 0 <= position <= horizon.
+    Source: Renda et al. 2020, section 2 (schedules that start over).
+    Example:
+        >>> class Twice:
+        ...     def prunebench_clock(self, position, horizon):
+        ...         return position % (horizon // 2), horizon // 2
+        >>> Twice().prunebench_clock(700, 1000)
+        (200, 500)
+    """
+    raise AssertionError
+
+
+@hookspec(firstresult=True)
 def prunebench_schedule(chain: Chain, recipes: Recipes) -> Sequence[PlannedTicket]:
     """Lay out the retraining schedule: which runs and prunings lead to each round's ticket.
 

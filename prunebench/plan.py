@@ -11,9 +11,10 @@ from functools import cached_property
 from typing import Any, Literal
 
 from prunebench import keys
-from prunebench.catalogue import Catalogue, Use, accepts, ask, run_manager
+from prunebench.catalogue import Catalogue, Use, accepts, ask
 from prunebench.config import Density, Entry, Measure, Recipe
 from prunebench.errors import PlanError
+from prunebench.rates import multiplier
 from prunebench.streams import Streams
 from prunebench.types import Clock, DataInfo, Layer, ModelInfo, Position
 
@@ -248,6 +249,8 @@ class Setting:
     model: ModelInfo
     units_use: Use
     seed: int
+    weights: Mapping[str, str] | None = None
+    """The file that the first weights are read from, and its digest."""
 
     @cached_property
     def data_json(self) -> dict[str, Any]:
@@ -294,11 +297,11 @@ class Chain:
         self._found: dict[int, TrainedPoint] = {}
         streams = Streams(setting.seed)
         init = setting.init_use
-        spec = {
-            "model": setting.model_json,
-            "init": None if init is None else init.to_json(),
-            "streams": streams.to_json(),
-        }
+        spec: dict[str, Any] = {"model": setting.model_json}
+        if setting.weights is not None:
+            spec["weights"] = dict(setting.weights)
+        else:
+            spec |= {"init": None if init is None else init.to_json(), "streams": streams.to_json()}
         key = phases.add("init", spec, ())
         self.dense = PlannedTicket(0, Ref(key, "weights"), None, setting.model.units)
 
@@ -338,9 +341,9 @@ class Chain:
         clock = self.setting.clock(recipe)
         assert clock.horizon is not None
         uses = [self._catalogue.revive(use.to_json(clock)) for use in recipe.lr]
-        manager, horizon = run_manager(uses), clock.horizon
+        rate, horizon = multiplier(uses), clock.horizon
         places = sorted({horizon * i // 1000 for i in range(1001)})
-        return [float(manager.hook.prunebench_lr(position=p, horizon=horizon)) for p in places]
+        return [rate(place, horizon) for place in places]
 
     def train(self, ticket: PlannedTicket, recipe: Recipe, round: int, *, draw: int = 0, twin: int = 0) -> Run:
         """The run that trains a ticket under a recipe, drawing the streams of a round.
@@ -359,7 +362,8 @@ class Chain:
             stop = start + ticket.over.iterations(clock)
         elif stop > clock.horizon:
             raise PlanError(f'stop "{recipe.stop}" is past the horizon "{recipe.horizon}"')
-        if start >= stop:
+        # A horizon of "0it" says in so many words that weights are judged as they are.
+        if start >= stop and not start == clock.horizon == 0:
             raise PlanError(
                 f'round {round}: nothing to train: it starts at "{ticket.start}" (iteration {start:,}) and stops at '
                 f"iteration {stop:,}"
@@ -399,6 +403,9 @@ class Chain:
             "start": start,
             "streams": Streams(self.setting.seed, round, draw, twin).to_json(),
         }
+        if recipe.stretch is not None and ticket.mask is not None:
+            # The clock's iterations stay nominal in the plan; the mask, once it exists, says how many steps they are.
+            spec["stretch"] = {"times": recipe.stretch.times, "at_most": recipe.stretch.at_most}
         key = self._phases.add("train", spec, (ticket.weights, ticket.mask, optimizer, *loss_inputs, *update_inputs))
         run = Run(key, ticket, start, stop, clock, recipe.batch, round, bool(updates))
         if finding and twin == 0:

@@ -43,6 +43,10 @@ class Probe(Protocol):
         """Layers and units of a model."""
         ...
 
+    def weights(self, chosen: Chosen, data: DataInfo) -> str:
+        """The digest of the weight file that a model starts from; asked only where a file names one."""
+        ...
+
 
 def make_plan(benchmark: Benchmark, probe: Probe) -> Plan:
     """Compile a benchmark.
@@ -185,7 +189,11 @@ class _Planner:
         )
         if shape.units == 0:
             raise PlanError(f"units {entry.units}: model {model.label} has nothing to prune")
-        return Setting(data.use, info, model.use, model.init, shape, entry.units, place.seed)
+        weights = None
+        if model.weights is not None:
+            digest = self._once(("weights", id(model)), lambda: self.probe.weights(model, info))
+            weights = {"file": model.weights, "digest": digest}
+        return Setting(data.use, info, model.use, model.init, shape, entry.units, place.seed, weights)
 
     def _once(self, what: Any, make: Callable[[], Any]) -> Any:
         if what not in self._infos:
@@ -193,7 +201,22 @@ class _Planner:
         return self._infos[what]
 
     def _counts(self, entry: Entry, setting: Setting) -> list[int]:
-        """Units alive after each round, from `cut` and `rounds` or from the densities alone."""
+        """Units alive after each round, from `cut` and `rounds` or from the densities alone.
+
+        Raises: PlanError if a round leaves nothing, or less than the floors of the layers need.
+        """
+        counts = self._stated_counts(entry, setting)
+        needed = sum(layer.floor for layer in setting.model.layers)
+        for round, count in enumerate(counts):
+            if count < needed:
+                raise PlanError(
+                    f"units {entry.units}: round {round} would leave {count:,} of {counts[0]:,} units, and the "
+                    f"{len(setting.model.layers):,} layers keep at least {needed:,}; ask for a higher density, fewer "
+                    "rounds or a lower floor"
+                )
+        return counts
+
+    def _stated_counts(self, entry: Entry, setting: Setting) -> list[int]:
         units = setting.model.units
         if entry.schedule is None:
             return [units]

@@ -41,7 +41,7 @@ def _use(use: Use) -> dict[str, Any]:
 
 def _chosen(chosen: Chosen) -> dict[str, Any]:
     init = {} if chosen.init is None else {"init": _use(chosen.init)}
-    return {"label": chosen.label, **_use(chosen.use), **init}
+    return {"label": chosen.label, **_use(chosen.use), **init, "weights": chosen.weights}
 
 
 def _recipe(recipe: Recipe) -> dict[str, Any]:
@@ -55,6 +55,10 @@ def _recipe(recipe: Recipe) -> dict[str, Any]:
         elif field.name in ("horizon", "stop") and value is not None:
             value = str(value)
         table[field.name] = value
+    stretch = recipe.stretch
+    if stretch is not None:
+        table["horizon"] = {**stretch.model_dump(mode="json"), "of": str(stretch.of)}
+    del table["stretch"]
     return table
 
 

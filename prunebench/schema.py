@@ -64,6 +64,7 @@ def _slot(catalogue: Catalogue, slot: str) -> Json:
     extra: Json = {"label": {"type": "string"}} if slot in ("data", "model") else {}
     if slot == "model":
         extra["init"] = {"$ref": "#/$defs/slot-init"}
+        extra["weights"] = {"type": "string", "description": "A safetensors file below the data root to start from."}
     for name, provider in catalogue.providers.items():
         if slot not in fits(provider.component):
             continue

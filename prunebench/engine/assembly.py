@@ -10,9 +10,10 @@ import pluggy
 import torch
 from torch import Tensor, nn
 
-from prunebench import keys
+from prunebench import keys, weight_files
 from prunebench.catalogue import Catalogue, Use, accepts, run_manager
 from prunebench.data import Data
+from prunebench.engine.macs import macs_of
 from prunebench.errors import ContractError
 from prunebench.masks import Mask, Units
 from prunebench.plan import Ref
@@ -67,6 +68,17 @@ class Bench:
             use = self.catalogue.revive(init)
             model = run_manager([use]).hook.prunebench_initialise(model=model, rng=rng)
         return {name: value.detach().clone() for name, value in model.state_dict().items()}
+
+    def pretrained(self, spec: Mapping[str, Any]) -> dict[str, Tensor]:
+        """The weights of the file that an `init` phase names, checked against the digest that it was planned with."""
+        file = weight_files.found(self.root, spec["weights"]["file"])
+        if weight_files.digest_of(file) != spec["weights"]["digest"]:
+            raise ContractError(f'model.weights: "{spec["weights"]["file"]}" changed since the run was planned')
+        with torch.random.fork_rng(devices=[]):
+            state = self.architecture(spec["model"]).state_dict()
+        offered = load_tensors(file.read_bytes())
+        # Into the network's own names, order and types; a counter of steps that the file lacks stays 0.
+        return {name: offered[name].to(value.dtype) if name in offered else value for name, value in state.items()}
 
     def model(self, described: Mapping[str, Any], state: Mapping[str, Tensor]) -> nn.Module:
         """The network on the device with these weights, in evaluation mode."""
@@ -146,8 +158,13 @@ class _Points(Sequence[Optimum]):
         return Optimum(bench.tensors(point["weights"]), bench.mask(point["mask"]), point["round"], point["label"])
 
 
-def mask_meta(mask: Mask, units: Units, model: nn.Module) -> dict[str, Any]:
-    """What the results say of a mask: units kept by layer, and the parameters left of all."""
+def mask_meta(mask: Mask, units: Units, model: nn.Module, shape: Sequence[int]) -> dict[str, Any]:
+    """What the results say of a mask: units kept by layer; parameters and multiply-accumulates left of all.
+
+    Args:
+        shape: (channels, height, width) of an image.
+    """
+    macs = macs_of(model, shape, units, mask)
     removed = sum(int((~keep).sum()) for keep in units.expand(mask).values())
     total = sum(p.numel() for p in model.parameters())
     return {
@@ -156,6 +173,8 @@ def mask_meta(mask: Mask, units: Units, model: nn.Module) -> dict[str, Any]:
         "layers": [layer.name for layer in units.layers],
         "parameters": total - removed,
         "parameters_all": total,
+        "macs": macs.effective,
+        "macs_all": macs.dense,
     }
 
 

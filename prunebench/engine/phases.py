@@ -54,6 +54,8 @@ Produced = dict[str, tuple[dict[str, bytes], dict[str, Any]]]
 
 
 def _init(spec: Mapping[str, Any], bench: Bench) -> Produced:
+    if "weights" in spec:
+        return {"weights": ({"weights.safetensors": dump_tensors(bench.pretrained(spec))}, {})}
     rng = Streams(**spec["streams"]).rng("init")
     return {"weights": ({"weights.safetensors": dump_tensors(bench.fresh(spec["model"], spec["init"], rng))}, {})}
 
@@ -96,7 +98,8 @@ def _prune(spec: Mapping[str, Any], bench: Bench) -> Produced:
     )
     check_mask(kept, alive, count, units, f"select {selector}, round {streams.round}")
     assert kept is not None
-    return {"mask": ({"mask.safetensors": dump_tensors(pack_mask(kept))}, mask_meta(kept, units, model))}
+    files = {"mask.safetensors": dump_tensors(pack_mask(kept))}
+    return {"mask": (files, mask_meta(kept, units, model, spec["model"]["shape"]))}
 
 
 def check_scores(scores: Scores | None, units: Units, who: str) -> None:
@@ -162,7 +165,7 @@ def _edit(spec: Mapping[str, Any], bench: Bench) -> Produced:
         check_mask(edited.mask, everything, mask.count, units, who)
         assert edited.mask is not None
         files = {"mask.safetensors": dump_tensors(pack_mask(edited.mask))}
-        produced["mask"] = (files, mask_meta(edited.mask, units, model))
+        produced["mask"] = (files, mask_meta(edited.mask, units, model, spec["model"]["shape"]))
     return produced
 
 

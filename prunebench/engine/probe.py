@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from prunebench import keys
+from prunebench import keys, weight_files
 from prunebench.catalogue import Use, run_manager
 from prunebench.config import Chosen
 from prunebench.store import Store
@@ -51,6 +51,33 @@ class StoreProbe:
             self.store.put_json(name, known)
         layers = tuple(Layer(**layer) for layer in known["layers"])
         return ModelInfo(chosen.label, known["parameters"], layers)
+
+    def weights(self, chosen: Chosen, data: DataInfo) -> str:
+        """The digest of a weight file, once it is known to fit the network.
+
+        Raises:
+            DataMissing: there is no such file.
+            PlanError: it is not a safetensors file, or does not fit; every mismatch is listed.
+        """
+        assert chosen.weights is not None
+        file = weight_files.found(self.root, chosen.weights)
+        stamps = _stamps((str(file),))
+        shape = [*data.shape, data.classes, version("torch"), version("timm")]
+        name = "weights-" + keys.digest([chosen.use.to_json(), shape, str(file)])
+        known = self.store.cached_json(name)
+        if known is None or known["stamps"] != stamps:
+            weight_files.check_fit(chosen.weights, weight_files.shapes_of(file), self._shapes(chosen, data))
+            known = {"digest": weight_files.digest_of(file), "stamps": stamps}
+            self.store.put_json(name, known)
+        digest: str = known["digest"]
+        return digest
+
+    def _shapes(self, chosen: Chosen, data: DataInfo) -> weight_files.Shapes:
+        import torch
+
+        with torch.device("meta"):
+            model = run_manager([chosen.use]).hook.prunebench_model(data_info=data)
+        return {name: tuple(value.shape) for name, value in model.state_dict().items()}
 
     def _probed(self, chosen: Chosen, data: DataInfo, units: Use) -> dict[str, Any]:
         import torch

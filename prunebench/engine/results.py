@@ -11,6 +11,9 @@ from prunebench.engine.outputs import Outputs
 from prunebench.plan import Evaluation, Plan, Ref, Trial
 from prunebench.store import Artifact
 
+DENSITIES = ("density", "density_all", "density_macs")
+"""The fraction kept of the units that may be pruned, of all parameters, and of the multiply-accumulates."""
+
 UNITS = {"loss": "nats", "accuracy": "fraction"}
 
 
@@ -29,10 +32,10 @@ class _Reader:
         self.plan, self.outputs = plan, outputs
 
     def trial(self, trial: Trial) -> Iterator[dict[str, Any]]:
-        densities: dict[int, tuple[float, float]] = {}
+        densities: dict[int, dict[str, float | None]] = {}
         for evaluation in trial.evaluations:
             facts = self._density(trial, evaluation)
-            densities.setdefault(evaluation.round, (facts["density"], facts["density_all"]))
+            densities.setdefault(evaluation.round, {name: facts[name] for name in DENSITIES})
             yield from self._evaluation(trial, evaluation, facts)
         for name, ref in trial.analyses:
             yield from self._analysis(trial, name, ref, densities)
@@ -45,15 +48,17 @@ class _Reader:
     def _density(self, trial: Trial, evaluation: Evaluation) -> dict[str, Any]:
         """Density over the units that may be pruned and over all parameters, and whether a layer is empty."""
         if evaluation.mask is None:
-            return {"density": 1.0, "density_all": 1.0, "collapsed": False}
+            return {"density": 1.0, "density_all": 1.0, "density_macs": 1.0, "collapsed": False}
         artifact = self.outputs.get(evaluation.mask)
         if artifact is None or "count" not in artifact.meta:
             planned = evaluation.run.ticket.count / trial.units
-            return {"density": planned, "density_all": None, "collapsed": False}
+            return {"density": planned, "density_all": None, "density_macs": None, "collapsed": False}
         meta = artifact.meta
         return {
             "density": meta["count"] / trial.units,
             "density_all": meta["parameters"] / meta["parameters_all"],
+            # Masks that an earlier version of the suite stored do not have it.
+            "density_macs": meta["macs"] / meta["macs_all"] if "macs" in meta else None,
             "collapsed": 0 in meta["counts"],
         }
 
@@ -71,6 +76,7 @@ class _Reader:
             "role": "evaluate",
             "density": facts["density"],
             "density_all": facts["density_all"],
+            "density_macs": facts["density_macs"],
             "key": evaluation.run.key,
             **self._mixed(artifact),
         }
@@ -83,7 +89,8 @@ class _Reader:
             return
         points = {p["iteration"]: p for p in json.loads(artifact.files["curve.json"])["points"]}
         outcome = "collapsed" if facts["collapsed"] else "ok"
-        for iteration in dict.fromkeys((*spec["at"], evaluation.run.stop)):
+        longer = artifact.meta.get("longer", 1.0)
+        for iteration in dict.fromkeys(round(at * longer) for at in (*spec["at"], evaluation.run.stop)):
             for split, metric in metrics:
                 value = points[iteration][f"{split}/{metric}"]
                 became = "diverged" if value is None else outcome
@@ -98,7 +105,7 @@ class _Reader:
                 yield _row(base, "early_stop_accuracy", split, value, "fraction", f"{at}it", outcome)
 
     def _analysis(
-        self, trial: Trial, name: str, ref: Ref, densities: Mapping[int, tuple[float, float]]
+        self, trial: Trial, name: str, ref: Ref, densities: Mapping[int, Mapping[str, float | None]]
     ) -> Iterator[dict[str, Any]]:
         artifact = self.outputs.get(ref)
         base = {
@@ -115,12 +122,10 @@ class _Reader:
         failed = artifact is None or artifact.meta.get("outcome") == "diverged"
         if artifact is None or failed:
             outcome = "failed" if artifact is None else "diverged"
-            none = {"round": None, "density": None, "density_all": None}
-            yield _row({**base, **none}, name, "", None, "", "", outcome)
+            yield _row({**base, "round": None, **dict.fromkeys(DENSITIES)}, name, "", None, "", "", outcome)
             return
         for m in artifact.meta["measurements"]:
-            density, density_all = densities.get(m["round"], (None, None))
-            placed = {**base, "round": m["round"], "density": density, "density_all": density_all}
+            placed = {**base, "round": m["round"], **densities.get(m["round"], dict.fromkeys(DENSITIES))}
             yield _row(placed, f"{name}/{m['metric']}", m["split"], m["value"], m["unit"], m["position"], "ok")
 
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from prunebench import keys
 from prunebench.data import Data
 from prunebench.engine.assembly import Bench, mask_meta, pack_mask, unpack_mask
+from prunebench.engine.macs import macs_of
 from prunebench.engine.masking import MaskedParameters
 from prunebench.engine.measuring import measure, pack_hits
 from prunebench.engine.training import DivergedError, Training
@@ -21,6 +22,7 @@ from prunebench.engine.work import CancelledError, Channel, Work
 from prunebench.errors import ContractError
 from prunebench.masks import Mask, Units
 from prunebench.plan import Ref
+from prunebench.rates import multiplier
 from prunebench.store import dump_tensors, load_tensors
 from prunebench.streams import Streams
 from prunebench.types import LossTerm, MaskUpdate
@@ -53,8 +55,10 @@ class _Trajectory:
         self.work, self.outputs, self.bench, self.channel = work, outputs, bench, channel
         self.checkpoint_seconds = checkpoint_seconds
         self.spec, self.recipe = work.spec, work.spec["recipe"]
-        self.start: int = self.spec["start"]
-        self.stop = max(ref.at for ref in outputs if ref.at is not None)
+        self.longer = 1.0 if self.spec.get("stretch") is None else self._longer(self.spec["stretch"])
+        self.start = self._steps(self.spec["start"])
+        self.horizon = self._steps(self.recipe["horizon"])
+        self.stop = max(self._steps(ref.at) for ref in outputs if ref.at is not None)
         self.streams = Streams(**self.spec["streams"])
         self.curves: Curves = {}
         self.checkpoint_name = f"{work.key}-{bench.store.environment.id}"
@@ -80,10 +84,24 @@ class _Trajectory:
         except CancelledError:
             self._checkpoint(training)
             raise
-        if training.position < self.recipe["horizon"]:
+        if training.position < self.horizon:
             self._checkpoint(training)  # a later point may be asked for: go on from here
         else:
             self.bench.store.drop_scratch(self.checkpoint_name)
+
+    def _longer(self, how: Mapping[str, Any]) -> float:
+        """How many steps one iteration of the planned clock takes: what a step of this mask's network saves."""
+        spec, bench = self.spec, self.bench
+        mask = bench.mask(spec["mask"])
+        model = bench.model(spec["model"], bench.tensors(spec["weights"]))
+        macs = macs_of(model, spec["model"]["shape"], bench.units(spec, model), mask)
+        # An empty network does nothing, however long it trains.
+        ratio = macs.dense / max(1, macs.effective) if how["times"] == "macs-ratio" and macs.effective else 1.0
+        return ratio if how["at_most"] is None else min(ratio, how["at_most"])
+
+    def _steps(self, iteration: int) -> int:
+        """Steps done at an iteration of the planned clock."""
+        return round(iteration * self.longer)
 
     # Setting up.
 
@@ -104,7 +122,7 @@ class _Trajectory:
             masked = MaskedParameters(model, units, mask)
             masked.zero_weights()
 
-        _, manager = bench.manager(recipe["optimizer"], *recipe["lr"])
+        pieces, manager = bench.manager(recipe["optimizer"], *recipe["lr"])
         optimizer: torch.optim.Optimizer = manager.hook.prunebench_optimizer(model=model)
         self._options = [options_of(group) for group in optimizer.param_groups]
         if checkpoint:
@@ -119,10 +137,8 @@ class _Trajectory:
         position = checkpoint["iteration"] if checkpoint else self.start
         self.curves = checkpoint["curves"] if checkpoint else {}
         horizon = recipe["horizon"]
-        rates = [
-            float(manager.hook.prunebench_lr(position=min(step, horizon), horizon=horizon))
-            for step in range(position, self.stop)
-        ]
+        rate = multiplier(pieces)
+        rates = [rate(min(int(step / self.longer), horizon), horizon) for step in range(position, self.stop)]
         train = self.data["train"]
         return Training(
             model=model,
@@ -162,7 +178,7 @@ class _Trajectory:
                 units=units,
                 mask=mask,
                 count=self.spec["count"],
-                horizon=self.recipe["horizon"],
+                horizon=self.horizon,
                 rng=self.streams.rng("update").child(use.name),
             )
             assert units is not None
@@ -179,17 +195,26 @@ class _Trajectory:
 
         for ref in self.outputs:
             assert ref.at is not None
-            at(ref.at).saved.append(ref)
+            end = self._steps(ref.at)
+            at(end).saved.append(ref)
             if ref.part == "curve":
-                for iteration in _measured(self.work.curves[ref.detail], self.start, ref.at):
+                for iteration in self._measured(ref.detail, end):
                     done = self.curves.get(ref.detail, [])
                     # The last point is measured even if a checkpoint has it: which images are right is not in there.
-                    known = bool(done) and done[-1]["iteration"] >= iteration and iteration < ref.at
+                    known = bool(done) and done[-1]["iteration"] >= iteration and iteration < end
                     if iteration >= position and not known:
                         pause = at(iteration)
                         if ref.detail not in pause.curves:
                             pause.curves.append(ref.detail)
         return points
+
+    def _measured(self, detail: str, stop: int) -> list[int]:
+        """The steps at which a curve has a point: multiples of `every`, stated ones, and both ends."""
+        how, start = self.work.curves[detail], self.start
+        every = how["every"]
+        multiples = range((start // every + 1) * every, stop, every) if every else ()
+        stated = [self._steps(iteration) for iteration in how["at"]]
+        return sorted({start, stop, *multiples, *(i for i in stated if start <= i <= stop)})
 
     # On the way.
 
@@ -220,7 +245,7 @@ class _Trajectory:
             files = {"curve.json": keys.canonical({"points": self._until(ref)}).encode()}
             if "test" in self._hits[ref.detail]:
                 files["test.hits"] = pack_hits(self._hits[ref.detail]["test"])
-            return files, {}
+            return files, {} if self.longer == 1.0 else {"longer": self.longer}
         if ref.part == "weights":
             return {"weights.safetensors": dump_tensors(training.model.state_dict())}, {}
         if ref.part == "optimizer":
@@ -231,14 +256,14 @@ class _Trajectory:
         assert training.units is not None
         self._check_count(mask, training)
         files = {"mask.safetensors": dump_tensors(pack_mask(mask))}
-        return files, mask_meta(mask, training.units, training.model)
+        return files, mask_meta(mask, training.units, training.model, self.spec["model"]["shape"])
 
     def _until(self, ref: Ref) -> list[dict[str, Any]]:
         assert ref.at is not None
-        return [p for p in self.curves.get(ref.detail, []) if p["iteration"] <= ref.at]
+        return [p for p in self.curves.get(ref.detail, []) if p["iteration"] <= self._steps(ref.at)]
 
     def _check_count(self, mask: Mask, training: Training) -> None:
-        if training.position >= self.recipe["horizon"] and mask.count != self.spec["count"]:
+        if training.position >= self.horizon and mask.count != self.spec["count"]:
             names = " and ".join(self._updating)
             raise ContractError(
                 f"mask_updates {names}: {mask.count:,} units are kept at the horizon; {self.spec['count']:,} were "
@@ -279,10 +304,10 @@ class _Trajectory:
         iteration = head["iteration"]
         for ref in self.outputs:
             assert ref.at is not None
-            if ref.at < iteration:
+            if self._steps(ref.at) < iteration:
                 return None
             if ref.part == "curve":
-                due = [i for i in _measured(self.work.curves[ref.detail], self.start, ref.at) if i < iteration]
+                due = [i for i in self._measured(ref.detail, self._steps(ref.at)) if i < iteration]
                 have = {p["iteration"] for p in head["curves"].get(ref.detail, [])}
                 if not have.issuperset(due):
                     return None
@@ -306,13 +331,6 @@ def _checked(update: MaskUpdate, units: Units, who: str) -> MaskUpdate:
         return new
 
     return MaskUpdate(update.due, checked)
-
-
-def _measured(how: Mapping[str, Any], start: int, stop: int) -> list[int]:
-    """The iterations at which a curve has a point: multiples of `every`, stated ones, and both ends."""
-    every = how["every"]
-    multiples = range((start // every + 1) * every, stop, every) if every else ()
-    return sorted({start, stop, *multiples, *(i for i in how["at"] if start <= i <= stop)})
 
 
 def options_of(group: Mapping[str, Any]) -> dict[str, Any]:

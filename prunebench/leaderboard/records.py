@@ -31,6 +31,7 @@ COLUMNS = {
     "outcome": "text",
     "environments": "text",
     "key": "text",
+    "density_macs": "number",
 }
 """The columns in their order, of one kind each. New ones are added at the end, and none is ever renamed."""
 

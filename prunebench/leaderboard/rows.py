@@ -45,6 +45,9 @@ def damage(row: object) -> str | None:
             return f"{name} is {number!r}, not a number or null"
         if number is not None and not math.isfinite(number):
             return f"{name} is {number!r}; a trial without a number has value null and says so in its outcome"
+    macs = row.get("density_macs")
+    if macs is not None and (not isinstance(macs, int | float) or isinstance(macs, bool) or not math.isfinite(macs)):
+        return f"density_macs is {macs!r}, not a number or null"
     if row["role"] not in _ROLES:
         return f"role is {row['role']!r}; one of {', '.join(_ROLES)} is known"
     if row["outcome"] not in _OUTCOMES:

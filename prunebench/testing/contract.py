@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 
 @cache
-def _installed() -> Catalogue:
+def installed() -> Catalogue:
+    """What is installed, looked up once."""
     return Catalogue.load()
 
 
@@ -34,7 +35,7 @@ class Contract:
 
     def use(self) -> Use:
         """The component, found among what is installed."""
-        return _installed().use(self.component, slot=self.slot)
+        return installed().use(self.component, slot=self.slot)
 
     def hooks(self) -> Any:
         """The hooks of a fresh run with this component alone."""

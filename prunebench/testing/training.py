@@ -8,15 +8,13 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import pluggy
 import torch
 from torch import Tensor, nn
 
-from prunebench import hookimpl
-from prunebench.catalogue import run_manager
 from prunebench.data import Gather
 from prunebench.masks import Mask, Units
-from prunebench.testing.contract import Contract
+from prunebench.rates import multiplier
+from prunebench.testing.contract import Contract, installed
 from prunebench.testing.data import some_mask
 from prunebench.testing.states import no_global_randomness, same, state
 from prunebench.types import LossTerm
@@ -109,12 +107,6 @@ class OptimizerContract(Contract):
         assert same(state(model), state(resumed))
 
 
-class _Base:
-    @hookimpl
-    def prunebench_lr(self) -> float:
-        return 1.0
-
-
 class LrContract(Contract):
     """Laws of prunebench_lr; a wrapper is tried around a constant 1. Positions are stated in iterations."""
 
@@ -124,11 +116,10 @@ class LrContract(Contract):
     def curve(self, horizon: int) -> list[float]:
         """The multiplier at every position up to the horizon."""
         use = self.use()
-        manager: pluggy.PluginManager = run_manager([use])
         implementation: Any = use.build()
-        if implementation.prunebench_lr.prunebench_impl["wrapper"]:
-            manager.register(_Base())
-        return [manager.hook.prunebench_lr(position=at, horizon=horizon) for at in range(horizon + 1)]
+        wraps = implementation.prunebench_lr.prunebench_impl["wrapper"]
+        rate = multiplier([installed().use("constant"), use] if wraps else [use])
+        return [rate(at, horizon) for at in range(horizon + 1)]
 
     def test_multipliers_are_finite_and_never_negative(self) -> None:
         for horizon in self.horizons:

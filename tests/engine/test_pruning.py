@@ -19,7 +19,7 @@ from prunebench.engine.phases import check_mask, check_scores
 from prunebench.errors import ContractError
 from prunebench.masks import Mask, Scores
 from prunebench.store import dump_tensors, load_tensors
-from prunebench.testing import same, some_mask, two_layer_net, weight_units
+from prunebench.testing import ToyData, same, some_mask, two_layer_net, weight_units
 
 
 def imp(**changes: Any) -> dict[str, Any]:
@@ -223,12 +223,14 @@ def test_the_meta_of_a_mask_counts_units_by_layer_and_parameters_of_all() -> Non
     net = two_layer_net()
     units = weight_units(net)
     mask = some_mask(units, 20)
-    assert mask_meta(mask, units, net) == {
+    assert mask_meta(mask, units, net, ToyData().prunebench_data().info.shape) == {
         "count": 20,
         "counts": list(mask.counts),
         "layers": ["fc1.weight", "fc2.weight"],
         "parameters": 75 - 46,
         "parameters_all": 75,
+        "macs": 20,
+        "macs_all": 66,
     }
 
 

@@ -71,7 +71,8 @@ def differing(a: Mapping[str, Any], b: Mapping[str, Any]) -> set[str]:
 
 
 def test_every_field_of_a_recipe_is_tried_here() -> None:
-    assert set(OTHER) == {field.name for field in dataclasses.fields(Recipe)}
+    # How a mask stretches the horizon is written in the place of the horizon; tests/engine/test_stretching.py has it.
+    assert set(OTHER) == {field.name for field in dataclasses.fields(Recipe)} - {"stretch"}
 
 
 @pytest.mark.parametrize("side", ["find", "evaluate"])

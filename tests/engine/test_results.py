@@ -10,8 +10,8 @@ from engine.toy_runs import Trained, prepared, rows, run, text
 from prunebench.leaderboard import read_rows
 
 FIELDS = {
-    "entry", "model", "data", "seed", "round", "draw", "twin", "role", "density", "density_all", "position", "metric",
-    "split", "value", "unit", "outcome", "key",
+    "entry", "model", "data", "seed", "round", "draw", "twin", "role", "density", "density_all", "density_macs",
+    "position", "metric", "split", "value", "unit", "outcome", "key",
 }  # fmt: skip
 
 

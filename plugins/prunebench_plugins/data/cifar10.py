@@ -30,6 +30,7 @@ SHA1 = {
 }
 # Of the 50,000 training images.
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
+IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
 class Cifar10Config(ComponentConfig):
@@ -40,11 +41,14 @@ class Cifar10Config(ComponentConfig):
         train: how many of the rest to train on; all of them if left out.
         augment: "pad-crop-flip" pads each training image with 4 zeros on all sides, crops it at a random place and
             mirrors it with probability 1/2.
+        normalise: by the mean and spread of the "own" training images, or by those of "imagenet", as published weights
+            may want it.
     """
 
     valid: int = Field(default=5_000, gt=0)
     train: int | None = Field(default=None, gt=0)
     augment: Literal["none", "pad-crop-flip"] = "none"
+    normalise: Literal["own", "imagenet"] = "own"
 
 
 class Cifar10:
@@ -63,20 +67,22 @@ class Cifar10:
         """
         from prunebench_plugins.data._cifar import read
 
-        return read(_published(), root, rng, self._config.valid, self._config.train, self._config.augment)
+        return read(
+            _published(self._config.normalise), root, rng, self._config.valid, self._config.train, self._config.augment
+        )
 
     @hookimpl
     def prunebench_downloads(self, root: Path) -> Sequence[Download]:
         """The publisher's archive of the binary version; it is read as it is."""
         from prunebench_plugins.data._cifar import download
 
-        return [download(_published(), root)]
+        return [download(_published("own"), root)]
 
 
-def _published() -> Published:
+def _published(normalise: Literal["own", "imagenet"]) -> Published:
     from prunebench_plugins.data._cifar import Published
 
-    return Published("cifar10", FOLDER, ARCHIVE, MD5, SHA1, 1, 10, (MEAN, STD))
+    return Published("cifar10", FOLDER, ARCHIVE, MD5, SHA1, 1, 10, (MEAN, STD) if normalise == "own" else IMAGENET)
 
 
 @hookimpl

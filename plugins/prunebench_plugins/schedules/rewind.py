@@ -7,7 +7,7 @@ To a later point: late rewinding (Frankle et al. 2019), whose first run is the s
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from prunebench import Component, ComponentConfig, Position, hookimpl
 
@@ -16,16 +16,21 @@ if TYPE_CHECKING:
 
 
 class RewindConfig(ComponentConfig):
-    """`to`: the point of the first find run whose weights, and place on the clock, each ticket starts from."""
+    """`to`: the point of an early run whose weights, and place on the clock, each ticket starts from.
+
+    `early`: which recipe that run trains under: "find", and it is the first find run itself; or "evaluate", and it is
+    the dense network's judged run, with its own batch size and clock.
+    """
 
     to: Position = Position.parse("0it")
+    early: Literal["find", "evaluate"] = "find"
 
 
 class Rewind:
     """Weights and clock go back to `to` after every round."""
 
     def __init__(self, config: RewindConfig) -> None:
-        self._to = config.to
+        self._to, self._early = config.to, config.early
 
     @hookimpl
     def prunebench_schedule(self, chain: Chain, recipes: Recipes) -> list[PlannedTicket]:
@@ -33,12 +38,13 @@ class Rewind:
         tickets = [chain.dense]
         first = chain.train(chain.dense, recipes.find, 1)
         run = first
+        early = first if self._early == "find" else chain.train(chain.dense, recipes.evaluate, 1)
         for round in range(1, chain.rounds + 1):
             if round > 1:
                 run = chain.train(tickets[-1], recipes.find, round)
             mask = chain.prune(run, round)
-            state = first.optimizer_at(self._to)
-            tickets.append(chain.ticket(round, mask, first.at(self._to), self._to, optimizer=state))
+            state = early.optimizer_at(self._to)
+            tickets.append(chain.ticket(round, mask, early.at(self._to), self._to, optimizer=state))
         return tickets
 
 

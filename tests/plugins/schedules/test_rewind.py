@@ -71,3 +71,11 @@ def test_the_optimizer_state_is_taken_along_only_where_the_recipe_says_so():
                                          "train": {"optimizer_state": setting}})  # fmt: skip
         run = chain.train(chain.tickets[1], chain.entry.evaluate, 2)
         assert (chain._phases.by_key[run.key].spec["optimizer_state"] is not None) == taken
+
+
+def test_the_early_state_may_be_that_of_the_evaluation_recipe_on_its_own_clock():
+    schedule = {"use": "rewind", "to": "8it", "early": "evaluate"}
+    chain, found = tickets({"schedule": schedule, "evaluate": {"optimizer": {"lr": 0.3}}})
+    judged = chain.train(chain.dense, chain.entry.evaluate, 1)
+    assert {t.weights for t in found[1:]} == {judged.at("8it")}
+    assert judged.key != chain.train(chain.dense, chain.entry.find, 1).key
