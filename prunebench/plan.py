@@ -288,8 +288,9 @@ class Chain:
         counts: Sequence[int],
         other: Callable[[str], Chain],
         catalogue: Catalogue,
+        draw: int = 0,
     ) -> None:
-        self.entry, self.setting = entry, setting
+        self.entry, self.setting, self._draw = entry, setting, draw
         self._catalogue = catalogue
         self.cut = entry.cut
         self.counts = tuple(counts)
@@ -443,7 +444,8 @@ class Chain:
             "round": round if accepts(entry.select.planner, "prunebench_select", "round") else None,
             "weights": weights.to_json(),
             "mask": None if mask is None else mask.to_json(),
-            "streams": Streams(setting.seed, round).to_json(),
+            # Where neither draws, every draw of the chain is one and the same.
+            "streams": Streams(setting.seed, round, self._draw if draws(entry) else 0).to_json(),
         }
         key = self._phases.add("prune", spec, (weights, mask, *score_inputs, *select_inputs))
         return Ref(key, "mask")
@@ -537,6 +539,12 @@ def _with_inputs(use: Use, needs: Needs, clock: Clock | None) -> tuple[dict[str,
             parents += [ref for ref in (point.weights, point.mask) if ref is not None]
         inputs.setdefault(name, [])
     return {**use.to_json(clock), "inputs": inputs}, parents
+
+
+def draws(entry: Entry) -> bool:
+    """Whether an entry's masks are drawn: its score or its selection uses a stream."""
+    uses = ((entry.score, "prunebench_score"), (entry.select, "prunebench_select"))
+    return any(use is not None and accepts(use.planner, hook, "rng") for use, hook in uses)
 
 
 def curve_spec(measure: Measure, run: Run) -> dict[str, Any]:

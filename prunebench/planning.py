@@ -26,6 +26,7 @@ from prunebench.plan import (
     Trial,
     count_at,
     curve_spec,
+    draws,
     global_count,
     matched,
 )
@@ -76,7 +77,7 @@ class _Planner:
         self.benchmark, self.probe = benchmark, probe
         self.phases = Phases()
         self.curves: dict[str, dict[str, Any]] = {}
-        self.chains: dict[tuple[str, _Place], Chain] = {}
+        self.chains: dict[tuple[str, _Place, int], Chain] = {}
         self.errors: dict[str, list[str]] = {}
         self._infos: dict[Any, Any] = {}
 
@@ -118,10 +119,14 @@ class _Planner:
         evaluations = []
         finds: set[str] = set()
         for round in self._rounds(entry, chain):
-            finds |= self._training_ancestors(tickets[round])
-            for draw in range(entry.draws if round > 0 and entry.edits else 1):
-                ticket = source.edited(tickets[round], entry.edits, draw) if round > 0 else tickets[0]
-                run = source.train(ticket, entry.evaluate, round + 1, draw=draw)
+            drawn = entry.tickets is None and not entry.edits and draws(entry)
+            for draw in range(entry.draws if round > 0 and (entry.edits or drawn) else 1):
+                # Edits are drawn anew for one ticket; masks that are drawn need a chain of their own for each draw.
+                own = self._chain(entry.name, place, draw) if drawn else source
+                ticket = own.tickets[round]
+                finds |= self._training_ancestors(ticket)
+                ticket = own.edited(ticket, entry.edits, draw) if round > 0 else ticket
+                run = own.train(ticket, entry.evaluate, round + 1, draw=draw)
                 evaluations.append(self._evaluation(run, round, draw))
         analyses = []
         for use in entry.analyses:
@@ -164,18 +169,18 @@ class _Planner:
 
     # Chains are shared: an entry that takes another's tickets builds on the very same object.
 
-    def _chain(self, name: str, place: _Place) -> Chain:
+    def _chain(self, name: str, place: _Place, draw: int = 0) -> Chain:
         entry = self.benchmark.all_entries[name]
         if entry.tickets is not None:
             # Its own recipe and edits, the other's chain.
             return self._chain(entry.tickets, place)
-        if (name, place) not in self.chains:
+        if (name, place, draw) not in self.chains:
             setting = self._setting(entry, place)
             counts = self._counts(entry, setting)
-            self.chains[name, place] = Chain(
-                entry, setting, self.phases, counts, self._other(place), self.benchmark.catalogue
+            self.chains[name, place, draw] = Chain(
+                entry, setting, self.phases, counts, self._other(place), self.benchmark.catalogue, draw
             )
-        return self.chains[name, place]
+        return self.chains[name, place, draw]
 
     def _other(self, place: _Place) -> Callable[[str], Chain]:
         return lambda name: self._chain(name, place)

@@ -198,6 +198,18 @@ def test_draws_edit_and_judge_each_ticket_several_times_with_noise_of_their_own(
         assert run["streams"]["draw"] == spec(plan, run["weights"]["key"])["streams"]["draw"] == e.draw
 
 
+def test_draws_of_a_random_mask_prune_and_judge_several_times_from_one_start() -> None:
+    entry = {"name": "random", "schedule": "at-init", "score": "random", "select": "global", "units": "toy-units"}
+    plan = toy_plan(entry=[{**entry, "draws": 3}])
+    (trial,) = (trial for trial in plan.trials if trial.entry == "random")
+    assert [(e.round, e.draw) for e in trial.evaluations] == [(r, d) for r in (1, 2) for d in (0, 1, 2)]
+    assert len({e.mask for e in trial.evaluations}) == 6
+    assert len({e.run.ticket.weights for e in trial.evaluations}) == 1
+    single = toy_plan(entry=[entry])
+    first = [e.run.key for t in single.trials if t.entry == "random" for e in t.evaluations]
+    assert first == [e.run.key for e in trial.evaluations if e.draw == 0]
+
+
 def test_without_an_edit_there_is_nothing_to_draw_again() -> None:
     plan = toy_plan(entry=[{"name": "imp", "draws": 3}])
     assert [e.draw for e in trial(plan, "imp").evaluations] == [0, 0]
