@@ -126,6 +126,8 @@ class _Reader:
             return
         for m in artifact.meta["measurements"]:
             placed = {**base, "round": m["round"], **densities.get(m["round"], dict.fromkeys(DENSITIES))}
+            if not m.get("exact", True):
+                placed["exact"] = False
             yield _row(placed, f"{name}/{m['metric']}", m["split"], m["value"], m["unit"], m["position"], "ok")
 
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from prunebench import keys
 from prunebench.data import Data
 from prunebench.engine.assembly import Bench, mask_meta, pack_mask, unpack_mask
-from prunebench.engine.macs import macs_of
+from prunebench.macs import macs_of
 from prunebench.engine.masking import MaskedParameters
 from prunebench.engine.measuring import measure, pack_hits
 from prunebench.engine.training import DivergedError, Training

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 from xml.etree import ElementTree
 
@@ -284,6 +285,11 @@ class AnalyseContract(Contract):
     def test_equal_inputs_give_equal_analyses_and_are_not_changed(self) -> None:
         inputs = self.inputs()
         before = {name: [copy.deepcopy(dict(o.weights)) for o in optima] for name, optima in inputs.items()}
-        assert self.analysed(inputs) == self.analysed(inputs)
+        assert _timeless(self.analysed(inputs)) == _timeless(self.analysed(inputs))
         for name, optima in inputs.items():
             assert all(same(a, o.weights) for a, o in zip(before[name], optima, strict=True))
+
+
+def _timeless(analysis: Analysis) -> Analysis:
+    """Without what a clock measured."""
+    return replace(analysis, measurements=tuple(m if m.exact else replace(m, value=0.0) for m in analysis.measurements))

@@ -5,7 +5,7 @@ import timm
 import torch
 from torch import nn
 
-from prunebench.engine.macs import by_layer, macs_of
+from prunebench.macs import by_layer, macs_of
 from prunebench.masks import Mask
 from prunebench.testing import two_layer_net, weight_units
 from prunebench.testing.data import some_mask

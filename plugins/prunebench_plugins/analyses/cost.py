@@ -1,0 +1,145 @@
+"""What a ticket costs: parameters, multiply-accumulates, bytes on disk, and the time that it really takes.
+
+Units that can be taken out (channels) are taken out first, so that what is counted and timed is the smaller network;
+single weights cannot be, and their network is as slow as the dense one whatever its density.
+
+Source: Blalock et al. 2020, section 5 (report sizes and speeds, not one of them alone).
+"""
+
+from __future__ import annotations
+
+import platform
+import statistics
+import time
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from prunebench import Component, ComponentConfig, Measurement, hookimpl
+from prunebench.types import Analysis, Inputs, Optimum
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from prunebench.data import Data
+    from prunebench.masks import Mask, Units
+    from prunebench.plan import Needs, Request
+
+
+class CostConfig(ComponentConfig):
+    """How to time.
+
+    Args:
+        batches: images a forward pass, one timing for each.
+        repeats: timed passes; the median is reported, and the quartiles.
+        warm: passes before them.
+    """
+
+    batches: tuple[int, ...] = (1, 64)
+    repeats: int = Field(default=30, ge=3)
+    warm: int = Field(default=5, ge=1)
+
+
+class Cost:
+    """Counts and times each ticket's network, in evaluation mode, without gradients."""
+
+    def __init__(self, config: CostConfig) -> None:
+        self._config = config
+
+    @hookimpl
+    def prunebench_needs(self, request: Request) -> Needs:
+        """The entry's tickets of all rounds, as they are judged."""
+        from prunebench.plan import Needs
+
+        return Needs({"tickets": request.tickets})
+
+    @hookimpl
+    def prunebench_analyse(self, inputs: Inputs, model: nn.Module, data: Data, units: Units) -> Analysis:
+        """For each round: `parameters`, `macs`, `bytes`, and `latency/batch-N` with its quartiles.
+
+        `macs` are of one image. `bytes` are float32 tensors of what is left; where single weights are pruned, the kept
+        values and one bit a weight, if that is less. Latencies are in milliseconds a batch, on the device that the unit
+        names; they are what a clock said, and are not held to be the same again.
+        """
+        shape = data.info.shape
+        found: list[Measurement] = []
+        for ticket in sorted(inputs["tickets"], key=lambda ticket: ticket.round):
+            model.load_state_dict(dict(ticket.weights))
+            found += counts(model, units, ticket, shape)
+            small = model if ticket.mask is None else units.shrink(model, ticket.mask)
+            for batch in self._config.batches:
+                found += self._timed(small.eval(), batch, shape, ticket.round)
+        return Analysis(tuple(found))
+
+    def _timed(self, model: nn.Module, batch: int, shape: tuple[int, int, int], round: int) -> Iterator[Measurement]:
+        import torch
+
+        device = next(model.parameters()).device
+        images = torch.zeros(batch, *shape, device=device)
+        passes = []
+        with torch.inference_mode():
+            for _ in range(self._config.warm + self._config.repeats):
+                begin = time.perf_counter()
+                model(images)
+                if device.type == "cuda":
+                    torch.cuda.synchronize(device)
+                passes.append(1e3 * (time.perf_counter() - begin))
+        low, middle, high = statistics.quantiles(passes[self._config.warm :], n=4)
+        unit = f"ms, {device_name(device)}"
+        for name, value in (("", middle), ("/quartile-1", low), ("/quartile-3", high)):
+            yield Measurement(f"latency/batch-{batch}{name}", value, unit, round=round, exact=False)
+
+
+def counts(model: nn.Module, units: Units, ticket: Optimum, shape: tuple[int, int, int]) -> Iterator[Measurement]:
+    """What can be counted without a clock."""
+    from prunebench.macs import macs_of
+
+    total = sum(p.numel() for p in model.parameters())
+    removed = 0
+    if ticket.mask is not None:
+        removed = sum(int((~keep).sum()) for keep in units.expand(ticket.mask).values())
+    macs = macs_of(model, shape, units, ticket.mask)
+    yield Measurement("parameters", float(total - removed), "", round=ticket.round)
+    yield Measurement("macs", float(macs.effective), "", round=ticket.round)
+    yield Measurement("bytes", float(size(model, units, ticket.mask)), "bytes", round=ticket.round)
+
+
+def size(model: nn.Module, units: Units, mask: Mask | None) -> int:
+    """Bytes of all tensors: of the smaller network, or of the kept weights and a bit for each, whichever is less."""
+    dense = sum(value.numel() * value.element_size() for value in model.state_dict().values())
+    if mask is None:
+        return dense
+    if any(units.members()):
+        return sum(v.numel() * v.element_size() for v in units.shrink(model, mask).state_dict().values())
+    saved = 0
+    for name, keep in units.expand(mask).items():
+        # A mask of its own for each tensor: a layer that is nearly full is stored as it is.
+        bytes_each = model.get_parameter(name).element_size()
+        saved += max(0, int((~keep).sum()) * bytes_each - (keep.numel() + 7) // 8)
+    return dense - saved
+
+
+def device_name(device: torch.device) -> str:
+    """The device as a reader knows it, with the number of threads on a processor."""
+    import torch
+
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{processor() or platform.machine()}, {torch.get_num_threads()} threads"
+
+
+def processor() -> str:
+    """The processor's own name for itself; empty where the system does not tell."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as lines:
+            return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor()
+
+
+@hookimpl
+def prunebench_components() -> Iterable[Component]:
+    """Offer `cost`."""
+    yield Component("cost", CostConfig, Cost, version=1, paper="Blalock et al. 2020")
