@@ -584,10 +584,13 @@ class Plan:
     wanted: Mapping[str, frozenset[Ref]]
     """For each phase that the results rest on, the outputs that they read."""
     naive_runs: int
+    also: tuple[Ref, ...] = ()
+    """Outputs that are wanted beside what the results are read off."""
 
     @property
     def sinks(self) -> Iterator[Ref]:
-        """What the results are read off."""
+        """What the results are read off, and what else is wanted."""
+        yield from self.also
         for trial in self.trials:
             for evaluation in trial.evaluations:
                 yield evaluation.curve

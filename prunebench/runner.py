@@ -21,7 +21,7 @@ from prunebench.engine.results import rows_of
 from prunebench.engine.scheduler import Execution, execute
 from prunebench.errors import LostArtifact, PrunebenchError, StoreError
 from prunebench.manifest import check_manifest, write_manifest
-from prunebench.plan import Plan
+from prunebench.plan import Plan, Ref
 from prunebench.planning import demanded, make_plan
 from prunebench.store import Environment, Store
 from prunebench.tolerance import RULES, rules_text, tolerance_of
@@ -211,6 +211,30 @@ def run(
     failed = _failed_trials(prepared.plan, execution)
     provenance = _provenance(prepared, store, execution, before)
     return Outcome(rows, details, lambda address: store.get(address).files, execution, before, provenance, failed)
+
+
+def make(
+    prepared: Prepared,
+    refs: Sequence[Ref],
+    observe: Callable[[Event], None] = lambda event: None,
+    catalogue: Catalogue | None = None,
+) -> Store:
+    """Make outputs of a plan that its results are not read off, such as trained weights; the store that has them.
+
+    Raises:
+        PrunebenchError: a phase failed.
+        InterruptedRunError: on Ctrl-C; what was done is stored.
+    """
+    store = prepared.open_store()
+    plan = replace(prepared.plan, trials=(), also=tuple(refs))
+    executor = _executor(prepared, store, catalogue)
+    try:
+        done = execute(plan, store, executor, _resources(prepared), observe)
+    finally:
+        executor.shutdown()
+    for error in done.failed.values():
+        raise PrunebenchError(error)
+    return store
 
 
 def write(prepared: Prepared, outcome: Outcome, out: Path) -> None:

@@ -17,6 +17,7 @@ from prunebench.plan import Chain, Plan, Recipes, Request
 from prunebench.planning import chain_of, make_plan
 from prunebench.testing.data import ToyData, two_layer_net, weight_units
 from prunebench.types import DataInfo, ModelInfo
+from prunebench.weight_files import digest_of
 
 if TYPE_CHECKING:
     from prunebench.masks import Units
@@ -81,6 +82,11 @@ class ToyProbe:
         """See prunebench.planning.Probe."""
         net = two_layer_net()
         return ModelInfo(chosen.label, sum(p.numel() for p in net.parameters()), weight_units(net).layers)
+
+    def weights(self, chosen: Chosen, data: DataInfo) -> str:
+        """See prunebench.planning.Probe."""
+        assert chosen.weights is not None
+        return digest_of(Path(chosen.weights))
 
 
 def toy_benchmark(*changes: Mapping[str, Any], catalogue: Catalogue | None = None, **more: Any) -> Benchmark:
