@@ -1,0 +1,46 @@
+"""Rescaled tickets: what is left of each layer gets the variance that its initialisation would give its size.
+
+Random pruning leaves each output with fewer inputs and so with a smaller sum; He initialisation of the smaller layer has
+a variance that is larger by the inverse of the layer's density.
+
+Source: the pruning-mechanism paper, section 2.2.1; He et al. 2015, equation 10.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from prunebench import Component, ComponentConfig, hookimpl
+from prunebench.types import Ticket
+
+if TYPE_CHECKING:
+    from prunebench.masks import Units
+
+
+class RescaleVariance:
+    """Multiplies each layer's kept weights by 1 / sqrt(density of the layer)."""
+
+    def __init__(self, config: ComponentConfig) -> None:
+        pass
+
+    @hookimpl
+    def prunebench_ticket(self, ticket: Ticket, units: Units) -> Ticket:
+        """The same mask; weights of layers that lost units are larger. Vectors (biases, scales) stay as they are."""
+        if ticket.mask is None:
+            return ticket
+        weights = dict(ticket.weights)
+        for name, keep in units.expand(ticket.mask).items():
+            kept = int(keep.sum())
+            if keep.dim() > 1 and 0 < kept < keep.numel():
+                weights[name] = weights[name] * math.sqrt(keep.numel() / kept)
+        return replace(ticket, weights=weights)
+
+
+@hookimpl
+def prunebench_components() -> Iterable[Component]:
+    """Offer `rescale-variance`."""
+    paper = "He et al. 2015, equation 10"
+    yield Component("rescale-variance", ComponentConfig, RescaleVariance, version=1, paper=paper)
