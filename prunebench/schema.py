@@ -23,8 +23,9 @@ def json_schema(catalogue: Catalogue) -> Json:
 
     Recipes may be partial, since they are laid over one another; the rest is as strict as the file format.
     """
-    definitions: Json = {f"slot-{slot}": _slot(catalogue, slot) for slot in SLOTS}
+    definitions: Json = {}
     for slot in SLOTS:
+        definitions[f"slot-{slot}"] = _slot(catalogue, slot, definitions)
         one = {"$ref": f"#/$defs/slot-{slot}"}
         definitions[f"slots-{slot}"] = {"anyOf": [one, {"type": "array", "items": one}]}
     recipe = _recipe(definitions)
@@ -57,7 +58,7 @@ def json_schema(catalogue: Catalogue) -> Json:
     }
 
 
-def _slot(catalogue: Catalogue, slot: str) -> Json:
+def _slot(catalogue: Catalogue, slot: str, definitions: Json) -> Json:
     """What may stand in one place of a file: a component's name, or a table with its keys."""
     tables: list[Json] = []
     names: list[str] = []
@@ -69,7 +70,9 @@ def _slot(catalogue: Catalogue, slot: str) -> Json:
         if slot not in fits(provider.component):
             continue
         names.append(name)
-        schema = provider.component.config.model_json_schema()
+        # two components may have tables of one name
+        schema = provider.component.config.model_json_schema(ref_template=f"#/$defs/{name}.{{model}}")
+        definitions.update({f"{name}.{model}": table for model, table in schema.get("$defs", {}).items()})
         use: Json = {"const": name}
         if provider.component.paper:
             use["description"] = provider.component.paper
@@ -81,8 +84,6 @@ def _slot(catalogue: Catalogue, slot: str) -> Json:
             "required": ([] if slot == "model" and name == "timm" else ["use"]) + schema.get("required", []),
             "additionalProperties": False,
         }
-        if "$defs" in schema:
-            table["$defs"] = schema["$defs"]
         tables.append(table)
     return {"anyOf": [{"enum": names}, *tables]} if names else {"not": {}}
 

@@ -272,6 +272,95 @@ def test_a_file_may_extend_another_and_change_an_entry_of_it(mine: Path) -> None
     assert imp.select.name == "layerwise"
 
 
+def expected(mine: Path, stated: str) -> str:
+    return one(mine, f'[[expect]]\nsource = "s"\nclaim = "c"\nbetter = "imp"\n{stated}\n')
+
+
+def test_an_expectation_may_state_only_what_differs(mine: Path) -> None:
+    text = FILE.replace('every = "8it"', 'at = ["0it"]')
+    more = '[[expect]]\nsource = "s"\nclaim = "c"\nbetter = "imp"\nthan = { position = "start" }\n'
+    (expect,) = loaded(mine, more, text).expect
+    assert expect.worse == "imp"
+    assert expect.sides() == [("metric", "imp", "test/accuracy", None), ("metric", "imp", "test/accuracy", "start")]
+    assert loaded(mine, more, text, only=["dense"]).expect == ()
+
+
+@pytest.mark.parametrize(
+    ("stated", "said"),
+    [
+        ("", "expect[0]: worse: missing; name an entry, or say with `than` what differs"),
+        ('worse = "imp"', 'expect[0]: "imp" is compared with itself; say with `than` what differs'),
+        ("than = {}", "expect[0].than: state what differs: metric, density, round, position, or a fixed value"),
+        (
+            "than = { value = 1.0, round = 2 }",
+            "expect[0].than: a fixed value has no metric, density, round or position",
+        ),
+        (
+            'worse = "dense"\nthan = { value = 1.0 }',
+            'expect[0]: worse: "dense" and a fixed value; leave one of the two out',
+        ),
+        ('worse = "dense"\ndensity = 0.8\nround = 1', "expect[0]: density and round: state one of the two"),
+        ("than = { densty = 0.8 }", 'expect[0].than.densty: unknown key. Did you mean "density"?'),
+    ],
+)
+def test_an_expectation_has_two_sides(mine: Path, stated: str, said: str) -> None:
+    assert expected(mine, stated) == said
+
+
+@pytest.mark.parametrize(
+    ("stated", "said"),
+    [
+        (
+            'metric = "movement/ratio"\nthan = { value = 1.0 }',
+            'expect[0].metric: "movement/ratio": entry "imp" does not analyse "movement". Otherwise write SPLIT/METRIC',
+        ),
+        (
+            'than = { metric = "test/acuracy" }',
+            'expect[0].than.metric: "test/acuracy": no such metric. Did you mean "accuracy"?',
+        ),
+        (
+            'worse = "dense"\nmetric = "test/early_stop_iteration"',
+            'expect[0].metric: "test/early_stop_iteration": it is of the validation loss; write '
+            "valid/early_stop_iteration",
+        ),
+        (
+            'than = { position = "3it" }',
+            'expect[0].metric: position "3it" is not a row of the results; add "3it" to measure.at',
+        ),
+        (
+            'than = { position = "start" }',
+            'expect[0].metric: position "start" is not a row of the results; add "0it" to measure.at',
+        ),
+        (
+            'than = { position = "2ep" }',
+            'expect[0].metric: position "2ep": the results have iterations; write it in them, as in "500it"',
+        ),
+    ],
+)
+def test_an_expectation_of_what_will_not_be_measured_is_an_error(mine: Path, stated: str, said: str) -> None:
+    assert expected(mine, stated) == said
+
+
+def test_every_metric_that_will_be_measured_may_be_expected(mine: Path) -> None:
+    for metric in (
+        *("test/accuracy", "train/loss", "valid/early_stop_iteration", "train/early_stop_accuracy"),
+        *("smallest_matching_density", "valid/early_stop_accuracy/smallest_matching_density"),
+    ):
+        stated = f'[[expect]]\nsource = "s"\nclaim = "c"\nbetter = "imp"\nworse = "dense"\nmetric = "{metric}"\n'
+        assert loaded(mine, stated).expect[0].metric == metric
+    with pytest.raises(ConfigError, match=r'smallest_matching_density" is not measured; it needs measure\.every'):
+        loaded(mine, stated, FILE.replace('every = "8it"', ""))
+
+
+def test_a_report_that_names_an_unknown_entry_is_an_error(mine: Path) -> None:
+    text = FILE + 'also = { use = "training-curves", entries = ["ipm"] }\n'
+    with pytest.raises(ConfigError) as raised:
+        loaded(mine, "", text)
+    assert raised.value.errors == (
+        'mine.toml: report.also: component "training-curves": entries: no entry "ipm". Did you mean "imp"?',
+    )
+
+
 def test_expectations_of_entries_that_are_not_scored_wait(mine: Path) -> None:
     more = '[[expect]]\nsource = "s"\nclaim = "c"\nbetter = "imp"\nworse = "dense"\n'
     assert len(loaded(mine, more).expect) == 1

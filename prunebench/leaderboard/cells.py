@@ -101,11 +101,14 @@ class Group:
 
     def column(self, density: float) -> float | None:
         """The evaluated density that a stated one means: the nearest that prints so, as `densities` of a file do."""
-        decimals = len(f"{density:.10f}".rstrip("0").partition(".")[2])
-        close = [
-            d for d in self.densities if abs(d - density) <= _SAME_DENSITY * density or round(d, decimals) == density
-        ]
-        return min(close, key=lambda d: abs(d - density)) if close else None
+        return density_column(self.densities, density)
+
+
+def density_column(densities: Sequence[float], density: float) -> float | None:
+    """The one of several densities that a stated one means; None if none is near and none prints so."""
+    decimals = len(f"{density:.10f}".rstrip("0").partition(".")[2])
+    close = [d for d in densities if abs(d - density) <= _SAME_DENSITY * density or round(d, decimals) == density]
+    return min(close, key=lambda d: abs(d - density)) if close else None
 
 
 def group_rows(rows: Sequence[Row], metric: str, entries: Sequence[str]) -> list[Group]:

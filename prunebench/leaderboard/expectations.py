@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import mean
 from typing import Any, Literal
 
 from prunebench.errors import PrunebenchError
-from prunebench.leaderboard.cells import Group, group_rows
+from prunebench.leaderboard.cells import Cell
 from prunebench.leaderboard.markdown import escape
 from prunebench.leaderboard.metrics import Metric, metric_of
-from prunebench.leaderboard.ranking import seed_scores
 from prunebench.leaderboard.rows import Row
+from prunebench.leaderboard.sides import Found, Side, base_of, look, measured, sides
 from prunebench.leaderboard.statistics import Paired, paired
 from prunebench.leaderboard.tables import difference_and_half, outcome_note
 from prunebench.types import Results
@@ -49,6 +49,16 @@ class Judgement:
         stated = self.expectation.get("published") or {}
         return (float(stated["better"]), float(stated["worse"])) if {"better", "worse"} <= stated.keys() else None
 
+    @property
+    def compared(self) -> str:
+        """What is held against what: entries, metric and place, and what of these differs."""
+        better, worse = sides(self.expectation)
+        if not isinstance(worse, Side):
+            return f"{better.entry} against {worse:g}, {better.said}"
+        if worse == replace(better, entry=worse.entry):
+            return f"{better.entry} against {worse.entry}, {better.said}"
+        return f"{better.entry}, {better.said}, against {worse.entry}, {worse.said}"
+
     def to_json(self) -> dict[str, Any]:
         """For `--json`."""
         pair, means, published = self.pair, self.means or (None, None), self.published or (None, None)
@@ -56,6 +66,7 @@ class Judgement:
             "verdict": self.verdict,
             "why": self.why,
             **{name: self.expectation.get(name) for name in ("claim", "source", "better", "worse", "density")},
+            **{name: self.expectation.get(name) for name in ("round", "position", "than")},
             "metric": self.metric.name,
             "where": self.where,
             "published": {"better": published[0], "worse": published[1]},
@@ -74,13 +85,14 @@ def verdicts(results: Results) -> list[Judgement]:
     Raises: PrunebenchError if one is of a metric that was not measured, naming it and the measured ones.
     """
     told, rows = results.provenance["report"], results.rows
-    measured = sorted({f"{row['split']}/{row['metric']}" for row in rows if row["role"] == "evaluate"})
+    known = measured(rows)
     for expectation in told["expectations"]:
-        if _metric(expectation) not in measured:
-            raise PrunebenchError(
-                f'[[expect]] "{expectation.get("claim", "")}": metric "{_metric(expectation)}" was not measured. '
-                f"Measured: {', '.join(measured) or 'nothing'}."
-            )
+        for side in sides(expectation):
+            if isinstance(side, Side) and base_of(side.metric) not in known:
+                raise PrunebenchError(
+                    f'[[expect]] "{expectation.get("claim", "")}": metric "{side.metric}" was not measured. '
+                    f"Measured: {', '.join(known) or 'nothing'}."
+                )
     return judged(results)
 
 
@@ -100,16 +112,26 @@ def reduced(provenance: Mapping[str, Any]) -> bool:
 def judge(
     expectations: Sequence[Mapping[str, Any]], rows: Sequence[Row], entries: Sequence[str], alpha: float, reduced: bool
 ) -> list[Judgement]:
-    """Every expectation against every group: contradicted, undecided, not judged, reproduced, in this order."""
+    """Every expectation on every model and data: contradicted, undecided, not judged, reproduced, in this order."""
     judgements = []
     for expectation in expectations:
-        name = _metric(expectation)
+        better, worse = sides(expectation)
         try:
-            groups = group_rows(rows, name, entries)
+            found = look(better, rows, entries, alpha)
+            against = look(worse, rows, entries, alpha) if isinstance(worse, Side) else {}
         except PrunebenchError as error:
-            judgements.append(Judgement("undecided", expectation, "", str(error), metric_of(name, "")))
+            judgements.append(Judgement("undecided", expectation, "", str(error), metric_of(better.metric, "")))
             continue
-        judgements += [_judge(expectation, group, metric_of(name, group.unit), alpha, reduced) for group in groups]
+        for (model, data), here in sorted(found.items(), key=lambda item: item[0]):
+            if isinstance(worse, Side):
+                other = (worse, against.get((model, data), Found({}, here.kind, here.metric)))
+            else:
+                other = (better, _fixed(worse, here))
+            compared = _compare((better, here), other, alpha)
+            judgements.append(_judge(expectation, f"{model} on {data}", here.metric, compared, reduced))
+        if not found:
+            said = f'no measurement of "{better.entry}"'
+            judgements.append(Judgement("undecided", expectation, "", said, metric_of(better.metric, "")))
     return sorted(judgements, key=lambda judgement: _ORDER.index(judgement.verdict))
 
 
@@ -128,12 +150,14 @@ def contradictions(judgements: Sequence[Judgement]) -> str:
     return "\n".join([intro, "", *(_item(judgement) for judgement in judgements)])
 
 
-def _metric(expectation: Mapping[str, Any]) -> str:
-    return str(expectation.get("metric", "test/accuracy"))
+@dataclass(frozen=True)
+class _Compared:
+    said: str
+    pair: Paired | None = None
+    means: tuple[float, float] | None = None
 
 
-def _judge(expectation: Mapping[str, Any], group: Group, metric: Metric, alpha: float, reduced: bool) -> Judgement:
-    compared = _compare(expectation, group, metric, alpha)
+def _judge(expectation: Mapping[str, Any], where: str, metric: Metric, compared: _Compared, reduced: bool) -> Judgement:
     pair = compared.pair
     verdict: Verdict = "undecided"
     why = "reduced recipe" if reduced or expectation.get("judge") is False else ""
@@ -142,36 +166,39 @@ def _judge(expectation: Mapping[str, Any], group: Group, metric: Metric, alpha: 
     elif pair is not None and pair.low is not None and pair.high is not None:
         low, high = (pair.low, pair.high) if _higher(expectation, metric) else (-pair.high, -pair.low)
         verdict = "reproduced" if low > 0 else "contradicted" if high < 0 else "undecided"
-    where = f"{group.model} on {group.data}"
     return Judgement(verdict, expectation, where, compared.said, metric, pair, compared.means, why)
 
 
-@dataclass(frozen=True)
-class _Compared:
-    said: str
-    pair: Paired | None = None
-    means: tuple[float, float] | None = None
+def _fixed(number: float, like: Found) -> Found:
+    """A number, as what every seed has everywhere."""
+    seeds = {seed for cell in like.cells.values() for seed in cell.values}
+    return Found({1.0: Cell(dict.fromkeys(sorted(seeds), number))}, "any", like.metric)
 
 
-def _compare(expectation: Mapping[str, Any], group: Group, metric: Metric, alpha: float) -> _Compared:
-    names, stated = (str(expectation["better"]), str(expectation["worse"])), expectation.get("density")
-    densities = _densities(group, names, stated)
-    if not densities:
-        return _Compared("that density was not evaluated" if stated is not None else "they share no density")
-    tried = {name: [group.at(name, density) for density in densities] for name in names}
-    absent = [f'"{name}"' for name, cells in tried.items() if not all(cell.values for cell in cells)]
-    notes = [f"{name}: {outcome_note(cell)}" for name, cells in tried.items() for cell in cells if cell.broken]
+def _compare(one: tuple[Side, Found], other: tuple[Side, Found], alpha: float) -> _Compared:
+    (better, ours), (worse, theirs) = one, other
+    places = _places((better, ours), (worse, theirs))
+    if isinstance(places, str):
+        return _Compared(places)
+    tried = [[ours.cells[a] for a, _ in places], [theirs.cells[b] for _, b in places]]
+    names = [better.entry, worse.entry]
+    broken = [(name, cell) for name, cells in zip(names, tried, strict=True) for cell in cells if cell.broken]
+    notes = dict.fromkeys(f"{name}: {outcome_note(cell)}" for name, cell in broken)
     ending = f" ({'; '.join(notes)})" if notes else ""
+    absent = dict.fromkeys(f'"{n}"' for n, cells in zip(names, tried, strict=True) if not all(c.values for c in cells))
     if absent:
         return _Compared(f"no ok trial of {' and '.join(absent)}{ending}")
-    better, worse = (seed_scores(group, name, densities) for name in names)
+    high_scores, low_scores = (_scores(cells) for cells in tried)
     try:
-        pair = paired(better, worse, alpha)
+        pair = paired(high_scores, low_scores, alpha)
     except PrunebenchError as error:
         return _Compared(f"{error}{ending}")
-    high, low = (mean(one[seed] for seed in sorted(better.keys() & worse.keys())) for one in (better, worse))
+    common = sorted(high_scores.keys() & low_scores.keys())
+    high, low = (mean(scores[seed] for seed in common) for scores in (high_scores, low_scores))
+    metric = ours.metric
     lone = f", and {pair.why}" if pair.why else ""
-    over = f", mean over {len(densities)} densities" if len(densities) > 1 else ""
+    kind = "rounds" if "round" in (ours.kind, theirs.kind) else "densities"
+    over = f", mean over {len(places)} {kind}" if len(places) > 1 else ""
     unit = f" {metric.apart}" if metric.apart else ""
     said = (
         f"{metric.number(high)} against {metric.number(low)}, difference {difference_and_half(pair, metric)}{unit}, "
@@ -180,14 +207,37 @@ def _compare(expectation: Mapping[str, Any], group: Group, metric: Metric, alpha
     return _Compared(said, pair, (high, low))
 
 
-def _densities(group: Group, names: tuple[str, str], stated: float | None) -> list[float]:
-    """Where two entries are compared: at the density stated, else at all densities below 1 that both were tried at."""
-    if group.dense.issuperset(names):
-        return [1.0]
-    if stated is None:
-        return [d for d in group.densities if d < 1 and all(group.at(name, d).trials for name in names)]
-    column = group.column(float(stated))
-    return [] if column is None else [column]
+def _scores(cells: Sequence[Cell]) -> dict[int, float]:
+    """Each seed's mean over places, for the seeds that have a value at all of them."""
+    seeds = set.intersection(*(set(cell.values) for cell in cells))
+    return {seed: mean(cell.values[seed] for cell in cells) for seed in sorted(seeds)}
+
+
+def _places(one: tuple[Side, Found], other: tuple[Side, Found]) -> list[tuple[float, float]] | str:
+    """Where the two sides meet, as pairs of their places; or why they do not."""
+    (better, ours), (worse, theirs) = one, other
+    for side, found in (one, other):
+        if not found.cells:
+            if side.density is not None and found.kind == "density":
+                return "that density was not evaluated"
+            if side.density is not None or side.round is not None or side.position is not None:
+                return f'"{side.entry}" has no {side.said}'
+    if ours.kind == "any" or theirs.kind == "any":
+        # what holds everywhere meets every place of the other
+        return [(a, b) for a in ours.cells for b in theirs.cells] or _nowhere(one, other)
+    if ours.kind == theirs.kind and (better.density, better.round) == (worse.density, worse.round):
+        return [(place, place) for place in ours.cells if place in theirs.cells] or _nowhere(one, other)
+    if len(ours.cells) == len(theirs.cells) == 1:
+        return [(next(iter(ours.cells)), next(iter(theirs.cells)))]
+    return "the two sides are at different places: state one density or round of each"
+
+
+def _nowhere(one: tuple[Side, Found], other: tuple[Side, Found]) -> str:
+    empty = [side for side, found in (one, other) if not found.cells]
+    if empty and "any" in (one[1].kind, other[1].kind):
+        names = dict.fromkeys(f'"{side.entry}"' for side in empty)
+        return f"no measurement of {' and '.join(names)}"
+    return f"they share no {'round' if one[1].kind == 'round' else 'density'}"
 
 
 def _higher(expectation: Mapping[str, Any], metric: Metric) -> bool:
@@ -200,13 +250,10 @@ def _higher(expectation: Mapping[str, Any], metric: Metric) -> bool:
 
 def _item(judgement: Judgement) -> str:
     expectation, metric = judgement.expectation, judgement.metric
-    density = expectation.get("density")
-    at = "" if density is None else f" at density {100 * float(density):.3g} %"
     claim = escape(expectation.get("claim", ""))
     verdict = f"{judgement.verdict} ({judgement.why})" if judgement.why else judgement.verdict
     lines = [f"- **{verdict}**: {claim} ({escape(expectation.get('source', 'no source'))})."]
-    better, worse = escape(expectation["better"]), escape(expectation["worse"])
-    lines.append(f"  {better} against {worse}, {escape(metric.name)}{at}.")
+    lines.append(f"  {escape(judgement.compared)}.")
     if judgement.published is not None:
         high, low = judgement.published
         lines.append(

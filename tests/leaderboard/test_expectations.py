@@ -1,9 +1,11 @@
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 import pytest
 
 from prunebench import PrunebenchError
+from prunebench.config import Expect
 from prunebench.leaderboard.expectations import contradictions, judge, verdicts
 from prunebench.types import Results
 
@@ -69,7 +71,7 @@ def test_where_lower_was_published_as_better_a_lower_value_reproduces_it() -> No
         ({"density": 0.5}, "that density was not evaluated"),
         ({"density": None, "worse": "gone"}, "they share no density"),
         ({"worse": "gone"}, 'no ok trial of "gone"'),
-        ({"metric": "test/loss"}, 'metric "test/loss": no evaluation has it'),
+        ({"metric": "test/loss"}, 'metric "test/loss": nothing has it'),
     ],
 )
 def test_what_cannot_be_compared_is_undecided_and_says_why(changes: dict[str, Any], said: str) -> None:
@@ -131,10 +133,10 @@ def test_an_expectation_of_a_metric_that_was_not_measured_is_an_error_that_names
         verdicts(recorded(rows(0.02), {**CLAIM, "metric": "test/macs"}))
 
 
-def test_a_metric_that_only_analyses_have_was_not_measured() -> None:
-    analysed = [*rows(0.02), row("late", 0, None, 1.0, role="analyse", metric="barrier")]
+def test_a_metric_that_only_find_runs_have_was_not_measured() -> None:
+    found = [*rows(0.02), row("late", 0, None, 1.0, role="find", metric="barrier")]
     with pytest.raises(PrunebenchError, match="was not measured"):
-        verdicts(recorded(analysed, {**CLAIM, "metric": "test/barrier"}))
+        verdicts(recorded(found, {**CLAIM, "metric": "test/barrier"}))
 
 
 @pytest.mark.parametrize(
@@ -164,3 +166,187 @@ def test_a_density_is_found_as_it_is_printed(tmp_path: Path) -> None:
     assert "that density was not evaluated" not in page
     page = write(tmp_path, rows, expectations=[{**expectation, "density": 0.02}])
     assert "that density was not evaluated" in page
+
+
+# Two measurements, of analyses or of evaluations, of one entry or two.
+
+
+def analysed(
+    metric: str, values: dict[tuple[int | None, str], float], entry: str = "late", **changes: Any
+) -> list[Any]:
+    """Measurements of an analysis by (round, position) in three seeds, a thousandth apart."""
+    density = {None: None, 0: 1.0, 1: 0.8, 2: 0.64, 3: 0.512}
+    found = []
+    for (round_, position), value in values.items():
+        for seed in range(3):
+            placed = {"round": round_, "position": position, "split": "", "role": "analyse", "unit": "", **changes}
+            found.append(row(entry, seed, density[round_], value + seed / 1000, metric=metric, **placed))
+    return found
+
+
+def of(**stated: Any) -> dict[str, Any]:
+    """An expectation as a file's, with what is not stated as a resolved one has it."""
+    return Expect(source="s", claim="c", **stated).model_dump()
+
+
+def only(expectation: dict[str, Any], rows: list[dict[str, Any]]) -> Any:
+    (judgement,) = judge([expectation], rows, (), 0.05, False)
+    return judgement
+
+
+def test_a_measurement_is_held_against_a_number() -> None:
+    ratio = analysed("movement/ratio", {(1, ""): 1.2, (2, ""): 1.4})
+    above = only(of(better="late", metric="movement/ratio", density=0.64, than={"value": 1.0}), ratio)
+    assert above.verdict == "reproduced"
+    assert above.pair.difference == pytest.approx(0.401)
+    assert above.compared == "late against 1, movement/ratio at density 64 %"
+    below = only(of(better="late", metric="movement/ratio", round=1, than={"value": 1.3}), ratio)
+    assert below.verdict == "contradicted"
+    everywhere = only(of(better="late", metric="movement/ratio", than={"value": 1.0}), ratio)
+    assert everywhere.pair.difference == pytest.approx(0.301)
+    assert "mean over 2 rounds" in everywhere.ours
+
+
+def test_two_measurements_of_one_entry_are_paired_by_seed_and_round() -> None:
+    rows = [*analysed("angle/r-1", {(1, ""): 0.9, (2, ""): 0.8}), *analysed("angle/r-2", {(2, ""): 0.5, (3, ""): 0.1})]
+    rows[0] = {**rows[0], "value": 0.95}
+    rows[-4] = {**rows[-4], "value": 0.51}
+    one = only(of(better="late", metric="angle/r-1", than={"metric": "angle/r-2"}), rows)
+    assert one.verdict == "reproduced"
+    assert one.means == pytest.approx((0.801, (0.5 + 0.501 + 0.51) / 3))  # round 2 alone is shared
+    assert one.compared == "late, angle/r-1, against late, angle/r-2"
+    stated = only(of(better="late", metric="angle/r-1", round=1, than={"metric": "angle/r-2", "round": 3}), rows)
+    assert stated.means == pytest.approx(((0.95 + 0.901 + 0.902) / 3, 0.101))
+
+
+def test_the_end_is_held_against_the_start_by_number_and_not_by_text() -> None:
+    rows = analysed("utility/std", {(0, "90it"): 0.2, (0, "1000it"): 0.5, (0, "0it"): 0.1})
+    rows[-1] = {**rows[-1], "value": 0.11}
+    one = only(of(better="late", metric="utility/std", position="end", than={"position": "start"}), rows)
+    assert one.verdict == "reproduced"
+    assert one.means == pytest.approx((0.501, (0.1 + 0.101 + 0.11) / 3))
+    assert one.compared == "late, utility/std at the end, against late, utility/std at the start"
+    early = only(of(better="late", metric="utility/std", than={"position": "90it"}), rows)
+    assert early.means == pytest.approx((0.501, 0.201))
+    gone = only(of(better="late", metric="utility/std", position="91it", than={"position": "0it"}), rows)
+    assert gone.ours == '"late" has no utility/std at 91it'
+
+
+def test_two_densities_of_one_entry_are_compared_and_lower_barriers_are_better() -> None:
+    rows = analysed("landscape/barrier", {(1, ""): 0.1, (3, ""): 0.4}, unit="fraction")
+    rows[0] = {**rows[0], "value": 0.105}
+    stated = {"better": "late", "metric": "landscape/barrier", "density": 0.8, "than": {"density": 0.512}}
+    one = only(of(**stated), rows)
+    assert one.verdict == "reproduced"
+    assert one.pair.difference == pytest.approx(-0.3 + 0.005 / 3)
+    assert "10.27 against 40.10" in one.ours
+    assert only(of(**{**stated, "than": {"density": 0.3}}), rows).verdict == "undecided"
+
+
+def test_analyses_of_two_entries_are_compared_where_both_have_them() -> None:
+    rows = [
+        *analysed("lpr/distance", {(1, "2ep"): 0.3, (2, "2ep"): 0.5}),
+        *analysed("lpr/distance", {(2, "2ep"): 0.2, (3, "2ep"): 0.1}, entry="init"),
+    ]
+    rows[-4] = {**rows[-4], "value": 0.21}
+    one = only(of(better="late", worse="init", metric="lpr/distance"), rows)
+    assert one.means == pytest.approx((0.501, (0.2 + 0.201 + 0.21) / 3))
+
+
+def test_an_analysis_of_the_whole_trial_meets_every_round_and_one_of_a_split_is_named_with_it() -> None:
+    rows = [
+        *analysed("flat/level", {(None, ""): 0.5}, split="test"),
+        *analysed("flat/step", {(1, ""): 0.1, (2, ""): 0.2}),
+    ]
+    rows[0] = {**rows[0], "value": 0.51}
+    one = only(of(better="late", metric="test/flat/level", than={"metric": "flat/step"}), rows)
+    assert one.means == pytest.approx(((0.51 + 0.501 + 0.502) / 3, 0.151))
+
+
+def test_an_analysis_that_broke_is_named_beside_the_verdict() -> None:
+    rows = analysed("movement/ratio", {(1, ""): 1.2})
+    broke = {"split": "", "role": "analyse", "round": None, "outcome": "failed", "metric": "movement"}
+    one = only(
+        of(better="late", metric="movement/ratio", than={"value": 1.0}), [*rows, row("late", 3, None, None, **broke)]
+    )
+    assert (one.verdict, one.pair.n) == ("reproduced", 3)
+    assert one.ours.endswith("(late: 1 of 4 failed)")
+
+
+def test_positions_of_several_units_must_be_stated() -> None:
+    rows = analysed("utility/std", {(0, "2ep"): 0.2, (0, "1000it"): 0.5})
+    one = only(of(better="late", metric="utility/std", than={"value": 0.1}), rows)
+    assert one.ours == 'metric "utility/std": state a position, one of 1000it, 2ep'
+
+
+def test_an_evaluation_is_looked_at_where_it_is_stated() -> None:
+    rows = []
+    for seed in range(3):
+        for position, late, init in [("0it", 0.1, 0.1), ("500it", 0.7, 0.5), ("1000it", 0.8, 0.9)]:
+            rows.append(row("late", seed, 0.5, late + seed / 1000, position=position))
+            rows.append(row("init", seed, 0.5, init, position=position))
+    assert only(of(better="late", worse="init"), rows).verdict == "contradicted"
+    assert only(of(better="late", worse="init", position="end"), rows).verdict == "contradicted"
+    assert only(of(better="late", worse="init", position="500it"), rows).verdict == "reproduced"
+    at_start = only(of(better="late", than={"position": "start"}, position="500it"), rows)
+    assert at_start.means == pytest.approx((0.701, 0.101))
+    assert at_start.compared == "late, test/accuracy at 500it, against late, test/accuracy at the start"
+
+
+def test_a_round_is_compared_with_a_dense_network_too() -> None:
+    rows = [row("dense", seed, 1.0, 0.5) for seed in range(3)]
+    for seed in range(3):
+        rows += [row("late", seed, 0.8, 0.9, round=1), row("late", seed, 0.64, 0.6 + seed / 1000, round=2)]
+    assert only(of(better="late", worse="dense", round=2), rows).means == pytest.approx((0.601, 0.5))
+
+
+def test_the_smallest_density_that_keeps_the_dense_accuracy_is_a_metric_of_which_less_is_better() -> None:
+    kept: dict[str, list[float | None]] = {
+        "late": [0.512, 0.512, 0.64],
+        "init": [0.8, None, 0.8],
+        "lost": [None, None, None],
+    }
+    rows = [row("dense", seed, 1.0, 0.9) for seed in range(3)]
+    for entry, smallest in kept.items():
+        for seed, least in enumerate(smallest):
+            for round_, density in enumerate([0.8, 0.64, 0.512], 1):
+                value = 0.9 if least is not None and density >= least else 0.89
+                rows.append(row(entry, seed, density, value, round=round_))
+    metric = "test/accuracy/smallest_matching_density"
+    one = only(of(better="late", worse="init", metric=metric), rows)
+    # where the first density fails already, only the dense network keeps it: 1
+    assert one.means == pytest.approx((mean([0.512, 0.512, 0.64]), mean([0.8, 1.0, 0.8])))
+    assert "percentage points" in one.ours
+    assert only(of(better="late", worse="lost", metric="smallest_matching_density"), rows).verdict == "reproduced"
+    assert only(of(better="lost", worse="late", metric=metric), rows).verdict == "contradicted"
+    assert only(of(better="late", worse="gone", metric=metric), rows).ours == 'no measurement of "gone"'
+    without = [r for r in rows if r["entry"] != "dense"]
+    assert only(of(better="late", worse="init", metric=metric), without).ours == 'no measurement of "late" and "init"'
+
+
+def test_a_density_recovered_after_a_loss_does_not_count() -> None:
+    rows = [row("dense", seed, 1.0, 0.9) for seed in range(3)]
+    for seed in range(3):
+        for round_, (density, value) in enumerate([(0.8, 0.91), (0.64, 0.89), (0.512, 0.92)], 1):
+            rows.append(row("late", seed, density, value + seed / 10000, round=round_))
+    one = only(of(better="late", metric="smallest_matching_density", than={"value": 0.9}), rows)
+    assert one.means == pytest.approx((0.8, 0.9))
+
+
+def test_measured_metrics_of_analyses_and_made_ones_are_known_to_the_command() -> None:
+    recordable = [*rows(0.02), *analysed("movement/ratio", {(1, ""): 1.2})]
+    known = [
+        of(better="late", metric="movement/ratio", than={"value": 1.0}),
+        of(better="late", worse="init", metric="smallest_matching_density"),
+    ]
+    assert len(verdicts(recorded(recordable, *known))) == 2
+    typo = of(better="late", metric="movement/ratio", than={"metric": "movement/ration"})
+    with pytest.raises(PrunebenchError, match=r'"movement/ration" was not measured.*movement/ratio, test/accuracy'):
+        verdicts(recorded(recordable, typo))
+
+
+def test_what_is_compared_is_told_on_the_page(tmp_path: Path) -> None:
+    rows = [*results(), *analysed("movement/ratio", {(1, ""): 1.2}, entry="imp")]
+    page = write(tmp_path, rows, expectations=[of(better="imp", metric="movement/ratio", than={"value": 1.0})])
+    assert "imp against 1, movement/ratio." in page
+    assert "1.2010 against 1.0000, difference +0.2010 ± 0.0025, n = 3" in page

@@ -77,8 +77,6 @@ def _notes(provenance: Mapping[str, Any], notes: Sequence[str]) -> list[str]:
 
 def _expectation(judgement: Judgement) -> dict[str, Any]:
     expectation, metric = judgement.expectation, judgement.metric
-    density = expectation.get("density")
-    at = "" if density is None else f" at density {100 * float(density):.3g} %"
     stated = ""
     if judgement.published is not None:
         high, low = judgement.published
@@ -88,7 +86,7 @@ def _expectation(judgement: Judgement) -> dict[str, Any]:
         "why": judgement.why,
         "claim": plain(expectation.get("claim", "")),
         "source": plain(expectation.get("source", "no source")),
-        "compared": plain(f"{expectation['better']} against {expectation['worse']}, {metric.name}{at}"),
+        "compared": plain(judgement.compared),
         "published": stated,
         "where": plain(judgement.where),
         "ours": plain(judgement.ours),

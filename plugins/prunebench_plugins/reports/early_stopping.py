@@ -1,0 +1,65 @@
+"""When early stopping would stop, and the accuracies there: a table and a picture of each over density.
+
+The iteration is that of the lowest validation loss, the first of equals, among the points of `measure.every`.
+
+Source: Frankle & Carbin 2019, figures 4, 5 and 9.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from prunebench import Component, ComponentConfig, hookimpl
+from prunebench.leaderboard.cells import group_rows
+from prunebench.leaderboard.curves import draw_curves
+from prunebench.leaderboard.markdown import escape
+from prunebench.leaderboard.metrics import metric_of
+from prunebench.leaderboard.tables import results_table
+from prunebench.types import Results
+
+ITERATION = "valid/early_stop_iteration"
+TITLES = {
+    ITERATION: "Iteration of early stopping",
+    "train/early_stop_accuracy": "Train accuracy at early stopping",
+    "valid/early_stop_accuracy": "Valid accuracy at early stopping",
+    "test/early_stop_accuracy": "Test accuracy at early stopping",
+    "train/accuracy": "Train accuracy at the end of training",
+    "valid/accuracy": "Valid accuracy at the end of training",
+    "test/accuracy": "Test accuracy at the end of training",
+}
+
+
+class EarlyStopping:
+    """Writes early-stopping.md, and a picture for each of its sections."""
+
+    def __init__(self, config: ComponentConfig) -> None:
+        pass
+
+    @hookimpl
+    def prunebench_report(self, results: Results, folder: Path) -> None:
+        """Write what was measured of the iteration and of the three accuracies, there and at the end."""
+        measured = {f"{row['split']}/{row['metric']}" for row in results.rows if row["role"] == "evaluate"}
+        parts = ["# Early stopping"]
+        if ITERATION not in measured:
+            parts.append('It was not measured: it needs `measure.every`, and "valid" in `measure.splits`.')
+        alpha = float(results.provenance["report"]["alpha"])
+        entries: Sequence[str] = results.provenance["entries"]
+        for metric, title in TITLES.items():
+            if metric not in measured:
+                continue
+            groups = group_rows(results.rows, metric, entries)
+            picture = f"early-stopping-{metric.replace('/', '-').replace('_', '-')}.svg"
+            (folder / picture).write_text(draw_curves(groups, metric, alpha), encoding="utf-8", newline="\n")
+            parts += [f"## {title}", f"![{escape(metric)} over density]({picture})"]
+            for group in groups:
+                table = results_table(group, metric_of(metric, group.unit), alpha)
+                parts += [f"### {escape(group.model)} on {escape(group.data)}", table]
+        (folder / "early-stopping.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8", newline="\n")
+
+
+@hookimpl
+def prunebench_components() -> Iterable[Component]:
+    """Offer `early-stopping`."""
+    paper = "Frankle & Carbin 2019, figures 4, 5 and 9"
+    yield Component("early-stopping", ComponentConfig, EarlyStopping, version=1, paper=paper)
