@@ -338,6 +338,7 @@ def assert_keyed(slot: str, component: str, base: Plan, other: Plan) -> None:
 
 CANDIDATES: Sequence[Any] = (
     *(256, [0.25, 0.5, 0.5]),
+    *("{find}-{evaluate}", "{evaluate}-{find}", ["1", "2"], ["1", "3"], "valid/loss", ["imp"]),
     *(True, False, 0.25, 0.5, 0.75, 2.0, 1, 2, 3, 5, "3it", "6it", "50%", "x", "dense", "imp", 0.0),
     *(
         [],
@@ -352,6 +353,7 @@ CANDIDATES: Sequence[Any] = (
         ["cosine"],
         [2, 3],
         ["out"],
+        [0, 1, 2],
     ),
 )
 
@@ -360,6 +362,7 @@ ALSO: Mapping[str, Mapping[str, Any]] = {
     "sgd": {"momentum": 0.5},
     "match-lpr": {"of": "other"},
     "lpr-at-epochs": {"density": 0.5},
+    "threshold": {"runs": "find"},
 }
 """What some fields need beside them (Nesterov's momentum is one), and the entries that a component reads."""
 
