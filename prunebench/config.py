@@ -38,7 +38,22 @@ class Report(_Strict):
     metric: str = "test/accuracy"
     against: str | None = None
     alpha: float = Field(0.05, gt=0, lt=1)
+    axis: Literal["density", "density_all", "density_macs"] = "density"
+    """What entries are compared at: density of the units, or a cost that entries with other units share."""
+    at: tuple[float, ...] = ()
+    """Places on the axis, where it is not density."""
     also: tuple[dict[str, Any], ...] = ()
+
+    @model_validator(mode="after")
+    def _places(self) -> Report:
+        if (self.axis == "density") != (not self.at):
+            raise ValueError(
+                "`axis` and `at` belong together: density is compared where tickets lie, every other axis at stated "
+                'places, such as axis = "density_macs", at = [0.5, 0.25]'
+            )
+        if not all(0 < place < 1 for place in self.at) or len(set(self.at)) < len(self.at):
+            raise ValueError(f"`at` has distinct shares between 0 and 1, not {list(self.at)}")
+        return self
 
     @field_validator("metric")
     @classmethod
@@ -804,6 +819,13 @@ class _Loader:
         split = top.report.metric.partition("/")[0]
         if split not in top.measure.splits:
             self.errors.append(f'report.metric: "{top.report.metric}" is not measured; add "{split}" to measure.splits')
+        units = {repr(entry.units.to_json()): entry for entry in entries.values() if entry.schedule is not None}
+        if len(units) > 1 and top.report.axis == "density":
+            told = " and ".join(f'"{entry.name}" ({entry.units})' for entry in list(units.values())[:2])
+            self.errors.append(
+                f"report.axis: {told} prune different units, whose densities mean different things; compare them at "
+                'equal cost: axis = "density_macs" (or "density_all"), at = [0.5, 0.25]'
+            )
         named: list[tuple[str, str | None]] = [("report.against", top.report.against)]
         named += [
             (f'report.also: component "{use.name}": {key}', name)

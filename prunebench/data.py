@@ -64,17 +64,32 @@ class Resident:
         return replace(self, images=self.images.to(device), labels=self.labels.to(device))
 
     def batches(self, gathers: Iterable[Gather]) -> Iterator[Batch]:
-        """See Split.batches; augmentation runs on the uint8 batch, before normalisation, as on single images."""
+        """See Split.batches."""
         device = self.images.device
-        scale = (1.0 / (255.0 * torch.tensor(self.std, device=device))).view(1, -1, 1, 1)
-        shift = (torch.tensor(self.mean, device=device) / torch.tensor(self.std, device=device)).view(1, -1, 1, 1)
-        generator = torch.Generator(device=device)
+        prepared = preparation(self.mean, self.std, self.augment, device)
         for gather in gathers:
             indices = gather.indices.to(device)
-            images = self.images.index_select(0, indices)
-            if self.augment is not None and gather.seed is not None:
-                images = self.augment(images, generator.manual_seed(gather.seed))
-            yield images.float().mul_(scale).sub_(shift), self.labels.index_select(0, indices)
+            yield prepared(self.images.index_select(0, indices), gather.seed), self.labels.index_select(0, indices)
+
+
+def preparation(
+    mean: tuple[float, ...], std: tuple[float, ...], augment: Augmentation | None, device: torch.device
+) -> Callable[[Tensor, int | None], Tensor]:
+    """What turns a uint8 batch on `device` and the seed of its gather into what a model sees.
+
+    Augmentation runs on the uint8 batch, before normalisation, as on single images. Every split uses this, so that
+    it does not matter for the numbers where images come from.
+    """
+    scale = (1.0 / (255.0 * torch.tensor(std, device=device))).view(1, -1, 1, 1)
+    shift = (torch.tensor(mean, device=device) / torch.tensor(std, device=device)).view(1, -1, 1, 1)
+    generator = torch.Generator(device=device)
+
+    def prepared(images: Tensor, seed: int | None) -> Tensor:
+        if augment is not None and seed is not None:
+            images = augment(images, generator.manual_seed(seed))
+        return images.float().mul_(scale).sub_(shift)
+
+    return prepared
 
 
 @dataclass(frozen=True)

@@ -246,6 +246,8 @@ def write(prepared: Prepared, outcome: Outcome, out: Path) -> None:
         "metric": benchmark.report.metric,
         "against": benchmark.report.against,
         "alpha": benchmark.report.alpha,
+        "axis": benchmark.report.axis,
+        "at": list(benchmark.report.at),
         "notes": notes(prepared, outcome),
         "expectations": [expect.model_dump() for expect in benchmark.expect],
     }

@@ -69,6 +69,33 @@ def keep_highest(scores: Sequence[Tensor], alive: Sequence[Tensor] | None, count
     return keep
 
 
+def keep_highest_above_floors(
+    scores: Sequence[Tensor], alive: Sequence[Tensor], count: int, floors: Sequence[int]
+) -> tuple[Tensor, ...]:
+    """As keep_highest, but of each layer its `floor` highest are kept first (all alive, if fewer are).
+
+    The rest of `count` goes to the highest of all the others. Without floors this is keep_highest; with them the
+    selections of two counts are nested too.
+
+    Raises: as keep_highest; ValueError as well if `count` is less than the floors need.
+    """
+    if not any(floors):
+        return keep_highest(scores, alive, count)
+    first = []
+    for i, (score, living, floor) in enumerate(zip(scores, alive, floors, strict=True)):
+        if first_nan((score,)) is not None:
+            raise ValueError(f"layer {i}: a score is NaN")
+        certain = min(floor, int(living.sum()))
+        first.append(keep_highest((score,), (living,), certain)[0] if certain else torch.zeros_like(living).cpu())
+    rest = count - sum(int(kept.sum()) for kept in first)
+    if rest < 0:
+        raise ValueError(f"cannot keep {count:,} units: the layers' floors need {count - rest:,}")
+    if rest == 0:
+        return tuple(first)
+    others = keep_highest(scores, [living.cpu() & ~kept for living, kept in zip(alive, first, strict=True)], rest)
+    return tuple(kept | more for kept, more in zip(first, others, strict=True))
+
+
 def first_nan(scores: Sequence[Tensor]) -> int | None:
     """The index of the first layer with a NaN among its scores, or None."""
     return next((i for i, score in enumerate(scores) if score.numel() and _has_nan(score.detach())), None)

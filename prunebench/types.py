@@ -119,12 +119,13 @@ class Component:
 
 @dataclass(frozen=True)
 class Layer:
-    """One prunable layer: `count` units from `start` on in the flat unit order."""
+    """One prunable layer: `count` units from `start` on in the flat unit order; `floor` of them always stay."""
 
     name: str
     start: int
     count: int
     kind: str = "linear"
+    floor: int = 0
 
 
 @dataclass(frozen=True)
@@ -178,6 +179,8 @@ class Measurement:
     round: int | None = None
     position: str = ""
     split: str = ""
+    exact: bool = True
+    """False for what a clock measured: running it again gives another number, and that is no contradiction."""
 
 
 @dataclass(frozen=True)

@@ -363,6 +363,7 @@ ALSO: Mapping[str, Mapping[str, Any]] = {
     "match-lpr": {"of": "other"},
     "lpr-at-epochs": {"density": 0.5},
     "threshold": {"runs": "find"},
+    "utility-ablation": {"ratios": [0.1]},
 }
 """What some fields need beside them (Nesterov's momentum is one), and the entries that a component reads."""
 

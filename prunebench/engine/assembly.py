@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from prunebench import keys, weight_files
 from prunebench.catalogue import Catalogue, Use, accepts, run_manager
 from prunebench.data import Data
-from prunebench.macs import macs_of
 from prunebench.errors import ContractError
+from prunebench.macs import macs_of
 from prunebench.masks import Mask, Units
 from prunebench.plan import Ref
 from prunebench.store import Artifact, Store, load_tensors

@@ -14,12 +14,12 @@ from torch import Tensor, nn
 from prunebench import keys
 from prunebench.data import Data
 from prunebench.engine.assembly import Bench, mask_meta, pack_mask, unpack_mask
-from prunebench.macs import macs_of
 from prunebench.engine.masking import MaskedParameters
 from prunebench.engine.measuring import measure, pack_hits
 from prunebench.engine.training import DivergedError, Training
 from prunebench.engine.work import CancelledError, Channel, Work
 from prunebench.errors import ContractError
+from prunebench.macs import macs_of
 from prunebench.masks import Mask, Units
 from prunebench.plan import Ref
 from prunebench.rates import multiplier

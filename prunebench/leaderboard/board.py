@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from prunebench.leaderboard.axis import placed
 from prunebench.leaderboard.blocks import blocks_of
 from prunebench.leaderboard.cells import group_rows
 from prunebench.leaderboard.curves import draw_curves
@@ -38,6 +39,7 @@ def write_leaderboard(folder: Path, results: Results) -> None:
     write_details(folder, results.details)
     write_provenance(folder, provenance)
     write_records(folder, results.rows)
+    results = placed(results)
     groups = group_rows(results.rows, metric, provenance["entries"])
     blocks = blocks_of(groups, metric, alpha)
     _write(folder / "README.md", page(results, groups, blocks))

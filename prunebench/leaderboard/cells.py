@@ -19,6 +19,13 @@ from prunebench.types import Position
 _SAME_DENSITY = 0.005
 """Densities nearer than this share one column: rounding each layer's count moves a density by less."""
 
+AXES = {
+    "density": "density of the units that may be pruned",
+    "density_all": "density over all parameters",
+    "density_macs": "share of the multiply-accumulates that is left",
+}
+"""What the columns of a leaderboard may be, and how it says so."""
+
 _WORST_FIRST = ("failed", "diverged", "collapsed")
 
 Trial: TypeAlias = tuple[str, int]
@@ -84,6 +91,8 @@ class Group:
     cells: Mapping[tuple[str, float], Cell]
     unit: str
     unplaced: tuple[tuple[str, int, str], ...]
+    axis: str = AXES["density"]
+    """What the columns are."""
 
     @property
     def ranked(self) -> tuple[str, ...]:
@@ -156,6 +165,7 @@ def _group(model: str, data: str, rows: Iterable[Row], metric: str, order: Seque
         cells=cells,
         unit=next((row["unit"] for row in ours if row["unit"]), ""),
         unplaced=unplaced,
+        axis=AXES[next((row["axis"] for row in judged if "axis" in row), "density")],
     )
 
 
@@ -261,7 +271,7 @@ def _runs(
             continue
         entry, seed, value = row["entry"], row["seed"], float(row["value"])
         points = runs[entry, columns[row["density"], entry, seed], seed, row["round"], row["draw"]]
-        at = _position(row)
+        at = position(row)
         if points.setdefault(at, value) != value:
             raise PrunebenchError(
                 f'entry "{entry}": seed {seed}, round {row["round"]}, draw {row["draw"]}: two values of '
@@ -275,7 +285,8 @@ def _runs(
     return found
 
 
-def _position(row: Row) -> tuple[str, Fraction]:
+def position(row: Row) -> tuple[str, Fraction]:
+    """Where in its run a row was measured."""
     if not row["position"]:
         return "", Fraction(0)
     try:

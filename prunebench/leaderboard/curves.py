@@ -134,7 +134,7 @@ def _styles(groups: Sequence[Group]) -> dict[str, Style]:
 def _panel(axes: Axes, group: Group, metric: Metric, alpha: float, styles: dict[str, Style]) -> dict[str, Line2D]:
     """Draw one group; the legend's handles by entry."""
     axes.set_title(literal(f"{group.model} on {group.data}", 60), fontsize=11)
-    axes.set_xlabel("density of the units that may be pruned")
+    axes.set_xlabel(group.axis)
     axes.set_ylabel(literal(metric.label, 48))
     curves = {entry: list(_points(group, entry, metric, alpha)) for entry in group.entries}
     shown = [point.interval for curve in curves.values() for point in curve if point.interval is not None]

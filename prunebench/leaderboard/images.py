@@ -11,7 +11,7 @@ from prunebench.leaderboard.hits import HITS_OF, image_scores
 from prunebench.leaderboard.markdown import escape, table
 from prunebench.leaderboard.metrics import Metric
 from prunebench.leaderboard.statistics import Interval, paired, student_interval
-from prunebench.leaderboard.tables import HEAD, NOTHING, level, order
+from prunebench.leaderboard.tables import NOTHING, corner, level, order
 
 if TYPE_CHECKING:
     from numpy import float64
@@ -93,7 +93,7 @@ def _pairs_of_lines(
         for place, kind in enumerate(("seeds", "images")):
             cells = [_between(one[place], number) for one in both]
             lines.append([escape(entry) if place == 0 else "", kind, *cells])
-    head = [HEAD, "other", *(group.labels[density] for density in densities)]
+    head = [corner(group), "other", *(group.labels[density] for density in densities)]
     return table(head, lines, "ll" + "r" * len(densities))
 
 

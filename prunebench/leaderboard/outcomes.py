@@ -8,7 +8,7 @@ from prunebench.leaderboard.cells import Cell, Group
 from prunebench.leaderboard.markdown import escape, table
 from prunebench.leaderboard.metrics import Metric
 from prunebench.leaderboard.statistics import student_interval
-from prunebench.leaderboard.tables import HEAD, NOTHING, level, mean_and_half, order
+from prunebench.leaderboard.tables import NOTHING, corner, level, mean_and_half, order
 
 _OUTCOMES = ("collapsed", "diverged", "failed")
 
@@ -49,7 +49,7 @@ def _inclusive(group: Group, entries: list[str], metric: Metric, alpha: float) -
         f"some papers report: mean ± {level(alpha)} Student interval over seeds. Diverged and failed trials have no "
         "value and stay out. Ranks do not use this table."
     )
-    head = [HEAD, *(group.labels[density] for density in group.densities)]
+    head = [corner(group), *(group.labels[density] for density in group.densities)]
     return [caption, table(head, lines, "l" + "r" * len(group.densities))]
 
 

@@ -13,7 +13,11 @@ from prunebench.leaderboard.ranking import ranking, rule
 from prunebench.leaderboard.statistics import Interval, Paired, detectable, holm, paired, student_interval
 
 NOTHING = "–"
-HEAD = "entry / density of the units that may be pruned"
+
+
+def corner(group: Group) -> str:
+    """What the rows and the columns of a table are."""
+    return f"entry / {group.axis}"
 
 
 def results_table(group: Group, metric: Metric, alpha: float) -> str:
@@ -28,7 +32,7 @@ def results_table(group: Group, metric: Metric, alpha: float) -> str:
             [NOTHING if rank is None else str(rank), name, _counts(shown)]
             + [value_text(cell, metric, alpha, full) for cell in shown]
         )
-    head = ["rank", HEAD, "n", *(group.labels[density] for density in group.densities)]
+    head = ["rank", corner(group), "n", *(group.labels[density] for density in group.densities)]
     under = [rule(group, metric, alpha)]
     if any(cell.n == 1 for cell in group.cells.values()):
         under.append(
@@ -160,7 +164,7 @@ def difference_table(group: Group, metric: Metric, against: str, alpha: float) -
     )
     caption = f"{title} at {which}{unit}: {test if tested else 'of one seed each, without interval or test.'}"
     under = _limits(pairs, metric, alpha, len(tested))
-    head = [HEAD, *(group.labels[density] for density in columns)]
+    head = [corner(group), *(group.labels[density] for density in columns)]
     return "\n\n".join([caption, table(head, lines, "l" + "r" * len(columns)), *under])
 
 

@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
-from prunebench.leaderboard.cells import Cell, Group
+from prunebench.leaderboard.cells import AXES, Cell, Group
 from prunebench.leaderboard.markdown import plain
 from prunebench.leaderboard.metrics import metric_of
 from prunebench.leaderboard.ranking import ranking
@@ -82,9 +82,11 @@ def _character(c: str) -> str:
 
 def tex_tables(groups: Sequence[Group], metric: str, alpha: float) -> str:
     """A booktabs table for each model and data set, with the numbers of the page's first table."""
+    axes = " or ".join(dict.fromkeys(group.axis for group in groups)) or AXES["density"]
+    columns = axes.replace("density of", "densities are of").replace("density over", "densities are over")
     head = (
         "% Written by prunebench. In the preamble: \\usepackage{booktabs} and \\usepackage{textcomp};\n"
-        "% names are upright text, densities are of the units that may be pruned, n counts seeds.\n"
+        f"% names are upright text, {columns}, n counts seeds.\n"
     )
     return head + "\n".join(_table(group, metric, alpha) for group in groups)
 

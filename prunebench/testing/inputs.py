@@ -76,7 +76,7 @@ class DataContract(Contract):
         assert self.load(0).info.digest == self.load(1).info.digest != ""
 
     def test_the_files_that_it_was_read_from_exist(self) -> None:
-        assert all(Path(file).is_file() for file in self.load(0).info.files)
+        assert all(Path(file).exists() for file in self.load(0).info.files)
 
     def test_a_batch_holds_what_its_gather_names(self) -> None:
         split = self.load(0)["train"]
@@ -243,6 +243,35 @@ class UnitsContract(Contract):
         kept, of = units.expand(small), units.expand(large)
         assert kept.keys() == of.keys()
         assert all(not bool((kept[name] & ~of[name]).any()) for name in kept)
+
+    def test_what_a_unit_owns_is_what_goes_with_it(self) -> None:
+        model = self.model()
+        units = self.units(model)
+        owned = units.members()
+        assert len(owned) == len(units.layers)
+        mask = some_mask(units, (units.count + 1) // 2)
+        gone = {name: torch.zeros_like(parameter, dtype=torch.bool) for name, parameter in model.named_parameters()}
+        for layer, members, keep in zip(units.layers, owned, mask.keep, strict=True):
+            for member in members:
+                assert member.indices.shape[0] == layer.count
+                assert len(set(member.indices.reshape(-1).tolist())) == member.indices.numel(), (
+                    "two units own one slice"
+                )
+                gone[member.parameter].index_fill_(member.dim, member.indices[~keep].reshape(-1), True)
+        # Single weights have no members: they are what they own.
+        if any(owned):
+            assert all(torch.equal(kept, ~gone.pop(name)) for name, kept in units.expand(mask).items())
+            assert not any(bool(rest.any()) for rest in gone.values())
+
+    def test_what_is_removed_is_out_of_the_shrunk_network(self) -> None:
+        model = self.model()
+        units = self.units(model)
+        flat = some_mask(units, (units.count + 1) // 2).flat()
+        flat[[layer.start for layer in units.layers]] = True
+        mask = Mask.from_flat(flat, units.layers)
+        removed = sum(int((~kept).sum()) for kept in units.expand(mask).values())
+        before, after = (sum(p.numel() for p in net.parameters()) for net in (model, units.shrink(model, mask)))
+        assert after == (before - removed if any(units.members()) else before)
 
     def test_the_shrunk_network_computes_what_the_masked_one_does(self) -> None:
         model = self.model().eval()

@@ -160,7 +160,7 @@ class LossContract(Contract):
         for _ in range(times):
             logits = model(images)
             for term in terms:
-                assert term.loss is not None or term.gradient is not None, "a term has a loss or a gradient"
+                assert any((term.loss, term.gradient, term.proximal)), "a term has a loss, a gradient or a proximal step"
                 if term.loss is not None:
                     loss = term.loss(images, logits, labels)
                     assert loss.ndim == 0

@@ -20,7 +20,7 @@ def test_the_columns_are_fixed_and_in_their_order(tmp_path: Path) -> None:
     header = csv_text([]).strip()
     assert header == (
         "entry,model,data,seed,round,draw,twin,role,density,density_all,position,split,metric,value,unit,outcome,"
-        "environments,key"
+        "environments,key,density_macs"
     )
     write_records(tmp_path, results())
     table = parquet.read_table(tmp_path / "results.parquet")

@@ -108,11 +108,12 @@ def counts(model: nn.Module, units: Units, ticket: Optimum, shape: tuple[int, in
 
 def size(model: nn.Module, units: Units, mask: Mask | None) -> int:
     """Bytes of all tensors: of the smaller network, or of the kept weights and a bit for each, whichever is less."""
-    dense = sum(value.numel() * value.element_size() for value in model.state_dict().values())
+    dense: int = sum(value.numel() * value.element_size() for value in model.state_dict().values())
     if mask is None:
         return dense
     if any(units.members()):
-        return sum(v.numel() * v.element_size() for v in units.shrink(model, mask).state_dict().values())
+        small: int = sum(v.numel() * v.element_size() for v in units.shrink(model, mask).state_dict().values())
+        return small
     saved = 0
     for name, keep in units.expand(mask).items():
         # A mask of its own for each tensor: a layer that is nearly full is stored as it is.

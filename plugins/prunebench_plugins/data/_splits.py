@@ -23,23 +23,39 @@ def held_out(name: str, source: Arrays, valid: int, train: int | None, rng: Rng)
 
     Args:
         name: of the data set, for the error.
+        valid: see `held_out_places`.
+        train: likewise.
+    Raises:
+        PlanError: that many images are not there.
+    """
+    images, labels = source
+    chosen, note = held_out_places(name, len(labels), valid, train, rng)
+    return {split: (images[index], labels[index]) for split, index in chosen.items()}, note
+
+
+def held_out_places(
+    name: str, images: int, valid: int, train: int | None, rng: Rng
+) -> tuple[dict[str, NDArray[np.int64]], str]:
+    """Where the images of "train" and "valid" are in a training set, and the note that names a subset.
+
+    Args:
+        name: of the data set, for the error.
+        images: how many the training set has.
         valid: images held out for validation; the same ones whatever `train` is.
         train: how many of the rest to train on; all of them for None.
     Raises:
         PlanError: that many images are not there.
     """
-    images, labels = source
-    rest = len(labels) - valid
+    rest = images - valid
     used = rest if train is None else train
     if not 0 < used <= rest:
         raise PlanError(
-            f"{name}: the training set has {len(labels):,} images; valid = {valid} leaves {max(rest, 0):,}, and "
+            f"{name}: the training set has {images:,} images; valid = {valid} leaves {max(rest, 0):,}, and "
             f"train = {used} of them cannot be used"
         )
-    order = rng.permutation(len(labels))
-    chosen = {"train": order[valid : valid + used], "valid": order[:valid]}
+    order = rng.permutation(images)
     note = "" if used == rest else f"subset: {used:,} of {rest:,} training images"
-    return {split: (images[index], labels[index]) for split, index in chosen.items()}, note
+    return {"train": order[valid : valid + used], "valid": order[:valid]}, note
 
 
 def resident_data(

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 ARCHIVE, MD5 = "tiny-imagenet-200.zip", "90528d7ca1a48142e341f4ef8d21d0de"
 WHOLE = (200, 100_000, 10_000)
 """Classes, training images, validation images."""
+SIZE = 64
 # Of the 100,000 training images.
 MEAN, STD = (0.4802, 0.4481, 0.3975), (0.2770, 0.2691, 0.2821)
 
@@ -36,12 +37,17 @@ class TinyImageNetConfig(ComponentConfig):
             mirrors it with probability 1/2; "resized-crop-flip" takes a random box of it instead, as is usual for
             ImageNet.
         subset: accept a copy with fewer images than the official one; the results name it.
+        memory: "resident" holds all images on the device, "stream" decodes them when they are needed, "auto" does
+            the former up to `resident_limit`. The numbers are the same.
+        resident_limit: bytes of decoded images.
     """
 
     valid: int = Field(default=10_000, gt=0)
     train: int | None = Field(default=None, gt=0)
     augment: Literal["none", "pad-crop-flip", "resized-crop-flip"] = "none"
     subset: bool = False
+    memory: Literal["auto", "resident", "stream"] = "auto"
+    resident_limit: int = Field(default=4 * 2**30, ge=0)
 
 
 class TinyImageNet:
@@ -58,31 +64,40 @@ class TinyImageNet:
             DataMissing: the images are absent or damaged, or fewer than the official ones without `subset = true`.
             PlanError: `valid` and `train` ask for more images than there are.
         """
-        from prunebench_plugins.data._splits import held_out, resident_data
-        from prunebench_plugins.data._tinyimagenet import read
+        from prunebench_plugins.data._image_files import exactly, image_data, is_resident
+        from prunebench_plugins.data._splits import held_out_places
+        from prunebench_plugins.data._tinyimagenet import listed
         from prunebench_plugins.data.augmentation import flip, in_turn, pad_crop, resized_crop
 
         config = self._config
-        found = read(root, ARCHIVE)
-        there = (found.classes, len(found.train[1]), len(found.test[1]))
+        found = listed(root, ARCHIVE)
+        there = (found.classes, len(found.train), len(found.test))
         if there != WHOLE and not config.subset:
             classes, train, test = there
             raise DataMissing(
-                f"tinyimagenet: {found.place} holds {classes} classes, {train:,} training and {test:,} validation "
-                f"images of {WHOLE[0]}, {WHOLE[1]:,} and {WHOLE[2]:,}. Run `prunebench data fetch tinyimagenet`, or "
-                "say `subset = true` in the file to use this copy as it is."
+                f"tinyimagenet: {found.source.place} holds {classes} classes, {train:,} training and {test:,} "
+                f"validation images of {WHOLE[0]}, {WHOLE[1]:,} and {WHOLE[2]:,}. Run `prunebench data fetch "
+                "tinyimagenet`, or say `subset = true` in the file to use this copy as it is."
             )
-        parts, note = held_out("tinyimagenet", found.train, config.valid, config.train, rng)
+        places, note = held_out_places("tinyimagenet", len(found.train), config.valid, config.train, rng)
         if there != WHOLE:
             _, train, test = there
             copy = f"subset: the copy has {train:,} of {WHOLE[1]:,} training and {test:,} of {WHOLE[2]:,} test images"
             note = f"{copy}; {note}" if note else copy
         crop = {"none": None, "pad-crop-flip": pad_crop(8), "resized-crop-flip": resized_crop}[config.augment]
-        augment = None if crop is None else in_turn(crop, flip)
-        parts["test"] = found.test
-        normalisation = (MEAN, STD)
-        return resident_data(
-            "tinyimagenet", found.digest, found.files, parts, found.classes, normalisation, augment, note
+        parts = {**{split: found.train.take(chosen) for split, chosen in places.items()}, "test": found.test}
+        return image_data(
+            found.source,
+            found.lists,
+            (found.train, found.test),
+            parts,
+            exactly(SIZE),
+            SIZE,
+            is_resident(config.memory, sum(map(len, parts.values())), SIZE, config.resident_limit),
+            found.classes,
+            (MEAN, STD),
+            None if crop is None else in_turn(crop, flip),
+            note,
         )
 
     @hookimpl

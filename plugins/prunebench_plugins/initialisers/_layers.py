@@ -15,10 +15,12 @@ _NORMS = (_NormBase, nn.GroupNorm, nn.LayerNorm)
 
 
 @torch.no_grad()
-def fill(model: nn.Module, rng: Rng, draw: Callable[[Tensor, torch.Generator], object]) -> nn.Module:
+def fill(
+    model: nn.Module, rng: Rng, draw: Callable[[Tensor, torch.Generator], object], scale: float = 1.0
+) -> nn.Module:
     """Draw the weights of convolutions and linear layers, in place.
 
-    Their biases become 0, the scales of norm layers 1 and their shifts 0. All else (tokens, position embeddings)
+    Their biases become 0, the scales of norm layers `scale` and their shifts 0. All else (tokens, position embeddings)
     stays as the constructor left it. Each layer draws from a stream of its own name, so layers do not depend on
     what else the network holds.
     """
@@ -29,7 +31,7 @@ def fill(model: nn.Module, rng: Rng, draw: Callable[[Tensor, torch.Generator], o
                 module.bias.zero_()
         elif isinstance(module, _NORMS):
             if module.weight is not None:
-                module.weight.fill_(1.0)
+                module.weight.fill_(scale)
             # Of the norm layers in use some have no shift at all.
             if getattr(module, "bias", None) is not None:
                 module.bias.zero_()

@@ -40,6 +40,23 @@ def shared(count: int, weights: Sequence[int], alive: Sequence[int]) -> list[int
     return kept
 
 
+def above_floors(kept: Sequence[int], floors: Sequence[int], alive: Sequence[int]) -> list[int]:
+    """The shares with every layer lifted to its floor (or to all that is alive in it); the sum stays.
+
+    What that takes comes, unit by unit, from the layer with the most above its floor, ties from the later layer.
+
+    Raises: ValueError if the floors need more than there is.
+    """
+    least = [min(floor, living) for floor, living in zip(floors, alive, strict=True)]
+    if sum(least) > sum(kept):
+        raise ValueError(f"{sum(kept)} units were asked for, and the layers' floors need {sum(least)}")
+    lifted = [max(share, floor) for share, floor in zip(kept, least, strict=True)]
+    for _ in range(sum(lifted) - sum(kept)):
+        giver = max(range(len(lifted)), key=lambda layer: (lifted[layer] - least[layer], layer))
+        lifted[giver] -= 1
+    return lifted
+
+
 def best_of_each(scores: Scores, mask: Mask, counts: Sequence[int]) -> Mask:
     """The highest of the units alive in each layer, `counts` of them; ties fall to the lower unit index."""
     import torch

@@ -19,6 +19,7 @@ from pydantic import Field
 from prunebench import Component, ComponentConfig, PlanError, hookimpl
 from prunebench.errors import nearest
 from prunebench.types import Layer
+from prunebench_plugins.selection._shares import above_floors
 
 if TYPE_CHECKING:
     from prunebench.masks import Mask, Scores, Units
@@ -66,6 +67,7 @@ class Layerwise:
         kept = after_cuts(units.layers, rates, cut, round) if cut is not None else []
         if sum(kept) != count or any(k > a for k, a in zip(kept, alive, strict=True)):
             kept = spread([layer.count for layer in units.layers], alive, rates, count)
+            kept = above_floors(kept, [layer.floor for layer in units.layers], alive)
         return Mask(
             tuple(
                 keep_highest((values,), (keep,), k)[0] if k else torch.zeros_like(keep)
@@ -89,7 +91,7 @@ class Layerwise:
 
 
 def after_cuts(layers: Sequence[Layer], rates: Sequence[Fraction], cut: float, round_: int) -> list[int]:
-    """Units that each layer keeps after `round_` rounds: round((1 - rate * cut) ** round_ * count).
+    """Units that each layer keeps after `round_` rounds: round((1 - rate * cut) ** round_ * count), or its floor.
 
     Raises:
         PlanError: a layer's own cut is 1 or more.
@@ -99,7 +101,7 @@ def after_cuts(layers: Sequence[Layer], rates: Sequence[Fraction], cut: float, r
         own = float(rate) * cut
         if own >= 1:
             raise PlanError(f'layerwise: rates: the cut of layer "{layer.name}" would be {own:g}; it must stay below 1')
-        counts.append(round((1 - own) ** round_ * layer.count))
+        counts.append(max(layer.floor, round((1 - own) ** round_ * layer.count)))
     return counts
 
 

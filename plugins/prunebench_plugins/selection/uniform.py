@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from prunebench import Component, ComponentConfig, hookimpl
-from prunebench_plugins.selection._shares import best_of_each, shared
+from prunebench_plugins.selection._shares import above_floors, best_of_each, shared
 
 if TYPE_CHECKING:
     from prunebench.masks import Mask, Scores, Units
@@ -26,8 +26,12 @@ class Uniform:
 
     @hookimpl
     def prunebench_select(self, scores: Scores, units: Units, mask: Mask, count: int) -> Mask:
-        """The highest of each layer; fractions of a unit go to the largest remainders, ties to the earlier layer."""
-        return best_of_each(scores, mask, shared(count, [layer.count for layer in units.layers], mask.counts))
+        """The highest of each layer; fractions of a unit go to the largest remainders, ties to the earlier layer.
+
+        A layer that would fall below its floor takes from those with the most above theirs.
+        """
+        shares = shared(count, [layer.count for layer in units.layers], mask.counts)
+        return best_of_each(scores, mask, above_floors(shares, [layer.floor for layer in units.layers], mask.counts))
 
 
 @hookimpl

@@ -1,7 +1,7 @@
 """Rescaled tickets: what is left of each layer gets the variance that its initialisation would give its size.
 
-Random pruning leaves each output with fewer inputs and so with a smaller sum; He initialisation of the smaller layer has
-a variance that is larger by the inverse of the layer's density.
+Random pruning leaves each output with fewer inputs and so with a smaller sum; He initialisation of the smaller layer
+has a variance that is larger by the inverse of the density of the layer.
 
 Source: the pruning-mechanism paper, section 2.2.1; He et al. 2015, equation 10.
 """

@@ -54,7 +54,7 @@ function chart(node, make) {
 }
 
 /** Density from dense (left) to sparse on a logarithmic axis; labels that would touch the one before are left away. */
-function densityAxis(densities, labels, width, margin) {
+function densityAxis(densities, labels, width, margin, title = "density of the units that may be pruned") {
   const [most, least] = [Math.max(...densities), Math.min(...densities)];
   const [from, to] = [Math.log10(most * margin), Math.log10(least / margin)];
   const room = (44 * (from - to)) / Math.max(1, width - 70);
@@ -69,7 +69,7 @@ function densityAxis(densities, labels, width, margin) {
     range: [from, to],
     tickvals: densities,
     ticktext: shown,
-    title: { text: "density of the units that may be pruned", font: { size: 12 } },
+    title: { text: title, font: { size: 12 } },
   };
 }
 

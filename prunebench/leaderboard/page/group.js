@@ -110,7 +110,7 @@ function densityChart(group) {
     const entries = group.entries.filter((entry, i) => keys.shown[i] && shown(entry));
     return {
       traces: entries.flatMap((entry) => tracesOf(group, entry, range, intervals.isOn())),
-      x: densityAxis(group.densities, group.labels, width, marginOf(group)),
+      x: densityAxis(group.densities, group.labels, width, marginOf(group), group.axis),
       y: { range, title: { text: literal(group.metric), font: { size: 12 } } },
     };
   });

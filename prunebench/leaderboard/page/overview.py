@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from prunebench.leaderboard.axis import placed
 from prunebench.leaderboard.cells import Cell, Group, group_rows
 from prunebench.leaderboard.curves import axis_range
 from prunebench.leaderboard.expectations import Judgement, judged
@@ -20,6 +21,7 @@ from prunebench.types import Results
 
 def overview(results: Results) -> dict[str, Any]:
     """Claim, origin, reductions, expectations and groups: everything of the page but its trials."""
+    results = placed(results)
     provenance = results.provenance
     told = provenance["report"]
     groups = group_rows(results.rows, told["metric"], provenance["entries"])
@@ -129,6 +131,7 @@ def _group(group: Group, metric: Metric, alpha: float) -> dict[str, Any]:
         "metric": plain(metric.label),
         "higher": metric.higher,
         "densities": list(group.densities),
+        "axis": group.axis,
         "labels": [group.labels[density] for density in group.densities],
         "range": list(axis_range(intervals, metric.higher)) if intervals else None,
         "full": _full(intervals) if intervals else None,

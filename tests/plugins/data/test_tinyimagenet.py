@@ -3,10 +3,12 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 
 from prunebench import DataMissing, PlanError
-from prunebench.data import Data, Resident
+from prunebench.data import Data, Gather, Resident, in_order
+from prunebench.streaming import Streaming
 from prunebench.streams import Streams
 from prunebench.testing import DataContract
 from prunebench_plugins.data import tinyimagenet
@@ -70,7 +72,15 @@ class TestTinyImageNet(DataContract):
     component = {"use": "tinyimagenet"}
 
 
-class TestMadeUpImages(DataContract):
+class TestPartialCopy(DataContract):
+    component = {"use": "tinyimagenet", "subset": True, "valid": 500, "train": 500}
+
+    def test_the_files_that_it_was_read_from_exist(self) -> None:
+        # Folders, too: an image that is added changes no file that was read.
+        assert all(Path(file).exists() for file in self.load(0).info.files)
+
+
+class TestMadeUpImages(TestPartialCopy):
     component = {"use": "tinyimagenet", "subset": True, "valid": 5, "augment": "resized-crop-flip"}
 
     @pytest.fixture(autouse=True)
@@ -80,6 +90,10 @@ class TestMadeUpImages(DataContract):
 
     def root(self) -> Path:
         return self._root
+
+
+class TestStreamedImages(TestMadeUpImages):
+    component = {**TestMadeUpImages.component, "memory": "stream"}
 
 
 def test_valid_is_held_out_of_train_and_test_is_the_official_validation_set(tmp_path: Path) -> None:
@@ -126,6 +140,25 @@ def test_the_archive_gives_the_same_data_as_the_folder(tmp_path: Path) -> None:
     assert packed.info.digest == unpacked.info.digest
     for name in packed.splits:
         assert split(packed, name) == split(unpacked, name)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_streamed_and_resident_batches_are_bit_equal(tmp_path: Path, packed: bool) -> None:
+    folder = write(tmp_path)
+    root = tmp_path
+    if packed:
+        root = tmp_path / "elsewhere"
+        root.mkdir()
+        pack(root, folder)
+    resident, streamed = (load(root, augment="pad-crop-flip", memory=memory) for memory in ("auto", "stream"))
+    assert isinstance(streamed["train"], Streaming)
+    assert streamed.info == resident.info
+    for name in resident.splits:
+        gathers = [Gather(torch.tensor([4, 0, 1]), 7), *in_order(resident[name].size, 4)]
+        both = zip(resident[name].batches(gathers), streamed[name].batches(gathers), strict=True)
+        assert all(torch.equal(x, y) and torch.equal(labels, again) for (x, labels), (y, again) in both)
+    assert isinstance(load(root, resident_limit=24 * 3 * 64 * 64)["train"], Resident)
+    assert isinstance(load(root, resident_limit=24 * 3 * 64 * 64 - 1)["train"], Streaming)
 
 
 @pytest.mark.parametrize("file", ["train/n02/images/n02_1.JPEG", "val/images/val_3.JPEG"])

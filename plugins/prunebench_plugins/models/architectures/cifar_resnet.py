@@ -1,4 +1,4 @@
-"""The residual networks of He et al. 2016 for small images: ResNet-20, -32, -44, -56 and -110.
+"""The residual networks of He et al. 2016 for small images: ResNet-20, -32, -44, -56 and -110, and ResNet-8.
 
 Source: He et al. 2016, section 4.2; parameter names are those of Idelbayev's implementation (pytorch_resnet_cifar10),
 so that its weights load.
@@ -17,6 +17,7 @@ from prunebench_plugins.models.architectures._network import Network
 
 __all__ = [
     "CifarResNet",
+    "cifar_resnet8",
     "cifar_resnet20",
     "cifar_resnet32",
     "cifar_resnet44",
@@ -27,7 +28,7 @@ __all__ = [
 Shortcut = Literal["A", "B"]
 
 default_cfgs = generate_default_cfgs(
-    {f"cifar_resnet{depth}": {"first_conv": "conv1", "classifier": "linear"} for depth in (20, 32, 44, 56, 110)}
+    {f"cifar_resnet{depth}": {"first_conv": "conv1", "classifier": "linear"} for depth in (8, 20, 32, 44, 56, 110)}
 )
 
 
@@ -79,8 +80,9 @@ class CifarResNet(Network):
         shortcut: where a stage begins, "A" pads with zeros (He et al. for CIFAR; no weights on shortcuts), "B" projects
             (a convolution 1 x 1 and a norm layer, as the ResNet of Frankle & Carbin 2019 must have had).
         norm_affine: whether norm layers have a learned scale and shift.
+        width: multiplies the channels, so about its square the weights.
     Raises:
-        PlanError: `shortcut` is neither.
+        PlanError: `shortcut` is neither, or no channel is left.
     """
 
     classifier = "linear"
@@ -92,14 +94,18 @@ class CifarResNet(Network):
         blocks: int = 3,
         shortcut: Shortcut = "A",
         norm_affine: bool = True,
+        width: float = 1.0,
     ) -> None:
         super().__init__()
         if shortcut not in ("A", "B"):
             raise PlanError(f'cifar_resnet{6 * blocks + 2}: shortcut is "A" or "B", not {shortcut!r}')
-        self.conv1 = nn.Conv2d(in_chans, 16, 3, padding=1, bias=False)
-        self.bn1 = nn.BatchNorm2d(16, affine=norm_affine)
-        inputs = 16
-        for stage, outputs in enumerate((16, 32, 64), start=1):
+        widths = [round(channels * width) for channels in (16, 32, 64)]
+        inputs = widths[0]
+        if inputs < 1:
+            raise PlanError(f"cifar_resnet{6 * blocks + 2}: width {width} leaves no channel")
+        self.conv1 = nn.Conv2d(in_chans, inputs, 3, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(inputs, affine=norm_affine)
+        for stage, outputs in enumerate(widths, start=1):
             layer = nn.Sequential()
             for block in range(blocks):
                 stride = 2 if stage > 1 and block == 0 else 1
@@ -110,7 +116,7 @@ class CifarResNet(Network):
         self.reset_classifier(num_classes)
 
     def forward_features(self, x: Tensor) -> Tensor:
-        """Images (batch, channels, height, width) to the mean over pixels of the last stage (batch, 64)."""
+        """Images (batch, channels, height, width) to the mean over pixels of the last stage (batch, num_features)."""
         x = self.bn1(self.conv1(x)).relu()
         for stage in (1, 2, 3):
             x = self.get_submodule(f"layer{stage}")(x)
@@ -121,6 +127,12 @@ def _built(depth: int, pretrained: bool, arguments: dict[str, Any]) -> nn.Module
     name, blocks = f"cifar_resnet{depth}", (depth - 2) // 6
     model: nn.Module = build_model_with_cfg(CifarResNet, name, pretrained, **{"blocks": blocks, **arguments})
     return model
+
+
+@register_model
+def cifar_resnet8(pretrained: bool = False, **arguments: Any) -> nn.Module:
+    """ResNet-8, one block a stage: 75,290 parameters on 3 channels with shortcut A; for reduced runs of ResNet-20."""
+    return _built(8, pretrained, arguments)
 
 
 @register_model

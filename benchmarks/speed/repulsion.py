@@ -1,0 +1,132 @@
+"""A step with the repulsion loss in its closed form against the same step without it, and its memory.
+
+From 1, 5, 10, 20 and 30 earlier optima of a chain with a cut of 0.2, under a random mask of the density that its next
+round has. The paper's formula, left to autograd over dense optima, is timed against the same step for comparison. The
+memory is that of the optima themselves over optima x density x d numbers; it is looked up in what the term holds.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+
+import torch
+from interleave import Row, pair_ratios, row, show
+from torch import Tensor, nn
+from workloads import MEAN, STD, Workload, advancing, our_loop, workloads
+
+from prunebench.data import Resident
+from prunebench.engine.training import Training
+from prunebench.masks import Mask, Units
+from prunebench.streams import Rng
+from prunebench.types import LossTerm, Optimum
+from prunebench_plugins.losses.repulsion import Repulsion, RepulsionConfig
+from prunebench_plugins.models.architectures.cifar_resnet import CifarResNet
+
+TARGET, MEMORY = 1.05, 1.1
+ROUNDS = (1, 5, 10, 20, 30)
+SURVIVE = 0.8
+
+
+def measure() -> list[Row]:
+    """For each network and number of optima: time, what autograd would take (no target), memory."""
+    rows = []
+    for workload, pairs, steps in ((workloads()[0], 41, 20), (resnet20(), 11, 1)):
+        held = []
+        for optima in ROUNDS:
+            density = SURVIVE**optima
+            plain, repelled, naive = (our_loop(workload, "SGD", density) for _ in range(3))
+            terms = closed(repelled, optima)
+            repelled.terms, naive.terms = terms, autograd(naive, optima)
+            check_equal(repelled, naive)
+            base = advancing(plain, steps)
+            name = f"{workload.name}, {optima} optima"
+            slower = pair_ratios(advancing(naive, steps), base, max(5, pairs // 4))
+            note = f"of a step without, density {density:.3f}; autograd takes {sorted(slower)[len(slower) // 2]:.2f}x"
+            rows.append(
+                row(f"repelled step, {name}", pair_ratios(advancing(repelled, steps), base, pairs), TARGET, note)
+            )
+            held.append(memory(workload.name, optima, plain, terms))
+        rows.append(max(held, key=lambda one: float(one["ratio"])))
+    return rows
+
+
+def memory(name: str, optima: int, training: Training, terms: list[LossTerm]) -> Row:
+    """The bytes of the optima that the term holds, over four times optima x density x d."""
+    assert training.mask is not None
+    bound = 4 * optima * training.mask.count
+    assert terms[0].gradient is not None
+    held = inspect.getclosurevars(inspect.unwrap(terms[0].gradient)).nonlocals
+    table = held["columns"].untyped_storage().nbytes()
+    own = table * optima // (optima + 1)  # the last row is of the present weights
+    every = table + sum(place.untyped_storage().nbytes() for _, place in held["written"])
+    return {
+        "name": f"memory for optima, {name}",
+        "ratio": own / bound,
+        "target": MEMORY,
+        "note": f"of {optima} x density x d numbers; with the present weights and the places {every / bound:.2f}x, "
+        f"dense optima would be {training.mask.size / training.mask.count:.1f}x",
+    }
+
+
+def closed(training: Training, optima: int) -> list[LossTerm]:
+    """The component's term."""
+    units, mask = pruned(training)
+    component = Repulsion(RepulsionConfig())
+    return component.prunebench_loss_terms(training.model, units, mask, {"optima": earlier(training.model, optima)})
+
+
+def autograd(training: Training, optima: int) -> list[LossTerm]:
+    """The paper's formula, with every optimum whole."""
+    units, mask = pruned(training)
+    keep = {name: kept.float() for name, kept in units.expand(mask).items()}
+    weights = {name: weight for name, weight in training.model.named_parameters() if name in keep}
+    past = [torch.cat([(o.weights[n] * keep[n]).flatten() for n in keep]) for o in earlier(training.model, optima)]
+
+    def loss(images: Tensor, logits: Tensor, targets: Tensor) -> Tensor:
+        present = torch.cat([(weights[name] * keep[name]).flatten() for name in keep])
+        cosines = [present @ other / (present.norm() * other.norm()) for other in past]
+        return 2.0 / len(past) * torch.stack(cosines).square().sum()
+
+    return [LossTerm(loss=loss)]
+
+
+def earlier(model: nn.Module, optima: int) -> list[Optimum]:
+    """Made-up optima of the network's shape: what they hold does not change what a step costs."""
+    shapes = {name: weight.shape for name, weight in model.named_parameters()}
+    found = []
+    for place in range(1, optima + 1):
+        generator = Rng("speed/repulsion").torch(place)
+        weights = {name: torch.randn(shape, generator=generator) for name, shape in shapes.items()}
+        found.append(Optimum(weights, None, place))
+    return found
+
+
+def pruned(training: Training) -> tuple[Units, Mask]:
+    """The units and the mask of a loop that has a mask."""
+    assert training.units is not None
+    assert training.mask is not None
+    return training.units, training.mask
+
+
+def check_equal(ours: Training, theirs: Training) -> None:
+    """Raises AssertionError unless a step with either leaves the same weights, but for rounding."""
+    for training in (ours, theirs):
+        advancing(training, 1)()
+    for (name, a), (_, b) in zip(ours.model.named_parameters(), theirs.model.named_parameters(), strict=True):
+        if not torch.allclose(a, b, atol=1e-5):
+            raise AssertionError(f"{name}: the closed form and autograd differ")
+
+
+def resnet20() -> Workload:
+    """ResNet-20 on images of CIFAR-10's shape."""
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (1_280, 3, 32, 32), dtype=torch.uint8, generator=generator)
+    labels = torch.randint(0, 10, (1_280,), generator=generator)
+    network: Callable[[], nn.Module] = CifarResNet
+    return Workload("ResNet-20", network, Resident(images, labels, (MEAN,) * 3, (STD,) * 3), 1)
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    show(measure())

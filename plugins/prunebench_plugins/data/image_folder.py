@@ -1,0 +1,181 @@
+"""Your own images: a folder for each split, and in it a folder for each class.
+
+Source: the layout of the ImageNet training set, as torchvision's and timm's image folders read it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from prunebench import Component, ComponentConfig, DataMissing, hookimpl
+from prunebench.types import Download
+
+if TYPE_CHECKING:
+    from prunebench.data import Data
+    from prunebench.streams import Rng
+    from prunebench_plugins.data._image_files import Listing
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".ppm", ".webp")
+Share = Annotated[float, Field(gt=0, lt=1)]
+Channels = tuple[float, float, float]
+
+
+class ImageFolderConfig(ComponentConfig):
+    """Which images, and how they are brought to one size.
+
+    Args:
+        path: the folder, below the data root.
+        size: pixels of each side of what a model sees.
+        resize: pixels that images are brought to before their middle is cut out; `size` if left out.
+        crop: what is brought to `resize`: for "center" the shorter side, for "squash" both sides, whatever the ratio,
+            for "border" the longer side, with a border beside the image.
+        mean: of each channel of the images scaled to 0..1; those of ImageNet by default.
+        std: likewise.
+        train_folder: the folder of the training images.
+        test_folder: the folder of the test images; ImageNet's is called "val".
+        valid_folder: the folder of the validation images. If left out, they are held out of the training images.
+        valid: how many are held out, others for each seed: a number, or a share of the training images.
+        train: how many of the rest to train on; all of them if left out.
+        augment: "pad-crop-flip" pads each training image with an eighth of its size in zeros on all sides, crops it
+            at a random place and mirrors it with probability 1/2; "resized-crop-flip" takes a random box of it
+            instead, as is usual for ImageNet.
+        memory: "resident" holds all images on the device, "stream" decodes them when they are needed, "auto" does
+            the former up to `resident_limit`. The numbers are the same.
+        resident_limit: bytes of decoded images.
+    """
+
+    path: str = Field(default="images", min_length=1)
+    size: int = Field(default=224, ge=1)
+    resize: int | None = Field(default=None, ge=1)
+    crop: Literal["center", "squash", "border"] = "center"
+    mean: Channels = (0.485, 0.456, 0.406)
+    std: Channels = (0.229, 0.224, 0.225)
+    train_folder: str = "train"
+    test_folder: str = "test"
+    valid_folder: str | None = None
+    valid: Annotated[int, Field(gt=0, strict=True)] | Share = 0.1
+    train: int | None = Field(default=None, gt=0)
+    augment: Literal["none", "pad-crop-flip", "resized-crop-flip"] = "none"
+    memory: Literal["auto", "resident", "stream"] = "auto"
+    resident_limit: int = Field(default=4 * 2**30, ge=0)
+
+    @field_validator("path", "train_folder", "test_folder", "valid_folder")
+    @classmethod
+    def _below(cls, path: str | None) -> str | None:
+        if path is not None and (PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts):
+            raise ValueError(f'"{path}" is not a folder below the data root')
+        return path
+
+    @field_validator("std")
+    @classmethod
+    def _positive(cls, std: Channels) -> Channels:
+        if min(std) <= 0:
+            raise ValueError("a standard deviation must be positive")
+        return std
+
+    @model_validator(mode="after")
+    def _fit(self) -> ImageFolderConfig:
+        if self.resize is not None and self.resize < self.size:
+            raise ValueError(f"resize = {self.resize} is too small to cut {self.size} pixels out")
+        folders = [folder for folder in (self.train_folder, self.test_folder, self.valid_folder) if folder is not None]
+        if len({PurePosixPath(folder) for folder in folders}) < len(folders):
+            raise ValueError("train, test and validation images must be in different folders")
+        return self
+
+
+class ImageFolder:
+    """Reads PATH/FOLDER/CLASS/*.jpg (or .jpeg, .png, .bmp, .ppm, .webp) below the data root."""
+
+    def __init__(self, config: ImageFolderConfig) -> None:
+        self._config = config
+
+    @hookimpl
+    def prunebench_data(self, root: Path, rng: Rng) -> Data:
+        """Train, valid and test; classes are numbered in the order of the names of their folders.
+
+        Raises:
+            DataMissing: a folder, a class or an image is absent, or an image is damaged.
+            PlanError: `valid` and `train` ask for more images than there are.
+        """
+        from prunebench_plugins.data._image_files import Folder, folders, image_data, is_resident, scaled
+        from prunebench_plugins.data._splits import held_out_places
+        from prunebench_plugins.data.augmentation import flip, in_turn, pad_crop, resized_crop
+
+        config, size = self._config, self._config.size
+        base = root / config.path
+        classes = _classes(base, config)
+        train = _listing(base, config.train_folder, classes)
+        parts = {"test": _listing(base, config.test_folder, classes)}
+        if config.valid_folder is not None:
+            parts["valid"] = _listing(base, config.valid_folder, classes)
+        whole = [train, *parts.values()]
+        if config.valid_folder is not None:
+            valid = 0
+        else:
+            valid = config.valid if isinstance(config.valid, int) else max(1, round(config.valid * len(train)))
+        places, note = held_out_places("image-folder", len(train), valid, config.train, rng)
+        parts = {**{split: train.take(chosen) for split, chosen in places.items()}, **parts}
+        crop = {"none": None, "pad-crop-flip": pad_crop(size // 8), "resized-crop-flip": resized_crop}[config.augment]
+        return image_data(
+            Folder("image-folder", base, "Put the image there anew, or delete it.", base),
+            folders(name for listing in whole for name in listing.names),
+            whole,
+            parts,
+            scaled(size, config.resize or size, config.crop),
+            size,
+            is_resident(config.memory, sum(map(len, parts.values())), size, config.resident_limit),
+            len(classes),
+            (config.mean, config.std),
+            None if crop is None else in_turn(crop, flip),
+            note,
+        )
+
+    @hookimpl
+    def prunebench_downloads(self, root: Path) -> Sequence[Download]:
+        """Nothing: the images are yours.
+
+        Raises:
+            DataMissing: they are not there.
+        """
+        _classes(root / self._config.path, self._config)
+        return []
+
+
+def _classes(base: Path, config: ImageFolderConfig) -> list[str]:
+    folder = base / config.train_folder
+    classes = sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+    if not classes:
+        raise DataMissing(
+            f"image-folder: no folders of classes in {folder}. Put the images into {config.path}/"
+            f"{config.train_folder}/CLASS/ and {config.path}/{config.test_folder}/CLASS/ below the data root."
+        )
+    return classes
+
+
+def _listing(base: Path, part: str, classes: Sequence[str]) -> Listing:
+    from prunebench_plugins.data._image_files import Listing
+
+    folder = base / part
+    there = {path.name for path in folder.iterdir() if path.is_dir()} if folder.is_dir() else set()
+    if strange := sorted(there - set(classes)):
+        raise DataMissing(f'image-folder: {folder} has the class "{strange[0]}", which the training images lack')
+    labels: dict[str, int] = {}
+    for label, name in enumerate(classes):
+        paths = sorted((folder / name).rglob("*")) if name in there else []
+        images = [path.relative_to(base).as_posix() for path in paths if path.suffix.lower() in SUFFIXES]
+        if not images:
+            raise DataMissing(
+                f"image-folder: no images in {folder / name}. Put at least one there ({', '.join(SUFFIXES)})."
+            )
+        labels |= dict.fromkeys(images, label)
+    return Listing.of(labels)
+
+
+@hookimpl
+def prunebench_components() -> Iterable[Component]:
+    """Offer `image-folder`."""
+    yield Component("image-folder", ImageFolderConfig, ImageFolder, version=1, paper="Deng et al. 2009 (the layout)")
