@@ -11,17 +11,18 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 if TYPE_CHECKING:
-    from prunebench.errors import ContractError, DataMissing, PlanError, PrunebenchError
+    from prunebench.errors import CannotTakePart, ContractError, DataMissing, PlanError, PrunebenchError
     from prunebench.types import Component, ComponentConfig, EntryRef, Figure, Measurement, Position
 
 __version__ = "0.1.0"
 
 hookimpl = pluggy.HookimplMarker("prunebench")
 
-_ERRORS = ("ContractError", "DataMissing", "PlanError", "PrunebenchError")
+_ERRORS = ("CannotTakePart", "ContractError", "DataMissing", "PlanError", "PrunebenchError")
 _TYPES = ("Component", "ComponentConfig", "EntryRef", "Figure", "Measurement", "Position")
 
 __all__ = [
+    "CannotTakePart",
     "Component",
     "ComponentConfig",
     "ContractError",

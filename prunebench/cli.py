@@ -114,6 +114,8 @@ def check(**given: Any) -> None:
         f"{prepared.benchmark.file}: ok. {len(names)} entries, {len(prepared.benchmark.seeds)} seeds, "
         f"{len(plan.trials)} trials, {len(plan.runs)} training runs."
     )
+    for out in plan.left_out:
+        click.echo(f'entry "{out.entry}" cannot take part with model {out.model}: {out.why}', err=True)
 
 
 @main.command()

@@ -819,7 +819,7 @@ class _Loader:
         split = top.report.metric.partition("/")[0]
         if split not in top.measure.splits:
             self.errors.append(f'report.metric: "{top.report.metric}" is not measured; add "{split}" to measure.splits')
-        units = {repr(entry.units.to_json()): entry for entry in entries.values() if entry.schedule is not None}
+        units = {entry.units.name: entry for entry in entries.values() if entry.schedule is not None}
         if len(units) > 1 and top.report.axis == "density":
             told = " and ".join(f'"{entry.name}" ({entry.units})' for entry in list(units.values())[:2])
             self.errors.append(

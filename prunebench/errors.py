@@ -22,6 +22,10 @@ class PlanError(PrunebenchError):
     """A configuration is well formed but no plan can be made of it."""
 
 
+class CannotTakePart(PlanError):
+    """A network that cannot be pruned as an entry asks. Its trials count as failed; those of other networks go on."""
+
+
 class ContractError(PrunebenchError):
     """A plugin broke the contract of a hook; names the component and its distribution."""
 

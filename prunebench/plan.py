@@ -574,6 +574,17 @@ def count_at(density: float, units: int) -> int:
 
 
 @dataclass(frozen=True)
+class LeftOut:
+    """An entry that has no plan on one model and data set, though the file is right; and why."""
+
+    entry: str
+    model: str
+    data: str
+    seeds: tuple[int, ...]
+    why: str
+
+
+@dataclass(frozen=True)
 class Plan:
     """Everything that a benchmark asks for: phases by key, the outputs wanted of each, and the trials."""
 
@@ -584,6 +595,7 @@ class Plan:
     wanted: Mapping[str, frozenset[Ref]]
     """For each phase that the results rest on, the outputs that they read."""
     naive_runs: int
+    left_out: tuple[LeftOut, ...] = ()
     also: tuple[Ref, ...] = ()
     """Outputs that are wanted beside what the results are read off."""
 

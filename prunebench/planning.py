@@ -11,10 +11,11 @@ from typing import Any, Protocol
 from prunebench import keys
 from prunebench.catalogue import Use, ask
 from prunebench.config import Benchmark, Chosen, Entry, entries_named
-from prunebench.errors import ConfigError, DataMissing, PlanError
+from prunebench.errors import CannotTakePart, ConfigError, DataMissing, PlanError
 from prunebench.plan import (
     Chain,
     Evaluation,
+    LeftOut,
     Phase,
     Phases,
     Plan,
@@ -82,20 +83,30 @@ class _Planner:
         self._infos: dict[Any, Any] = {}
 
     def plan(self) -> Plan:
-        trials = []
+        trials: list[Trial] = []
+        left_out: dict[tuple[str, int, int], LeftOut] = {}
         for entry in self.benchmark.entries:
             for place in self._places(entry):
+                where = (entry.name, place.model, place.data)
+                if where in left_out:
+                    continue
                 try:
                     trials.append(self._trial(entry, place))
+                except CannotTakePart as error:
+                    model, data = entry.models[place.model].label, entry.data[place.data].label
+                    left_out[where] = LeftOut(entry.name, model, data, self.benchmark.seeds, str(error))
                 except (PlanError, DataMissing, ConfigError) as error:
                     names = self.errors.setdefault(str(error), [])
                     if entry.name not in names:
                         names.append(entry.name)
                     break  # the other seeds would only say it again
+        if left_out and not trials:
+            for out in left_out.values():
+                self.errors.setdefault(f"{out.model}: {out.why}", []).append(out.entry)
         if self.errors:
             raise ConfigError([self._told(error, names) for error, names in self.errors.items()])
         wanted, naive = self._wanted(trials)
-        return Plan(self.phases.by_key, tuple(trials), self.curves, wanted, naive)
+        return Plan(self.phases.by_key, tuple(trials), self.curves, wanted, naive, tuple(left_out.values()))
 
     def _told(self, error: str, names: list[str]) -> str:
         """One error, with the entries that it is true of; not with their names where it is true of all."""
@@ -193,7 +204,7 @@ class _Planner:
             lambda: self.probe.model(model, info, entry.units),
         )
         if shape.units == 0:
-            raise PlanError(f"units {entry.units}: model {model.label} has nothing to prune")
+            raise CannotTakePart(f"units {entry.units}: model {model.label} has nothing to prune")
         weights = None
         if model.weights is not None:
             digest = self._once(("weights", id(model)), lambda: self.probe.weights(model, info))

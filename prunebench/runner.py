@@ -305,7 +305,7 @@ def _resources(prepared: Prepared) -> Resources:
 
 
 def _failed_trials(plan: Plan, execution: Execution) -> dict[str, str]:
-    failed: dict[str, str] = {}
+    failed = {f"{out.entry}, {out.model}, {out.data}": out.why for out in plan.left_out}
     for trial in plan.trials:
         keys = [e.run.key for e in trial.evaluations] + [ref.key for _, ref in trial.analyses]
         errors = [error for key in keys if (error := execution.error_of(key)) is not None]

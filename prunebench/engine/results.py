@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from prunebench.engine.outputs import Outputs
-from prunebench.plan import Evaluation, Plan, Ref, Trial
+from prunebench.plan import Evaluation, LeftOut, Plan, Ref, Trial
 from prunebench.store import Artifact
 
 DENSITIES = ("density", "density_all", "density_macs")
@@ -24,7 +24,16 @@ def rows_of(plan: Plan, outputs: Outputs) -> list[dict[str, Any]]:
         LostArtifact: an output is gone or corrupt; it was set aside, and executing again makes it anew.
     """
     reader = _Reader(plan, outputs)
-    return [row for trial in plan.trials for row in reader.trial(trial)]
+    rows = [row for trial in plan.trials for row in reader.trial(trial)]
+    return rows + [row for out in plan.left_out for row in _left_out(out)]
+
+
+def _left_out(out: LeftOut) -> Iterator[dict[str, Any]]:
+    """A row for each seed of an entry that a network cannot take part in: no ticket was found."""
+    for seed in out.seeds:
+        placed = {"entry": out.entry, "model": out.model, "data": out.data, "seed": seed}
+        run = {"round": 1, "draw": 0, "twin": 0, "role": "find", **dict.fromkeys(DENSITIES), "key": ""}
+        yield _row({**placed, **run}, "", "", None, "", "", "failed")
 
 
 class _Reader:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
-from math import isclose, log
+from dataclasses import dataclass, replace
+from math import inf, isclose, log
 from statistics import mean
 from typing import Any
 
@@ -72,44 +72,72 @@ def _last(rows: Sequence[Row], metric: str) -> Iterable[Row]:
     return last.values()
 
 
+@dataclass(frozen=True)
+class _Point:
+    """One round's tickets: their density, where they lie on the axis, their mean over draws, the worst outcome.
+
+    A round without a ticket (its training failed or diverged) has no place; what it did, the places near it share.
+    """
+
+    density: float
+    place: float | None
+    value: float | None
+    outcome: str
+
+
 def _interpolated(found: Iterable[Row], axis: str, at: Sequence[float]) -> Iterator[Row]:
     rounds: dict[int, list[Row]] = defaultdict(list)
     for row in found:
         rounds[row["round"]].append(row)
-    points = sorted((_point(rows, axis) for rows in rounds.values()), key=lambda point: -point[0])
+    points = [_point(rows, axis) for rows in rounds.values()]
     template = next(iter(rounds.values()))[0]
     for index, place in enumerate(sorted(at, reverse=True), start=1):
-        around = _around(points, place)
-        if around is None:
+        outcome, value = _at(points, place)
+        if outcome is None:
             continue
-        (left, above, one), (right, below, other) = around
-        outcome = min(one, other, key=_WORST_FIRST.index)
-        value = None
-        if above is not None and below is not None:
-            share = 0.0 if left == right else log(left / place) / log(left / right)
-            value = above + share * (below - above)
-        there = {"density": place, axis: place, "axis": axis, "round": index, "draw": 0}
+        # No round has a negative number: what is recorded of rounds must not be taken for what is between them.
+        there = {"density": place, "density_all": None, "density_macs": None, "axis": axis, "round": -index, "draw": 0}
         yield {**template, **there, "value": value, "outcome": outcome}
 
 
-def _point(rows: Sequence[Row], axis: str) -> tuple[float, float | None, str]:
-    """Where one round's tickets lie, their mean over draws, and the worst outcome among them."""
-    if any(row.get(axis) is None for row in rows):
-        where = rows[0]
-        raise PrunebenchError(
-            f"{where['entry']}, seed {where['seed']}, round {where['round']}: no {axis} is recorded; run it again with "
-            "an empty store"
-        )
+def _point(rows: Sequence[Row], axis: str) -> _Point:
+    outcome = _worst(row["outcome"] for row in rows)
+    density = mean(row["density"] for row in rows)
+    placed = [row[axis] for row in rows if row.get(axis) is not None]
+    if len(placed) < len(rows):
+        if outcome not in ("failed", "diverged"):
+            where = rows[0]
+            raise PrunebenchError(
+                f"{where['entry']}, seed {where['seed']}, round {where['round']}: no {axis} is recorded; run it again "
+                "with an empty store"
+            )
+        return _Point(density, None, None, outcome)
     values = [row["value"] for row in rows]
-    outcome = min((row["outcome"] for row in rows), key=_WORST_FIRST.index)
-    return mean(row[axis] for row in rows), None if None in values else mean(values), outcome
+    return _Point(density, mean(placed), None if None in values else mean(values), outcome)
 
 
-def _around(points: Sequence[tuple[float, Any, str]], place: float) -> tuple[Any, Any] | None:
-    """The nearest points on both sides of a place; the same one twice if it lies there."""
-    for point in points:
-        if isclose(point[0], place, rel_tol=1e-9):
-            return point, point
-    left = [point for point in points if point[0] > place]
-    right = [point for point in points if point[0] < place]
-    return (left[-1], right[0]) if left and right else None
+def _at(points: Sequence[_Point], place: float) -> tuple[str | None, float | None]:
+    """The outcome and the value at a place; neither where it is beyond all tickets."""
+    placed = [(point.place, point) for point in points if point.place is not None]
+    for where, point in placed:
+        if isclose(where, place, rel_tol=1e-9):
+            return point.outcome, point.value
+    left = min((one for one in placed if one[0] > place), key=lambda one: one[0], default=None)
+    right = max((one for one in placed if one[0] < place), key=lambda one: one[0], default=None)
+    most = left[1].density if left else inf
+    least = right[1].density if right else 0.0
+    between = [point.outcome for point in points if point.place is None and least <= point.density <= most]
+    if between:
+        return _worst(between), None
+    if left is None or right is None:
+        return None, None
+    (left_place, above), (right_place, below) = left, right
+    outcome = _worst([above.outcome, below.outcome])
+    if above.value is None or below.value is None:
+        return outcome, None
+    share = log(left_place / place) / log(left_place / right_place)
+    return outcome, above.value + share * (below.value - above.value)
+
+
+def _worst(outcomes: Iterable[str]) -> str:
+    return min(outcomes, key=_WORST_FIRST.index)

@@ -160,7 +160,7 @@ class LossContract(Contract):
         for _ in range(times):
             logits = model(images)
             for term in terms:
-                assert any((term.loss, term.gradient, term.proximal)), "a term has a loss, a gradient or a proximal step"
+                assert any((term.loss, term.gradient, term.proximal)), "a term does something"
                 if term.loss is not None:
                     loss = term.loss(images, logits, labels)
                     assert loss.ndim == 0

@@ -177,7 +177,9 @@ class Plane:
                 raise ContractError(f"{who}: the distance between {_said(one)} and {_said(other)} is not finite")
         for (one, other), distance in zip(combinations(range(3), 2), distances.values(), strict=True):
             if distance <= FLAT * max(distances.values()):
-                raise ContractError(f"{who}: {_said(one)} and {_said(other)} are equal: no plane goes through them")
+                raise ContractError(
+                    f"{who}: {_said(one)} and {_said(other)} are equal, to a millionth of the longest distance"
+                )
         length = distances["pretrained-retrained"]
         inner = sum(float(((ready[1][n] - ready[0][n]) * (ready[2][n] - ready[0][n])).sum()) for n in names)
         along = inner / length
@@ -369,10 +371,9 @@ def figure(
 
 def _mark(axes: Axes, plane: Plane) -> None:
     """The three points, and the straight lines between them."""
-    from matplotlib.patheffects import withStroke
-
     axes.plot([*plane.x, plane.x[0]], [*plane.y, plane.y[0]], color="white", linewidth=1.0, linestyle=":")
-    halo = [withStroke(linewidth=2.5, foreground="white")]
+    # An outline around the letters would turn the page's text into paths.
+    label = {"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": "none", "alpha": 0.8}
     middle = sum(plane.x) / 3, sum(plane.y) / 3
     for name, x, y in zip(NAMES.values(), plane.x, plane.y, strict=True):
         axes.plot([x], [y], marker="o", color="crimson", markeredgecolor="white", markersize=7)
@@ -387,7 +388,7 @@ def _mark(axes: Axes, plane: Plane) -> None:
             ha=side[0],
             va=side[1],
             fontweight="bold",
-            path_effects=halo,
+            bbox=label,
         )
 
 

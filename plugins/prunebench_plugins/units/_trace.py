@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from prunebench import PlanError
+from prunebench import CannotTakePart, PlanError
 
 if TYPE_CHECKING:
     from prunebench.types import DataInfo
@@ -33,7 +33,7 @@ def twin(model: nn.Module, images: Tensor) -> tuple[nn.Module, Tensor]:
     Both are fp64, so that rounding cannot be taken for a difference; fp32 if the network makes tensors of that type
     itself. Batch norm gets the statistics of `images`, so that no layer fades or explodes.
 
-    Raises: PlanError, naming the module and the reason, if the network does not take the images.
+    Raises: CannotTakePart, naming the module and the reason, if the network does not take the images.
     """
     try:
         return _twin(model, images.double())
@@ -72,7 +72,7 @@ def some_images(data_info: DataInfo) -> Tensor:
 def graph(network: nn.Module, images: Tensor) -> Any:
     """Torch-Pruning's DependencyGraph of a network.
 
-    Raises: PlanError, naming the module and the reason, if it cannot be traced.
+    Raises: CannotTakePart, naming the module and the reason, if it cannot be traced.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -84,7 +84,7 @@ def graph(network: nn.Module, images: Tensor) -> Any:
 
 @contextmanager
 def naming_the_module(network: nn.Module, verb: str) -> Iterator[None]:
-    """Turn an error inside into a PlanError that names the module that was at work."""
+    """Turn an error inside into a CannotTakePart that names the module that was at work."""
     entered: list[str] = []
 
     def enter(name: str) -> Any:
@@ -103,7 +103,7 @@ def naming_the_module(network: nn.Module, verb: str) -> Iterator[None]:
         yield
     except Exception as error:
         at = f'module "{entered[-1]}"' if entered and entered[-1] else "the network"
-        raise PlanError(
+        raise CannotTakePart(
             f"channels: {type(network).__name__} cannot be {verb}: {at}: {type(error).__name__}: {error}"
         ) from error
     finally:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from prunebench import Component, ComponentConfig, PlanError, hookimpl
+from prunebench import CannotTakePart, Component, ComponentConfig, PlanError, hookimpl
 from prunebench.errors import nearest
 
 if TYPE_CHECKING:
@@ -59,8 +59,9 @@ class Channels:
         """The channels of the groups that the configuration names.
 
         Raises:
-            PlanError: the network cannot be traced (its module and the reason are named), a pattern matches no group,
-                or nothing is left to prune.
+            CannotTakePart: the network cannot be traced (its module and the reason are named), or nothing is left to
+                prune.
+            PlanError: a pattern matches no group.
         """
         from prunebench.weight_units import classifier_weights
         from prunebench_plugins.units._channel_units import ChannelUnits
@@ -89,7 +90,7 @@ class Channels:
             # A reason begins with the name of a module: one of each kind is enough.
             kinds = {reason.partition(" ")[2]: f"\n    {name}: {reason}" for name, reason in reversed(excluded.items())}
             why = "".join(reversed(kinds.values()))
-            raise PlanError(f"channels: no group is left to prune; see `kinds`, `include` and `exclude`{why}")
+            raise CannotTakePart(f"channels: no group is left to prune; see `kinds`, `include` and `exclude`{why}")
         return ChannelUnits(model, chosen, config.combine, config.keep_at_least, excluded)
 
 

@@ -123,7 +123,8 @@ class OtherLayers(ToyProbe):
 
 
 def test_an_entry_that_prunes_other_layers_cannot_be_matched() -> None:
-    benchmark = toy_benchmark(entry=[{**OTHER, "units": "weights"}, MATCHED])
+    at_equal_size = {"axis": "density_all", "at": [0.5]}
+    benchmark = toy_benchmark(entry=[{**OTHER, "units": "weights"}, MATCHED], report=at_equal_size)
     with pytest.raises(ConfigError, match='"other" prunes other layers'):
         make_plan(benchmark, OtherLayers())
 
