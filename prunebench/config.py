@@ -555,7 +555,9 @@ class _Loader:
                         f"{stated[0]}; leave one of the two out"
                     ]
                 )
-            below = {k: v for k, v in below.items() if k not in ("ticket", "analyse")}
+            if "extends" not in raw[name]:
+                # Only what is extended in so many words brings its edits and analyses.
+                below = {k: v for k, v in below.items() if k not in ("ticket", "analyse")}
         return merging.merge(below, own)
 
     def _entry(self, table: Table, top: _TopTable) -> Entry | None:

@@ -706,3 +706,17 @@ def test_a_component_in_the_wrong_place_is_told_where_it_fits() -> None:
 )
 def test_the_digits_that_a_density_is_printed_with_are_its_precision(text: str, decimals: int) -> None:
     assert Density(float(text), Printed(text).text).decimals == decimals
+
+
+def test_an_entry_that_extends_another_keeps_its_edits_for_the_tickets_of_a_third() -> None:
+    entries = [
+        {"name": "other", "extends": "imp", "schedule": "one-shot"},
+        {"name": "control", "tickets": "imp", "ticket": "reinit", "analyse": "layer-densities"},
+        {"name": "both", "extends": "control", "tickets": "other"},
+        {"name": "plain", "tickets": "control"},
+    ]
+    found = toy_benchmark(entry=entries).all_entries
+    both, plain = found["both"], found["plain"]
+    assert [use.name for use in (*both.edits, *both.analyses)] == ["reinit", "layer-densities"]
+    assert (both.tickets, both.schedule.name) == ("other", "one-shot")  # type: ignore[union-attr]
+    assert plain.edits == plain.analyses == ()

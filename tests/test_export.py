@@ -9,10 +9,13 @@ from typing import Any
 
 import pytest
 import torch
-from engine.toy_runs import catalogue, prepared, rows, run
+from click.testing import CliRunner, Result
+from engine.toy_runs import FILE, catalogue, install, prepared, rows, run
 from safetensors.torch import load_file, save_file
 
+from prunebench.cli import main
 from prunebench.data import in_order
+from prunebench.engine.assembly import Bench
 from prunebench.engine.measuring import measure_split
 from prunebench.errors import ConfigError, PrunebenchError
 from prunebench.export import Choice, Exported, chosen, export, load_exported
@@ -123,3 +126,106 @@ def test_a_folder_without_an_export_is_told(tmp_path: Path) -> None:
     (tmp_path / "model.json").write_text(json.dumps({"format": 99}))
     with pytest.raises(PrunebenchError, match="format 99; this version reads 1"):
         load_exported(tmp_path, catalogue())
+
+
+CHANNELS = {
+    "model": {"use": "parts-net", "kind": "batch-norm"},
+    "entry": [
+        {"name": "dense", "units": "weights"},
+        {"name": "imp", "units": "channels", "score": "filter-l1", "densities": [0.5], "cut": 0.5, "rounds": 1},
+    ],
+}
+"""A convolution of 4 channels that the classifier reads as 8 pixels each; two of the channels are pruned."""
+
+
+def masked_original(store: Path, changes: Mapping[str, Any], entry: str) -> torch.nn.Module:
+    """The judged network at its full size, its pruned weights zero: put together here, from the store."""
+    made = prepared(store, changes)
+    _, evaluation = chosen(made.plan, Choice(entry))
+    bench = Bench(made.open_store(), catalogue(), Path(), "cpu")
+    spec = made.plan.phases[evaluation.run.key].spec
+    model = bench.model(spec["model"], bench.tensors(evaluation.run.end))
+    mask = bench.mask(evaluation.mask)
+    assert mask is not None
+    units = bench.units({**spec, "units": made.benchmark.all_entries[entry].units.to_json()}, model)
+    with torch.no_grad():
+        for name, keep in units.expand(mask).items():
+            model.get_parameter(name).mul_(keep)
+    return model
+
+
+@pytest.mark.parametrize(("changes", "smaller"), [(CHANNELS, True), ({}, False)], ids=["channels", "weights"])
+def test_the_loaded_network_gives_the_outputs_of_the_masked_original(
+    store: Path, out: Export, changes: Mapping[str, Any], smaller: bool
+) -> None:
+    done = out(Choice("imp"), changes)
+    original, loaded = masked_original(store, changes, "imp"), load_exported(done.folder, catalogue())
+    images = torch.randn(16, 1, 2, 4)
+    with torch.inference_mode():
+        assert torch.allclose(loaded(images), original(images), rtol=1e-5, atol=1e-5)
+    sizes = [sum(p.numel() for p in network.parameters()) for network in (loaded, original)]
+    assert (sizes[0] < sizes[1]) == smaller
+    assert done.sidecar["size"]["parameters"] == sizes[0]
+
+
+def test_channels_that_are_pruned_are_gone_from_every_tensor_that_is_written(out: Export) -> None:
+    done = out(Choice("imp"), CHANNELS)
+    shapes = {name: tuple(value.shape) for name, value in load_file(done.folder / "weights.safetensors").items()}
+    assert shapes["0.weight"] == (2, 1, 3, 3)
+    assert shapes["1.running_mean"] == (2,)
+    assert shapes["4.weight"] == (3, 16)
+    size = done.sidecar["size"]
+    assert size["sparse_bytes"] == size["bytes"] < size["dense_bytes"]
+
+
+def test_a_network_without_its_channels_is_as_small_in_onnx(out: Export) -> None:
+    import onnx
+
+    done = out(Choice("imp"), CHANNELS, onnx=True)
+    assert done.differences["model.onnx"] < 1e-5
+    stored = {tuple(tensor.dims) for tensor in onnx.load(done.folder / "model.onnx").graph.initializer}
+    assert (3, 16) in stored
+    assert (3, 32) not in stored
+
+
+@pytest.fixture
+def benchmark_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The toy benchmark as a file, and its components as an installed distribution."""
+    folder = tmp_path / "installed"
+    folder.mkdir()
+    monkeypatch.syspath_prepend(str(install(folder)))
+    monkeypatch.setenv("PRUNEBENCH_STORE", str(tmp_path / "store"))
+    monkeypatch.setenv("COLUMNS", "200")
+    (tmp_path / "toy.toml").write_text(FILE)
+    return tmp_path / "toy.toml"
+
+
+def command(file: Path, *arguments: str) -> Result:
+    return CliRunner().invoke(main, ["export", str(file), *arguments])
+
+
+def test_the_command_says_what_it_wrote_and_that_it_equals_the_original(benchmark_file: Path, tmp_path: Path) -> None:
+    done = command(benchmark_file, "--entry", "imp", "--round", "1", "--to", str(tmp_path / "out"))
+    assert done.exit_code == 0, done.output
+    assert "imp, seed 0, round 1, density 0.8030; 75 parameters, 300 bytes (dense 300" in done.output
+    assert "weights.safetensors: outputs equal the original's (largest relative difference 0" in done.output
+    assert load_exported(tmp_path / "out", catalogue()).training is False
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--entry", "inp"], '--entry: no entry "inp". Did you mean "imp"?'),
+        (["--entry", "imp", "--round", "7"], "round 7 was not judged; rounds 1, 2 were"),
+        (["--entry", "imp", "--seed", "3"], "--seed: 3 is not one of 0"),
+        (["--entry", "imp", "--density", "0.3"], "no round has density 0.3"),
+        (["--entry", "imp", "--model", "vgg"], "--model: 'vgg' is not one of toy-net"),
+    ],
+)
+def test_the_command_says_what_there_is_where_it_is_asked_for_something_else(
+    benchmark_file: Path, tmp_path: Path, arguments: list[str], said: str
+) -> None:
+    refused = command(benchmark_file, *arguments, "--to", str(tmp_path / "out"))
+    assert refused.exit_code == 2
+    assert said in refused.output
+    assert not (tmp_path / "out").exists()

@@ -15,7 +15,7 @@ def test_extends_overlays_and_defaults_are_all_spelled_out() -> None:
     entry = {"name": "late", "extends": "imp", "schedule": {"use": "rewind", "to": "8it"}}
     benchmark = toy_benchmark(entry=[entry], evaluate={"optimizer": {"lr": 0.01}})
     table = resolved(benchmark, benchmark.all_entries["late"])
-    assert table["schedule"] == {"use": "rewind", "to": "8it", "early": "find"}
+    assert table["schedule"] == {"use": "rewind", "to": "8it", "early": "find", "reinit": False}
     assert table["score"] == {"use": "magnitude", "normalise": "none"}
     assert (table["find"]["optimizer"]["lr"], table["evaluate"]["optimizer"]["lr"]) == (0.1, 0.01)
     assert table["find"]["lr"] == [{"use": "constant"}]

@@ -36,9 +36,9 @@ def placed(results: Results) -> Results:
 def note(axis: str) -> str:
     """What a reader must know of values that no ticket had."""
     return (
-        f"Entries are compared at equal {AXES[axis]}, since they prune different units. The value of a seed there "
+        f"Entries are compared at an equal {AXES[axis]}, since they prune different units. The value of a seed there "
         "is interpolated, linearly in the logarithm, between its two nearest judged tickets; where it has none on both "
-        "sides there is no value. `results.jsonl` has the tickets themselves."
+        "sides there is no value. The tickets themselves are in results.jsonl."
     )
 
 

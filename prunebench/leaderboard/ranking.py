@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from statistics import mean
 
-from prunebench.leaderboard.cells import Group
+from prunebench.leaderboard.cells import AXES, Group
 from prunebench.leaderboard.markdown import escape
 from prunebench.leaderboard.metrics import Metric
 from prunebench.leaderboard.statistics import Paired, holm, paired
@@ -131,8 +131,9 @@ def rule(group: Group, metric: Metric, alpha: float = 0.05) -> str:
     if not shared:
         return "No rank: there is no density below 100 % at which every entry was tried."
     listed = ", ".join(group.labels[density] for density in shared)
+    places = "densities" if group.axis == AXES["density"] else "places"
     told = [
-        f"Order: mean of {escape(metric.name)} over the densities below 100 % that all ranked entries share "
+        f"Order: mean of {escape(metric.name)} over the {places} below 100 % that all ranked entries share "
         f"({listed}), {'highest' if metric.higher else 'lowest'} first; an entry with trials that are not ok stands "
         "below every entry without any, and above one with more, whatever its mean over ok trials is."
     ]

@@ -6,7 +6,7 @@ from collections import Counter
 from statistics import fmean
 
 from prunebench.errors import PrunebenchError
-from prunebench.leaderboard.cells import Cell, Group
+from prunebench.leaderboard.cells import AXES, Cell, Group
 from prunebench.leaderboard.markdown import escape, table
 from prunebench.leaderboard.metrics import Metric
 from prunebench.leaderboard.ranking import ranking, rule
@@ -155,7 +155,8 @@ def difference_table(group: Group, metric: Metric, against: str, alpha: float) -
             else:
                 line.append("no common seed" if at in unpaired else NOTHING)
         lines.append(line)
-    which = "the dense value" if against in group.dense else "the same density"
+    same = "density" if group.axis == AXES["density"] else "place"
+    which = "the dense value" if against in group.dense else f"the same {same}"
     unit = f", {metric.apart}" if metric.apart else ""
     test = (
         f"mean ± {level(alpha)} interval of the differences paired by seed, and p of a two-sided t-test, "

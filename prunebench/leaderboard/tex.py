@@ -84,6 +84,7 @@ def tex_tables(groups: Sequence[Group], metric: str, alpha: float) -> str:
     """A booktabs table for each model and data set, with the numbers of the page's first table."""
     axes = " or ".join(dict.fromkeys(group.axis for group in groups)) or AXES["density"]
     columns = axes.replace("density of", "densities are of").replace("density over", "densities are over")
+    columns = columns.replace("share of", "columns are the share of")
     head = (
         "% Written by prunebench. In the preamble: \\usepackage{booktabs} and \\usepackage{textcomp};\n"
         f"% names are upright text, {columns}, n counts seeds.\n"

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from math import isfinite, sqrt
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
@@ -46,7 +47,7 @@ class AccuracyPlaneConfig(_paths.PathConfig):
     """Which planes, and how they are measured.
 
     Args:
-        rounds: the pruning cycles, a plane each; the last one if left out.
+        rounds: the pruning cycles, a plane each; the last one if left out. One that is not judged costs a training.
         grid: places along each axis.
         margin: how far the grid goes beyond the three points, as a share of the longer side of their box.
         points: places on each of the three straight lines between the points, the two ends among them.
@@ -137,6 +138,13 @@ class Value:
     accuracy: float
     loss: float
 
+    def said(self, shown: str) -> str:
+        """One of the two, as a picture says it."""
+        if shown == "accuracy":
+            return f"{100 * self.accuracy:.1f} %"
+        # Weights may be so large that their loss is not a number.
+        return f"{self.loss:.3g}" if isfinite(self.loss) else "no loss"
+
 
 Weights = tuple[float, float, float]
 """How much of W*, Wp and Wr a place is made of; they sum to 1."""
@@ -164,16 +172,14 @@ class Plane:
         Raises:
             ContractError: two points are equal, the three are on one line, or one is not finite.
         """
-        import math
-
         device = next(model.parameters()).device
         ready = [{n: _double(value).to(device) for n, value in state.items()} for state in states.values()]
         names = [name for name, _ in model.named_parameters()]
         distances = {}
         for one, other in combinations(range(3), 2):
             line = "-".join(list(NAMES)[i] for i in (one, other))
-            distances[line] = math.sqrt(sum(float((ready[one][n] - ready[other][n]).square().sum()) for n in names))
-            if not math.isfinite(distances[line]):
+            distances[line] = sqrt(sum(float((ready[one][n] - ready[other][n]).square().sum()) for n in names))
+            if not isfinite(distances[line]):
                 raise ContractError(f"{who}: the distance between {_said(one)} and {_said(other)} is not finite")
         for (one, other), distance in zip(combinations(range(3), 2), distances.values(), strict=True):
             if distance <= FLAT * max(distances.values()):
@@ -184,7 +190,7 @@ class Plane:
         inner = sum(float(((ready[1][n] - ready[0][n]) * (ready[2][n] - ready[0][n])).sum()) for n in names)
         along = inner / length
         # Of the remainder itself, not of the difference of two squares, which cancels where it is small.
-        rest = math.sqrt(
+        rest = sqrt(
             sum(
                 float((ready[1][n] - ready[0][n] - along / length * (ready[2][n] - ready[0][n])).square().sum())
                 for n in names
@@ -303,11 +309,9 @@ def _said(index: int) -> str:
 def _numbers(
     place: Surface, plane: Plane, corners: Mapping[str, Value], round: int, config: AccuracyPlaneConfig
 ) -> Iterator[Measurement]:
-    import math
-
     def one(metric: str, value: float, unit: str) -> Iterator[Measurement]:
         # A network far from all that was trained may overflow.
-        if math.isfinite(value):
+        if isfinite(value):
             yield Measurement(metric, value, unit, round, split=config.split)
 
     for name, value in corners.items():
@@ -333,7 +337,8 @@ def figure(
     values = [[place.at(plane.weights(float(a), float(b))) for a in x] for b in y]
     accuracy = 100 * np.array([[value.accuracy for value in row] for row in values])
     loss = np.array([[value.loss for value in row] for row in values])
-    picture = _figures.canvas(10.4, 4.9 if np.ptp(y) > 0.85 * np.ptp(x) else 4.3)
+    # As high as the grid is for its width, and what is written above and below.
+    picture = _figures.canvas(10.4, 3.75 * float(np.ptp(y) / np.ptp(x)) + 1.2)
     left, right = picture.subplots(1, 2)
     levels = np.linspace(0, 100, 21)
     drawn = left.contourf(x, y, accuracy, levels, cmap="viridis")
@@ -346,12 +351,10 @@ def figure(
     drawn = right.contourf(x, y, logs, steps, cmap="viridis_r")
     right.contour(x, y, logs, steps[1::2], colors="white", linewidths=0.4, linestyles="solid")
     bar = picture.colorbar(drawn, ax=right, label=f"{config.split} loss (nats)", ticks=steps[::3], shrink=0.85)
-    bar.ax.set_yticklabels([f"{10**step:.2g}" for step in steps[::3]])
+    bar.ax.set_yticklabels([f"{10**step:.3g}" for step in steps[::3]])
     for axes, shown in ((left, "accuracy"), (right, "loss")):
         _mark(axes, plane)
-        said = {
-            name: f"{100 * v.accuracy:.1f} %" if shown == "accuracy" else f"{v.loss:.3g}" for name, v in corners.items()
-        }
+        said = {name: v.said(shown) for name, v in corners.items()}
         axes.set_title(", ".join(f"{NAMES[n]}: {text}" for n, text in said.items()), fontsize="medium")
         axes.set_aspect("equal")
         axes.set_xlabel("from W* to Wr (units of the weights)")

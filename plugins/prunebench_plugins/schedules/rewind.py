@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal
 
+from pydantic import model_validator
+
 from prunebench import Component, ComponentConfig, Position, hookimpl
 
 if TYPE_CHECKING:
@@ -20,17 +22,26 @@ class RewindConfig(ComponentConfig):
 
     `early`: which recipe that run trains under: "find", and it is the first find run itself; or "evaluate", and it is
     the dense network's judged run, with its own batch size and clock.
+    `reinit`: each ticket starts from fresh weights instead, and so does the run that finds the next: the masks are those
+    of reinitialised networks, not of winning tickets. Only from the start of the clock.
     """
 
     to: Position = Position.parse("0it")
     early: Literal["find", "evaluate"] = "find"
+    reinit: bool = False
+
+    @model_validator(mode="after")
+    def _fresh_weights_have_no_past(self) -> RewindConfig:
+        if self.reinit and self.to.amount != 0:
+            raise ValueError(f'fresh weights cannot start amid the clock: leave out `to = "{self.to}"` or `reinit`')
+        return self
 
 
 class Rewind:
     """Weights and clock go back to `to` after every round."""
 
     def __init__(self, config: RewindConfig) -> None:
-        self._to, self._early = config.to, config.early
+        self._to, self._early, self._reinit = config.to, config.early, config.reinit
 
     @hookimpl
     def prunebench_schedule(self, chain: Chain, recipes: Recipes) -> list[PlannedTicket]:
@@ -44,7 +55,10 @@ class Rewind:
                 run = chain.train(tickets[-1], recipes.find, round)
             mask = chain.prune(run, round)
             state = early.optimizer_at(self._to)
-            tickets.append(chain.ticket(round, mask, early.at(self._to), self._to, optimizer=state))
+            ticket = chain.ticket(round, mask, early.at(self._to), self._to, optimizer=state)
+            if self._reinit:
+                ticket = chain.edited(ticket, [chain.use("reinit", "ticket")], 0)
+            tickets.append(ticket)
         return tickets
 
 

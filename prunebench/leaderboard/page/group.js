@@ -139,7 +139,7 @@ function densityChart(group) {
 
 /** A group's section; it is drawn once it stands in the page. */
 function groupSection(group, number) {
-  const caption = `${group.metric}: mean ± ${data.level} Student interval over seeds; n counts seeds.`;
+  const caption = `${group.metric}: mean ± ${data.level} Student interval over seeds; n counts seeds. Columns: ${group.axis}.`;
   const table = entriesTable(group, caption);
   const picture = group.range === null ? null : densityChart(group);
   const count = el("output", { "aria-live": "polite" });

@@ -159,11 +159,16 @@ def scored(weights: dict[str, NDArray[Any]], split: str) -> tuple[float, float]:
 
 
 @pytest.mark.parametrize(
-    "schedule",
-    ["lr-rewind", "rewind", "continue", {"use": "fine-tune", "over": "9it"}, {"use": "one-shot", "weights": "carry"}],
-    ids=lambda schedule: schedule if isinstance(schedule, str) else schedule["use"],
+    ("schedule", "split"),
+    [
+        ("lr-rewind", "train"),
+        ("rewind", "test"),
+        ("continue", "valid"),
+        ({"use": "fine-tune", "over": "9it"}, "test"),
+        ({"use": "one-shot", "weights": "carry"}, "train"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else value["use"],
 )
-@pytest.mark.parametrize("split", ["test", "train"])
 def test_a_real_run_gives_what_its_own_three_states_give(tmp_path: Path, schedule: Any, split: str) -> None:
     change = [
         asking(schedule=schedule, split=split, points=5, grid=3, rounds=[1, 3]),

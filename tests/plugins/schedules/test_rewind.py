@@ -3,6 +3,7 @@ import itertools
 import pytest
 
 from prunebench import PlanError
+from prunebench.errors import ConfigError
 from prunebench.testing import ScheduleContract, toy_benchmark, toy_chain
 
 
@@ -79,3 +80,31 @@ def test_the_early_state_may_be_that_of_the_evaluation_recipe_on_its_own_clock()
     judged = chain.train(chain.dense, chain.entry.evaluate, 1)
     assert {t.weights for t in found[1:]} == {judged.at("8it")}
     assert judged.key != chain.train(chain.dense, chain.entry.find, 1).key
+
+
+class TestRewindToFreshWeights(ScheduleContract):
+    component = {"use": "rewind", "reinit": True}
+
+
+def test_reinitialised_chains_start_each_round_and_its_find_run_from_weights_of_its_own():
+    chain, found = tickets({"schedule": {"use": "rewind", "reinit": True}})
+    weights = [t.weights for t in found]
+    assert len(set(weights)) == len(weights)
+    for before, after in itertools.pairwise(found):
+        run = chain.train(before, chain.entry.find, after.round)
+        pruned = chain._phases.by_key[chain._phases.by_key[after.mask.key].parents[1].key]
+        assert run.end.key == chain._phases.by_key[pruned.key].spec["weights"]["key"]
+
+
+def test_a_reinitialised_chain_shares_its_first_pruning_with_the_original_procedure():
+    def pruned(schedule):
+        chain, found = tickets({"schedule": schedule})
+        edited = chain._phases.by_key[found[1].mask.key]
+        return edited.key if edited.kind == "prune" else edited.parents[1].key
+
+    assert pruned({"use": "rewind", "reinit": True}) == pruned("rewind")
+
+
+def test_fresh_weights_cannot_start_amid_the_clock():
+    with pytest.raises(ConfigError, match="fresh weights cannot start amid the clock"):
+        tickets({"schedule": {"use": "rewind", "reinit": True, "to": "8it"}})

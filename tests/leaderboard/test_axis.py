@@ -1,0 +1,250 @@
+"""Entries with other units are compared at equal cost: between a seed's two nearest tickets, and nowhere else."""
+
+from __future__ import annotations
+
+from math import log, sqrt
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from prunebench import PrunebenchError, config
+from prunebench.catalogue import Catalogue
+from prunebench.errors import ConfigError
+from prunebench.leaderboard import write_leaderboard
+from prunebench.leaderboard.axis import on_axis, placed
+from prunebench.leaderboard.cells import AXES, Group, group_rows
+from prunebench.leaderboard.page.overview import overview
+from prunebench.types import Results
+
+from .boards import PROVENANCE, row
+
+AXIS = "density_macs"
+
+
+def ticket(entry: str, macs: float | None, value: float | None, density: float, seed: int = 0, **more: Any) -> Any:
+    return row(entry, seed, density, value, **{"density_macs": macs, "round": round(100 * (1 - density)), **more})
+
+
+TWO = [ticket("imp", 0.8, 0.9, 0.5), ticket("imp", 0.2, 0.6, 0.25)]
+
+
+def group(rows: list[dict[str, Any]], *at: float, axis: str = AXIS) -> Group:
+    (found,) = group_rows(list(on_axis(rows, axis, at)), "test/accuracy", ("dense", "imp"))
+    return found
+
+
+def board(rows: list[dict[str, Any]], axis: str = AXIS, at: tuple[float, ...] = (0.4,)) -> Results:
+    report: dict[str, Any] = {
+        **{"name": "mixed", "claim": "", "metric": "test/accuracy", "against": "imp", "alpha": 0.05},
+        **{"notes": [], "expectations": [], "axis": axis, "at": list(at)},
+    }
+    return Results("mixed", rows, (), {**PROVENANCE, "entries": ["dense", "imp"], "report": report})
+
+
+def test_a_place_halfway_in_the_logarithm_has_the_mean_of_its_neighbours() -> None:
+    assert group(TWO, 0.4).at("imp", 0.4).values == {0: pytest.approx(0.75)}
+    assert sqrt(0.8 * 0.2) == pytest.approx(0.4)
+
+
+def test_a_place_nearer_to_one_ticket_is_nearer_to_its_value() -> None:
+    share = log(0.8 / 0.5) / log(0.8 / 0.2)
+    assert group(TWO, 0.5).at("imp", 0.5).values[0] == pytest.approx(0.9 - 0.3 * share)
+
+
+@given(st.floats(0.2, 0.8), st.floats(0.0, 1.0), st.floats(0.0, 1.0))
+def test_a_value_lies_between_those_of_its_neighbours(place: float, left: float, right: float) -> None:
+    rows = [ticket("imp", 0.8, left, 0.5), ticket("imp", 0.2, right, 0.25)]
+    (value,) = group(rows, place).at("imp", place).values.values()
+    assert min(left, right) - 1e-9 <= value <= max(left, right) + 1e-9
+
+
+@pytest.mark.parametrize(("place", "value"), [(0.8, 0.9), (0.2, 0.6)])
+def test_a_place_where_a_ticket_lies_has_its_value(place: float, value: float) -> None:
+    assert group(TWO, place).at("imp", place).values == {0: value}
+
+
+@pytest.mark.parametrize("place", [0.81, 0.19])
+def test_beyond_all_tickets_of_a_seed_there_is_no_value(place: float) -> None:
+    assert group(TWO, 0.4, place).at("imp", place).trials == 0
+
+
+def test_other_tickets_than_the_nearest_do_not_matter() -> None:
+    far = [ticket("imp", 0.9, 0.1, 0.6), ticket("imp", 0.1, 0.0, 0.1)]
+    assert group([*far, *TWO], 0.4).at("imp", 0.4).values == {0: pytest.approx(0.75)}
+
+
+def test_each_seed_has_neighbours_of_its_own() -> None:
+    other = [ticket("imp", 0.4, 0.7, 0.5, seed=1), ticket("imp", 0.1, 0.1, 0.25, seed=1)]
+    cell = group([*TWO, *other], 0.4, 0.15).at("imp", 0.4)
+    assert cell.values == {0: pytest.approx(0.75), 1: 0.7}
+    assert group([*TWO, *other], 0.4, 0.15).at("imp", 0.15).values.keys() == {1}
+
+
+def test_draws_are_averaged_in_place_and_value_before_anything_is_interpolated() -> None:
+    draws = [ticket("imp", 0.7, 0.8, 0.5, draw=0), ticket("imp", 0.9, 1.0, 0.5, draw=1), TWO[1]]
+    assert group(draws, 0.4).at("imp", 0.4).values == {0: pytest.approx(0.75)}
+
+
+def test_a_dense_network_is_a_neighbour_of_an_entry_that_judged_it() -> None:
+    rows = [ticket("imp", 1.0, 1.0, 1.0, round=0), ticket("imp", 0.25, 0.5, 0.5)]
+    assert group(rows, 0.5).at("imp", 0.5).values == {0: pytest.approx(0.75)}
+
+
+@pytest.mark.parametrize("outcome", ["collapsed", "failed", "diverged"])
+@pytest.mark.parametrize("broken", [0, 1])
+def test_next_to_a_ticket_that_is_not_ok_there_is_its_outcome(outcome: str, broken: int) -> None:
+    rows = [{**one, "outcome": outcome, "value": None} if i == broken else one for i, one in enumerate(TWO)]
+    cell = group(rows, 0.4).at("imp", 0.4)
+    assert (cell.values, cell.broken) == ({}, {0: outcome})
+
+
+def test_the_worst_of_two_outcomes_is_told() -> None:
+    rows = [{**TWO[0], "outcome": "collapsed"}, {**TWO[1], "outcome": "diverged", "value": None}]
+    assert group(rows, 0.4).at("imp", 0.4).broken == {0: "diverged"}
+
+
+def test_a_collapsed_ticket_still_gives_the_value_that_counts_it_in() -> None:
+    rows = [TWO[0], {**TWO[1], "outcome": "collapsed"}]
+    assert group(rows, 0.4).at("imp", 0.4).inclusive == {0: pytest.approx(0.75)}
+
+
+def test_a_ticket_that_was_never_made_breaks_the_places_that_it_would_lie_near_and_no_others() -> None:
+    lost = {**ticket("imp", None, None, 0.35), "outcome": "failed"}
+    rows = [ticket("imp", 0.9, 0.95, 0.6), *TWO, lost, ticket("imp", 0.1, 0.2, 0.1)]
+    found = group(rows, 0.85, 0.4, 0.15)
+    assert found.at("imp", 0.4).broken == {0: "failed"}
+    assert [found.at("imp", place).n for place in (0.85, 0.15)] == [1, 1]
+
+
+def test_a_run_that_diverged_before_its_first_ticket_breaks_all_places() -> None:
+    rows = [{**ticket("imp", None, None, density), "outcome": "diverged"} for density in (0.5, 0.25)]
+    found = group(rows, 0.7, 0.4)
+    assert [found.at("imp", place).broken for place in (0.7, 0.4)] == [{0: "diverged"}, {0: "diverged"}]
+
+
+def test_the_dense_reference_stands_where_it_was() -> None:
+    found = group([row("dense", 0, 1.0, 0.98), *TWO], 0.4)
+    assert found.dense == {"dense"}
+    assert found.at("dense", 0.4).values == {0: 0.98}
+    assert found.densities == (1.0, 0.4)
+
+
+def test_the_last_measurement_of_a_run_is_what_is_interpolated() -> None:
+    early = [{**one, "position": "500it", "value": 0.0} for one in TWO]
+    assert group([*TWO, *early], 0.4).at("imp", 0.4).values == {0: pytest.approx(0.75)}
+
+
+def test_analyses_and_find_runs_stay_as_they_are() -> None:
+    others = [{**row("imp", 0, 0.5, 1.0), "role": role} for role in ("analyse", "find")]
+    assert [one for one in on_axis([*others, *TWO], AXIS, [0.4]) if one["role"] != "evaluate"] == others
+
+
+def test_a_value_between_tickets_is_no_ticket_of_any_round() -> None:
+    (between,) = on_axis(TWO, AXIS, [0.4])
+    assert between["round"] < 0
+    assert (between["density"], between["density_all"], between["density_macs"]) == (0.4, None, None)
+
+
+def test_all_parameters_are_an_axis_too() -> None:
+    rows = [{**one, "density_all": one["density_macs"], "density_macs": None} for one in TWO]
+    found = group(rows, 0.4, axis="density_all")
+    assert found.at("imp", 0.4).values == {0: pytest.approx(0.75)}
+    assert found.axis == AXES["density_all"]
+
+
+def test_results_of_an_earlier_version_without_the_axis_are_refused() -> None:
+    rows = [{name: value for name, value in one.items() if name != AXIS} for one in TWO]
+    with pytest.raises(PrunebenchError, match=r"imp, seed 0, round 50: no density_macs is recorded; run it again"):
+        group(rows, 0.4)
+
+
+def test_density_itself_leaves_results_alone() -> None:
+    results = board(TWO, axis="density", at=())
+    assert placed(results) is results
+    del results.provenance["report"]["axis"]
+    assert placed(results) is results
+
+
+def test_the_notes_of_the_report_say_how_values_came_about_and_the_original_has_no_more_of_them() -> None:
+    results = board(TWO)
+    (said,) = placed(results).provenance["report"]["notes"]
+    assert AXES[AXIS] in said
+    assert "interpolated" in said
+    assert results.provenance["report"]["notes"] == []
+
+
+def test_the_readme_and_the_page_name_the_axis_and_the_numbers_stay_those_of_the_tickets(tmp_path: Path) -> None:
+    results = board([row("dense", 0, 1.0, 0.98), *TWO])
+    write_leaderboard(tmp_path, results)
+    page = (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert f"entry / {AXES[AXIS]}" in page
+    assert "75.00" in page
+    assert "Over all parameters" not in page
+    assert AXES[AXIS] in (tmp_path / "curves.svg").read_text(encoding="utf-8")
+    assert AXES[AXIS] in (tmp_path / "table.tex").read_text(encoding="utf-8")
+    assert (tmp_path / "results.jsonl").read_text(encoding="utf-8").count("\n") == 3
+    told = overview(results)
+    assert told["groups"][0]["axis"] == AXES[AXIS]
+    assert any("interpolated" in note for note in told["notes"])
+
+
+def test_placing_twice_is_refused_rather_than_wrong() -> None:
+    once = placed(board(TWO))
+    with pytest.raises(PrunebenchError, match="no density_macs is recorded"):
+        placed(once)
+
+
+FILE = """
+schema = 1
+seeds = [0]
+densities = [0.5]
+data = "mnist5k"
+model = { name = "lenet_300_100" }
+train = { horizon = "10it", batch = 60, optimizer = { use = "sgd", lr = 0.1 } }
+
+[[entry]]
+name = "weights"
+schedule = "one-shot"
+score = "magnitude"
+select = "global"
+
+[[entry]]
+name = "channels"
+extends = "weights"
+units = "channels"
+
+[report]
+"""
+
+
+@pytest.fixture(scope="module")
+def catalogue() -> Catalogue:
+    return Catalogue.load()
+
+
+@pytest.mark.parametrize(
+    ("report", "said"),
+    [
+        ("", 'report.axis: "weights" .* and "channels" .* prune different units'),
+        ('axis = "density_macs"', "`axis` and `at` belong together"),
+        ("at = [0.5]", "`axis` and `at` belong together"),
+        ('axis = "density_macs"\nat = [1.0]', "`at` has distinct shares between 0 and 1"),
+        ('axis = "density_macs"\nat = [0.5, 0.5]', "`at` has distinct shares between 0 and 1"),
+        ('axis = "macs"\nat = [0.5]', "report.axis"),
+    ],
+)
+def test_what_cannot_be_compared_is_an_error_of_the_file(
+    tmp_path: Path, catalogue: Catalogue, report: str, said: str
+) -> None:
+    (tmp_path / "file.toml").write_text(FILE + report)
+    with pytest.raises(ConfigError, match=said):
+        config.load(tmp_path / "file.toml", catalogue)
+
+
+def test_entries_with_other_units_are_accepted_with_an_axis(tmp_path: Path, catalogue: Catalogue) -> None:
+    (tmp_path / "file.toml").write_text(FILE + 'axis = "density_all"\nat = [0.5, 0.25]')
+    report = config.load(tmp_path / "file.toml", catalogue).report
+    assert (report.axis, report.at) == ("density_all", (0.5, 0.25))
