@@ -57,9 +57,12 @@ def memory(name: str, optima: int, training: Training, terms: list[LossTerm]) ->
     bound = 4 * optima * training.mask.count
     assert terms[0].gradient is not None
     held = inspect.getclosurevars(inspect.unwrap(terms[0].gradient)).nonlocals
-    table = held["columns"].untyped_storage().nbytes()
-    own = table * optima // (optima + 1)  # the last row is of the present weights
-    every = table + sum(place.untyped_storage().nbytes() for _, place in held["written"])
+    whole = isinstance(held["columns"], list)
+    own = sum(table.untyped_storage().nbytes() for table in (held["columns"] if whole else [held["columns"]]))
+    every = own
+    if not whole:
+        every += held["kept"].untyped_storage().nbytes()
+        every += sum(place.untyped_storage().nbytes() for _, place, _ in held["written"])
     return {
         "name": f"memory for optima, {name}",
         "ratio": own / bound,

@@ -3,18 +3,21 @@
     J = strength / K * sum over the K earlier optima of cos^2(w, optimum),  both restricted to the present mask
 
 If tickets win because they retrain to the optimum that they were pruned from, they stop winning where that is closed to
-them. The gradient is written out. With U the optima as rows of length 1, W = ||w|| and c = U w / W it is
+them. The gradient is written out. With U the optima as rows of length 1, W = ||w|| and t = U w / W^2 it is
 
-    2 strength / (K W) * (U^T c - ||c||^2 / W * w)
+    2 strength / K * (U^T t - ||t||^2 w)
 
-Masks are nested, so all that is ever needed of an optimum is what the present mask keeps of it: that is all that is
-held, K * density * d numbers of the K * d that the optima have.
+Masks are nested, so all that is ever needed of an optimum is what the present mask keeps of it. That is held in the
+form that takes less memory, which is the faster one too: at high densities whole optima that are 0 off the mask, K * d
+numbers, with which weights and gradients are used where they lie; else K * density * d numbers, as much again as 2
+optima for the places of what is kept, and 1 for a copy of the weights.
 
 Source: Maene et al. 2021, section 3 and figures 3 and 17.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Literal
 
@@ -47,6 +50,10 @@ class RepulsionConfig(ComponentConfig):
         if strength == 0:
             raise ValueError("a strength of 0 does nothing; leave the term out")
         return strength
+
+
+BESIDES = 3
+"""What is held besides the optima in their short form, in optima: the places, of 8 bytes each, and the weights."""
 
 
 class Repulsion:
@@ -98,21 +105,21 @@ class Repulsion:
         weights = {name: weight for name, weight in model.named_parameters() if name in keep}
         places = {name: keep[name].reshape(-1).nonzero().squeeze(1) for name in weights}
         device, dtype = next((w.device, w.dtype) for w in weights.values())
-        # The last row is for the weights themselves: then one product has all cosines and the norm, and another one
-        # the gradient.
-        rows = torch.empty(len(optima) + 1, sum(len(place) for place in places.values()), dtype=dtype)
-        for row in range(len(optima)):
+        sizes = [len(place) for place in places.values()]
+        parameters, strength = list(weights.values()), self._config.strength
+        count, size = len(optima), sum(weight.numel() for weight in parameters)
+        if count * size <= (count + BESIDES) * sum(sizes):
+            tables = [torch.zeros(count, weight.numel(), dtype=dtype) for weight in parameters]
+            for row in range(count):
+                parts = torch.split(direction(optima[row], places, mask), sizes)
+                for table, place, part in zip(tables, places.values(), parts, strict=True):
+                    table[row, place] = part
+            return [LossTerm(gradient=whole_gradient(parameters, [table.to(device) for table in tables], strength))]
+        rows = torch.empty(count, sum(sizes), dtype=dtype)
+        for row in range(count):
             rows[row] = direction(optima[row], places, mask)
-        return [
-            LossTerm(
-                gradient=gradient(
-                    list(weights.values()),
-                    [place.to(device) for place in places.values()],
-                    rows.to(device),
-                    self._config.strength,
-                )
-            )
-        ]
+        kept = [place.to(device) for place in places.values()]
+        return [LossTerm(gradient=kept_gradient(parameters, kept, rows.to(device), strength))]
 
 
 def direction(optimum: Optimum, places: dict[str, Tensor], mask: Mask | None) -> Tensor:
@@ -136,49 +143,129 @@ def direction(optimum: Optimum, places: dict[str, Tensor], mask: Mask | None) ->
     return torch.zeros_like(row) if length == 0 else (row / length).to(row.dtype)
 
 
-def gradient(
-    weights: Sequence[nn.Parameter], places: Sequence[Tensor], rows: Tensor, strength: float
-) -> Callable[[], None]:
-    """The function that adds the term's gradient to that of the weights.
+def whole_gradient(weights: Sequence[nn.Parameter], tables: Sequence[Tensor], strength: float) -> Callable[[], None]:
+    """The function that adds the term's gradient to that of the weights, from optima that are 0 off the mask.
+
+    The weights must be 0 there too: then no sum needs the mask.
 
     Args:
-        places: which of the flat elements of each weight the mask keeps.
-        rows: (K + 1, kept) with the optima in the first K, each of length 1; the last is written in every step.
+        tables: for each weight, its part of the optima, which have length 1 in all: (K, elements). Scaled in place.
     """
     import torch
 
-    count = len(rows) - 1
-    sizes = [len(place) for place in places]
-    values = [weight.detach() for weight in weights]  # views: they follow the weights
-    gathered = list(zip(values, places, torch.split(rows[count], sizes), strict=True))
-    written = list(zip(weights, places, strict=True))
-    columns, present = rows.t(), rows[count]
-    # Of what is divided by: weights that are all 0 have products of 0, whatever the divisor.
-    floor = torch.finfo(rows.dtype).tiny ** 0.5
-    scale = torch.tensor(2 * strength / count, dtype=rows.dtype, device=rows.device)
+    count = len(tables[0])
+    for table in tables:
+        table.mul_(_length(strength, count))
+    sign = 1 if strength > 0 else -1
+    # A line for each weight, and one with what keeps weights that are all 0 from being divided by.
+    lines = tables[0].new_zeros(len(weights) + 1, count + 1)
+    lines[-1, count] = torch.finfo(lines.dtype).tiny
+    products = lines.new_empty(count + 1)
+    cosines, factor, finish = products[:count], products[count:], _finisher(products, sign)
+    read = [
+        (*_line(weight), table, line[:count], line[count])
+        for weight, table, line in zip(weights, tables, lines[:-1], strict=True)
+    ]
+    columns = [table.t() for table in tables]
 
     @torch.no_grad()
     def add() -> None:
-        for value, place, here in gathered:
-            torch.index_select(value.reshape(-1), 0, place, out=here)
-        products = torch.mv(rows, present)
-        cosines, square = products[:count], products[count].clamp(min=floor)
-        # In place: the last product, which is the square, becomes the factor of the weights themselves.
-        products[count] = torch.dot(cosines, cosines).div_(square).neg_()
-        moved = torch.mv(columns, products.mul_(scale / square))
-        for (weight, place), step in zip(written, torch.split(moved, sizes), strict=True):
-            if weight.grad is None:
-                weight.grad = torch.zeros_like(weight)
-            if weight.grad.is_contiguous():
-                weight.grad.view(-1).scatter_add_(0, place, step)
-            else:
-                whole = torch.zeros(weight.numel(), dtype=weight.dtype, device=weight.device)
-                weight.grad.add_(whole.scatter_(0, place, step).view(weight.shape))
+        flat = []
+        for value, view, table, product, square in read:
+            present = value.reshape(-1) if view is None else view
+            torch.mv(table, present, out=product)
+            torch.dot(present, present, out=square)
+            flat.append(present)
+        torch.sum(lines, 0, out=products)
+        finish()
+        for weight, present, column in zip(weights, flat, columns, strict=True):
+            slope = _slope(weight)
+            line = slope.reshape(-1)
+            line.addmv_(column, cosines, alpha=sign).addcmul_(present, factor)
+            if not slope.is_contiguous():
+                slope.copy_(line.view(slope.shape))
 
     return add
+
+
+def kept_gradient(
+    weights: Sequence[nn.Parameter], places: Sequence[Tensor], rows: Tensor, strength: float
+) -> Callable[[], None]:
+    """The function that adds the term's gradient to that of the weights, from what the mask keeps of the optima.
+
+    Args:
+        places: which of the flat elements of each weight the mask keeps.
+        rows: (K, kept), each of length 1. Scaled in place.
+    """
+    import torch
+
+    count = len(rows)
+    columns = rows.mul_(_length(strength, count)).t()
+    sign = 1 if strength > 0 else -1
+    # What is kept of the weights in every step, and then the gradient.
+    kept = rows.new_empty(rows.shape[1])
+    products = rows.new_empty(count + 1)
+    cosines, factor, finish = products[:count], products[count:], _finisher(products, sign)
+    # Keeps weights that are all 0 from being divided by.
+    floor = rows.new_full((1,), torch.finfo(rows.dtype).tiny)
+    line_of_kept = kept[None]
+    parts = torch.split(kept, [len(place) for place in places])
+    read = [(*_line(weight), place, part) for weight, place, part in zip(weights, places, parts, strict=True)]
+    written = list(zip(weights, places, parts, strict=True))
+
+    @torch.no_grad()
+    def add() -> None:
+        for value, view, place, part in read:
+            torch.index_select(value.reshape(-1) if view is None else view, 0, place, out=part)
+        torch.mv(rows, kept, out=cosines)
+        torch.addmv(floor, line_of_kept, kept, out=factor)
+        finish()
+        kept.mul_(factor).addmv_(columns, cosines, alpha=sign)
+        for weight, place, part in written:
+            slope = _slope(weight)
+            line = slope.reshape(-1)
+            line.scatter_add_(0, place, part)
+            if not slope.is_contiguous():
+                slope.copy_(line.view(slope.shape))
+
+    return add
+
+
+def _length(strength: float, count: int) -> float:
+    """Of the rows of U in U^T t - ||t||^2 w, so that this is the gradient of the term but for its sign."""
+    return math.sqrt(2 * abs(strength) / count)
+
+
+def _finisher(products: Tensor, sign: int) -> Callable[[], None]:
+    """The function that turns (U w, W^2) into (t, -sign ||t||^2), in place."""
+    import torch
+
+    cosines, last = products[:-1], products[-1:]
+    row = cosines[None]
+
+    def finish() -> None:
+        cosines.div_(last)
+        torch.addmv(last, row, cosines, beta=0, alpha=-sign, out=last)
+
+    return finish
+
+
+def _line(weight: nn.Parameter) -> tuple[Tensor, Tensor | None]:
+    """The values of a weight and, where they lie in one line, that line: views, which follow the weight."""
+    value = weight.detach()
+    return value, value.view(-1) if value.is_contiguous() else None
+
+
+def _slope(weight: nn.Parameter) -> Tensor:
+    """The gradient of a weight, of zeros where it has none."""
+    import torch
+
+    if weight.grad is None:
+        weight.grad = torch.zeros_like(weight)
+    return weight.grad
 
 
 @hookimpl
 def prunebench_components() -> Iterable[Component]:
     """Offer `repulsion`."""
-    yield Component("repulsion", RepulsionConfig, Repulsion, version=1, paper="Maene et al. 2021")
+    yield Component("repulsion", RepulsionConfig, Repulsion, version=2, paper="Maene et al. 2021")

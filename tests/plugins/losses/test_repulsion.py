@@ -25,7 +25,7 @@ from prunebench.testing import (
     two_layer_net,
     weight_units,
 )
-from prunebench.types import Inputs, Layer, Optimum
+from prunebench.types import Inputs, Layer, LossTerm, Optimum
 from prunebench_plugins.losses.repulsion import Repulsion, RepulsionConfig, direction
 
 REPEL: Mapping[str, Any] = {"use": "repulsion"}
@@ -149,12 +149,13 @@ def test_the_gradient_is_that_of_the_papers_formula(counts: list[int], strength:
         assert float((ours[name].double() - exact).abs().max()) * size <= 1e-6 * max(1.0, abs(strength))
 
 
-def test_the_gradient_is_right_on_a_large_layer() -> None:
+@pytest.mark.parametrize("kept", [61_440, 12_000])
+def test_the_gradient_is_right_on_a_large_layer_dense_or_sparse(kept: int) -> None:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = nn.Sequential(nn.Linear(400, 300))
     units = weight_units(model)
-    masks = nested(units, [96_000, 76_800, 61_440])
+    masks = nested(units, [96_000, 76_800, kept])
     masked(model, units, masks[-1])
     earlier = optima(model, units, [None, *masks[:2]])
     ours, exact = (
@@ -243,10 +244,11 @@ def test_weights_and_optima_of_zeros_are_left_alone() -> None:
     assert not any(bool(gradient.any()) for gradient in added(model, units, None, [other], strength=1e6).values())
 
 
-def test_a_layer_without_a_gradient_gets_one_and_other_strides_do_not_matter() -> None:
+@pytest.mark.parametrize("kept", [100, 20])
+def test_a_layer_without_a_gradient_gets_one_and_other_strides_do_not_matter(kept: int) -> None:
     model = nn.Sequential(nn.Conv2d(4, 6, 3, bias=False))
     units = weight_units(model)
-    mask = some_mask(units, 100)
+    mask = some_mask(units, kept)
     masked(model, units, mask)
     earlier = optima(model, units, [None])
     straight = added(model, units, mask, earlier)["0.weight"]
@@ -261,17 +263,66 @@ def test_a_layer_without_a_gradient_gets_one_and_other_strides_do_not_matter() -
     assert torch.equal(added(model, units, mask, earlier)["0.weight"], straight)
 
 
+@pytest.mark.parametrize("kept", [60, 20])
+def test_the_term_follows_the_weights_and_repeats_to_the_bit(kept: int) -> None:
+    model = two_layer_net()
+    units = weight_units(model)
+    mask = some_mask(units, kept)
+    masked(model, units, mask)
+    earlier = optima(model, units, [None, None])
+    (term,) = Repulsion(RepulsionConfig()).prunebench_loss_terms(model, units, mask, {"optima": earlier})
+    assert term.gradient is not None
+    for _ in range(2):
+        for parameter in model.parameters():
+            parameter.grad = None
+        term.gradient()
+        reached = {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}
+        anew = added(model, units, mask, earlier)
+        assert all(torch.equal(reached[name], anew[name]) for name in reached)
+        assert any(bool(gradient.any()) for gradient in reached.values())
+        with torch.no_grad():
+            for name, keep in units.expand(mask).items():
+                model.get_parameter(name).add_(0.1 * keep)
+
+
+def held(term: LossTerm) -> Mapping[str, Any]:
+    assert term.gradient is not None
+    return inspect.getclosurevars(inspect.unwrap(term.gradient)).nonlocals
+
+
 def test_of_an_optimum_only_what_survives_is_held() -> None:
     model = two_layer_net()
     units = weight_units(model)
     mask = some_mask(units, 20)
-    (term,) = Repulsion(RepulsionConfig()).prunebench_loss_terms(
-        model, units, mask, {"optima": optima(model, units, [None, None, None])}
-    )
-    assert term.gradient is not None
-    table = inspect.getclosurevars(inspect.unwrap(term.gradient)).nonlocals["columns"]
-    assert table.shape == (20, 3 + 1)
-    assert table.untyped_storage().nbytes() == 4 * 20 * 4
+    earlier = optima(model, units, [None, None, None])
+    (term,) = Repulsion(RepulsionConfig()).prunebench_loss_terms(model, units, mask, {"optima": earlier})
+    table, kept = held(term)["columns"], held(term)["kept"]
+    assert table.shape == (20, 3)
+    assert table.untyped_storage().nbytes() == 4 * 20 * 3
+    assert kept.untyped_storage().nbytes() == 4 * 20
+
+
+def test_optima_are_held_whole_where_that_takes_less_than_the_places_would() -> None:
+    model = two_layer_net()
+    units = weight_units(model)
+    # 1 optimum of 66 weights against 1 + 3 numbers for each that is kept.
+    for kept, whole in ((66, True), (17, True), (16, False)):
+        mask = some_mask(units, kept)
+        (term,) = Repulsion(RepulsionConfig()).prunebench_loss_terms(
+            model, units, mask, {"optima": optima(model, units, [None])}
+        )
+        columns = held(term)["columns"]
+        assert isinstance(columns, list) is whole
+        if whole:
+            assert sum(column.untyped_storage().nbytes() for column in columns) == 4 * 66
+
+
+def test_a_mask_that_keeps_nothing_leaves_no_gradient() -> None:
+    model = two_layer_net()
+    units = weight_units(model)
+    mask = Mask(tuple(torch.zeros_like(keep) for keep in Mask.full(units.layers).keep))
+    masked(model, units, mask)
+    assert not any(bool(g.any()) for g in added(model, units, mask, optima(model, units, [None])).values())
 
 
 class Watched(Sequence[Optimum]):
