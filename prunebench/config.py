@@ -464,7 +464,7 @@ class _Loader:
         also = self._list(top.report.also, "report", "report.also")
         track = self._list(top.execution.track, "track", "execution.track")
         chosen = self._chosen(top, entries, only)
-        self._check_report(top, entries, also)
+        self._check_report(top, entries, chosen, also)
         if self.errors:
             raise ConfigError(_gathered(self.errors))
         return Benchmark(
@@ -815,13 +815,16 @@ class _Loader:
             names = [n for n in names if n in wanted]
         return names
 
-    def _check_report(self, top: _TopTable, entries: Mapping[str, Entry], also: Sequence[Use]) -> None:
+    def _check_report(
+        self, top: _TopTable, entries: Mapping[str, Entry], chosen: Sequence[str], also: Sequence[Use]
+    ) -> None:
         if self.errors:
             return
         split = top.report.metric.partition("/")[0]
         if split not in top.measure.splits:
             self.errors.append(f'report.metric: "{top.report.metric}" is not measured; add "{split}" to measure.splits')
-        units = {entry.units.name: entry for entry in entries.values() if entry.schedule is not None}
+        scored = (entries[name] for name in chosen)
+        units = {entry.units.name: entry for entry in scored if entry.schedule is not None}
         if len(units) > 1 and top.report.axis == "density":
             told = " and ".join(f'"{entry.name}" ({entry.units})' for entry in list(units.values())[:2])
             self.errors.append(

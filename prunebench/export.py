@@ -118,9 +118,10 @@ def export(
     }
     (folder / SIDECAR).write_text(json.dumps(sidecar, indent=2) + "\n", encoding="utf-8")
     images = torch.randn(TRIED, *shape.shape, generator=torch.Generator().manual_seed(0))
+    loaded = load_exported(folder, prepared.benchmark.catalogue)
     with torch.inference_mode():
         wanted = original(images)
-        differences = {WEIGHTS: _far(load_exported(folder, prepared.benchmark.catalogue)(images), wanted)}
+        differences = {WEIGHTS: _far(loaded(images), wanted)}
     if onnx:
         _write_onnx(small, images, folder / ONNX)
         differences[ONNX] = _far(torch.from_numpy(_run_onnx(folder / ONNX, images.numpy())), wanted)
@@ -136,6 +137,8 @@ def load_exported(folder: Path, catalogue: Catalogue | None = None) -> nn.Module
     Raises:
         PrunebenchError: not an export, another format, or files that are not those that were written.
     """
+    import torch
+
     from prunebench.catalogue import run_manager
     from prunebench.engine.assembly import shape_of, unpack_mask
     from prunebench.store import load_tensors
@@ -151,11 +154,13 @@ def load_exported(folder: Path, catalogue: Catalogue | None = None) -> nn.Module
             raise PrunebenchError(f"{folder / name}: not the file that was exported")
     catalogue = Catalogue.load() if catalogue is None else catalogue
     info: DataInfo = shape_of(sidecar["model"])
-    model: nn.Module = run_manager([catalogue.revive(sidecar["model"])]).hook.prunebench_model(data_info=info)
-    if sidecar["units"] is not None:
-        units = run_manager([catalogue.revive(sidecar["units"])]).hook.prunebench_units(model=model, data_info=info)
-        model = units.shrink(model, unpack_mask(load_tensors((folder / MASK).read_bytes())))
-    model.load_state_dict(load_tensors((folder / WEIGHTS).read_bytes()))
+    # Units are found by tracing, and parameters may be trained on: neither can be done with inference tensors.
+    with torch.inference_mode(False):
+        model: nn.Module = run_manager([catalogue.revive(sidecar["model"])]).hook.prunebench_model(data_info=info)
+        if sidecar["units"] is not None:
+            units = run_manager([catalogue.revive(sidecar["units"])]).hook.prunebench_units(model=model, data_info=info)
+            model = units.shrink(model, unpack_mask(load_tensors((folder / MASK).read_bytes())))
+        model.load_state_dict(load_tensors((folder / WEIGHTS).read_bytes()))
     return model.eval()
 
 

@@ -129,7 +129,7 @@ def test_a_folder_without_an_export_is_told(tmp_path: Path) -> None:
 
 
 CHANNELS = {
-    "model": {"use": "parts-net", "kind": "batch-norm"},
+    "model": {"use": "net", "kind": "batch-norm"},
     "entry": [
         {"name": "dense", "units": "weights"},
         {"name": "imp", "units": "channels", "score": "filter-l1", "densities": [0.5], "cut": 0.5, "rounds": 1},
@@ -186,6 +186,14 @@ def test_a_network_without_its_channels_is_as_small_in_onnx(out: Export) -> None
     stored = {tuple(tensor.dims) for tensor in onnx.load(done.folder / "model.onnx").graph.initializer}
     assert (3, 16) in stored
     assert (3, 32) not in stored
+
+
+def test_an_export_that_is_loaded_in_inference_mode_can_be_trained_all_the_same(out: Export) -> None:
+    folder = out(Choice("imp"), CHANNELS).folder
+    with torch.inference_mode():
+        network = load_exported(folder, catalogue())
+    network(torch.randn(4, 1, 2, 4)).sum().backward()
+    assert all(parameter.grad is not None for parameter in network.parameters())
 
 
 @pytest.fixture

@@ -15,8 +15,11 @@ from prunebench.data import Data, Resident
 from prunebench.types import DataInfo
 from prunebench_plugins.data.augmentation import pad_crop
 
-# Of the 60,000 training images.
-MEAN, STD = (0.1307,), (0.3081,)
+OWN = (0.1307,), (0.3081,)
+"""Mean and spread of the 60,000 training images."""
+
+UNIT = (0.0,), (1.0,)
+"""What leaves pixels from 0 to 1."""
 
 Arrays = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 """Images (N, 28, 28) or (N, 784), and labels (N,)."""
@@ -38,19 +41,20 @@ def digits(
     parts: Mapping[str, Arrays],
     augment: Literal["none", "shift"],
     note: str = "",
+    normalise: tuple[tuple[float, ...], tuple[float, ...]] = OWN,
 ) -> Data:
     """Data from images and labels by split; only "train" is augmented, by up to 2 pixels each way for "shift".
 
     Args:
         source: the digest of the whole source, whatever the split.
         files: what it was read from.
+        normalise: the mean and spread that images are brought to 0 and 1 by.
     """
     splits = {
         split: Resident(
             torch.from_numpy(np.array(images)).reshape(-1, 1, 28, 28),
             torch.from_numpy(labels.astype(np.int64)),
-            MEAN,
-            STD,
+            *normalise,
             pad_crop(2) if split == "train" and augment == "shift" else None,
         )
         for split, (images, labels) in parts.items()

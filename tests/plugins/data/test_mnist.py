@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from prunebench import DataMissing, PlanError
-from prunebench.data import Data, Resident
+from prunebench.data import Data, Gather, Resident
 from prunebench.streams import Streams
 from prunebench.testing import DataContract
 from prunebench_plugins.data.mnist import Mnist, MnistConfig
@@ -95,6 +95,17 @@ def test_a_subset_is_named_and_spares_the_same_validation_images(root: Path) -> 
     assert subset.info.note == "subset: 7 of 30 training images"
     assert numbers(subset, "valid") == numbers(whole, "valid")
     assert numbers(subset, "train") == numbers(whole, "train")[:7]
+
+
+@pytest.mark.parametrize(("normalise", "mean", "spread"), [("own", 0.1307, 0.3081), ("none", 0.0, 1.0)])
+def test_images_are_normalised_as_stated(root: Path, normalise: str, mean: float, spread: float) -> None:
+    ((images, _),) = load(root, normalise=normalise)["test"].batches([Gather(torch.arange(12))])
+    torch.testing.assert_close(images[:, 0, 0, 0], (torch.arange(12) / 255 - mean) / spread)
+
+
+def test_the_default_normalisation_is_in_no_key() -> None:
+    assert "normalise" not in MnistConfig().model_dump(mode="json")
+    assert MnistConfig(normalise="none").model_dump(mode="json")["normalise"] == "none"
 
 
 @pytest.mark.parametrize(
