@@ -84,7 +84,13 @@ class StoreProbe:
 
         with torch.device("meta"):
             model = run_manager([chosen.use]).hook.prunebench_model(data_info=data)
-        found = run_manager([units]).hook.prunebench_units(model=model, data_info=data)
+        # Units that follow a few small images through the network are slower with many threads than with one.
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            found = run_manager([units]).hook.prunebench_units(model=model, data_info=data)
+        finally:
+            torch.set_num_threads(threads)
         return {
             "parameters": sum(p.numel() for p in model.parameters()),
             "layers": [asdict(layer) for layer in found.layers],
