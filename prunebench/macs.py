@@ -44,10 +44,18 @@ def macs_of(model: nn.Module, shape: Sequence[int], units: Units, mask: Mask | N
 
 def by_layer(model: nn.Module, shape: Sequence[int]) -> Mapping[str, int]:
     """Multiply-accumulates of one image in each module's own operations, by the module's name."""
+    try:
+        return _counted(model, shape, "meta")
+    except RuntimeError:
+        # A forward pass that looks at values, as to choose between branches, needs values.
+        return _counted(model, shape, "cpu")
+
+
+def _counted(model: nn.Module, shape: Sequence[int], device: str) -> Mapping[str, int]:
     # A copy, whose forward pass may not change the running statistics of the original.
-    counted = copy.deepcopy(model).to("meta").eval()
+    counted = copy.deepcopy(model).to(device).eval()
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        counted(torch.zeros(1, *shape, device="meta"))
+        counted(torch.zeros(1, *shape, device=device))
     flops: dict[str, dict[Any, int]] = counter.get_flop_counts()
     root = type(counted).__name__
     inclusive = {

@@ -108,6 +108,8 @@ class Run:
     round: int
     dynamic: bool
     """Whether components change the mask while it trains; then each state has a mask of its own."""
+    recipe: Literal["find", "evaluate"] = "evaluate"
+    """Whose recipe it is trained under."""
 
     def at(self, position: Position | str) -> Ref:
         """The weights at a position.
@@ -127,7 +129,8 @@ class Run:
         if not self.start <= iteration <= self.stop:
             raise PlanError(
                 f'position "{place}" (iteration {iteration:,}) is outside of the run, which goes from iteration '
-                f"{self.start:,} to {self.stop:,}"
+                f"{self.start:,} to {self.stop:,}; state one inside of it, or another `{self.recipe}.stop` or "
+                f"`{self.recipe}.horizon`"
             )
         return iteration
 
@@ -367,7 +370,7 @@ class Chain:
         if start >= stop and not start == clock.horizon == 0:
             raise PlanError(
                 f'round {round}: nothing to train: it starts at "{ticket.start}" (iteration {start:,}) and stops at '
-                f"iteration {stop:,}"
+                f"iteration {stop:,}; let it start earlier or train longer"
             )
         optima = tuple(point for r, point in sorted(self._found.items()) if r < round)
         request = Request("train", round, ticket, optima, self, self._other)
@@ -408,7 +411,7 @@ class Chain:
             # The clock's iterations stay nominal in the plan; the mask, once it exists, says how many steps they are.
             spec["stretch"] = {"times": recipe.stretch.times, "at_most": recipe.stretch.at_most}
         key = self._phases.add("train", spec, (ticket.weights, ticket.mask, optimizer, *loss_inputs, *update_inputs))
-        run = Run(key, ticket, start, stop, clock, recipe.batch, round, bool(updates))
+        run = Run(key, ticket, start, stop, clock, recipe.batch, round, bool(updates), "find" if finding else "evaluate")
         if finding and twin == 0:
             self._found[round] = run.optimum
         return run

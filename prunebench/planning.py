@@ -226,9 +226,9 @@ class _Planner:
         for round, count in enumerate(counts):
             if count < needed:
                 raise PlanError(
-                    f"units {entry.units}: round {round} would leave {count:,} of {counts[0]:,} units, and the "
-                    f"{len(setting.model.layers):,} layers keep at least {needed:,}; ask for a higher density, fewer "
-                    "rounds or a lower floor"
+                    f"units {entry.units}: round {round} would leave {count:,} of {counts[0]:,} units, and its "
+                    f"layers keep at least {needed:,} in all; ask for a higher density, fewer rounds or a lower floor "
+                    "(`keep_at_least`)"
                 )
         return counts
 

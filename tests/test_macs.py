@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import timm
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from prunebench.macs import by_layer, macs_of
 from prunebench.masks import Mask
@@ -29,6 +29,16 @@ def test_attention_multiplies_without_weights_of_its_own() -> None:
     net = timm.create_model("vit_tiny_patch16_224", img_size=32, depth=1)
     tokens, width = 5, 192
     assert by_layer(net, (3, 32, 32))["blocks.0.attn"] == 2 * tokens * tokens * width
+
+
+class Gate(nn.Module):
+    def forward(self, images: Tensor) -> Tensor:
+        return images.relu() if images.sum() > 1 else images
+
+
+def test_a_network_that_looks_at_values_is_counted_too() -> None:
+    net = nn.Sequential(nn.Flatten(), nn.Linear(8, 6), Gate(), nn.Linear(6, 3))
+    assert list(by_layer(net, (1, 2, 4)).values()) == [48, 18]
 
 
 def test_counting_changes_nothing() -> None:

@@ -554,7 +554,7 @@ class LeNetProbe(StoreProbe):
         ),
         (
             {"units": "weights", "select": {"use": "layerwise", "rates": {"haed*": 0.5}}},
-            'layerwise: rates: "haed*" matches no layer.',
+            'layerwise: rates: "haed*" matches no layer that is pruned.',
         ),
     ],
 )

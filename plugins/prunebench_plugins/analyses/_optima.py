@@ -55,5 +55,8 @@ def _at_least_two(points: list[TrainedPoint], who: str, why: str) -> list[Traine
     from prunebench import PlanError
 
     if len(points) < 2:
-        raise PlanError(f"{who}: it compares the optima of several rounds, and the entry has {len(points)}: {why}")
+        raise PlanError(
+            f"{who}: it compares the optima of several rounds, and the entry has {len(points)}: {why}; ask it of one "
+            "that prunes and trains again"
+        )
     return points

@@ -83,7 +83,9 @@ class AccuracyPlane:
 
         chain = request.chain
         if chain.rounds == 0 or chain.entry.score is None:
-            raise PlanError("accuracy-plane: the entry prunes nothing: it has neither Wp nor Wr")
+            raise PlanError(
+                "accuracy-plane: the entry prunes nothing: it has neither Wp nor Wr; ask it of one with a schedule"
+            )
         if not request.optima:
             raise PlanError("accuracy-plane: the schedule has no find run: nothing is trained before it is pruned (W*)")
         pretrained = request.optima[0]

@@ -57,7 +57,7 @@ class Threshold:
 
         chain = request.chain
         if chain.rounds == 0 or chain.entry.score is None:
-            raise PlanError("threshold: the entry prunes nothing")
+            raise PlanError("threshold: the entry prunes nothing; ask it of one with a schedule")
         before, after = [], []
         if self._runs == "judged":
             for round, run in _optima.judged_runs(request).items():

@@ -126,7 +126,8 @@ class UtilityAblation:
             size = self._size(ratio, count, units, units)
             if not 0 < size <= count:
                 raise PlanError(
-                    f"utility-ablation: round {round}: ratio {ratio:g} is {size:,} of {count:,} surviving units"
+                    f"utility-ablation: round {round}: ratio {ratio:g} is {size:,} of {count:,} surviving units; a set "
+                    "has at least 1, and at most all: state other `ratios`"
                 )
 
     def _size(self, ratio: float, count: int, units: int, weights: int) -> int:

@@ -16,7 +16,7 @@ from typing import Literal, NoReturn
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from prunebench import DataMissing
@@ -144,9 +144,14 @@ def digest(source: Source, listings: Sequence[Listing]) -> str:
             try:
                 _look(content)
             except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-                missing(source, f"{name} in {source.place} is no image ({error})")
+                missing(source, f"{name} in {source.place} is no image ({_why(error)})")
             found.update(f"{name} {label} {len(content)}\n".encode() + content)
     return found.hexdigest()
+
+
+def _why(error: Exception) -> str:
+    """What PIL says, without the address of the object that it was read from: equal errors are told once."""
+    return "of no format that PIL knows" if isinstance(error, UnidentifiedImageError) else str(error)
 
 
 def _look(content: bytes) -> None:
@@ -171,7 +176,7 @@ def decoded(source: Source, name: str, finish: Callable[[Image.Image], Tensor]) 
             # Some are grey.
             rgb = through.convert("RGB")
     except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise DataMissing(f"{source.data}: {name} in {source.place} is no image ({error}). {source.how}") from error
+        raise DataMissing(f"{source.data}: {name} in {source.place} is no image ({_why(error)}). {source.how}") from error
     try:
         return finish(rgb)
     except ValueError as error:

@@ -49,9 +49,10 @@ def held_out_places(
     rest = images - valid
     used = rest if train is None else train
     if not 0 < used <= rest:
+        more = "" if train is None or rest <= 0 else f", and train = {train:,} asks for more"
         raise PlanError(
-            f"{name}: the training set has {images:,} images; valid = {valid} leaves {max(rest, 0):,}, and "
-            f"train = {used} of them cannot be used"
+            f"{name}: the training set has {images:,} images; valid = {valid:,} leaves {max(rest, 0):,}{more}; state "
+            f"a smaller `{'train' if more else 'valid'}`"
         )
     order = rng.permutation(images)
     note = "" if used == rest else f"subset: {used:,} of {rest:,} training images"

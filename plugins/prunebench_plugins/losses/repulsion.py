@@ -29,6 +29,7 @@ from prunebench.types import Inputs, LossTerm, Optimum
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from prunebench.config import Entry
     from prunebench.masks import Mask, Units
     from prunebench.plan import Needs, Request
 
@@ -52,6 +53,7 @@ class RepulsionConfig(ComponentConfig):
         return strength
 
 
+NAME = "repulsion"
 BESIDES = 3
 """What is held besides the optima in their short form, in optima: the places, of 8 bytes each, and the weights."""
 
@@ -67,7 +69,7 @@ class Repulsion:
         """The earlier optima; no part in a run that has none: a dense network, or the first of a chain.
 
         Raises:
-            PlanError: no run of the entry can have one, or the mask is changed while the optima are compared.
+            PlanError: no find run of the entry can have one, or the mask is changed while the optima are compared.
         """
         from prunebench.plan import Needs
 
@@ -75,8 +77,7 @@ class Repulsion:
         if entry.schedule is not None:
             if entry.find.mask_updates or entry.evaluate.mask_updates:
                 raise PlanError("repulsion: it compares what one mask keeps, and mask_updates change it in the run")
-            if request.chain.rounds < 1:
-                raise PlanError("repulsion: no round prunes, so there is never an earlier optimum; write rounds = 1")
+            self._refuse_what_never_repels(entry, request.chain.rounds)
             if request.round > 1 and not request.optima:
                 raise PlanError(
                     f"repulsion: schedule {entry.schedule} trains nothing before it prunes, so there is no earlier "
@@ -84,6 +85,16 @@ class Repulsion:
                 )
         optima = request.optima if self._config.against == "all" else request.optima[-1:]
         return Needs({"optima": optima}, active=bool(optima))
+
+    def _refuse_what_never_repels(self, entry: Entry, rounds: int) -> None:
+        """Find runs have an earlier optimum from round 2 on, the runs that judge a ticket from round 1 on."""
+        if rounds < 1:
+            raise PlanError("repulsion: no round prunes, so there is never an earlier optimum; write rounds = 2")
+        if rounds < 2 and any(use.name == NAME for use in entry.find.loss):
+            raise PlanError(
+                "repulsion: one round prunes, so no find run has an earlier optimum; write rounds = 2 or more, or keep "
+                "the term to the run that judges the ticket: evaluate.loss"
+            )
 
     @hookimpl
     def prunebench_loss_terms(
@@ -268,4 +279,4 @@ def _slope(weight: nn.Parameter) -> Tensor:
 @hookimpl
 def prunebench_components() -> Iterable[Component]:
     """Offer `repulsion`."""
-    yield Component("repulsion", RepulsionConfig, Repulsion, version=2, paper="Maene et al. 2021")
+    yield Component(NAME, RepulsionConfig, Repulsion, version=2, paper="Maene et al. 2021")

@@ -44,7 +44,8 @@ class MatchLpr:
         ours, theirs, round_ = request.chain, request.other(self._of), request.round
         if round_ > theirs.rounds:
             raise PlanError(
-                f'match-lpr: entry "{self._of}" has no ticket of round {round_}: it prunes in {theirs.rounds} rounds'
+                f'match-lpr: entry "{self._of}" has no ticket of round {round_}: it prunes in {theirs.rounds} rounds; '
+                "give both the same cut and rounds, or the same densities"
             )
         layers = ours.setting.model.layers
         if layers != theirs.setting.model.layers:

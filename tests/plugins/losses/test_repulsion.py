@@ -413,6 +413,7 @@ def test_a_dense_network_takes_no_part() -> None:
     ("changes", "message"),
     [
         ({**entries(REPEL, densities=[1.0]), "cut": None, "rounds": None}, "never an earlier optimum"),
+        ({**entries(REPEL), "rounds": 1}, "one round prunes, so no find run has an earlier optimum"),
         (entries(REPEL, schedule="at-init"), "trains nothing before it prunes"),
         (entries(REPEL, mask_updates=["gradual-magnitude"]), "mask_updates change it"),
     ],
@@ -420,6 +421,11 @@ def test_a_dense_network_takes_no_part() -> None:
 def test_what_can_never_repel_is_an_error_of_the_plan(changes: Mapping[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         toy_plan(changes)
+
+
+def test_one_round_is_enough_to_repel_the_run_that_judges() -> None:
+    imp = trial(toy_plan(entries(evaluate={"loss": [REPEL]}), rounds=1), "imp")
+    assert imp.evaluations
 
 
 @pytest.mark.parametrize("config", [{"strength": 0.0}, {"strength": math.inf}, {"against": "none"}])

@@ -26,6 +26,12 @@ class TestCifarResNet20(ModelContract):
     classes = 10
 
 
+class TestCifarResNet8(ModelContract):
+    component = {"use": "timm", "name": "cifar_resnet8"}
+    shape = (3, 32, 32)
+    classes = 10
+
+
 class TestCifarResNet20WithProjectionsOnOddGreyImages(ModelContract):
     component = {"use": "timm", "name": "cifar_resnet20", "args": {"shortcut": "B", "norm_affine": False}}
     shape = (1, 9, 14)
@@ -51,6 +57,12 @@ def test_the_sizes_are_the_published_ones(depth: int, published: float) -> None:
     assert len(layer_weights(model)) == depth
     # Two projections of 16 to 32 and of 32 to 64 channels, each with a norm layer.
     assert size(projected) - size(model) == 16 * 32 + 32 * 64 + 2 * (32 + 64)
+
+
+def test_the_smallest_has_a_block_in_each_stage() -> None:
+    model = build(8)
+    assert size(model) == 75_290
+    assert len(layer_weights(model)) == 8
 
 
 def test_only_projections_have_weights_on_shortcuts() -> None:
