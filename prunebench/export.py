@@ -81,7 +81,7 @@ def export(
     """
     import torch
 
-    from prunebench.engine.assembly import Bench, shape_of
+    from prunebench.engine.assembly import Bench, DivergedParentError, shape_of
     from prunebench.store import dump_tensors
 
     if onnx:
@@ -94,8 +94,11 @@ def export(
     spec = prepared.plan.phases[evaluation.run.key].spec
     units_json = prepared_units(prepared, trial)
     bench = Bench(store, prepared.benchmark.catalogue, prepared.root, "cpu")
-    original = bench.model(spec["model"], bench.tensors(weights))
-    mask = bench.mask(mask_ref)
+    try:
+        original, mask = bench.model(spec["model"], bench.tensors(weights)), bench.mask(mask_ref)
+    except DivergedParentError:
+        where = f'entry "{trial.entry}", seed {trial.seed}, round {evaluation.round}'
+        raise PrunebenchError(f"{where}: training diverged, so there is no network") from None
     if mask is None:
         small = original
     else:
@@ -184,7 +187,10 @@ def chosen(plan: Plan, choice: Choice) -> tuple[Trial, Evaluation]:
     round = rounds[-1] if choice.round is None else choice.round
     if choice.density is not None:
         counts = {e.round: e.run.ticket.count for e in judged}
-        stated = Density(float(choice.density), choice.density)
+        try:
+            stated = Density(float(choice.density), choice.density)
+        except ValueError:
+            raise ConfigError([f'--density: "{choice.density}" is not a number']) from None
         ordered = [trial.units, *(counts[r] for r in rounds if r)]
         found = matched([stated], ordered)[0]
         round = 0 if found == 0 else [r for r in rounds if r][found - 1]

@@ -366,6 +366,11 @@ class Chain:
             stop = start + ticket.over.iterations(clock)
         elif stop > clock.horizon:
             raise PlanError(f'stop "{recipe.stop}" is past the horizon "{recipe.horizon}"')
+        if recipe.stretch is not None and recipe.mask_updates:
+            raise PlanError(
+                "a horizon that the mask stretches (`times`) needs a mask that stays, and mask_updates change it in the "
+                "run; write the horizon as a position"
+            )
         # A horizon of "0it" says in so many words that weights are judged as they are.
         if start >= stop and not start == clock.horizon == 0:
             raise PlanError(

@@ -227,6 +227,7 @@ def test_the_command_says_what_it_wrote_and_that_it_equals_the_original(benchmar
         (["--entry", "imp", "--round", "7"], "round 7 was not judged; rounds 1, 2 were"),
         (["--entry", "imp", "--seed", "3"], "--seed: 3 is not one of 0"),
         (["--entry", "imp", "--density", "0.3"], "no round has density 0.3"),
+        (["--entry", "imp", "--density", "half"], '--density: "half" is not a number'),
         (["--entry", "imp", "--model", "vgg"], "--model: 'vgg' is not one of toy-net"),
     ],
 )

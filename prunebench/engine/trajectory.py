@@ -103,6 +103,11 @@ class _Trajectory:
         """Steps done at an iteration of the planned clock."""
         return round(iteration * self.longer)
 
+    def _iteration(self, step: int) -> int:
+        """The iteration of the planned clock that a step belongs to: the last one that has begun."""
+        before = int(step / self.longer)
+        return before + 1 if self._steps(before + 1) <= step else before
+
     # Setting up.
 
     def _prepared(self) -> Training:
@@ -138,7 +143,7 @@ class _Trajectory:
         self.curves = checkpoint["curves"] if checkpoint else {}
         horizon = recipe["horizon"]
         rate = multiplier(pieces)
-        rates = [rate(min(int(step / self.longer), horizon), horizon) for step in range(position, self.stop)]
+        rates = [rate(min(self._iteration(step), horizon), horizon) for step in range(position, self.stop)]
         train = self.data["train"]
         return Training(
             model=model,

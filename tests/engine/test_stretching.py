@@ -49,6 +49,14 @@ def test_the_learning_rate_is_stretched_with_the_clock(store_path: Path) -> None
     assert list(training.rates).index(0.1) == pytest.approx(steps / 2, abs=1)
 
 
+@pytest.mark.parametrize("at", [1, 2, 3, 13, 23])
+def test_a_rate_begins_at_the_very_step_at_which_its_iteration_is_measured(store_path: Path, at: int) -> None:
+    drops = {"train": {"lr": [{"use": "milestones", "at": [f"{at}it"], "factor": 0.1}]}}
+    workshop = Workshop(store_path, drops, LONGER)
+    training = workshop.training(workshop.chain.train(workshop.chain.tickets[1], workshop.recipes.evaluate, 2))
+    assert list(training.rates).index(0.1) == round(at * 66 / 53)
+
+
 def test_it_is_keyed_by_what_it_says_and_the_dense_run_is_not_touched_by_it() -> None:
     plain, longer, other = (toy_plan(change) for change in ({}, LONGER, of(2.0)))
 

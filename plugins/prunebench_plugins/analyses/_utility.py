@@ -40,7 +40,9 @@ class Sample:
 
     @property
     def standard_error(self) -> float:
-        """Of the mean utility."""
+        """Of the mean utility; infinite where that is no number."""
+        if not math.isfinite(sum(self.utilities)):
+            return math.inf
         return stdev(self.utilities) / math.sqrt(len(self.utilities))
 
     def statistics(self) -> dict[str, float]:

@@ -12,6 +12,7 @@ Source: "An empirical study of a pruning mechanism" 2021, section 2: definitions
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from math import isfinite
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
@@ -141,7 +142,7 @@ class UtilityAblation:
         """Statistics of each state and ratio: of utility `mean`, `sd`, `minimum` and `maximum`, and of the accuracy.
 
         `accuracy` is that of the whole network. By magnitude, each interval has a `utility` and an
-        `accuracy_without` of its own, named by the share of weights that are smaller.
+        `accuracy_without` of its own, named by the share of weights that are smaller. What is infinite is left out.
         """
         from prunebench_plugins.analyses._utility import Images
 
@@ -225,7 +226,8 @@ class UtilityAblation:
             if self._config.by == "magnitude":
                 rows = zip(place.starts[ratio], sample.utilities, sample.accuracies, strict=True)
                 for start, utility, accuracy in rows:
-                    yield one(f"utility/{ratio:g}/above-{start:.4f}", utility)
+                    if isfinite(utility):
+                        yield one(f"utility/{ratio:g}/above-{start:.4f}", utility)
                     yield one(f"accuracy_without/{ratio:g}/above-{start:.4f}", accuracy)
                 continue
             for name, value in sample.statistics().items():

@@ -19,7 +19,7 @@ from pydantic import Field
 from prunebench import Component, ComponentConfig, PlanError, hookimpl
 from prunebench.errors import nearest
 from prunebench.types import Layer
-from prunebench_plugins.selection._shares import above_floors
+from prunebench_plugins.selection._shares import above_floors, best_of_each
 
 if TYPE_CHECKING:
     from prunebench.masks import Mask, Scores, Units
@@ -57,23 +57,13 @@ class Layerwise:
 
         Otherwise (a stated density, or a mask that is not this chain's) `spread` solves one scalar cut.
         """
-        import torch
-
-        from prunebench.masks import Mask
-        from prunebench.selection import keep_highest
-
         rates = self._layer_rates(units.layers)
         alive = mask.counts
         kept = after_cuts(units.layers, rates, cut, round) if cut is not None else []
         if sum(kept) != count or any(k > a for k, a in zip(kept, alive, strict=True)):
             kept = spread([layer.count for layer in units.layers], alive, rates, count)
             kept = above_floors(kept, [layer.floor for layer in units.layers], alive)
-        return Mask(
-            tuple(
-                keep_highest((values,), (keep,), k)[0] if k else torch.zeros_like(keep)
-                for values, keep, k in zip(scores.values, mask.keep, kept, strict=True)
-            )
-        )
+        return best_of_each(scores, mask, kept)
 
     def _layer_rates(self, layers: Sequence[Layer]) -> list[Fraction]:
         names = [layer.name for layer in layers]

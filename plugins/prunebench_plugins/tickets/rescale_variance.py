@@ -1,7 +1,8 @@
 """Rescaled tickets: what is left of each layer gets the variance that its initialisation would give its size.
 
 Random pruning leaves each output with fewer inputs and so with a smaller sum; He initialisation of the smaller layer
-has a variance that is larger by the inverse of the density of the layer.
+has a variance that is larger by the inverse of the density of the layer. Where channels go, that is the density of
+what is left of its outputs: outputs that are gone take no inputs from the others.
 
 Source: the pruning-mechanism paper, section 2.2.1; He et al. 2015, equation 10.
 """
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class RescaleVariance:
-    """Multiplies each layer's kept weights by 1 / sqrt(density of the layer)."""
+    """Multiplies each layer's kept weights by 1 / sqrt(share of the inputs that its outputs keep)."""
 
     def __init__(self, config: ComponentConfig) -> None:
         pass
@@ -32,10 +33,14 @@ class RescaleVariance:
         if ticket.mask is None:
             return ticket
         weights = dict(ticket.weights)
+        whole_channels = any(units.members())
         for name, keep in units.expand(ticket.mask).items():
-            kept = int(keep.sum())
-            if keep.dim() > 1 and 0 < kept < keep.numel():
-                weights[name] = weights[name] * math.sqrt(keep.numel() / kept)
+            rows = keep.flatten(1) if keep.dim() > 1 else keep[:0]
+            if whole_channels:
+                rows = rows[rows.any(-1)]
+            kept = int(rows.sum())
+            if 0 < kept < rows.numel():
+                weights[name] = weights[name] * math.sqrt(rows.numel() / kept)
         return replace(ticket, weights=weights)
 
 
@@ -43,4 +48,4 @@ class RescaleVariance:
 def prunebench_components() -> Iterable[Component]:
     """Offer `rescale-variance`."""
     paper = "He et al. 2015, equation 10"
-    yield Component("rescale-variance", ComponentConfig, RescaleVariance, version=1, paper=paper)
+    yield Component("rescale-variance", ComponentConfig, RescaleVariance, version=2, paper=paper)

@@ -97,6 +97,8 @@ class _Traced:
                 continue
             if role == "out" and name in self.classifier:
                 return "they are the classifier's outputs"
+            if name not in self.shapes:
+                return f"{name} is the very parameter of another module too"
             if not 0 <= index < self.shapes[name][dim]:
                 return f"{name} has another number of channels: they are padded, shuffled or reshaped"
         return None

@@ -1,5 +1,6 @@
 import pytest
 import torch
+from channel_toys import HandUnits, channel_net
 
 from prunebench import Position
 from prunebench.catalogue import Catalogue
