@@ -709,7 +709,9 @@ class _Loader:
     ) -> tuple[Chosen, ...]:
         chosen = []
         for index, table in enumerate(tables):
-            merged = merging.merge(table, over)
+            # As anywhere else, another component does not inherit the keys of the one that it replaces.
+            replaced = "use" in over and over["use"] != table.get("use", "timm" if slot == "model" else None)
+            merged = dict(over) if replaced else merging.merge(table, over)
             merged.setdefault("use", "timm" if slot == "model" else None)
             at = f"{where if over else ''}{slot}" + (f"[{index}]" if len(tables) > 1 else "")
             init = merged.pop("init", None)

@@ -720,3 +720,10 @@ def test_an_entry_that_extends_another_keeps_its_edits_for_the_tickets_of_a_thir
     assert [use.name for use in (*both.edits, *both.analyses)] == ["reinit", "layer-densities"]
     assert (both.tickets, both.schedule.name) == ("other", "one-shot")  # type: ignore[union-attr]
     assert plain.edits == plain.analyses == ()
+
+
+def test_an_entry_with_another_data_set_does_not_inherit_the_keys_of_the_files() -> None:
+    entry = {"name": "imp", "data": {"use": "cifar10", "valid": 100}}
+    found = toy_benchmark({"data": {"use": "mnist", "normalise": "none"}}, entry=[entry]).all_entries
+    assert found["imp"].data[0].use.config.normalise == "own"  # type: ignore[attr-defined]
+    assert found["dense"].data[0].use.config.normalise == "none"  # type: ignore[attr-defined]
