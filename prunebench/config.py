@@ -192,6 +192,7 @@ class _RecipeTable(_Strict):
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     max_gradient_norm: float | None = Field(None, gt=0)
     optimizer_state: Literal["fresh", "with-weights"] = "fresh"
+    shrunk: bool = False
 
     @field_validator("horizon")
     @classmethod
@@ -293,6 +294,8 @@ class Recipe:
     optimizer_state: Literal["fresh", "with-weights"]
     stretch: Stretch | None = None
     """How the mask that is trained lengthens the horizon; None where it does not."""
+    shrunk: bool = False
+    """Whether what is pruned is taken out before training, instead of held at zero."""
 
     def replace(self, **changes: Any) -> Recipe:
         """This recipe with some fields changed; for schedules that retrain differently."""
@@ -690,6 +693,7 @@ class _Loader:
             label_smoothing=parsed.label_smoothing,
             max_gradient_norm=parsed.max_gradient_norm,
             optimizer_state=parsed.optimizer_state,
+            shrunk=parsed.shrunk,
             **lists,
         )
 

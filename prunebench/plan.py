@@ -368,8 +368,8 @@ class Chain:
             raise PlanError(f'stop "{recipe.stop}" is past the horizon "{recipe.horizon}"')
         if recipe.stretch is not None and recipe.mask_updates:
             raise PlanError(
-                "a horizon that the mask stretches (`times`) needs a mask that stays, and mask_updates change it in the "
-                "run; write the horizon as a position"
+                "a horizon that the mask stretches (`times`) needs a mask that stays, and mask_updates change it in "
+                "the run; write the horizon as a position"
             )
         # A horizon of "0it" says in so many words that weights are judged as they are.
         if start >= stop and not start == clock.horizon == 0:
@@ -412,11 +412,18 @@ class Chain:
             "start": start,
             "streams": Streams(self.setting.seed, round, draw, twin).to_json(),
         }
+        if recipe.shrunk and ticket.mask is not None:
+            if updates or loss or optimizer is not None:
+                what = "mask_updates" if updates else "loss terms" if loss else 'optimizer_state "with-weights"'
+                raise PlanError(f"shrunk: a network whose units are taken out cannot be trained with {what}")
+            spec["shrunk"] = True
         if recipe.stretch is not None and ticket.mask is not None:
             # The clock's iterations stay nominal in the plan; the mask, once it exists, says how many steps they are.
             spec["stretch"] = {"times": recipe.stretch.times, "at_most": recipe.stretch.at_most}
         key = self._phases.add("train", spec, (ticket.weights, ticket.mask, optimizer, *loss_inputs, *update_inputs))
-        run = Run(key, ticket, start, stop, clock, recipe.batch, round, bool(updates), "find" if finding else "evaluate")
+        run = Run(
+            key, ticket, start, stop, clock, recipe.batch, round, bool(updates), "find" if finding else "evaluate"
+        )
         if finding and twin == 0:
             self._found[round] = run.optimum
         return run

@@ -476,8 +476,8 @@ def late(**recipes: Any) -> Plan:
 
 
 def test_every_field_of_a_recipe_has_another_value_here() -> None:
-    # How a mask stretches the horizon is written in the place of the horizon; tests/engine/test_stretching.py has it.
-    assert set(RECIPE) == {field.name for field in dataclasses.fields(Recipe)} - {"stretch"}
+    # What a mask does to its own run: tests/engine/test_stretching.py and test_shrunk_training.py have these.
+    assert set(RECIPE) == {field.name for field in dataclasses.fields(Recipe)} - {"stretch", "shrunk"}
 
 
 @pytest.mark.parametrize("field", sorted(set(RECIPE) - {"stop", "optimizer_state"}))

@@ -16,6 +16,7 @@ from prunebench.data import Data
 from prunebench.engine.assembly import Bench, mask_meta, pack_mask, unpack_mask
 from prunebench.engine.masking import MaskedParameters
 from prunebench.engine.measuring import measure, pack_hits
+from prunebench.engine.regrowth import Regrowth
 from prunebench.engine.training import DivergedError, Training
 from prunebench.engine.work import CancelledError, Channel, Work
 from prunebench.errors import ContractError
@@ -64,6 +65,7 @@ class _Trajectory:
         self.checkpoint_name = f"{work.key}-{bench.store.environment.id}"
         self._last_accuracy: float | None = None
         self._hits: dict[str, Mapping[str, Tensor]] = {}
+        self._whole: Regrowth | None = None
 
     def follow(self) -> None:
         """Load or resume, then go from point to point."""
@@ -113,7 +115,8 @@ class _Trajectory:
     def _prepared(self) -> Training:
         spec, recipe, bench = self.spec, self.recipe, self.bench
         checkpoint = self._resumable()
-        weights = checkpoint["model"] if checkpoint else bench.tensors(spec["weights"])
+        shrunk = spec.get("shrunk", False)
+        weights = checkpoint["model"] if checkpoint and not shrunk else bench.tensors(spec["weights"])
         model = bench.model(spec["model"], weights)
         units = None if spec["units"] is None else bench.units(spec, model)
         first = bench.mask(spec["mask"])
@@ -126,6 +129,13 @@ class _Trajectory:
             assert units is not None
             masked = MaskedParameters(model, units, mask)
             masked.zero_weights()
+        if shrunk:
+            assert units is not None
+            assert mask is not None
+            self._whole = Regrowth(model, units, mask)
+            model, units, masked = units.shrink(model, mask).to(bench.device), None, None
+            if checkpoint:
+                model.load_state_dict(checkpoint["model"])
 
         pieces, manager = bench.manager(recipe["optimizer"], *recipe["lr"])
         optimizer: torch.optim.Optimizer = manager.hook.prunebench_optimizer(model=model)
@@ -252,7 +262,9 @@ class _Trajectory:
                 files["test.hits"] = pack_hits(self._hits[ref.detail]["test"])
             return files, {} if self.longer == 1.0 else {"longer": self.longer}
         if ref.part == "weights":
-            return {"weights.safetensors": dump_tensors(training.model.state_dict())}, {}
+            state = training.model.state_dict()
+            whole = state if self._whole is None else self._whole.state(state)
+            return {"weights.safetensors": dump_tensors(whole)}, {}
         if ref.part == "optimizer":
             tensors, groups = dump_optimizer(training.optimizer, self._options)
             return {"optimizer.safetensors": dump_tensors(tensors)}, {"groups": groups}

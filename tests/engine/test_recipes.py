@@ -71,8 +71,8 @@ def differing(a: Mapping[str, Any], b: Mapping[str, Any]) -> set[str]:
 
 
 def test_every_field_of_a_recipe_is_tried_here() -> None:
-    # How a mask stretches the horizon is written in the place of the horizon; tests/engine/test_stretching.py has it.
-    assert set(OTHER) == {field.name for field in dataclasses.fields(Recipe)} - {"stretch"}
+    # What a mask does to its own run: tests/engine/test_stretching.py and test_shrunk_training.py have these.
+    assert set(OTHER) == {field.name for field in dataclasses.fields(Recipe)} - {"stretch", "shrunk"}
 
 
 @pytest.mark.parametrize("side", ["find", "evaluate"])

@@ -74,6 +74,11 @@ def test_stated_positions_are_those_of_the_clock(store_path: Path) -> None:
     assert iterations(outcome, "imp")[:2] == [f"{round(12 * steps)}it", f"{round(24 * steps)}it"]
 
 
+def test_a_mask_that_changes_in_the_run_cannot_stretch_it() -> None:
+    with pytest.raises(ConfigError, match="needs a mask that stays"):
+        toy_plan(LONGER, {"evaluate": {"mask_updates": ["set"]}})
+
+
 def test_an_interrupted_stretched_run_goes_on_to_the_same_weights(store_path: Path, tmp_path: Path) -> None:
     ends = []
     for folder, stops in ((store_path, [24]), (tmp_path / "other", [5, 24])):
