@@ -837,6 +837,15 @@ class _Loader:
                 f"report.axis: {told} prune different units, whose densities mean different things; compare them at "
                 'equal cost: axis = "density_macs" (or "density_all"), at = [0.5, 0.25]'
             )
+        if top.report.axis != "density":
+            for index, expect in enumerate(top.expect):
+                if expect.metric.partition("/")[0] not in ("train", "valid", "test") or expect.metric.count("/") > 1:
+                    continue
+                if expect.round is not None or (expect.density is not None and expect.density not in top.report.at):
+                    self.errors.append(
+                        f"expect[{index}]: evaluations are compared on axis = {top.report.axis!r} here, at "
+                        f"{list(top.report.at)}; state one of these as density, and no round"
+                    )
         named: list[tuple[str, str | None]] = [("report.against", top.report.against)]
         named += [
             (f'report.also: component "{use.name}": {key}', name)

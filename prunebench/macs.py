@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import torch
@@ -38,8 +39,9 @@ def macs_of(model: nn.Module, shape: Sequence[int], units: Units, mask: Mask | N
         return Macs(total, total)
     if any(units.members()):
         return Macs(total, sum(by_layer(units.shrink(model, mask), shape).values()))
-    keep = {name: float(kept.float().mean()) for name, kept in units.expand(mask).items()}
-    return Macs(total, round(sum(macs * keep.get(f"{layer}.weight", 1.0) for layer, macs in dense.items())))
+    # Exact shares: a mean in float32 would depend on how the processor sums more than 2^24 weights.
+    keep = {name: Fraction(int(kept.sum()), kept.numel()) for name, kept in units.expand(mask).items()}
+    return Macs(total, round(sum(macs * keep.get(f"{layer}.weight", Fraction(1)) for layer, macs in dense.items())))
 
 
 def by_layer(model: nn.Module, shape: Sequence[int]) -> Mapping[str, int]:

@@ -383,7 +383,13 @@ class Chain:
         updates, update_inputs = self._taking_part(recipe.mask_updates, request, clock)
         optimizer = ticket.optimizer if recipe.optimizer_state == "with-weights" else None
         if optimizer is not None:
-            before = self._phases.by_key[optimizer.key].spec["recipe"]["optimizer"]["use"]
+            parent = self._phases.by_key[optimizer.key].spec
+            if parent.get("shrunk"):
+                raise PlanError(
+                    'optimizer_state "with-weights": the weights come from a run of a smaller network (`shrunk`), '
+                    'whose state does not fit; write optimizer_state = "fresh"'
+                )
+            before = parent["recipe"]["optimizer"]["use"]
             if before != recipe.optimizer.name:
                 raise PlanError(
                     f'optimizer_state "with-weights": the weights come from a run with "{before}", whose state '

@@ -30,11 +30,14 @@ def found(root: Path, path: str) -> Path:
     # Eight bytes with the length of a JSON header, then the header.
     if len(head) < 9 or head[8:9] != b"{":
         if head[:2] not in (b"PK", b"\x80\x02"):
-            raise PlanError(f'model.weights: "{path}" is not a safetensors file, nor one that torch.save wrote; is it whole?')
+            raise PlanError(
+                f'model.weights: "{path}" is not a safetensors file, nor one that torch.save wrote; is it whole?'
+            )
         target = Path(path).with_suffix(".safetensors").name
         raise PlanError(
-            f'model.weights: "{path}" is a pickle, which may run any code when it is read. Convert it where you trust it:\n'
-            f"    python -c \"import torch, safetensors.torch as s; s.save_file({{n: t.contiguous() for n, t in "
+            f'model.weights: "{path}" is a pickle, which may run any code when it is read. Convert it where you '
+            "trust it:\n"
+            f'    python -c "import torch, safetensors.torch as s; s.save_file({{n: t.contiguous() for n, t in '
             f"torch.load('{Path(path).name}', map_location='cpu', weights_only=True).items()}}, '{target}')\""
         )
     return file

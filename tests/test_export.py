@@ -196,6 +196,13 @@ def test_an_export_that_is_loaded_in_inference_mode_can_be_trained_all_the_same(
     assert all(parameter.grad is not None for parameter in network.parameters())
 
 
+def test_what_diverged_is_told_and_nothing_is_written(out: Export, tmp_path: Path) -> None:
+    wild = {"evaluate": {"optimizer": {"use": "sgd", "lr": 1e30, "momentum": 0.9}}}
+    with pytest.raises(PrunebenchError, match='entry "imp", seed 0, round 2: training diverged'):
+        out(Choice("imp"), wild)
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.fixture
 def benchmark_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The toy benchmark as a file, and its components as an installed distribution."""

@@ -57,6 +57,15 @@ def test_a_masked_weight_is_not_multiplied(count: int) -> None:
     assert (found.dense, found.effective) == (66, count)
 
 
+def test_a_layer_of_many_weights_is_counted_exactly() -> None:
+    with torch.device("meta"):
+        net = nn.Sequential(nn.Flatten(), nn.Linear(5000, 4000, bias=False))
+    units = WeightUnits(net, layer_weights(net))
+    keep = torch.ones(units.count, dtype=torch.bool)
+    keep[7] = False
+    assert macs_of(net, (1, 50, 100), units, Mask.from_flat(keep, units.layers)).effective == 20_000_000 - 1
+
+
 def test_a_mask_weighs_by_the_pixels_of_its_layer() -> None:
     net = nn.Sequential(nn.Conv2d(1, 2, 3, padding=1, bias=False), nn.Flatten(), nn.Linear(32, 3, bias=False))
     units = WeightUnits(net, layer_weights(net))

@@ -502,7 +502,7 @@ def test_every_entry_that_has_no_plan_is_told() -> None:
     fewer = {"name": "fewer", "extends": "imp", "rounds": 30}
     assert errors(entry=[past, fewer]) == (
         'toy.toml: entry "past": position "25it" (iteration 25) is outside of the run, which goes from iteration 0 '
-        "to 24",
+        "to 24; state one inside of it, or another `find.stop` or `find.horizon`",
         'toy.toml: entry "fewer": round 22 would leave 0 of 66 units; ask for fewer rounds',
     )
 

@@ -23,9 +23,7 @@ class Regrowth:
 
     def __init__(self, whole: nn.Module, units: Units, mask: Mask) -> None:
         if not any(units.members()):
-            raise ContractError(
-                "shrunk: single weights cannot be taken out; leave it out, or prune channels"
-            )
+            raise ContractError("shrunk: single weights cannot be taken out; leave it out, or prune channels")
         empty = [layer.name for layer, count in zip(units.layers, mask.counts, strict=True) if not count]
         if empty:
             raise ContractError(f"shrunk: nothing is left of layer {empty[0]}, so there is no network to train")

@@ -1,7 +1,8 @@
 """Comparing entries at equal cost where equal density means nothing: half of the channels is not half of the weights.
 
 Each seed's judged tickets are points over the axis (all parameters, or multiply-accumulates). Between two neighbouring
-points the value is interpolated linearly in the logarithm of the axis; beyond a seed's own points there is none.
+points the value is interpolated linearly in the logarithm of the axis; beyond a seed's own points, and between points
+that are far apart, there is none.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ from prunebench.errors import PrunebenchError
 from prunebench.leaderboard.cells import AXES, position
 from prunebench.leaderboard.rows import Row
 from prunebench.types import Results
+
+WIDEST = 4.0
+"""How far apart, as a ratio, two tickets may lie for the line between them to say what is there."""
 
 _TRIAL = ("entry", "model", "data", "seed")
 _WORST_FIRST = ("failed", "diverged", "collapsed", "ok")
@@ -38,7 +42,7 @@ def note(axis: str) -> str:
     return (
         f"Entries are compared at an equal {AXES[axis]}, since they prune different units. The value of a seed there "
         "is interpolated, linearly in the logarithm, between its two nearest judged tickets; where it has none on both "
-        "sides there is no value. The tickets themselves are in results.jsonl."
+        f"sides, or they are more than {WIDEST:g} times apart, there is no value. The tickets themselves are in results.jsonl."
     )
 
 
@@ -132,6 +136,8 @@ def _at(points: Sequence[_Point], place: float) -> tuple[str | None, float | Non
     if left is None or right is None:
         return None, None
     (left_place, above), (right_place, below) = left, right
+    if left_place / right_place > WIDEST:
+        return None, None
     outcome = _worst([above.outcome, below.outcome])
     if above.value is None or below.value is None:
         return outcome, None

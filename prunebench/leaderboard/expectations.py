@@ -8,6 +8,7 @@ from statistics import mean
 from typing import Any, Literal
 
 from prunebench.errors import PrunebenchError
+from prunebench.leaderboard.axis import placed
 from prunebench.leaderboard.cells import Cell
 from prunebench.leaderboard.markdown import escape
 from prunebench.leaderboard.metrics import Metric, metric_of
@@ -82,10 +83,12 @@ class Judgement:
 def verdicts(results: Results) -> list[Judgement]:
     """Every `[[expect]]` of a result's own file against its rows, contradictions first.
 
+    Densities are places on the report's axis, as on its pages.
+
     Raises: PrunebenchError if one is of a metric that was not measured, naming it and the measured ones.
     """
-    told, rows = results.provenance["report"], results.rows
-    known = measured(rows)
+    results = placed(results)
+    told, known = results.provenance["report"], measured(results.rows)
     for expectation in told["expectations"]:
         for side in sides(expectation):
             if isinstance(side, Side) and base_of(side.metric) not in known:
@@ -97,7 +100,10 @@ def verdicts(results: Results) -> list[Judgement]:
 
 
 def judged(results: Results) -> list[Judgement]:
-    """The same, but a metric that was not measured leaves its expectation undecided: pages are written all the same."""
+    """The same of rows that are placed, but pages are written also where a metric of an expectation was not measured.
+
+    That expectation is undecided then.
+    """
     provenance = results.provenance
     told = provenance["report"]
     return judge(told["expectations"], results.rows, provenance["entries"], told["alpha"], reduced(provenance))
@@ -161,6 +167,8 @@ def _judge(expectation: Mapping[str, Any], where: str, metric: Metric, compared:
     pair = compared.pair
     verdict: Verdict = "undecided"
     why = "reduced recipe" if reduced or expectation.get("judge") is False else ""
+    if "approximate" in metric.shown:
+        why = "approximate measurement"
     if why:
         verdict = "not judged"
     elif pair is not None and pair.low is not None and pair.high is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
@@ -84,14 +85,14 @@ def _place(rows: list[dict[str, Any]], place: tuple[str, str], metric: str, seve
 
 
 def plugins_table(catalogue: Catalogue) -> RenderableType:
-    """Every component: what it fits, version, distribution, paper."""
-    table = _table("component", "fits", "version", "distribution", "paper")
+    """Every component by the place that it fits: version, distribution, paper."""
+    table = _table("fits", "component", "version", "distribution", "paper")
     for column in table.columns[:4]:
         column.no_wrap = True  # where the terminal is narrow, the paper gives way
-    for name, provider in catalogue.providers.items():
-        places = ", ".join(fits(provider.component))
+    placed = sorted((", ".join(fits(p.component)), name, p) for name, p in catalogue.providers.items())
+    for places, name, provider in placed:
         table.add_row(
-            Text(name), places, str(provider.component.version), provider.distribution, provider.component.paper
+            places, Text(name), str(provider.component.version), provider.distribution, provider.component.paper
         )
     return table
 
@@ -116,7 +117,7 @@ def component_page(provider: Provider) -> RenderableType:
         table = _table("key", "type", "default")
         for name, field in fields.items():
             kind = _type_name(field.annotation)
-            default = "(required)" if field.is_required() else str(field.get_default(call_default_factory=True))
+            default = "(required)" if field.is_required() else _written(field.get_default(call_default_factory=True))
             table.add_row(Text(name), Text(kind), Text(default))
         parts.append(table)
     else:
@@ -124,6 +125,11 @@ def component_page(provider: Provider) -> RenderableType:
     hooks = [name for name in dir(component.build) if name.startswith("prunebench_")]
     parts += ["", Text("hooks: " + ", ".join(hooks)), Text("fits: " + ", ".join(fits(provider.component)))]
     return Group(*parts)
+
+
+def _written(default: Any) -> str:
+    """A default as it would stand in a file."""
+    return "none" if default is None else json.dumps(default, default=str, ensure_ascii=False)
 
 
 def _type_name(kind: Any) -> str:
@@ -135,6 +141,8 @@ def _type_name(kind: Any) -> str:
     if get_origin(kind) in (Union, UnionType):
         return " | ".join(_type_name(arg) for arg in get_args(kind))
     if get_args(kind):
+        if get_origin(kind) is tuple and get_args(kind)[1:] == (Ellipsis,):
+            return f"list of {_type_name(get_args(kind)[0])}"
         inner = ", ".join("..." if arg is Ellipsis else _type_name(arg) for arg in get_args(kind))
         return f"{get_origin(kind).__name__}[{inner}]"
     return "None" if kind is type(None) else getattr(kind, "__name__", str(kind))

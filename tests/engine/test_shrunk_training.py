@@ -98,6 +98,12 @@ def test_loss_terms_and_the_state_of_an_optimizer_need_the_whole_network() -> No
         toy_plan(SHRUNK, entry=[{"name": "imp", "loss": ["repulsion"]}])
 
 
+def test_the_state_of_an_optimizer_of_a_smaller_network_fits_no_other() -> None:
+    on = {"find": {"shrunk": True}, "evaluate": {"optimizer_state": "with-weights"}}
+    with pytest.raises(ConfigError, match="a run of a smaller network"):
+        toy_plan(on, entry=[{"name": "imp", "schedule": {"use": "fine-tune", "over": "6it"}}])
+
+
 def test_single_weights_cannot_be_taken_out() -> None:
     net = two_layer_net()
     units = weight_units(net)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import log, sqrt
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from prunebench import PrunebenchError, config
 from prunebench.catalogue import Catalogue
 from prunebench.errors import ConfigError
-from prunebench.leaderboard import write_leaderboard
+from prunebench.leaderboard import verdicts, write_leaderboard
 from prunebench.leaderboard.axis import on_axis, placed
 from prunebench.leaderboard.cells import AXES, Group, group_rows
 from prunebench.leaderboard.page.overview import overview
@@ -191,6 +192,21 @@ def test_the_readme_and_the_page_name_the_axis_and_the_numbers_stay_those_of_the
     assert any("interpolated" in note for note in told["notes"])
 
 
+def test_the_command_judges_at_the_same_places_as_the_pages() -> None:
+    other = [ticket("other", 0.7, 0.5, 0.8, seed) for seed in (0, 1)]
+    other += [ticket("other", 0.3, 0.3 + 0.01 * seed, 0.4, seed) for seed in (0, 1)]
+    rows = [{**one, "seed": seed} for one in TWO for seed in (0, 1)] + other
+    results = board(rows)
+    told = {"source": "", "claim": "", "better": "imp", "worse": "other", "density": 0.4}
+    report = {**results.provenance["report"], "expectations": [told]}
+    results = replace(results, provenance={**results.provenance, "entries": ["imp", "other"], "report": report})
+    (command,) = verdicts(results)
+    (page,) = overview(results)["expectations"]
+    assert command.means is not None
+    assert command.means[0] == pytest.approx(0.75)
+    assert page["verdict"] == command.verdict == "reproduced"
+
+
 def test_placing_twice_is_refused_rather_than_wrong() -> None:
     once = placed(board(TWO))
     with pytest.raises(PrunebenchError, match="no density_macs is recorded"):
@@ -248,3 +264,9 @@ def test_entries_with_other_units_are_accepted_with_an_axis(tmp_path: Path, cata
     (tmp_path / "file.toml").write_text(FILE + 'axis = "density_all"\nat = [0.5, 0.25]')
     report = config.load(tmp_path / "file.toml", catalogue).report
     assert (report.axis, report.at) == ("density_all", (0.5, 0.25))
+
+
+def test_tickets_that_are_far_apart_say_nothing_of_what_lies_between() -> None:
+    far = [TWO[0], ticket("imp", 0.19, 0.6, 0.25)]
+    assert group(TWO, 0.8, 0.5).at("imp", 0.5).trials == 1
+    assert group(far, 0.8, 0.5).at("imp", 0.5).trials == 0

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from prunebench.masks import Mask, Units
     from prunebench.plan import Chain, Run
+    from prunebench.types import State
 
 
 def kept_weights(units: Units, mask: Mask | None) -> dict[str, Tensor]:
@@ -26,6 +27,17 @@ def kept_weights(units: Units, mask: Mask | None) -> dict[str, Tensor]:
     if not weights:
         raise PlanError(f"the units touch no layer's weights, only {', '.join(kept)}")
     return weights
+
+
+def restricted(state: State, mask: Mask | None, units: Units) -> State:
+    """What a mask leaves of a state: of a channel that goes, its norm's scale and shift are 0 too."""
+    if mask is None:
+        return state
+    keep = units.expand(mask)
+    return {
+        name: value.masked_fill(~keep[name].to(value.device), 0) if name in keep else value
+        for name, value in state.items()
+    }
 
 
 def dense_run(chain: Chain) -> Run:

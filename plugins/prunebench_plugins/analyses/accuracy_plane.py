@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from prunebench import Component, ContractError, Figure, Measurement, PlanError, hookimpl
-from prunebench.types import Analysis, Inputs, Optimum, State
-from prunebench_plugins.analyses import _figures, _paths
+from prunebench.types import Analysis, Inputs, State
+from prunebench_plugins.analyses import _figures, _paths, _weights
 
 if TYPE_CHECKING:
     import numpy as np
@@ -125,7 +125,8 @@ class AccuracyPlane:
         """
         config = self._config
         (pretrained,), (pruned,), (retrained,) = (inputs[name] for name in NAMES)
-        states = dict(zip(NAMES, (pretrained.weights, masked(pruned, units), retrained.weights), strict=True))
+        cut = _weights.restricted(pruned.weights, pruned.mask, units)
+        states = dict(zip(NAMES, (pretrained.weights, cut, retrained.weights), strict=True))
         plane = Plane.through(states, model, f"accuracy-plane: round {retrained.round}")
         place = Surface(plane, model, data, config)
         corners = {name: place.at(weights) for name, weights in plane.corners.items()}
@@ -286,17 +287,6 @@ def measured(model: nn.Module, data: Data, config: AccuracyPlaneConfig) -> Value
             losses.append(cross_entropy(logits.double(), y, reduction="sum"))
     # Sums stay on the device until here: one synchronisation a place, not one a batch.
     return Value(int(torch.stack(right).sum()) / count, float(torch.stack(losses).sum()) / count)
-
-
-def masked(pruned: Optimum, units: Units) -> State:
-    """What a mask leaves of a state; of a channel that goes, its norm's scale and shift too."""
-    if pruned.mask is None:
-        return pruned.weights
-    keep = units.expand(pruned.mask)
-    return {
-        name: value.masked_fill(~keep[name].to(value.device), 0) if name in keep else value
-        for name, value in pruned.weights.items()
-    }
 
 
 def _double(value: Tensor) -> Tensor:

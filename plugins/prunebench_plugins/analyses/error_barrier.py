@@ -20,14 +20,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from prunebench import Component, Measurement, hookimpl
-from prunebench.types import Analysis, Inputs, State
-from prunebench_plugins.analyses import _optima, _paths
+from prunebench.types import Analysis, Inputs
+from prunebench_plugins.analyses import _optima, _paths, _weights
 
 if TYPE_CHECKING:
     from torch import nn
 
     from prunebench.data import Data
-    from prunebench.masks import Mask, Units
+    from prunebench.masks import Units
     from prunebench.plan import Needs, Request
 
 
@@ -74,8 +74,8 @@ class ErrorBarrier:
         for first, second in pairwise(range(len(optima))):
             earlier, later = optima[first], optima[second]
             start = earlier.weights
-            if config.mask == "later" and later.mask is not None:
-                start = restricted(start, later.mask, units)
+            if config.mask == "later":
+                start = _weights.restricted(start, later.mask, units)
             path = _paths.walk(start, later.weights, config.points, model, data, config)
             walks[later.round] = (f"round {earlier.round} to {later.round}", path)
             for metric, value in (("barrier", path.rise), ("ends", path.ends)):
@@ -86,15 +86,6 @@ class ErrorBarrier:
         )
         figure = _paths.figure("error-barrier", walks, config.split, "error barrier", caption)
         return Analysis(tuple(measurements), (figure,))
-
-
-def restricted(state: State, mask: Mask, units: Units) -> State:
-    """What a mask leaves of a state."""
-    keep = units.expand(mask)
-    return {
-        name: value.masked_fill(~keep[name].to(value.device), 0) if name in keep else value
-        for name, value in state.items()
-    }
 
 
 @hookimpl

@@ -176,7 +176,9 @@ def decoded(source: Source, name: str, finish: Callable[[Image.Image], Tensor]) 
             # Some are grey.
             rgb = through.convert("RGB")
     except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise DataMissing(f"{source.data}: {name} in {source.place} is no image ({_why(error)}). {source.how}") from error
+        raise DataMissing(
+            f"{source.data}: {name} in {source.place} is no image ({_why(error)}). {source.how}"
+        ) from error
     try:
         return finish(rgb)
     except ValueError as error:

@@ -29,9 +29,8 @@ from prunebench.types import Inputs, LossTerm, Optimum
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from prunebench.config import Entry
     from prunebench.masks import Mask, Units
-    from prunebench.plan import Needs, Request
+    from prunebench.plan import Chain, Needs, Request
 
 
 class RepulsionConfig(ComponentConfig):
@@ -77,7 +76,7 @@ class Repulsion:
         if entry.schedule is not None:
             if entry.find.mask_updates or entry.evaluate.mask_updates:
                 raise PlanError("repulsion: it compares what one mask keeps, and mask_updates change it in the run")
-            self._refuse_what_never_repels(entry, request.chain.rounds)
+            refuse_what_never_repels(request.chain)
             if request.round > 1 and not request.optima:
                 raise PlanError(
                     f"repulsion: schedule {entry.schedule} trains nothing before it prunes, so there is no earlier "
@@ -85,16 +84,6 @@ class Repulsion:
                 )
         optima = request.optima if self._config.against == "all" else request.optima[-1:]
         return Needs({"optima": optima}, active=bool(optima))
-
-    def _refuse_what_never_repels(self, entry: Entry, rounds: int) -> None:
-        """Find runs have an earlier optimum from round 2 on, the runs that judge a ticket from round 1 on."""
-        if rounds < 1:
-            raise PlanError("repulsion: no round prunes, so there is never an earlier optimum; write rounds = 2")
-        if rounds < 2 and any(use.name == NAME for use in entry.find.loss):
-            raise PlanError(
-                "repulsion: one round prunes, so no find run has an earlier optimum; write rounds = 2 or more, or keep "
-                "the term to the run that judges the ticket: evaluate.loss"
-            )
 
     @hookimpl
     def prunebench_loss_terms(
@@ -131,6 +120,21 @@ class Repulsion:
             rows[row] = direction(optima[row], places, mask)
         kept = [place.to(device) for place in places.values()]
         return [LossTerm(gradient=kept_gradient(parameters, kept, rows.to(device), strength))]
+
+
+def refuse_what_never_repels(chain: Chain) -> None:
+    """Find runs have an earlier optimum from round 2 on, the runs that judge a ticket from round 1 on.
+
+    Raises:
+        PlanError: the term would do nothing in the runs that it is stated for.
+    """
+    if chain.rounds < 1:
+        raise PlanError("repulsion: no round prunes, so there is never an earlier optimum; write rounds = 2")
+    if chain.rounds < 2 and any(use.name == NAME for use in chain.entry.find.loss):
+        raise PlanError(
+            "repulsion: one round prunes, so no find run has an earlier optimum; write rounds = 2 or more, or keep the "
+            "term to the run that judges the ticket: evaluate.loss"
+        )
 
 
 def direction(optimum: Optimum, places: dict[str, Tensor], mask: Mask | None) -> Tensor:

@@ -1,7 +1,7 @@
 """Repetition: the pieces above start over again and again.
 
 Source: Renda et al. 2020, section 2 (learning-rate rewinding repeats a schedule); the pruning-mechanism paper,
-section 4 (small networks train for the total of epochs that the pruned ones had, the whole schedule repeated).
+section 2.2.2 (small networks train for the total of epochs that the pruned ones had, the whole schedule repeated).
 """
 
 from __future__ import annotations

@@ -1,5 +1,9 @@
 """Networks by name from timm's registry, with fresh weights; the papers' own networks are registered there too.
 
+These are lenet_300_100; conv2, conv4, conv6; vanilla_cnn; cifar_vgg16, cifar_vgg19; cifar_resnet8, cifar_resnet20,
+cifar_resnet32, cifar_resnet44, cifar_resnet56, cifar_resnet110; cifar_preresnet20, cifar_preresnet56,
+cifar_preresnet110, cifar_preresnet164; cifar_densenet40.
+
 Source: Wightman 2019, PyTorch Image Models.
 """
 

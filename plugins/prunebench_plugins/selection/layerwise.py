@@ -69,7 +69,9 @@ class Layerwise:
         names = [layer.name for layer in layers]
         for pattern in self._rates:
             if not any(fnmatchcase(name, pattern) for name in names):
-                raise PlanError(f'layerwise: rates: "{pattern}" matches no layer that is pruned.{nearest(pattern, names)}')
+                raise PlanError(
+                    f'layerwise: rates: "{pattern}" matches no layer that is pruned.{nearest(pattern, names)}'
+                )
         rates = []
         for name in names:
             stated = {pattern: rate for pattern, rate in self._rates.items() if fnmatchcase(name, pattern)}

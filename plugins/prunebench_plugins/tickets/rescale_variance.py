@@ -35,9 +35,11 @@ class RescaleVariance:
         weights = dict(ticket.weights)
         whole_channels = any(units.members())
         for name, keep in units.expand(ticket.mask).items():
-            rows = keep.flatten(1) if keep.dim() > 1 else keep[:0]
+            if keep.dim() < 2:
+                continue
+            rows = keep.flatten(1)
             if whole_channels:
-                rows = rows[rows.any(-1)]
+                rows = rows[rows.any(1)]
             kept = int(rows.sum())
             if 0 < kept < rows.numel():
                 weights[name] = weights[name] * math.sqrt(rows.numel() / kept)

@@ -13,7 +13,8 @@ from prunebench import PrunebenchError
 from prunebench.data import Resident
 from prunebench.testing import AnalyseContract, ToyData, some_mask, state, toy_plan, two_layer_net, weight_units
 from prunebench.types import Inputs, Optimum, State
-from prunebench_plugins.analyses.error_barrier import ErrorBarrier, ErrorBarrierConfig, restricted
+from prunebench_plugins.analyses._weights import restricted
+from prunebench_plugins.analyses.error_barrier import ErrorBarrier, ErrorBarrierConfig
 
 
 def asking(*names: str, **config: Any) -> dict[str, Any]:

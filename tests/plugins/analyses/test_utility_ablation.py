@@ -127,6 +127,16 @@ def test_intervals_by_magnitude_cover_all_weights_and_are_named_by_what_is_small
     assert max(names, key=lambda name: found[name]) == names[-1]
 
 
+def test_an_interval_of_infinite_utility_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    of = Utility.of
+    # The first interval is that of the smallest weights.
+    results = iter([math.inf])
+    monkeypatch.setattr(Utility, "of", lambda self, chosen: (next(results, of(self, chosen)[0]), 0.5))
+    found = values(analysed(one_state(60), by="magnitude", ratios=[0.25]))
+    starts = [name.rpartition("-")[2] for name in found if "/utility/" in name]
+    assert starts == ["0.2500", "0.5000", "0.7500"]
+
+
 def test_a_set_larger_than_what_survives_is_told_also_when_masks_turn_out_smaller() -> None:
     with pytest.raises(PrunebenchError, match=r"round 1: ratio 0\.25 is 16 of 10 surviving weights"):
         analysed(one_state(10), by="number", ratios=[0.25])

@@ -424,8 +424,9 @@ def test_what_can_never_repel_is_an_error_of_the_plan(changes: Mapping[str, Any]
 
 
 def test_one_round_is_enough_to_repel_the_run_that_judges() -> None:
-    imp = trial(toy_plan(entries(evaluate={"loss": [REPEL]}), rounds=1), "imp")
-    assert imp.evaluations
+    plan = toy_plan(entries(evaluate={"loss": [REPEL]}), rounds=1)
+    (judged,) = trial(plan, "imp").evaluations
+    assert [term["use"] for term in plan.phases[judged.run.key].spec["loss"]] == ["repulsion"]
 
 
 @pytest.mark.parametrize("config", [{"strength": 0.0}, {"strength": math.inf}, {"against": "none"}])

@@ -1,4 +1,7 @@
+import re
+
 import pytest
+import timm
 import torch
 from pydantic import ValidationError
 from torch import nn
@@ -6,6 +9,7 @@ from torch import nn
 from prunebench import PlanError
 from prunebench.testing import ModelContract
 from prunebench.types import DataInfo
+from prunebench_plugins.models import architectures, timm_
 from prunebench_plugins.models.timm_ import Timm, TimmConfig
 
 
@@ -35,6 +39,12 @@ class TestATimmNetworkWithAnImageSize(ModelContract):
     }
     shape = (3, 32, 32)
     classes = 5
+
+
+def test_the_page_of_the_component_names_every_network_that_is_added() -> None:
+    added = {name for name in timm.list_models() if timm.model_entrypoint(name).__module__.startswith("prunebench_")}
+    assert architectures.lenet_300_100.__name__ in added
+    assert added <= set(re.findall(r"\w+", timm_.__doc__ or ""))
 
 
 MNIST = DataInfo("mnist", "0", {"train": 1}, (1, 28, 28), 10)

@@ -39,6 +39,17 @@ def test_the_sum_over_inputs_has_the_variance_that_it_had() -> None:
     assert float(rescaled[keep].var()) == pytest.approx(2 / (400 * share), rel=0.05)
 
 
+def test_outputs_that_go_do_not_make_those_that_stay_larger() -> None:
+    net = channel_net()
+    units = HandUnits(net)
+    keep = torch.ones(9, dtype=torch.bool)
+    keep[[0, 5, 6]] = False  # one of five channels of conv1, two of four of conv2
+    before = Ticket(dict(net.state_dict()), Mask.from_flat(keep, units.layers), Position.parse("0it"))
+    after = Catalogue.load().use("rescale-variance").build().prunebench_ticket(before, units)  # type: ignore[attr-defined]
+    for name, larger in {"conv1.weight": 1.0, "conv2.weight": (5 / 4) ** 0.5, "fc.weight": 2**0.5}.items():
+        torch.testing.assert_close(after.weights[name], larger * before.weights[name])
+
+
 def test_a_dense_ticket_is_left_alone() -> None:
     before, after = edited(None)
     assert after is before

@@ -236,6 +236,27 @@ def test_a_network_that_cannot_be_traced_names_the_module_and_the_reason() -> No
         units(conv_net(act=Broken()))
 
 
+class Tied(nn.Module):
+    """Two convolutions with one weight, between two that have their own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Conv2d(1, 4, 3, padding=1), nn.Conv2d(4, 5, 3, padding=1)
+        self.one, self.other = (nn.Conv2d(4, 4, 3, padding=1, bias=False) for _ in range(2))
+        self.other.weight = self.one.weight
+        self.head = nn.Linear(5, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = self.other(self.one(self.first(x).relu()).relu()).relu()
+        return self.head(self.last(hidden).relu().mean((2, 3)))  # type: ignore[no-any-return]
+
+
+def test_channels_of_a_parameter_that_two_modules_share_are_left_out() -> None:
+    found = units(Tied())
+    assert [layer.name for layer in found.layers] == ["last.weight"]
+    assert "other.weight is the very parameter of another module too" in found.excluded.values()
+
+
 def test_a_network_is_left_as_it_was_and_nothing_is_drawn() -> None:
     model = conv_net().train()
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
