@@ -42,7 +42,8 @@ def note(axis: str) -> str:
     return (
         f"Entries are compared at an equal {AXES[axis]}, since they prune different units. The value of a seed there "
         "is interpolated, linearly in the logarithm, between its two nearest judged tickets; where it has none on both "
-        f"sides, or they are more than {WIDEST:g} times apart, there is no value. The tickets themselves are in results.jsonl."
+        f"sides, or they are more than {WIDEST:g} times apart, there is no value. The tickets themselves "
+        "are in results.jsonl."
     )
 
 

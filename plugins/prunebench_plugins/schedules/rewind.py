@@ -22,8 +22,8 @@ class RewindConfig(ComponentConfig):
 
     `early`: which recipe that run trains under: "find", and it is the first find run itself; or "evaluate", and it is
     the dense network's judged run, with its own batch size and clock.
-    `reinit`: each ticket starts from fresh weights instead, and so does the run that finds the next: the masks are those
-    of reinitialised networks, not of winning tickets. Only from the start of the clock.
+    `reinit`: each ticket starts from fresh weights instead, and so does the run that finds the next: the masks are
+    those of reinitialised networks, not of winning tickets. Only from the start of the clock.
     """
 
     to: Position = Position.parse("0it")
