@@ -70,8 +70,9 @@ def by_ratio(shown: Sequence[Measured], by: str, said: str) -> Figure:
             values = [one.get(name) for one in found.values()]
             _line(axes, list(found), values, color=colour, label=_named(place))
             if name == "accuracy_mean":
-                low = [one["accuracy_mean"] - one["accuracy_minimum"] for one in found.values()]
-                high = [one["accuracy_maximum"] - one["accuracy_mean"] for one in found.values()]
+                # A mean of equal accuracies may round to less than any of them.
+                low = [max(0.0, one["accuracy_mean"] - one["accuracy_minimum"]) for one in found.values()]
+                high = [max(0.0, one["accuracy_maximum"] - one["accuracy_mean"]) for one in found.values()]
                 middle = [one["accuracy_mean"] for one in found.values()]
                 axes.errorbar(list(found), middle, (low, high), fmt="none", ecolor=colour, capsize=3, linewidth=1)
         _panel(axes, name, LABELS[name], log=False)

@@ -12,7 +12,7 @@ from torch import Tensor, fx, nn
 from prunebench.data import Resident
 from prunebench.streams import Rng
 from prunebench.weight_units import layer_weights
-from prunebench_plugins.analyses import _utility
+from prunebench_plugins.analyses import _utility, _utility_figures
 from prunebench_plugins.analyses._ablation import Ablation
 from prunebench_plugins.analyses._rewriting import rewritten
 from prunebench_plugins.analyses._subsets import intervals, random_subset, windows
@@ -297,3 +297,11 @@ def test_a_tolerance_stops_once_the_mean_is_that_sure() -> None:
     assert stopped.standard_error < whole.standard_error * 2
     assert stopped.utilities == whole.utilities[: len(stopped.utilities)]
     assert len(utility.sample(subsets(), 1e9).utilities) == _utility.LEAST
+
+
+@pytest.mark.parametrize("count", [3, 6, 60])
+def test_bars_of_equal_accuracies_have_no_length(count: int) -> None:
+    for thousandths in (3, 6, 7):
+        sample = _utility.Sample([0.5] * count, [thousandths / 1_000] * count)
+        place = _utility.Measured("", 1, "8it", 0.1, {0.05: sample, 0.1: sample}, {})
+        assert "<svg" in _utility_figures.by_ratio([place], "ratio", "Measured on all.").svg
