@@ -39,7 +39,8 @@ def json_schema(catalogue: Catalogue) -> Json:
     top["entry"] = {"type": "array", "items": {"$ref": "#/$defs/entry"}}
     _componentlists(definitions)
     top["extends"] = {"type": "string", "description": "Another file, below this one; seen from this file's folder."}
-    over = {key: {"anyOf": [top[key], CHANGES]} for key in ("data", "model")}
+    whole = {key: top[key] for key in ("data", "model")}
+    over = {key: {"anyOf": [top[key], CHANGES]} for key in whole}
     profile = {
         "type": "object",
         "properties": {**top, **over},
@@ -51,7 +52,10 @@ def json_schema(catalogue: Catalogue) -> Json:
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "prunebench benchmark file",
         "type": "object",
-        "properties": top,
+        "properties": {**top, **over},
+        # Only a file that lies over another may say no more of its data and model than what changes.
+        "if": {"not": {"required": ["extends"]}},
+        "then": {"properties": whole},
         "required": ["schema"],
         "additionalProperties": False,
         "$defs": definitions,
@@ -98,6 +102,7 @@ def _properties(model: type[BaseModel], definitions: Json) -> Json:
 def _recipe(definitions: Json) -> Json:
     properties = _properties(config._RecipeTable, definitions)
     properties["optimizer"] = {"anyOf": [{"$ref": "#/$defs/slot-optimizer"}, CHANGES]}
+    properties["horizon"] = {"anyOf": [properties["horizon"], CHANGES]}
     for key in RECIPE_LISTS:
         properties[key] = {"$ref": f"#/$defs/slots-{key}"}
     # Overlays write single keys with dots: "optimizer.lr" = 0.1.

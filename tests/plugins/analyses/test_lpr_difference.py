@@ -13,7 +13,7 @@ from prunebench.testing import AnalyseContract, toy_plan, weight_units
 from prunebench.types import Inputs, Optimum
 from prunebench_plugins.analyses.lpr_difference import LprDifference, LprDifferenceConfig
 
-OTHER = {"name": "other", "extends": "imp", "schedule": "rewind", "select": "uniform"}
+OTHER = {"name": "other", "extends": "imp", "schedule": "rewind", "select": "uniform", "analyse": []}
 
 
 def comparing(to: str = "other") -> list[dict[str, object]]:
@@ -48,7 +48,7 @@ def test_a_run_compares_the_tickets_of_each_round(tmp_path: Path) -> None:
 
 
 def test_an_entry_compared_with_itself_does_not_differ(tmp_path: Path) -> None:
-    same = {"name": "again", "extends": "imp", "schedule": "rewind"}
+    same = {"name": "again", "extends": "imp", "schedule": "rewind", "analyse": []}
     outcome = run(tmp_path, entry=[same, comparing("again")[1]])
     assert {row["value"] for row in rows(outcome, metric="lpr-difference/largest")} == {0.0}
 
