@@ -6,7 +6,6 @@ were taken out, so that the smaller module is built, and then its weights are lo
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,10 +18,13 @@ from prunebench.config import Density
 from prunebench.errors import ConfigError, PrunebenchError, nearest
 from prunebench.plan import Evaluation, Plan, Ref, Trial, matched
 from prunebench.runner import Prepared
-from prunebench.types import DataInfo, Event
+from prunebench.types import DataInfo, Event, State
+from prunebench.weight_files import digest_of
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from prunebench.masks import Mask, Units
 
 SIDECAR, WEIGHTS, MASK, ONNX = "model.json", "weights.safetensors", "mask.safetensors", "model.onnx"
 FORMAT = 1
@@ -82,6 +84,7 @@ def export(
     import torch
 
     from prunebench.engine.assembly import Bench, DivergedParentError, shape_of
+    from prunebench.engine.masking import MaskedParameters
     from prunebench.store import dump_tensors
 
     if onnx:
@@ -92,7 +95,7 @@ def export(
     mask_ref = evaluation.mask if choice.trained else ticket.mask
     store = runner.make(prepared, [ref for ref in (weights, mask_ref) if ref is not None], observe, catalogue)
     spec = prepared.plan.phases[evaluation.run.key].spec
-    units_json = prepared_units(prepared, trial)
+    units_json = prepared.benchmark.all_entries[trial.entry].units.to_json()
     bench = Bench(store, prepared.benchmark.catalogue, prepared.root, "cpu")
     try:
         original, mask = bench.model(spec["model"], bench.tensors(weights)), bench.mask(mask_ref)
@@ -103,7 +106,7 @@ def export(
         small = original
     else:
         units = bench.units({**spec, "units": units_json}, original)
-        original = _masked(original, units, mask)
+        MaskedParameters(original, units, mask).zero_weights()
         small = units.shrink(original, mask).eval()
     folder.mkdir(parents=True, exist_ok=True)
     state = {name: value.detach().contiguous().clone() for name, value in small.state_dict().items()}
@@ -117,7 +120,7 @@ def export(
         "units": None if mask is None else units_json,
         "history": history(prepared.plan, trial, evaluation, choice),
         "size": _sizes(original, small, state, None if mask is None else (units, mask)),
-        "files": {name: _sha256(folder / name) for name in (WEIGHTS, MASK) if mask is not None or name == WEIGHTS},
+        "files": {name: digest_of(folder / name) for name in (WEIGHTS, MASK) if mask is not None or name == WEIGHTS},
     }
     (folder / SIDECAR).write_text(json.dumps(sidecar, indent=2) + "\n", encoding="utf-8")
     images = torch.randn(TRIED, *shape.shape, generator=torch.Generator().manual_seed(0))
@@ -153,7 +156,7 @@ def load_exported(folder: Path, catalogue: Catalogue | None = None) -> nn.Module
     if sidecar.get("format") != FORMAT:
         raise PrunebenchError(f"{folder}: format {sidecar.get('format')!r}; this version reads {FORMAT}")
     for name, digest in sidecar["files"].items():
-        if not (folder / name).is_file() or _sha256(folder / name) != digest:
+        if not (folder / name).is_file() or digest_of(folder / name) != digest:
             raise PrunebenchError(f"{folder / name}: not the file that was exported")
     catalogue = Catalogue.load() if catalogue is None else catalogue
     info: DataInfo = shape_of(sidecar["model"])
@@ -199,11 +202,6 @@ def chosen(plan: Plan, choice: Choice) -> tuple[Trial, Evaluation]:
     return trial, next(e for e in judged if e.round == round)
 
 
-def prepared_units(prepared: Prepared, trial: Trial) -> dict[str, Any]:
-    """The units component of a trial's entry."""
-    return prepared.benchmark.all_entries[trial.entry].units.to_json()
-
-
 def history(plan: Plan, trial: Trial, evaluation: Evaluation, choice: Choice) -> dict[str, Any]:
     """How the network came to be: its key, and each pruning on the way with what scored and selected."""
     prunings = []
@@ -228,41 +226,22 @@ def history(plan: Plan, trial: Trial, evaluation: Evaluation, choice: Choice) ->
     }
 
 
-def _masked(model: nn.Module, units: Any, mask: Any) -> nn.Module:
-    """The model itself, its pruned weights zero, as it was when it was judged."""
-    import torch
-
-    keep = units.expand(mask)
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if name in keep:
-                parameter.masked_fill_(~keep[name], 0.0)
-    return model
-
-
-def _sizes(original: nn.Module, small: nn.Module, state: Mapping[str, Any], pruned: Any) -> dict[str, int]:
+def _sizes(original: nn.Module, small: nn.Module, state: State, pruned: tuple[Units, Mask] | None) -> dict[str, int]:
     """Parameters and bytes: dense, written, and as little as storing only what is kept takes."""
-    dense = sum(value.numel() * value.element_size() for value in original.state_dict().values())
-    written = sum(value.numel() * value.element_size() for value in state.values())
-    sparse = written
-    if pruned is not None and not any(pruned[0].members()):
-        for name, keep in pruned[0].expand(pruned[1]).items():
-            gone = int((~keep).sum()) * state[name].element_size()
-            sparse -= max(0, gone - (keep.numel() + 7) // 8)
+    from prunebench.sizes import dense_bytes, kept_bytes
+
+    written = dense_bytes(state)
+    single = pruned is not None and not any(pruned[0].members())
     return {
         "parameters": sum(p.numel() for p in small.parameters()),
-        "dense_bytes": dense,
+        "dense_bytes": dense_bytes(original.state_dict()),
         "bytes": written,
-        "sparse_bytes": sparse,
+        "sparse_bytes": kept_bytes(state, *pruned) if single and pruned is not None else written,
     }
 
 
 def _far(found: Any, wanted: Any) -> float:
     return float((found - wanted).abs().max() / wanted.abs().max().clamp(min=1e-6))
-
-
-def _sha256(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def _need_onnx() -> None:

@@ -6,6 +6,7 @@ import os
 import platform
 
 from prunebench.errors import PrunebenchError
+from prunebench.processor import processor_name
 from prunebench.store import Environment
 
 
@@ -58,13 +59,7 @@ def pin(device: str, threads: int) -> None:
 
 def hardware() -> dict[str, object]:
     """What a reader asks of a result's machine: processor, cores, memory, GPU."""
-    cpu = platform.processor() or platform.machine()
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:
-            cpu = next((line.split(":", 1)[1].strip() for line in file if line.startswith("model name")), cpu)
-    except OSError:
-        pass
-    found: dict[str, object] = {"cpu": cpu, "cores": len(os.sched_getaffinity(0))}
+    found: dict[str, object] = {"cpu": processor_name(), "cores": len(os.sched_getaffinity(0))}
     try:
         pages, size = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
         found["memory_gib"] = round(pages * size / 2**30)

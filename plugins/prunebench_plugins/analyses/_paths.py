@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from prunebench import ComponentConfig, Figure
-from prunebench.types import State
+from prunebench import ComponentConfig, Figure, Measurement
+from prunebench.types import Analysis, State
 from prunebench_plugins.analyses import _figures
 
 if TYPE_CHECKING:
@@ -151,6 +151,16 @@ def averaging(model: nn.Module) -> Iterator[list[nn.Module]]:
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
         norm.eval()
+
+
+def analysis(name: str, metric: str, walks: Mapping[int, tuple[str, Walk]], split: str, caption: str) -> Analysis:
+    """The rise of each path under the name of a metric, and the mean error of its `ends`, by round; and the figure."""
+    measurements = [
+        Measurement(what, value, "fraction", round, split=split)
+        for round, (_, path) in walks.items()
+        for what, value in ((metric, path.rise), ("ends", path.ends))
+    ]
+    return Analysis(tuple(measurements), (figure(name, walks, split, name.replace("-", " "), caption),))
 
 
 def figure(name: str, walks: Mapping[int, tuple[str, Walk]], split: str, rise: str, caption: str) -> Figure:

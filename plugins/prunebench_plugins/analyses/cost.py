@@ -8,7 +8,6 @@ Source: Blalock et al. 2020, section 5 (report sizes and speeds, not one of them
 
 from __future__ import annotations
 
-import platform
 import statistics
 import time
 from collections.abc import Iterable, Iterator
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from prunebench import Component, ComponentConfig, Measurement, hookimpl
+from prunebench.processor import processor_name
 from prunebench.types import Analysis, Inputs, Optimum
 
 if TYPE_CHECKING:
@@ -108,18 +108,11 @@ def counts(model: nn.Module, units: Units, ticket: Optimum, shape: tuple[int, in
 
 def size(model: nn.Module, units: Units, mask: Mask | None) -> int:
     """Bytes of all tensors: of the smaller network, or of the kept weights and a bit for each, whichever is less."""
-    dense: int = sum(value.numel() * value.element_size() for value in model.state_dict().values())
-    if mask is None:
-        return dense
-    if any(units.members()):
-        small: int = sum(v.numel() * v.element_size() for v in units.shrink(model, mask).state_dict().values())
-        return small
-    saved = 0
-    for name, keep in units.expand(mask).items():
-        # A mask of its own for each tensor: a layer that is nearly full is stored as it is.
-        bytes_each = model.get_parameter(name).element_size()
-        saved += max(0, int((~keep).sum()) * bytes_each - (keep.numel() + 7) // 8)
-    return dense - saved
+    from prunebench.sizes import dense_bytes, kept_bytes
+
+    if mask is not None and any(units.members()):
+        model, mask = units.shrink(model, mask), None
+    return dense_bytes(model.state_dict()) if mask is None else kept_bytes(model.state_dict(), units, mask)
 
 
 def device_name(device: torch.device) -> str:
@@ -128,16 +121,7 @@ def device_name(device: torch.device) -> str:
 
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return f"{processor() or platform.machine()}, {torch.get_num_threads()} threads"
-
-
-def processor() -> str:
-    """The processor's own name for itself; empty where the system does not tell."""
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as lines:
-            return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor()
+    return f"{processor_name()}, {torch.get_num_threads()} threads"
 
 
 @hookimpl

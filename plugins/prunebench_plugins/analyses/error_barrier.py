@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from prunebench import Component, Measurement, hookimpl
+from prunebench import Component, hookimpl
 from prunebench.types import Analysis, Inputs
 from prunebench_plugins.analyses import _optima, _paths, _weights
 
@@ -70,7 +70,6 @@ class ErrorBarrier:
         """
         config, optima = self._config, inputs["optima"]
         walks: dict[int, tuple[str, _paths.Walk]] = {}
-        measurements = []
         for first, second in pairwise(range(len(optima))):
             earlier, later = optima[first], optima[second]
             start = earlier.weights
@@ -78,14 +77,11 @@ class ErrorBarrier:
                 start = _weights.restricted(start, later.mask, units)
             path = _paths.walk(start, later.weights, config.points, model, data, config)
             walks[later.round] = (f"round {earlier.round} to {later.round}", path)
-            for metric, value in (("barrier", path.rise), ("ends", path.ends)):
-                measurements.append(Measurement(metric, value, "fraction", later.round, split=config.split))
         caption = (
             f"{config.split.capitalize()} error on the straight line between the optima of successive rounds, and its "
             "largest rise over the mean of the two ends, at the later round."
         )
-        figure = _paths.figure("error-barrier", walks, config.split, "error barrier", caption)
-        return Analysis(tuple(measurements), (figure,))
+        return _paths.analysis("error-barrier", "barrier", walks, config.split, caption)
 
 
 @hookimpl

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from prunebench import Component, Measurement, PlanError, hookimpl
+from prunebench import Component, PlanError, hookimpl
 from prunebench.types import Analysis, Inputs
 from prunebench_plugins.analyses import _paths
 
@@ -80,18 +80,14 @@ class Instability:
         """
         config = self._config
         walks: dict[int, tuple[str, _paths.Walk]] = {}
-        measurements = []
         for one, other in zip(inputs["one"], inputs["other"], strict=True):
             path = _paths.walk(one.weights, other.weights, config.points, model, data, config)
             walks[one.round] = (f"round {one.round}", path)
-            for metric, value in (("instability", path.rise), ("ends", path.ends)):
-                measurements.append(Measurement(metric, value, "fraction", one.round, split=config.split))
         caption = (
             f"{config.split.capitalize()} error on the straight line between two trainings of one ticket that differ "
             "in their noise, and its largest rise over the mean of the two ends."
         )
-        figure = _paths.figure("instability", walks, config.split, "instability", caption)
-        return Analysis(tuple(measurements), (figure,))
+        return _paths.analysis("instability", "instability", walks, config.split, caption)
 
 
 @hookimpl

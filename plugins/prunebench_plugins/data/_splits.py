@@ -59,6 +59,14 @@ def held_out_places(
     return {"train": order[valid : valid + used], "valid": order[:valid]}, note
 
 
+def of_a_copy(there: tuple[int, int, int], whole: tuple[int, int, int], note: str) -> str:
+    """The note of a data set, with what its copy lacks of the published classes, training and test images."""
+    if there == whole:
+        return note
+    copy = f"subset: the copy has {there[1]:,} of {whole[1]:,} training and {there[2]:,} of {whole[2]:,} test images"
+    return f"{copy}; {note}" if note else copy
+
+
 def resident_data(
     name: str,
     source: str,

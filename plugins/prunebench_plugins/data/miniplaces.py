@@ -70,7 +70,7 @@ class MiniPlaces:
             PlanError: `valid` and `train` ask for more images than there are.
         """
         from prunebench_plugins.data._image_files import Folder, Listing, image_data, is_resident, scaled
-        from prunebench_plugins.data._splits import held_out_places
+        from prunebench_plugins.data._splits import held_out_places, of_a_copy
         from prunebench_plugins.data.augmentation import flip, in_turn, pad_crop, resized_crop
 
         config, size = self._config, self._config.size
@@ -87,9 +87,6 @@ class MiniPlaces:
             if not labels or set(labels.values()) - set(classes.values()):
                 raise DataMissing(f"miniplaces: {root / name} has no images, or classes beside those listed. {HOW}")
         places, note = held_out_places("miniplaces", len(train), config.valid, config.train, rng)
-        if there != WHOLE:
-            copy = f"subset: the copy has {len(train):,} of {WHOLE[1]:,} training and {len(test):,} of {WHOLE[2]:,}"
-            note = "; ".join(filter(None, [f"{copy} test images", note]))
         whole = [Listing.of({f"{IMAGES}/{name}": label for name, label in part.items()}) for part in (train, test)]
         parts = {**{split: whole[0].take(chosen) for split, chosen in places.items()}, "test": whole[1]}
         crop = {"none": None, "pad-crop-flip": pad_crop(size // 8), "resized-crop-flip": resized_crop}[config.augment]
@@ -105,7 +102,7 @@ class MiniPlaces:
             len(classes),
             (MEAN, STD),
             None if crop is None else in_turn(crop, flip),
-            note,
+            of_a_copy(there, WHOLE, note),
         )
 
     @hookimpl

@@ -65,7 +65,7 @@ class TinyImageNet:
             PlanError: `valid` and `train` ask for more images than there are.
         """
         from prunebench_plugins.data._image_files import exactly, image_data, is_resident
-        from prunebench_plugins.data._splits import held_out_places
+        from prunebench_plugins.data._splits import held_out_places, of_a_copy
         from prunebench_plugins.data._tinyimagenet import listed
         from prunebench_plugins.data.augmentation import flip, in_turn, pad_crop, resized_crop
 
@@ -80,10 +80,6 @@ class TinyImageNet:
                 "tinyimagenet`, or say `subset = true` in the file to use this copy as it is."
             )
         places, note = held_out_places("tinyimagenet", len(found.train), config.valid, config.train, rng)
-        if there != WHOLE:
-            _, train, test = there
-            copy = f"subset: the copy has {train:,} of {WHOLE[1]:,} training and {test:,} of {WHOLE[2]:,} test images"
-            note = f"{copy}; {note}" if note else copy
         crop = {"none": None, "pad-crop-flip": pad_crop(8), "resized-crop-flip": resized_crop}[config.augment]
         parts = {**{split: found.train.take(chosen) for split, chosen in places.items()}, "test": found.test}
         return image_data(
@@ -97,7 +93,7 @@ class TinyImageNet:
             found.classes,
             (MEAN, STD),
             None if crop is None else in_turn(crop, flip),
-            note,
+            of_a_copy(there, WHOLE, note),
         )
 
     @hookimpl
