@@ -11,15 +11,29 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 if TYPE_CHECKING:
-    from prunebench.errors import CannotTakePart, ContractError, DataMissing, PlanError, PrunebenchError
-    from prunebench.types import Component, ComponentConfig, EntryRef, Figure, Measurement, Position
+    from prunebench.api.component import Component, ComponentConfig, EntryRef
+    from prunebench.api.errors import CannotTakePart, ContractError, DataMissing, PlanError, PrunebenchError
+    from prunebench.api.measurements import Figure, Measurement
+    from prunebench.api.positions import Position
 
 __version__ = "0.1.0"
 
 hookimpl = pluggy.HookimplMarker("prunebench")
 
-_ERRORS = ("CannotTakePart", "ContractError", "DataMissing", "PlanError", "PrunebenchError")
-_TYPES = ("Component", "ComponentConfig", "EntryRef", "Figure", "Measurement", "Position")
+_WHERE = {
+    "CannotTakePart": "errors",
+    "Component": "component",
+    "ComponentConfig": "component",
+    "ContractError": "errors",
+    "DataMissing": "errors",
+    "EntryRef": "component",
+    "Figure": "measurements",
+    "Measurement": "measurements",
+    "PlanError": "errors",
+    "Position": "positions",
+    "PrunebenchError": "errors",
+}
+"""The module of `prunebench.api` that has each public name."""
 
 __all__ = [
     "CannotTakePart",
@@ -39,7 +53,6 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Load a public name when it is first used: `prunebench --help` needs none of them."""
-    for module, names in (("prunebench.errors", _ERRORS), ("prunebench.types", _TYPES)):
-        if name in names:
-            return getattr(import_module(module), name)
+    if name in _WHERE:
+        return getattr(import_module(f"prunebench.api.{_WHERE[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -9,8 +9,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from prunebench.masks import Mask, Member, Scores, Units
-from prunebench.types import Layer
+from prunebench.api.info import Layer
+from prunebench.api.masks import Mask, Member, Scores, Units
 
 
 def channel_net(norm: bool = True) -> nn.Sequential:

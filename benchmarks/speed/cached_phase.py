@@ -15,7 +15,7 @@ import torch
 from interleave import Row, show
 
 from prunebench import runner
-from prunebench.runner import Options
+from prunebench.runner.preparing import Options
 
 TARGET = 5.0
 REPETITIONS = 11

@@ -9,7 +9,7 @@ import torch
 from interleave import Row, pair_ratios, row, show
 from workloads import OPTIMIZERS, advancing, our_loop, workloads
 
-from prunebench.engine.training import Training
+from prunebench.engine.loop import Training
 
 TARGET = 1.05
 PAIRS = 61

@@ -9,11 +9,12 @@ from pathlib import Path
 
 from interleave import Row, show
 
-from prunebench import config
-from prunebench.catalogue import Catalogue, Use
-from prunebench.config import Chosen
-from prunebench.planning import make_plan
-from prunebench.types import DataInfo, Layer, ModelInfo
+from prunebench.api.component import BoundComponent
+from prunebench.api.info import DataInfo, Layer, ModelInfo
+from prunebench.benchmark import load as config
+from prunebench.benchmark.entries import Chosen
+from prunebench.components.catalogue import Catalogue
+from prunebench.plan.compile import make_plan
 
 TARGET = 2.0
 PHASES = 10_000
@@ -60,7 +61,7 @@ class KnownSizes:
         """4,000 training images."""
         return DataInfo("mnist5k", "0" * 64, {"train": 4_000, "valid": 500, "test": 500}, (1, 28, 28), 10)
 
-    def model(self, chosen: Chosen, data: DataInfo, units: Use) -> ModelInfo:
+    def model(self, chosen: Chosen, data: DataInfo, units: BoundComponent) -> ModelInfo:
         """Three layers."""
         sizes = {"fc1.weight": 235_200, "fc2.weight": 30_000, "head.weight": 1_000}
         starts = (0, 235_200, 265_200)

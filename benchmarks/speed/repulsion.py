@@ -15,11 +15,12 @@ from interleave import Row, pair_ratios, row, show
 from torch import Tensor, nn
 from workloads import MEAN, STD, Workload, advancing, our_loop, workloads
 
-from prunebench.data import Resident
-from prunebench.engine.training import Training
-from prunebench.masks import Mask, Units
-from prunebench.streams import Rng
-from prunebench.types import LossTerm, Optimum
+from prunebench.api.data import Resident
+from prunebench.api.masks import Mask, Units
+from prunebench.api.random import Rng
+from prunebench.api.tickets import Optimum
+from prunebench.api.training import LossTerm
+from prunebench.engine.loop import Training
 from prunebench_plugins.losses.repulsion import Repulsion, RepulsionConfig
 from prunebench_plugins.models.architectures.cifar_resnet import CifarResNet
 

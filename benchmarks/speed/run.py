@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from interleave import Row
 
-from prunebench.engine.environment import hardware
+from prunebench.kernels.hardware import hardware
 
 SCRIPTS = ("training_loop", "masked_step", "repulsion", "utility", "selection", "planning", "cached_phase", "startup")
 README = Path(__file__).with_name("README.md")

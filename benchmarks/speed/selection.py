@@ -15,7 +15,7 @@ import torch
 from interleave import Row, pair_ratios, row, show
 from torch import Tensor
 
-from prunebench.selection import keep_highest
+from prunebench.kernels.selection import keep_highest
 
 UNITS = 25_000_000
 DENSITY = 0.2

@@ -12,7 +12,7 @@ from interleave import Row, show
 TARGET = 0.4
 REPETITIONS = 11
 # What the console script runs, for the interpreter that runs this file.
-HELP = ["-c", "import sys; from prunebench.cli import main; sys.argv = ['prunebench', '--help']; main()"]
+HELP = ["-c", "import sys; from prunebench.commands.main import main; sys.argv = ['prunebench', '--help']; main()"]
 NOTHING = ["-c", "pass"]
 
 

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn import functional
 from workloads import BATCH, MEAN, OPTIMIZERS, RATES, STD, Workload, advancing, fresh, our_loop, workloads
 
-from prunebench.streams import Streams
+from prunebench.api.random import Streams
 
 TARGET = 1.05
 PAIRS = 61

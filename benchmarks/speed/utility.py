@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from torch.nn.functional import kl_div, log_softmax
 from torch.utils.data import DataLoader, TensorDataset
 
-from prunebench.data import Gather, Resident
-from prunebench.streams import Rng
-from prunebench.weight_units import layer_weights
+from prunebench.api.data import Gather, Resident
+from prunebench.api.random import Rng
+from prunebench.kernels.weight_units import layer_weights
 from prunebench_plugins.analyses._subsets import random_subset
 from prunebench_plugins.analyses._utility import Images, Utility
 from prunebench_plugins.models.architectures import CifarResNet

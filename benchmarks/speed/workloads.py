@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from prunebench.data import Resident
+from prunebench.api.data import Resident
+from prunebench.api.masks import Mask
+from prunebench.api.random import Streams
 from prunebench.engine.environment import pin
+from prunebench.engine.loop import Training
 from prunebench.engine.masking import MaskedParameters
-from prunebench.engine.training import Training
-from prunebench.masks import Mask
-from prunebench.selection import keep_highest
-from prunebench.streams import Streams
-from prunebench.weight_units import WeightUnits, layer_weights
+from prunebench.kernels.selection import keep_highest
+from prunebench.kernels.weight_units import WeightUnits, layer_weights
 from prunebench_plugins.models.architectures.lenet import LeNet300100
 
 BATCH = 128

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import platform
 
-from prunebench.errors import PrunebenchError
-from prunebench.processor import processor_name
-from prunebench.store import Environment
+from prunebench.api.errors import PrunebenchError
+from prunebench.store.environment import Environment
 
 
 def device_of(name: str) -> str:
@@ -55,14 +54,3 @@ def pin(device: str, threads: int) -> None:
         torch.backends.cudnn.benchmark = False
         torch.backends.cuda.matmul.allow_tf32 = False
         torch.backends.cudnn.allow_tf32 = False
-
-
-def hardware() -> dict[str, object]:
-    """What a reader asks of a result's machine: processor, cores, memory, GPU."""
-    found: dict[str, object] = {"cpu": processor_name(), "cores": len(os.sched_getaffinity(0))}
-    try:
-        pages, size = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
-        found["memory_gib"] = round(pages * size / 2**30)
-    except (ValueError, OSError):
-        pass
-    return found

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from prunebench.masks import Mask, Units
+from prunebench.api.masks import Mask, Units
 
 
 class MaskedParameters:

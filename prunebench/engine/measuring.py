@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from prunebench.data import Data, Gather, Split, in_order
+from prunebench.api.data import Data, Gather, Split, in_order
 
 BATCH = 1_000
 """Images a batch when measuring. Part of the engine's version: sums round in this order."""

@@ -10,20 +10,22 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from prunebench.catalogue import accepts
-from prunebench.engine.assembly import Bench, DivergedParentError, mask_meta, pack_mask
+from prunebench.api.errors import ContractError
+from prunebench.api.masks import Mask, Scores, Units
+from prunebench.api.measurements import Analysis
+from prunebench.api.positions import Position
+from prunebench.api.random import Rng, Streams
+from prunebench.api.tickets import Ticket
+from prunebench.components.managers import accepts
 from prunebench.engine.masking import MaskedParameters
 from prunebench.engine.trajectory import train
 from prunebench.engine.work import Channel, Work
-from prunebench.errors import ContractError
-from prunebench.masks import Mask, Scores, Units
-from prunebench.selection import first_nan
-from prunebench.store import dump_tensors
-from prunebench.streams import Rng, Streams
-from prunebench.types import Analysis, Position, Ticket
+from prunebench.engine.workbench import DivergedParentError, Workbench, mask_meta, pack_mask
+from prunebench.kernels.selection import first_nan
+from prunebench.store.tensors import dump_tensors
 
 
-def perform(work: Work, bench: Bench, channel: Channel, checkpoint_seconds: float) -> None:
+def perform(work: Work, workbench: Workbench, channel: Channel, checkpoint_seconds: float) -> None:
     """Do the work: every output that is missing is in the store afterwards.
 
     A parent that diverged makes the outputs diverge too: they are stored as such, once.
@@ -32,52 +34,54 @@ def perform(work: Work, bench: Bench, channel: Channel, checkpoint_seconds: floa
         LostArtifact: a parent is gone or corrupt and must be made again.
         ContractError: a plugin broke a hook's contract.
     """
-    outputs = tuple(ref for ref in work.outputs if not bench.store.has(ref.address))
+    outputs = tuple(ref for ref in work.outputs if not workbench.store.has(ref.address))
     if not outputs:
         return
     try:
         if work.kind == "train":
-            train(work, outputs, bench, channel, checkpoint_seconds)
+            train(work, outputs, workbench, channel, checkpoint_seconds)
         else:
             phase = {"init": _init, "prune": _prune, "edit": _edit, "analyse": _analyse}[work.kind]
-            for part, (files, meta) in phase(work.spec, bench).items():
+            for part, (files, meta) in phase(work.spec, workbench).items():
                 for ref in outputs:
                     if ref.part == part:
-                        bench.store.put(ref.address, files, meta, [p.address for p in work.parents])
+                        workbench.store.put(ref.address, files, meta, [p.address for p in work.parents])
     except DivergedParentError as parent:
         for ref in outputs:
-            bench.store.put(ref.address, {}, parent.meta, [p.address for p in work.parents])
+            workbench.store.put(ref.address, {}, parent.meta, [p.address for p in work.parents])
 
 
 Produced = dict[str, tuple[dict[str, bytes], dict[str, Any]]]
 """For each part: its files and metadata."""
 
 
-def _init(spec: Mapping[str, Any], bench: Bench) -> Produced:
+def _init(spec: Mapping[str, Any], workbench: Workbench) -> Produced:
     if "weights" in spec:
-        return {"weights": ({"weights.safetensors": dump_tensors(bench.pretrained(spec))}, {})}
+        return {"weights": ({"weights.safetensors": dump_tensors(workbench.pretrained(spec))}, {})}
     rng = Streams(**spec["streams"]).rng("init")
-    return {"weights": ({"weights.safetensors": dump_tensors(bench.fresh(spec["model"], spec["init"], rng))}, {})}
+    return {"weights": ({"weights.safetensors": dump_tensors(workbench.fresh(spec["model"], spec["init"], rng))}, {})}
 
 
-def _prune(spec: Mapping[str, Any], bench: Bench) -> Produced:
+def _prune(spec: Mapping[str, Any], workbench: Workbench) -> Produced:
     streams = Streams(**spec["streams"])
-    mask = bench.mask(spec["mask"])
-    model = bench.model(spec["model"], bench.tensors(spec["weights"]))
-    units = bench.units(spec, model)
+    mask = workbench.mask(spec["mask"])
+    model = workbench.model(spec["model"], workbench.tensors(spec["weights"]))
+    units = workbench.units(spec, model)
     if mask is not None:
         MaskedParameters(model, units, mask).zero_weights()
     alive = Mask.full(units.layers) if mask is None else mask
     count: int = spec["count"]
 
-    (scorer,), manager = bench.manager(spec["score"])
+    (scorer,), manager = workbench.manager(spec["score"])
     before = {name: value._version for name, value in model.state_dict(keep_vars=True).items()}
     scores: Scores | None = manager.hook.prunebench_score(
         model=model,
-        data=bench.data(spec["data"], streams.seed) if accepts(scorer.planner, "prunebench_score", "data") else None,
+        data=workbench.data(spec["data"], streams.seed)
+        if accepts(scorer.planner, "prunebench_score", "data")
+        else None,
         units=units,
         mask=mask,
-        inputs=bench.inputs(spec["score"]),
+        inputs=workbench.inputs(spec["score"]),
         rng=streams.rng("score"),
     )
     check_scores(scores, units, f"score {scorer}, round {streams.round}")
@@ -85,7 +89,7 @@ def _prune(spec: Mapping[str, Any], bench: Bench) -> Produced:
     if any(v._version != before[n] for n, v in model.state_dict(keep_vars=True).items() if n in before):
         raise ContractError(f"score {scorer}, round {streams.round}: it changed the model; scores only read it")
 
-    (selector,), manager = bench.manager(spec["select"])
+    (selector,), manager = workbench.manager(spec["select"])
     kept: Mask | None = manager.hook.prunebench_select(
         scores=scores,
         units=units,
@@ -93,7 +97,7 @@ def _prune(spec: Mapping[str, Any], bench: Bench) -> Produced:
         count=count,
         cut=spec["cut"],
         round=streams.round,
-        inputs=bench.inputs(spec["select"]),
+        inputs=workbench.inputs(spec["select"]),
         rng=streams.rng("select"),
     )
     check_mask(kept, alive, count, units, f"select {selector}, round {streams.round}")
@@ -134,23 +138,23 @@ def check_mask(kept: Mask | None, alive: Mask, count: int, units: Units, who: st
         raise ContractError(f"{who}: it kept {kept.count:,} units; {count:,} were asked for")
 
 
-def _edit(spec: Mapping[str, Any], bench: Bench) -> Produced:
+def _edit(spec: Mapping[str, Any], workbench: Workbench) -> Produced:
     streams = Streams(**spec["streams"])
-    weights, mask = bench.tensors(spec["weights"]), bench.mask(spec["mask"])
-    model = bench.model(spec["model"], weights)
-    units = bench.units(spec, model)
-    (use,), manager = bench.manager(spec["edit"])
+    weights, mask = workbench.tensors(spec["weights"]), workbench.mask(spec["mask"])
+    model = workbench.model(spec["model"], weights)
+    units = workbench.units(spec, model)
+    (use,), manager = workbench.manager(spec["edit"])
     ticket = Ticket(weights, mask, Position.parse(spec["start"]))
 
     def fresh(rng: Rng) -> dict[str, Tensor]:
-        return bench.fresh(spec["model"], spec["init"], rng)
+        return workbench.fresh(spec["model"], spec["init"], rng)
 
     edited: Ticket | None = manager.hook.prunebench_ticket(
         ticket=ticket,
         model=model,
         units=units,
         fresh=fresh,
-        inputs=bench.inputs(spec["edit"]),
+        inputs=workbench.inputs(spec["edit"]),
         rng=streams.rng("ticket").child(use.name),
     )
     who = f"ticket {use}, round {streams.round}"
@@ -169,18 +173,18 @@ def _edit(spec: Mapping[str, Any], bench: Bench) -> Produced:
     return produced
 
 
-def _analyse(spec: Mapping[str, Any], bench: Bench) -> Produced:
+def _analyse(spec: Mapping[str, Any], workbench: Workbench) -> Produced:
     streams = Streams(**spec["streams"])
-    (use,), manager = bench.manager(spec["analysis"])
-    inputs = bench.inputs(spec["analysis"])
+    (use,), manager = workbench.manager(spec["analysis"])
+    inputs = workbench.inputs(spec["analysis"])
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        model = bench.architecture(spec["model"]).to(bench.device).eval()
+        model = workbench.architecture(spec["model"]).to(workbench.device).eval()
     answers = manager.hook.prunebench_analyse(
         inputs=inputs,
         model=model,
-        data=bench.data(spec["data"], streams.seed) if accepts(use.planner, "prunebench_analyse", "data") else None,
-        units=bench.units(spec, model),
+        data=workbench.data(spec["data"], streams.seed) if accepts(use.planner, "prunebench_analyse", "data") else None,
+        units=workbench.units(spec, model),
         rng=streams.rng("analyse").child(use.name),
     )
     files: dict[str, bytes] = {}

@@ -9,12 +9,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from prunebench import keys, weight_files
-from prunebench.catalogue import Use, run_manager
-from prunebench.config import Chosen
-from prunebench.store import Store
-from prunebench.streams import Rng
-from prunebench.types import DataInfo, Layer, ModelInfo
+from prunebench.api import keys
+from prunebench.api.component import BoundComponent
+from prunebench.api.info import DataInfo, Layer, ModelInfo
+from prunebench.api.random import Rng
+from prunebench.benchmark.entries import Chosen
+from prunebench.components.managers import run_manager
+from prunebench.kernels import weight_files
+from prunebench.store.store import Store
 
 
 class StoreProbe:
@@ -35,7 +37,7 @@ class StoreProbe:
         self.store.put_json(name, {"info": asdict(info), "stamps": _stamps(info.files)})
         return info
 
-    def model(self, chosen: Chosen, data: DataInfo, units: Use) -> ModelInfo:
+    def model(self, chosen: Chosen, data: DataInfo, units: BoundComponent) -> ModelInfo:
         """Layers, units and parameters, from the network on the meta device: no memory, no numbers."""
         identity = [
             chosen.use.to_json(),
@@ -79,7 +81,7 @@ class StoreProbe:
             model = run_manager([chosen.use]).hook.prunebench_model(data_info=data)
         return {name: tuple(value.shape) for name, value in model.state_dict().items()}
 
-    def _probed(self, chosen: Chosen, data: DataInfo, units: Use) -> dict[str, Any]:
+    def _probed(self, chosen: Chosen, data: DataInfo, units: BoundComponent) -> dict[str, Any]:
         import torch
 
         with torch.device("meta"):

@@ -8,13 +8,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from prunebench.engine.executor import Executor, Resources
+from prunebench.api.errors import StoreError
+from prunebench.api.events import Event
+from prunebench.api.planning import Ref
+from prunebench.engine.executors.api import Executor, Resources
 from prunebench.engine.work import Work
-from prunebench.errors import StoreError
-from prunebench.plan import Plan, Ref
-from prunebench.planning import demanded
-from prunebench.store import Store
-from prunebench.types import Event
+from prunebench.plan.demand import demanded
+from prunebench.plan.trial import Plan
+from prunebench.store.store import Store
 
 PATIENCE = 15.0
 """Seconds that running work gets to checkpoint after Ctrl-C."""

@@ -11,34 +11,36 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from prunebench import keys
-from prunebench.data import Data
-from prunebench.engine.assembly import Bench, mask_meta, pack_mask, unpack_mask
+from prunebench.api import keys
+from prunebench.api.data import Data
+from prunebench.api.errors import ContractError
+from prunebench.api.masks import Mask, Units
+from prunebench.api.planning import Ref
+from prunebench.api.random import Streams
+from prunebench.api.training import LossTerm, MaskUpdate
+from prunebench.components.learning_rate import multiplier
+from prunebench.engine.loop import DivergedError, Training
 from prunebench.engine.masking import MaskedParameters
 from prunebench.engine.measuring import measure, pack_hits
-from prunebench.engine.regrowth import Regrowth
-from prunebench.engine.training import DivergedError, Training
+from prunebench.engine.unshrink import Unshrink
 from prunebench.engine.work import CancelledError, Channel, Work
-from prunebench.errors import ContractError
-from prunebench.macs import macs_of
-from prunebench.masks import Mask, Units
-from prunebench.plan import Ref
-from prunebench.rates import multiplier
-from prunebench.store import dump_tensors, load_tensors
-from prunebench.streams import Streams
-from prunebench.types import LossTerm, MaskUpdate
+from prunebench.engine.workbench import Workbench, mask_meta, pack_mask, unpack_mask
+from prunebench.kernels.macs import macs_of
+from prunebench.store.tensors import dump_tensors, load_tensors
 
 Curves = dict[str, list[dict[str, Any]]]
 
 
-def train(work: Work, outputs: tuple[Ref, ...], bench: Bench, channel: Channel, checkpoint_seconds: float) -> None:
+def train(
+    work: Work, outputs: tuple[Ref, ...], workbench: Workbench, channel: Channel, checkpoint_seconds: float
+) -> None:
     """Train until every output is stored; resumes from the run's last checkpoint where that serves them.
 
     Raises:
         CancelledError: after a checkpoint was written.
         ContractError: a component that changes the mask missed the count at the horizon.
     """
-    _Trajectory(work, outputs, bench, channel, checkpoint_seconds).follow()
+    _Trajectory(work, outputs, workbench, channel, checkpoint_seconds).follow()
 
 
 @dataclass
@@ -51,9 +53,9 @@ class _Point:
 
 class _Trajectory:
     def __init__(
-        self, work: Work, outputs: tuple[Ref, ...], bench: Bench, channel: Channel, checkpoint_seconds: float
+        self, work: Work, outputs: tuple[Ref, ...], workbench: Workbench, channel: Channel, checkpoint_seconds: float
     ) -> None:
-        self.work, self.outputs, self.bench, self.channel = work, outputs, bench, channel
+        self.work, self.outputs, self.workbench, self.channel = work, outputs, workbench, channel
         self.checkpoint_seconds = checkpoint_seconds
         self.spec, self.recipe = work.spec, work.spec["recipe"]
         self.longer = 1.0 if self.spec.get("stretch") is None else self._longer(self.spec["stretch"])
@@ -62,14 +64,14 @@ class _Trajectory:
         self.stop = max(self._steps(ref.at) for ref in outputs if ref.at is not None)
         self.streams = Streams(**self.spec["streams"])
         self.curves: Curves = {}
-        self.checkpoint_name = f"{work.key}-{bench.store.environment.id}"
+        self.checkpoint_name = f"{work.key}-{workbench.store.environment.id}"
         self._last_accuracy: float | None = None
         self._hits: dict[str, Mapping[str, Tensor]] = {}
-        self._whole: Regrowth | None = None
+        self._whole: Unshrink | None = None
 
     def follow(self) -> None:
         """Load or resume, then go from point to point."""
-        self.data: Data = self.bench.data(self.spec["data"], self.streams.seed)
+        self.data: Data = self.workbench.data(self.spec["data"], self.streams.seed)
         training = self._prepared()
         points = self._points(training.position)
         self._saved_at = time.monotonic()
@@ -81,7 +83,7 @@ class _Trajectory:
                 self._pause(training, points[place])
         except DivergedError as end:
             self._store_diverged(end.iteration)
-            self.bench.store.drop_scratch(self.checkpoint_name)
+            self.workbench.store.drop_scratch(self.checkpoint_name)
             return
         except CancelledError:
             self._checkpoint(training)
@@ -89,14 +91,14 @@ class _Trajectory:
         if training.position < self.horizon:
             self._checkpoint(training)  # a later point may be asked for: go on from here
         else:
-            self.bench.store.drop_scratch(self.checkpoint_name)
+            self.workbench.store.drop_scratch(self.checkpoint_name)
 
     def _longer(self, how: Mapping[str, Any]) -> float:
         """How many steps one iteration of the planned clock takes: what a step of this mask's network saves."""
-        spec, bench = self.spec, self.bench
-        mask = bench.mask(spec["mask"])
-        model = bench.model(spec["model"], bench.tensors(spec["weights"]))
-        macs = macs_of(model, spec["model"]["shape"], bench.units(spec, model), mask)
+        spec, workbench = self.spec, self.workbench
+        mask = workbench.mask(spec["mask"])
+        model = workbench.model(spec["model"], workbench.tensors(spec["weights"]))
+        macs = macs_of(model, spec["model"]["shape"], workbench.units(spec, model), mask)
         # An empty network does nothing, however long it trains.
         ratio = macs.dense / max(1, macs.effective) if how["times"] == "macs-ratio" and macs.effective else 1.0
         return ratio if how["at_most"] is None else min(ratio, how["at_most"])
@@ -113,13 +115,13 @@ class _Trajectory:
     # Setting up.
 
     def _prepared(self) -> Training:
-        spec, recipe, bench = self.spec, self.recipe, self.bench
+        spec, recipe, workbench = self.spec, self.recipe, self.workbench
         checkpoint = self._resumable()
         shrunk = spec.get("shrunk", False)
-        weights = checkpoint["model"] if checkpoint and not shrunk else bench.tensors(spec["weights"])
-        model = bench.model(spec["model"], weights)
-        units = None if spec["units"] is None else bench.units(spec, model)
-        first = bench.mask(spec["mask"])
+        weights = checkpoint["model"] if checkpoint and not shrunk else workbench.tensors(spec["weights"])
+        model = workbench.model(spec["model"], weights)
+        units = None if spec["units"] is None else workbench.units(spec, model)
+        first = workbench.mask(spec["mask"])
         if first is None and spec["mask_updates"]:
             assert units is not None
             first = Mask.full(units.layers)
@@ -132,18 +134,18 @@ class _Trajectory:
         if shrunk:
             assert units is not None
             assert mask is not None
-            self._whole = Regrowth(model, units, mask)
-            model, units, masked = units.shrink(model, mask).to(bench.device), None, None
+            self._whole = Unshrink(model, units, mask)
+            model, units, masked = units.shrink(model, mask).to(workbench.device), None, None
             if checkpoint:
                 model.load_state_dict(checkpoint["model"])
 
-        pieces, manager = bench.manager(recipe["optimizer"], *recipe["lr"])
+        pieces, manager = workbench.manager(recipe["optimizer"], *recipe["lr"])
         optimizer: torch.optim.Optimizer = manager.hook.prunebench_optimizer(model=model)
         self._options = [options_of(group) for group in optimizer.param_groups]
         if checkpoint:
             restore_optimizer(optimizer, checkpoint["optimizer"], checkpoint["groups"])
         elif spec["optimizer_state"] is not None:
-            artifact = bench.artifact(spec["optimizer_state"])
+            artifact = workbench.artifact(spec["optimizer_state"])
             restore_optimizer(optimizer, load_tensors(artifact.files["optimizer.safetensors"]), artifact.meta["groups"])
             if masked is not None:
                 masked.zero_optimizer(optimizer)
@@ -179,15 +181,15 @@ class _Trajectory:
         """Loss terms and mask updates, each component with its own inputs, in the order of the file."""
         terms: list[LossTerm] = []
         for one in self.spec["loss"]:
-            _, manager = self.bench.manager(one)
+            _, manager = self.workbench.manager(one)
             answers = manager.hook.prunebench_loss_terms(
-                model=model, units=units, mask=mask, inputs=self.bench.inputs(one)
+                model=model, units=units, mask=mask, inputs=self.workbench.inputs(one)
             )
             terms += [term for answer in answers for term in answer]
         updates: list[MaskUpdate] = []
         self._updating: list[str] = []
         for one in self.spec["mask_updates"]:
-            (use,), manager = self.bench.manager(one)
+            (use,), manager = self.workbench.manager(one)
             answers = manager.hook.prunebench_mask_updates(
                 model=model,
                 units=units,
@@ -253,7 +255,7 @@ class _Trajectory:
         parents = [p.address for p in self.work.parents]
         for ref in point.saved:
             files, meta = self._output(ref, training)
-            self.bench.store.put(ref.address, files, meta, parents)
+            self.workbench.store.put(ref.address, files, meta, parents)
 
     def _output(self, ref: Ref, training: Training) -> tuple[dict[str, bytes], dict[str, Any]]:
         if ref.part == "curve":
@@ -291,11 +293,11 @@ class _Trajectory:
         meta = {"outcome": "diverged", "iteration": iteration}
         parents = [p.address for p in self.work.parents]
         for ref in self.outputs:
-            if not self.bench.store.has(ref.address):
+            if not self.workbench.store.has(ref.address):
                 files = {}
                 if ref.part == "curve":
                     files = {"curve.json": keys.canonical({"points": self._until(ref)}).encode()}
-                self.bench.store.put(ref.address, files, meta, parents)
+                self.workbench.store.put(ref.address, files, meta, parents)
 
     # Checkpoints.
 
@@ -308,12 +310,12 @@ class _Trajectory:
         head = {"iteration": training.position, "curves": self.curves, "groups": groups}
         body = json.dumps(head).encode()
         data = len(body).to_bytes(8, "little") + body + dump_tensors(tensors)
-        self.bench.store.put_scratch(self.checkpoint_name, data)
+        self.workbench.store.put_scratch(self.checkpoint_name, data)
         self._saved_at = time.monotonic()
 
     def _resumable(self) -> dict[str, Any] | None:
         """The last checkpoint, if every output that is missing lies ahead of it."""
-        data = self.bench.store.get_scratch(self.checkpoint_name)
+        data = self.workbench.store.get_scratch(self.checkpoint_name)
         if data is None:
             return None
         size = int.from_bytes(data[:8], "little")

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from prunebench.plan import Phase, Plan, Ref
+from prunebench.api.planning import Ref
+from prunebench.plan.phases import Phase
+from prunebench.plan.trial import Plan
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from prunebench.leaderboard.cells import Group
 from prunebench.leaderboard.markdown import escape, table
 from prunebench.leaderboard.metrics import Metric
 from prunebench.leaderboard.ranking import shared_densities
-from prunebench.leaderboard.statistics import student_interval
 from prunebench.leaderboard.tables import NOTHING, level, mean_and_half, order
+from prunebench.stats.student import student_interval
 
 
 def area(values: Mapping[float, float]) -> float:

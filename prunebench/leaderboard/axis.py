@@ -14,10 +14,10 @@ from math import inf, isclose, log
 from statistics import mean
 from typing import Any
 
-from prunebench.errors import PrunebenchError
+from prunebench.api.errors import PrunebenchError
+from prunebench.api.results import Results
 from prunebench.leaderboard.cells import AXES, position
-from prunebench.leaderboard.rows import Row
-from prunebench.types import Results
+from prunebench.results.rows import Row
 
 WIDEST = 4.0
 """How far apart, as a ratio, two tickets may lie for the line between them to say what is there."""

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from prunebench.api.results import Results
 from prunebench.leaderboard.axis import placed
 from prunebench.leaderboard.blocks import blocks_of
 from prunebench.leaderboard.cells import group_rows
 from prunebench.leaderboard.curves import draw_curves
-from prunebench.leaderboard.details import write_details
-from prunebench.leaderboard.provenance import write_provenance
 from prunebench.leaderboard.ranks import draw_ranks
 from prunebench.leaderboard.readme import CURVES, RANKS, page
 from prunebench.leaderboard.records import write_records
-from prunebench.leaderboard.rows import write_rows
 from prunebench.leaderboard.tex import TEX, tex_tables
-from prunebench.types import Results
+from prunebench.results.details import write_details
+from prunebench.results.provenance import write_provenance
+from prunebench.results.rows import write_rows
 
 
 def write_leaderboard(folder: Path, results: Results) -> None:

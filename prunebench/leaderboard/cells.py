@@ -12,9 +12,9 @@ from fractions import Fraction
 from statistics import mean
 from typing import TypeAlias
 
-from prunebench.errors import PrunebenchError, nearest
-from prunebench.leaderboard.rows import Row
-from prunebench.types import Position
+from prunebench.api.errors import PrunebenchError, nearest
+from prunebench.api.positions import Position
+from prunebench.results.rows import Row
 
 _SAME_DENSITY = 0.005
 """Densities nearer than this share one column: rounding each layer's count moves a density by less."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from prunebench.leaderboard.cells import Group
 from prunebench.leaderboard.markdown import plain
 from prunebench.leaderboard.metrics import Metric, metric_of
-from prunebench.leaderboard.statistics import Interval, student_interval
+from prunebench.stats.student import Interval, student_interval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,16 +7,16 @@ from dataclasses import dataclass, replace
 from statistics import mean
 from typing import Any, Literal
 
-from prunebench.errors import PrunebenchError
+from prunebench.api.errors import PrunebenchError
+from prunebench.api.results import Results
 from prunebench.leaderboard.axis import placed
 from prunebench.leaderboard.cells import Cell
 from prunebench.leaderboard.markdown import escape
 from prunebench.leaderboard.metrics import Metric, metric_of
-from prunebench.leaderboard.rows import Row
 from prunebench.leaderboard.sides import Found, Side, base_of, look, measured, sides
-from prunebench.leaderboard.statistics import Paired, paired
 from prunebench.leaderboard.tables import difference_and_half, outcome_note
-from prunebench.types import Results
+from prunebench.results.rows import Row
+from prunebench.stats.student import Paired, paired
 
 Verdict = Literal["contradicted", "undecided", "not judged", "reproduced"]
 _ORDER: tuple[Verdict, ...] = ("contradicted", "undecided", "not judged", "reproduced")

@@ -37,7 +37,7 @@ def image_scores(
         found = _cell_bits(cell, entry, recorded)
         if found is None:
             continue
-        of_cell = set.intersection(*(fits for runs in found.values() for _, fits in runs))
+        of_cell = set.intersection(*(slots_of for runs in found.values() for _, slots_of in runs))
         sizes = of_cell if sizes is None else sizes & of_cell
         bits[entry, density] = {seed: [run for run, _ in runs] for seed, runs in found.items()}
     if not sizes:
@@ -78,5 +78,5 @@ def _bits(text: object, value: float) -> tuple[NDArray[uint8], set[int]] | None:
     bits = np.unpackbits(np.frombuffer(packed, np.uint8))
     right = int(bits.sum())
     last = int(np.flatnonzero(bits)[-1]) + 1 if right else 0
-    fits = {n for n in range(max(last, bits.size - 7, 1), bits.size + 1) if right / n == value}
-    return (bits, fits) if fits else None
+    slots_of = {n for n in range(max(last, bits.size - 7, 1), bits.size + 1) if right / n == value}
+    return (bits, slots_of) if slots_of else None

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from prunebench.leaderboard.bootstrap import RESAMPLES, image_interval, mean_over_seeds, paired_images
 from prunebench.leaderboard.cells import Group
 from prunebench.leaderboard.hits import HITS_OF, image_scores
 from prunebench.leaderboard.markdown import escape, table
 from prunebench.leaderboard.metrics import Metric
-from prunebench.leaderboard.statistics import Interval, paired, student_interval
 from prunebench.leaderboard.tables import NOTHING, corner, level, order
+from prunebench.stats.bootstrap import RESAMPLES, image_interval, mean_over_seeds, paired_images
+from prunebench.stats.student import Interval, paired, student_interval
 
 if TYPE_CHECKING:
     from numpy import float64

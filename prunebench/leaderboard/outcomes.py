@@ -7,8 +7,8 @@ from collections import Counter
 from prunebench.leaderboard.cells import Cell, Group
 from prunebench.leaderboard.markdown import escape, table
 from prunebench.leaderboard.metrics import Metric
-from prunebench.leaderboard.statistics import student_interval
 from prunebench.leaderboard.tables import NOTHING, corner, level, mean_and_half, order
+from prunebench.stats.student import student_interval
 
 _OUTCOMES = ("collapsed", "diverged", "failed")
 

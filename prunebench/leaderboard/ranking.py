@@ -10,7 +10,7 @@ from statistics import mean
 from prunebench.leaderboard.cells import AXES, Group
 from prunebench.leaderboard.markdown import escape
 from prunebench.leaderboard.metrics import Metric
-from prunebench.leaderboard.statistics import Paired, holm, paired
+from prunebench.stats.student import Paired, holm, paired
 
 
 @dataclass(frozen=True)

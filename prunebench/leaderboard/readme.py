@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from prunebench.api.results import Results
 from prunebench.leaderboard.area import area_table
 from prunebench.leaderboard.blocks import Blocks, blocks_text
 from prunebench.leaderboard.cells import Group
@@ -13,12 +14,11 @@ from prunebench.leaderboard.images import image_tables
 from prunebench.leaderboard.markdown import escape
 from prunebench.leaderboard.metrics import metric_of
 from prunebench.leaderboard.neighbours import neighbours_table
+from prunebench.leaderboard.origin import making, origin, reduction, reproduction
 from prunebench.leaderboard.outcomes import outcomes_tables
-from prunebench.leaderboard.provenance import making, origin, reduction, reproduction
 from prunebench.leaderboard.smallest import smallest_table
 from prunebench.leaderboard.tables import difference_table, results_table
 from prunebench.leaderboard.tiers import tier
-from prunebench.types import Results
 
 CURVES = "curves.svg"
 RANKS = "ranks.svg"

@@ -8,7 +8,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from prunebench.leaderboard.rows import Row
+from prunebench.results.rows import Row
 
 CSV = "results.csv"
 PARQUET = "results.parquet"

@@ -11,13 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from prunebench.config import SMALLEST
-from prunebench.errors import PrunebenchError, nearest
+from prunebench.api.errors import PrunebenchError, nearest
+from prunebench.api.positions import Position
+from prunebench.benchmark.expectations import SMALLEST
 from prunebench.leaderboard.cells import Cell, Group, density_column, group_rows
 from prunebench.leaderboard.metrics import Metric, metric_of
-from prunebench.leaderboard.rows import Row
 from prunebench.leaderboard.smallest import smallest
-from prunebench.types import Position
+from prunebench.results.rows import Row
 
 Where: TypeAlias = tuple[str, str]
 """(model, data)."""

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from prunebench.leaderboard.cells import Group
 from prunebench.leaderboard.markdown import escape, table
 from prunebench.leaderboard.metrics import Metric
-from prunebench.leaderboard.statistics import below, paired
 from prunebench.leaderboard.tables import NOTHING, order
+from prunebench.stats.student import below, paired
 
 
 @dataclass(frozen=True)

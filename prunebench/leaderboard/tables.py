@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from statistics import fmean
 
-from prunebench.errors import PrunebenchError
+from prunebench.api.errors import PrunebenchError
 from prunebench.leaderboard.cells import AXES, Cell, Group
 from prunebench.leaderboard.markdown import escape, table
 from prunebench.leaderboard.metrics import Metric
 from prunebench.leaderboard.ranking import ranking, rule
-from prunebench.leaderboard.statistics import Interval, Paired, detectable, holm, paired, student_interval
+from prunebench.stats.student import Interval, Paired, detectable, holm, paired, student_interval
 
 NOTHING = "–"
 

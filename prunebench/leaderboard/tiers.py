@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from prunebench.keys import canonical
+from prunebench.api.keys import canonical
 from prunebench.leaderboard.markdown import escape
 
 RECORD = "verification.json"

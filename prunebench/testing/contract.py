@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from torch import nn
 
-from prunebench.catalogue import Catalogue, Use, implements, run_manager
-from prunebench.data import Data
-from prunebench.hookspecs import SLOTS
-from prunebench.masks import Units
-from prunebench.streams import Rng, Streams
+from prunebench.api.component import BoundComponent
+from prunebench.api.data import Data
+from prunebench.api.hookspecs import SLOTS
+from prunebench.api.masks import Units
+from prunebench.api.random import Rng, Streams
+from prunebench.api.tickets import Inputs
+from prunebench.components.catalogue import Catalogue
+from prunebench.components.managers import implements, run_manager
 from prunebench.testing.data import ToyData, two_layer_net, weight_units
-from prunebench.types import Inputs
 
 if TYPE_CHECKING:
     pass
@@ -33,7 +35,7 @@ class Contract:
     component: ClassVar[Mapping[str, Any]]
     slot: ClassVar[str]
 
-    def use(self) -> Use:
+    def use(self) -> BoundComponent:
         """The component, found among what is installed."""
         return installed().use(self.component, slot=self.slot)
 

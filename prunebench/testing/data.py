@@ -11,11 +11,11 @@ import torch
 from torch import nn
 
 from prunebench import ComponentConfig, hookimpl
-from prunebench.data import Data, Resident
-from prunebench.masks import Mask, Units
-from prunebench.streams import Rng
-from prunebench.types import DataInfo
-from prunebench.weight_units import WeightUnits, layer_weights
+from prunebench.api.data import Data, Resident
+from prunebench.api.info import DataInfo
+from prunebench.api.masks import Mask, Units
+from prunebench.api.random import Rng
+from prunebench.kernels.weight_units import WeightUnits, layer_weights
 
 if TYPE_CHECKING:
     pass

@@ -14,13 +14,13 @@ import torch
 from torch import Tensor, nn
 
 from prunebench import DataMissing
-from prunebench.data import Data, Gather, in_order
-from prunebench.masks import Mask, Units
+from prunebench.api.data import Data, Gather, in_order
+from prunebench.api.info import DataInfo
+from prunebench.api.masks import Mask, Units
+from prunebench.kernels.weight_units import layer_weights
 from prunebench.testing.contract import Contract
 from prunebench.testing.data import some_mask
 from prunebench.testing.states import no_global_randomness, same, state
-from prunebench.types import DataInfo
-from prunebench.weight_units import layer_weights
 
 if TYPE_CHECKING:
     pass

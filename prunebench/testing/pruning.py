@@ -13,18 +13,20 @@ import torch
 from torch import nn
 
 from prunebench import Position
-from prunebench.catalogue import implements
-from prunebench.masks import Mask, Scores
-from prunebench.plan import count_at
-from prunebench.streams import Rng
+from prunebench.api.masks import Mask, Scores
+from prunebench.api.measurements import Analysis
+from prunebench.api.random import Rng
+from prunebench.api.tickets import Inputs, Optimum, State, Ticket
+from prunebench.components.managers import implements
+from prunebench.kernels.counts import count_at
 from prunebench.testing.contract import Contract
 from prunebench.testing.data import some_mask
 from prunebench.testing.states import no_global_randomness, same, state
 from prunebench.testing.toy import toy_chain
-from prunebench.types import Analysis, Inputs, Optimum, State, Ticket
 
 if TYPE_CHECKING:
-    from prunebench.plan import Chain, PlannedTicket, Recipes
+    from prunebench.api.planning import PlannedTicket, Recipes
+    from prunebench.plan.chain import Chain
 
 
 class ScheduleContract(Contract):

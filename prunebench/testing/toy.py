@@ -10,17 +10,21 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from prunebench import Component, ComponentConfig, hookimpl
-from prunebench.catalogue import Catalogue, Use
-from prunebench.config import Benchmark, Chosen, resolve
-from prunebench.merging import merge, normalise
-from prunebench.plan import Chain, Plan, Recipes, Request
-from prunebench.planning import chain_of, make_plan
+from prunebench.api.component import BoundComponent
+from prunebench.api.info import DataInfo, ModelInfo
+from prunebench.api.planning import Recipes, Request
+from prunebench.benchmark.entries import Benchmark, Chosen
+from prunebench.benchmark.load import resolve
+from prunebench.benchmark.merging import merge, normalise
+from prunebench.components.catalogue import Catalogue
+from prunebench.kernels.weight_files import digest_of
+from prunebench.plan.chain import Chain
+from prunebench.plan.compile import chain_of, make_plan
+from prunebench.plan.trial import Plan
 from prunebench.testing.data import ToyData, two_layer_net, weight_units
-from prunebench.types import DataInfo, ModelInfo
-from prunebench.weight_files import digest_of
 
 if TYPE_CHECKING:
-    from prunebench.masks import Units
+    from prunebench.api.masks import Units
 
 TOY: Mapping[str, Any] = {
     "schema": 1,
@@ -75,16 +79,16 @@ class ToyProbe:
     """Sizes and shapes of the toy benchmark, without a store."""
 
     def data(self, chosen: Chosen) -> DataInfo:
-        """See prunebench.planning.Probe."""
+        """See prunebench.plan.compile.Probe."""
         return ToyData().prunebench_data().info
 
-    def model(self, chosen: Chosen, data: DataInfo, units: Use) -> ModelInfo:
-        """See prunebench.planning.Probe."""
+    def model(self, chosen: Chosen, data: DataInfo, units: BoundComponent) -> ModelInfo:
+        """See prunebench.plan.compile.Probe."""
         net = two_layer_net()
         return ModelInfo(chosen.label, sum(p.numel() for p in net.parameters()), weight_units(net).layers)
 
     def weights(self, chosen: Chosen, data: DataInfo) -> str:
-        """See prunebench.planning.Probe."""
+        """See prunebench.plan.compile.Probe."""
         assert chosen.weights is not None
         return digest_of(Path(chosen.weights))
 

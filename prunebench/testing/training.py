@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from prunebench.data import Gather
-from prunebench.masks import Mask, Units
-from prunebench.rates import multiplier
+from prunebench.api.data import Gather
+from prunebench.api.masks import Mask, Units
+from prunebench.api.training import LossTerm
+from prunebench.components.learning_rate import multiplier
 from prunebench.testing.contract import Contract, installed
 from prunebench.testing.data import some_mask
 from prunebench.testing.states import no_global_randomness, same, state
-from prunebench.types import LossTerm
 
 if TYPE_CHECKING:
     pass

@@ -14,7 +14,7 @@ import pytest
 
 from engine import toy_runs
 from engine.toy_runs import Workshop
-from prunebench.catalogue import GROUP
+from prunebench.components.managers import GROUP
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def nursery() -> BaseContext:
     """Processes that start at once: forked off a server that has torch and its optimizers loaded."""
     context = multiprocessing.get_context("forkserver")
     plugins = [point.module for point in entry_points(group=GROUP)]
-    context.set_forkserver_preload(["torch._dynamo", "engine.toy_runs", "prunebench.engine.executor", *plugins])
+    context.set_forkserver_preload(["torch._dynamo", "engine.toy_runs", "prunebench.engine.executors.local", *plugins])
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", os.pathsep.join(path for path in [str(toy_runs.TESTS), *sys.path] if path))
         forkserver.ensure_running()

@@ -14,25 +14,18 @@ import torch
 from torch import Tensor, nn
 
 from prunebench import Component, ComponentConfig, DataMissing, hookimpl
-from prunebench.data import Data, Resident
-from prunebench.masks import Mask, Scores, Units
-from prunebench.plan import Needs, Request
-from prunebench.selection import keep_highest
-from prunebench.streams import Rng
+from prunebench.api.data import Data, Resident
+from prunebench.api.downloads import Download
+from prunebench.api.events import Event
+from prunebench.api.info import DataInfo
+from prunebench.api.masks import Mask, Scores, Units
+from prunebench.api.measurements import Analysis, Figure, Measurement
+from prunebench.api.planning import Needs, Request
+from prunebench.api.random import Rng
+from prunebench.api.tickets import Inputs, State, Ticket
+from prunebench.api.training import LossTerm, MaskUpdate
+from prunebench.kernels.selection import keep_highest
 from prunebench.testing import ToyData
-from prunebench.types import (
-    Analysis,
-    DataInfo,
-    Download,
-    Event,
-    Figure,
-    Inputs,
-    LossTerm,
-    MaskUpdate,
-    Measurement,
-    State,
-    Ticket,
-)
 
 
 class NetConfig(ComponentConfig):

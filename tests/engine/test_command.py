@@ -13,8 +13,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from engine.toy_runs import FILE, run, text
-from prunebench.cli import main
-from prunebench.engine.training import Training
+from prunebench.commands.main import main
+from prunebench.engine.loop import Training
 
 WILD = """
 [[entry]]

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from engine.toy_runs import Trained, Workshop, open_store, prepared, run, text
-from prunebench.errors import StoreError
-from prunebench.store import RECORD
-from prunebench.types import Event
+from prunebench.api.errors import StoreError
+from prunebench.api.events import Event
+from prunebench.store.store import RECORD
 
 ROUNDS, EACH = 40, 5
 
@@ -145,7 +145,7 @@ def test_a_lost_parent_is_made_again_before_what_needs_it(store_path: Path, undi
 def test_a_disk_that_damages_all_it_is_given_is_a_store_error(
     store_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from prunebench.store import Store
+    from prunebench.store.store import Store
 
     put = Store.put
 

@@ -5,8 +5,9 @@ import os
 import pytest
 import torch
 
-from prunebench.engine.environment import device_of, fingerprint, hardware, pin
-from prunebench.errors import PrunebenchError
+from prunebench.api.errors import PrunebenchError
+from prunebench.engine.environment import device_of, fingerprint, pin
+from prunebench.kernels.hardware import hardware
 
 
 def test_the_fingerprint_holds_what_bits_depend_on() -> None:

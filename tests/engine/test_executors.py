@@ -12,18 +12,20 @@ import pytest
 
 from engine.toy_runs import Workshop, open_store, prepared, rows, run, text
 from prunebench import runner
-from prunebench.engine.executor import Executor, InlineExecutor, LocalExecutor, Resources, Site
-from prunebench.errors import StoreError
-from prunebench.plan import Ref
-from prunebench.types import Event
+from prunebench.api.errors import StoreError
+from prunebench.api.events import Event
+from prunebench.api.planning import Ref
+from prunebench.engine.executors.api import Executor, Resources, WorkerConfig
+from prunebench.engine.executors.inline import InlineExecutor
+from prunebench.engine.executors.local import LocalExecutor
 
 IMP = {"schedule": "rewind", "score": "magnitude", "select": "global", "units": "toy-units"}
 TWO_WORKERS = {"execution": {"workers": 2, "checkpoint_seconds": 0}}
 
 
-def site(store: Path) -> Site:
+def site(store: Path) -> WorkerConfig:
     environment = dict(open_store(store).environment.fields)
-    return Site(str(store), ".", "cpu", 1, environment, "same", 60.0)
+    return WorkerConfig(str(store), ".", "cpu", 1, environment, "same", 60.0)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from engine.toy_runs import Trained, Workshop, prepared, rows, run
-from prunebench.errors import ContractError, PrunebenchError
+from prunebench.api.errors import ContractError, PrunebenchError
 
 NOTHING = {"train": {"horizon": "0it"}, "measure": {"every": None}}
 AS_GIVEN: dict[str, Any] = {**NOTHING, "entry": [{"name": "imp", "schedule": "at-init"}]}

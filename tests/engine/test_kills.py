@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from engine.toy_runs import FILE, environment, open_store, run, text
-from prunebench.types import Event
+from prunebench.api.events import Event
 
 LONGER = {"train": {"horizon": "110it"}, "measure": {"every": "25it"}, "execution": {"checkpoint_seconds": 0}}
 KILLS = 20
@@ -79,7 +79,7 @@ def test_a_run_that_is_killed_twenty_times_gives_the_same_bytes(nursery: BaseCon
 def start(store: Path, folder: Path, installed: Path) -> subprocess.Popen[str]:
     file = folder / "toy.toml"
     file.write_text(FILE.replace("workers = 0", "workers = 1, checkpoint_seconds = 0").replace("24it", "1600it"))
-    command = "import sys; from prunebench.cli import main; main()"
+    command = "import sys; from prunebench.commands.main import main; main()"
     arguments = ["run", str(file), "--store", str(store), "--out", str(folder / "board")]
     return subprocess.Popen(
         [sys.executable, "-c", command, *arguments],

@@ -12,15 +12,15 @@ from torch import nn
 
 from engine.toy_runs import INLINE, catalogue, open_store, rows
 from prunebench import CannotTakePart, Component, ComponentConfig, hookimpl, runner
-from prunebench.catalogue import Catalogue
-from prunebench.config import resolve
+from prunebench.api.errors import ConfigError
+from prunebench.api.masks import Units
+from prunebench.benchmark.load import resolve
+from prunebench.benchmark.merging import merge, normalise
+from prunebench.components.catalogue import Catalogue
 from prunebench.engine.probe import StoreProbe
-from prunebench.errors import ConfigError
 from prunebench.leaderboard import read_rows
-from prunebench.masks import Units
-from prunebench.merging import merge, normalise
-from prunebench.planning import make_plan
-from prunebench.runner import Options, Prepared
+from prunebench.plan.compile import make_plan
+from prunebench.runner.preparing import Options, Prepared
 from prunebench.testing import weight_units
 from prunebench.testing.toy import TOY
 

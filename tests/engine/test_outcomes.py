@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from engine.toy_runs import Workshop, prepared, rows, run, text
-from prunebench.plan import Run
-from prunebench.runner import write
+from prunebench.api.planning import Run
+from prunebench.runner.publishing import write
 
 IMP = {"schedule": "rewind", "score": "magnitude", "select": "global", "units": "toy-units"}
 WILD = {"optimizer": {"use": "sgd", "lr": 1e30, "momentum": 0.9}}

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from engine.toy_runs import catalogue, open_store, prepared, run
-from prunebench.config import Chosen
+from prunebench.api.errors import ContractError, DataMissing, PrunebenchError
+from prunebench.benchmark.entries import Chosen
 from prunebench.engine.probe import StoreProbe
-from prunebench.errors import ContractError, DataMissing, PrunebenchError
 
 UNITS = {"use": "toy-units"}
 
@@ -125,6 +125,6 @@ def test_data_that_changes_between_plan_and_run_fails_the_trial(store_path: Path
 def test_another_version_than_planned_is_a_contract_error() -> None:
     described = {"use": "toy-net", "version": 2, "config": {}}
     with pytest.raises(ContractError, match="has version 1; the phase was planned with 2"):
-        catalogue().revive(described)
+        catalogue().from_json(described)
     with pytest.raises(PrunebenchError):
-        catalogue().revive({**described, "use": "toy-nut"})
+        catalogue().from_json({**described, "use": "toy-nut"})

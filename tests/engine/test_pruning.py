@@ -14,11 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.toy_runs import TESTS, Workshop, bits, open_store, prepared, rows, run
-from prunebench.engine.assembly import mask_meta, pack_mask, unpack_mask
+from prunebench.api.errors import ContractError
+from prunebench.api.masks import Mask, Scores
 from prunebench.engine.phases import check_mask, check_scores
-from prunebench.errors import ContractError
-from prunebench.masks import Mask, Scores
-from prunebench.store import dump_tensors, load_tensors
+from prunebench.engine.workbench import mask_meta, pack_mask, unpack_mask
+from prunebench.store.tensors import dump_tensors, load_tensors
 from prunebench.testing import ToyData, same, some_mask, two_layer_net, weight_units
 
 
@@ -177,7 +177,7 @@ def test_a_shuffled_and_reinitialised_ticket_keeps_its_layers_counts(store_path:
     changes["entry"].append({"name": "shuffled", "tickets": "imp", "ticket": ["shuffle-within-layer", "reinit"]})
     workshop = Workshop(store_path, changes)
     ticket = workshop.chain.tickets[2]
-    uses = [workshop.bench.catalogue.use(name, slot="ticket") for name in ("shuffle-within-layer", "reinit")]
+    uses = [workshop.workbench.catalogue.use(name, slot="ticket") for name in ("shuffle-within-layer", "reinit")]
     one, other = workshop.chain.edited(ticket, uses, 0), workshop.chain.edited(ticket, uses, 1)
     refs = [ref for t in (ticket, one, other) for ref in (t.weights, t.mask) if ref is not None]
     workshop.make(*refs)

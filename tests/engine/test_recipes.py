@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from engine.toy_runs import Workshop, rows, run
-from prunebench.config import Recipe
-from prunebench.plan import Ref, Run
+from prunebench.api.planning import Ref, Run
+from prunebench.api.recipe import Recipe
 
 OTHER: Mapping[str, Any] = {
     "horizon": "20it",

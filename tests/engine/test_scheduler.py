@@ -7,17 +7,18 @@ from typing import Any
 import pytest
 
 from engine.toy_runs import catalogue, open_store, prepared, rows, run, text
-from prunebench.engine.executor import InlineExecutor, Resources, Site
+from prunebench.api.events import Event
+from prunebench.engine.executors.api import Resources, WorkerConfig
+from prunebench.engine.executors.inline import InlineExecutor
 from prunebench.engine.scheduler import Execution, InterruptedRunError, execute
-from prunebench.runner import Prepared
-from prunebench.types import Event
+from prunebench.runner.preparing import Prepared
 
 IMP = {"schedule": "rewind", "score": "magnitude", "select": "global", "units": "toy-units"}
 
 
-def site(store: Path) -> Site:
+def site(store: Path) -> WorkerConfig:
     environment = dict(open_store(store).environment.fields)
-    return Site(str(store), ".", "cpu", 1, environment, "same", 60.0)
+    return WorkerConfig(str(store), ".", "cpu", 1, environment, "same", 60.0)
 
 
 class Noting(InlineExecutor):
@@ -201,7 +202,7 @@ def test_an_interrupt_ends_the_run_and_the_next_one_finishes_it(store_path: Path
 def test_an_interrupt_in_the_middle_of_a_piece_of_work_is_over_at_once(
     store_path: Path, undisturbed: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from prunebench.engine.training import Training
+    from prunebench.engine.loop import Training
 
     advance, calls = Training.advance, []
 

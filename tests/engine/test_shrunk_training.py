@@ -11,10 +11,10 @@ from torch import nn
 
 from engine.toy_runs import INLINE, Workshop, catalogue, rows, run
 from prunebench import Component, ComponentConfig, hookimpl
-from prunebench.engine.regrowth import Regrowth
-from prunebench.errors import ConfigError, ContractError
+from prunebench.api.errors import ConfigError, ContractError
+from prunebench.api.info import DataInfo
+from prunebench.engine.unshrink import Unshrink
 from prunebench.testing import some_mask, toy_plan, two_layer_net, weight_units
-from prunebench.types import DataInfo
 
 SHRUNK = {"evaluate": {"shrunk": True}}
 CHANNELS = {"name": "channels", "schedule": "rewind", "score": "magnitude", "select": "global", "units": "channels"}
@@ -108,4 +108,4 @@ def test_single_weights_cannot_be_taken_out() -> None:
     net = two_layer_net()
     units = weight_units(net)
     with pytest.raises(ContractError, match="single weights cannot be taken out"):
-        Regrowth(net, units, some_mask(units, 20))
+        Unshrink(net, units, some_mask(units, 20))

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from engine.toy_runs import Workshop, prepared, rows, run
-from prunebench.errors import ConfigError
+from prunebench.api.errors import ConfigError
 from prunebench.testing import toy_plan
 
 LONGER = {"evaluate": {"horizon": {"of": "24it", "times": "macs-ratio"}}}

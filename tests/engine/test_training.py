@@ -13,9 +13,9 @@ from torch.nn import functional
 
 from engine.parts import Regrow
 from engine.toy_runs import TESTS, Workshop, bits, losses
-from prunebench.data import Gather
-from prunebench.engine.training import Training
-from prunebench.errors import ContractError
+from prunebench.api.data import Gather
+from prunebench.api.errors import ContractError
+from prunebench.engine.loop import Training
 from prunebench.testing import ToyData, same, state
 
 LENET = {

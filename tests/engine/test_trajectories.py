@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from engine.toy_runs import Steps, Workshop, rows, run
-from prunebench.engine.training import Training
+from prunebench.api.errors import StoreError
+from prunebench.api.planning import PlannedTicket, Ref, Run
+from prunebench.engine.loop import Training
 from prunebench.engine.work import CancelledError
-from prunebench.errors import StoreError
-from prunebench.plan import PlannedTicket, Ref, Run
 from prunebench.testing import same
 
 NOISY: dict[str, Any] = {"data": "augmented", "model": {"use": "net", "kind": "dropout"}}
@@ -131,7 +131,7 @@ def test_a_recomputation_that_gives_another_digest_is_refused(
     run = dense(workshop)
     workshop.make(run.end)
     workshop.store.drop_payload(run.end.address)
-    monkeypatch.setattr("prunebench.engine.training.CHUNK", 5)
+    monkeypatch.setattr("prunebench.engine.loop.CHUNK", 5)
     workshop.make(run.end)
     workshop.store.drop_payload(run.end.address)
     monkeypatch.setattr("torch.nn.functional.cross_entropy", halved)
@@ -199,9 +199,9 @@ def test_a_curve_is_of_the_weights_at_its_points(workshop: Workshop) -> None:
     run = dense(workshop)
     curve = workshop.curve(run, every=6, splits=["test"])
     workshop.make(curve, run.at("6it"), run.end)
-    data = workshop.bench.data(workshop.work(run.key, frozenset()).spec["data"], 0)
+    data = workshop.workbench.data(workshop.work(run.key, frozenset()).spec["data"], 0)
     ((images, labels),) = data["test"].batches([_all(24)])
-    model = workshop.bench.model(workshop.chain.setting.model_json, workshop.weights(run.end))
+    model = workshop.workbench.model(workshop.chain.setting.model_json, workshop.weights(run.end))
     with torch.no_grad():
         logits = model(images)
     last = workshop.points(curve)[-1]
@@ -210,7 +210,7 @@ def test_a_curve_is_of_the_weights_at_its_points(workshop: Workshop) -> None:
 
 
 def _all(count: int) -> Any:
-    from prunebench.data import Gather
+    from prunebench.api.data import Gather
 
     return Gather(torch.arange(count))
 
@@ -327,7 +327,7 @@ def test_the_optimizer_state_of_pruned_weights_is_zero_at_the_start(store_path: 
 def test_a_recipe_that_takes_over_a_state_keeps_its_own_options(store_path: Path) -> None:
     workshop = Workshop(store_path)
     run = dense(workshop)
-    other = workshop.bench.catalogue.use(
+    other = workshop.workbench.catalogue.use(
         {"use": "sgd", "lr": 0.05, "momentum": 0.5, "weight_decay": 0.1}, slot="optimizer"
     )
     ticket = PlannedTicket(0, run.at("9it"), None, 66, run.ticket.start.parse("9it"), optimizer=run.optimizer_at("9it"))

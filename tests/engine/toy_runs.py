@@ -13,22 +13,29 @@ from typing import Any, Literal
 from torch import Tensor
 
 from engine import parts
-from prunebench import keys, runner
-from prunebench.catalogue import Catalogue
-from prunebench.engine.assembly import Bench, unpack_mask
+from prunebench import runner
+from prunebench.api import keys
+from prunebench.api.events import Event
+from prunebench.api.masks import Mask
+from prunebench.api.planning import Recipes, Ref, Run
+from prunebench.components.catalogue import Catalogue
 from prunebench.engine.environment import fingerprint
+from prunebench.engine.loop import Training
 from prunebench.engine.phases import perform
 from prunebench.engine.probe import StoreProbe
-from prunebench.engine.training import Training
 from prunebench.engine.trajectory import _Trajectory
 from prunebench.engine.work import Channel, Silent, Work
-from prunebench.masks import Mask
-from prunebench.plan import Chain, Plan, Recipes, Ref, Run
-from prunebench.planning import chain_of, demanded, make_plan
-from prunebench.runner import Options, Outcome, Prepared
-from prunebench.store import Environment, Store, load_tensors
+from prunebench.engine.workbench import Workbench, unpack_mask
+from prunebench.plan.chain import Chain
+from prunebench.plan.compile import chain_of, make_plan
+from prunebench.plan.demand import demanded
+from prunebench.plan.trial import Plan
+from prunebench.runner.preparing import Options, Prepared
+from prunebench.runner.running import Outcome
+from prunebench.store.environment import Environment
+from prunebench.store.store import Store
+from prunebench.store.tensors import load_tensors
 from prunebench.testing import toy_benchmark, toy_catalogue
-from prunebench.types import Event
 
 TESTS = Path(__file__).parents[1]
 
@@ -97,7 +104,7 @@ class Workshop:
     def __init__(self, root: Path, *changes: Mapping[str, Any], entry: str = "imp", **more: Any) -> None:
         benchmark = toy_benchmark(*changes, catalogue=catalogue(), **more)
         self.store = open_store(root)
-        self.bench = Bench(self.store, catalogue(), root, "cpu")
+        self.workbench = Workbench(self.store, catalogue(), root, "cpu")
         self.chain: Chain = chain_of(benchmark, StoreProbe(self.store, root), entry, benchmark.seeds[0])
         self.recipes = Recipes(self.chain.entry.find, self.chain.entry.evaluate)
         self.curves: dict[str, Mapping[str, Any]] = {}
@@ -118,7 +125,7 @@ class Workshop:
         """Make what is missing of these outputs; the kinds of the phases that were worked on."""
         wanted = demanded(self.chain._phases.by_key, list(refs), lambda ref: self.store.has(ref.address))
         for key, outputs in wanted.items():
-            perform(self.work(key, outputs), self.bench, channel or Silent(), seconds)
+            perform(self.work(key, outputs), self.workbench, channel or Silent(), seconds)
         return [self.chain._phases.by_key[key].kind for key in wanted]
 
     def weights(self, ref: Ref) -> dict[str, Tensor]:
@@ -136,8 +143,8 @@ class Workshop:
         outputs = frozenset([Ref(run.key, "weights", run.stop if stop is None else stop)])
         work = self.work(run.key, outputs)
         self.make(*work.parents)
-        trajectory = _Trajectory(work, tuple(outputs), self.bench, Silent(), 1e9)
-        trajectory.data = self.bench.data(work.spec["data"], work.spec["streams"]["seed"])
+        trajectory = _Trajectory(work, tuple(outputs), self.workbench, Silent(), 1e9)
+        trajectory.data = self.workbench.data(work.spec["data"], work.spec["streams"]["seed"])
         return trajectory._prepared()
 
 

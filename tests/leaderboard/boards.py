@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from prunebench.api.results import Results
 from prunebench.leaderboard import write_leaderboard
-from prunebench.types import Results
 
 DENSITIES = (0.512, 0.262144, 0.134217, 0.0687)
 ENTRIES = ("imp", "imp-late", "random")

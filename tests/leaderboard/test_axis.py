@@ -11,14 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prunebench import PrunebenchError, config
-from prunebench.catalogue import Catalogue
-from prunebench.errors import ConfigError
+from prunebench import PrunebenchError
+from prunebench.api.errors import ConfigError
+from prunebench.api.results import Results
+from prunebench.benchmark import load as config
+from prunebench.components.catalogue import Catalogue
 from prunebench.leaderboard import verdicts, write_leaderboard
 from prunebench.leaderboard.axis import on_axis, placed
 from prunebench.leaderboard.cells import AXES, Group, group_rows
 from prunebench.leaderboard.page.overview import overview
-from prunebench.types import Results
 
 from .boards import PROVENANCE, row
 

@@ -7,7 +7,7 @@ import pytest
 
 from prunebench.leaderboard.cells import group_rows
 from prunebench.leaderboard.curves import axis_range, draw_curves
-from prunebench.leaderboard.statistics import Interval
+from prunebench.stats.student import Interval
 
 from .boards import ENTRIES, results, row
 

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from prunebench import PrunebenchError
-from prunebench.config import Expect
+from prunebench.api.results import Results
+from prunebench.benchmark.expectations import Expect
 from prunebench.leaderboard.expectations import contradictions, judge, verdicts
-from prunebench.types import Results
 
 from .boards import PROVENANCE, results, row, write
 

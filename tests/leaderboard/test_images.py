@@ -7,11 +7,11 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
-from prunebench.leaderboard.bootstrap import image_interval, mean_over_seeds, paired_images
 from prunebench.leaderboard.cells import Group, group_rows
 from prunebench.leaderboard.hits import image_scores
 from prunebench.leaderboard.images import image_tables
 from prunebench.leaderboard.metrics import metric_of
+from prunebench.stats.bootstrap import image_interval, mean_over_seeds, paired_images
 
 from .boards import row
 

@@ -11,7 +11,7 @@ from prunebench.leaderboard.cells import Group, group_rows
 from prunebench.leaderboard.metrics import metric_of
 from prunebench.leaderboard.neighbours import neighbours_table
 from prunebench.leaderboard.ranking import Compared, Place, comparisons, ranking, rule, shared_ranks
-from prunebench.leaderboard.statistics import Paired, holm, paired
+from prunebench.stats.student import Paired, holm, paired
 
 from .boards import results, row
 

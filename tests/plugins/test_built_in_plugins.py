@@ -11,7 +11,7 @@ HEAVY = ("torch", "timm", "torchvision", "matplotlib", "mlxtend", "scipy", "skle
 def test_loading_the_catalogue_and_building_configurations_imports_nothing_heavy() -> None:
     code = (
         "import sys, json\n"
-        "from prunebench.catalogue import Catalogue\n"
+        "from prunebench.components.catalogue import Catalogue\n"
         "catalogue = Catalogue.load()\n"
         "assert not catalogue.broken, catalogue.broken\n"
         "catalogue.use({'use': 'sgd', 'lr': 0.1}, slot='optimizer')\n"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from prunebench import runner
-from prunebench.runner import Options
+from prunebench.runner.preparing import Options
 
 FILE = """
 schema = 1

@@ -5,8 +5,8 @@ import pytest
 from quiet import quietly
 
 from prunebench import PrunebenchError
-from prunebench.fresh import Claim, claim_of, verify_fresh
 from prunebench.leaderboard import read_provenance
+from prunebench.verification.fresh import Claim, claim_of, verify_fresh
 
 
 def rows(entry: str, values: list[float], density: float = 0.5) -> list[dict[str, Any]]:

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from prunebench import PrunebenchError, keys
-from prunebench.manifest import check_manifest, write_manifest
+from prunebench import PrunebenchError
+from prunebench.api import keys
+from prunebench.results.manifest import check_manifest, write_manifest
 
 
 def test_a_leaderboard_as_it_was_written_has_nothing_to_tell(board: Path) -> None:

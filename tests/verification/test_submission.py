@@ -7,8 +7,8 @@ import pytest
 from click.testing import CliRunner
 
 from prunebench import PrunebenchError
-from prunebench.cli import main
-from prunebench.submission import broken_rules, submit
+from prunebench.commands.main import main
+from prunebench.verification.submission import broken_rules, submit
 
 RULES = {"seeds": [0, 1, 2], "profile": None, "settings": []}
 

@@ -7,11 +7,11 @@ from click.testing import CliRunner
 from quiet import quietly
 
 from prunebench import PrunebenchError
-from prunebench.cli import main
-from prunebench.errors import ConfigError
+from prunebench.api.errors import ConfigError
+from prunebench.commands.main import main
 from prunebench.leaderboard import read_provenance, read_rows
-from prunebench.manifest import write_manifest
-from prunebench.verify import chosen_entries, compare, verify
+from prunebench.results.manifest import write_manifest
+from prunebench.verification.rerun import chosen_entries, compare, verify
 
 HERE = {"torch": "1", "threads": 1}
 THERE = {"torch": "2", "threads": 1}

@@ -9,11 +9,12 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from prunebench import Component, ComponentConfig, Measurement, hookimpl
-from prunebench.types import Analysis, Inputs
+from prunebench.api.measurements import Analysis
+from prunebench.api.tickets import Inputs
 
 if TYPE_CHECKING:
-    from prunebench.masks import Units
-    from prunebench.plan import Needs, Request
+    from prunebench.api.masks import Units
+    from prunebench.api.planning import Needs, Request
 
 
 class Alive:
@@ -25,7 +26,7 @@ class Alive:
     @hookimpl
     def prunebench_needs(self, request: Request) -> Needs:
         """The entry's tickets of all rounds, as they are judged."""
-        from prunebench.plan import Needs
+        from prunebench.api.planning import Needs
 
         return Needs({"tickets": request.tickets})
 

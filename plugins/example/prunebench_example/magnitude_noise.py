@@ -15,8 +15,8 @@ from prunebench import Component, ComponentConfig, hookimpl
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from prunebench.masks import Scores, Units
-    from prunebench.streams import Rng
+    from prunebench.api.masks import Scores, Units
+    from prunebench.api.random import Rng
 
 
 class MagnitudeNoiseConfig(ComponentConfig):

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from prunebench_example.magnitude_noise import MagnitudeNoise, MagnitudeNoiseConfig
 
-from prunebench.streams import Rng
+from prunebench.api.random import Rng
 from prunebench.testing import AnalyseContract, ScoreContract, two_layer_net, weight_units
 
 PRUNEBENCH = Path(sys.executable).with_name("prunebench")

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from prunebench.plan import Request, Run, TrainedPoint
+    from prunebench.api.planning import Request, Run, TrainedPoint
 
 
 def judged_runs(request: Request) -> dict[int, Run]:

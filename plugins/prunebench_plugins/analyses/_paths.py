@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from prunebench import ComponentConfig, Figure, Measurement
-from prunebench.types import Analysis, State
+from prunebench.api.measurements import Analysis
+from prunebench.api.tickets import State
 from prunebench_plugins.analyses import _figures
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from prunebench.data import Data, Gather
+    from prunebench.api.data import Data, Gather
 
 BATCH = 1_000
 """Images a batch, when measuring and when recalibrating."""
@@ -110,7 +111,7 @@ def evenly_spaced(size: int, sample: int) -> Tensor:
 
 def in_batches(indices: Tensor) -> Iterator[Gather]:
     """Un-augmented batches, in order."""
-    from prunebench.data import Gather
+    from prunebench.api.data import Gather
 
     for start in range(0, indices.numel(), BATCH):
         yield Gather(indices[start : start + BATCH])
@@ -123,7 +124,7 @@ def recalibrate(model: nn.Module, data: Data) -> None:
     """
     import torch
 
-    from prunebench.data import Gather
+    from prunebench.api.data import Gather
 
     split = data["train"]
     indices = evenly_spaced(split.size, RECALIBRATION)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from prunebench.streams import Rng
+    from prunebench.api.random import Rng
 
 
 def random_subset(rng: Rng, count: int, size: int, index: int) -> Tensor:

@@ -18,7 +18,7 @@ from prunebench_plugins.analyses._ablation import Ablation
 from prunebench_plugins.analyses._rewriting import has_images, rewritten
 
 if TYPE_CHECKING:
-    from prunebench.data import Batch, Gather, Split
+    from prunebench.api.data import Batch, Gather, Split
 
 KEPT_BYTES = 2**30
 """Normalised images that are kept for all subsets; more of them are read anew for each."""
@@ -195,6 +195,6 @@ def alive_magnitudes(weights: Mapping[str, Tensor], alive: Mapping[str, Tensor])
 
 
 def _gather(indices: Tensor) -> Gather:
-    from prunebench.data import Gather
+    from prunebench.api.data import Gather
 
     return Gather(indices)

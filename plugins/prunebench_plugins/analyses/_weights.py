@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from prunebench.masks import Mask, Units
-    from prunebench.plan import Chain, Run
-    from prunebench.types import State
+    from prunebench.api.masks import Mask, Units
+    from prunebench.api.planning import Chain, Run
+    from prunebench.api.tickets import State
 
 
 def kept_weights(units: Units, mask: Mask | None) -> dict[str, Tensor]:
@@ -20,7 +20,7 @@ def kept_weights(units: Units, mask: Mask | None) -> dict[str, Tensor]:
         PlanError: the units touch no weight tensor.
     """
     from prunebench import PlanError
-    from prunebench.masks import Mask
+    from prunebench.api.masks import Mask
 
     kept: Mapping[str, Tensor] = units.expand(Mask.full(units.layers) if mask is None else mask)
     weights = {name: keep for name, keep in kept.items() if keep.ndim > 1}

@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from prunebench import Component, ContractError, Figure, Measurement, PlanError, hookimpl
-from prunebench.types import Analysis, Inputs, State
+from prunebench.api.measurements import Analysis
+from prunebench.api.tickets import Inputs, State
 from prunebench_plugins.analyses import _figures, _paths, _weights
 
 if TYPE_CHECKING:
@@ -30,9 +31,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
-    from prunebench.data import Data
-    from prunebench.masks import Units
-    from prunebench.plan import Needs, Request
+    from prunebench.api.data import Data
+    from prunebench.api.masks import Units
+    from prunebench.api.planning import Needs, Request
 
 NAMES = {"pretrained": "W*", "pruned": "Wp", "retrained": "Wr"}
 
@@ -79,7 +80,7 @@ class AccuracyPlane:
         """
         from dataclasses import replace
 
-        from prunebench.plan import Needs
+        from prunebench.api.planning import Needs
 
         chain = request.chain
         if chain.rounds == 0 or chain.entry.score is None:

@@ -13,15 +13,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from prunebench import Component, ComponentConfig, Figure, Measurement, hookimpl
-from prunebench.types import Analysis, Inputs
+from prunebench.api.measurements import Analysis
+from prunebench.api.tickets import Inputs
 from prunebench_plugins.analyses import _figures, _weights
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from torch import Tensor, nn
 
-    from prunebench.masks import Units
-    from prunebench.plan import Needs, Request
+    from prunebench.api.masks import Units
+    from prunebench.api.planning import Needs, Request
 
 SIDES = ("incoming", "outgoing")
 
@@ -35,7 +36,7 @@ class Connectivity:
     @hookimpl
     def prunebench_needs(self, request: Request) -> Needs:
         """The entry's tickets of all rounds, as they are judged."""
-        from prunebench.plan import Needs
+        from prunebench.api.planning import Needs
 
         return Needs({"tickets": request.tickets})
 

@@ -16,16 +16,17 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from prunebench import Component, ComponentConfig, Measurement, hookimpl
-from prunebench.processor import processor_name
-from prunebench.types import Analysis, Inputs, Optimum
+from prunebench.api.measurements import Analysis
+from prunebench.api.tickets import Inputs, Optimum
+from prunebench.kernels.hardware import processor_name
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from prunebench.data import Data
-    from prunebench.masks import Mask, Units
-    from prunebench.plan import Needs, Request
+    from prunebench.api.data import Data
+    from prunebench.api.masks import Mask, Units
+    from prunebench.api.planning import Needs, Request
 
 
 class CostConfig(ComponentConfig):
@@ -51,7 +52,7 @@ class Cost:
     @hookimpl
     def prunebench_needs(self, request: Request) -> Needs:
         """The entry's tickets of all rounds, as they are judged."""
-        from prunebench.plan import Needs
+        from prunebench.api.planning import Needs
 
         return Needs({"tickets": request.tickets})
 
@@ -94,7 +95,7 @@ class Cost:
 
 def counts(model: nn.Module, units: Units, ticket: Optimum, shape: tuple[int, int, int]) -> Iterator[Measurement]:
     """What can be counted without a clock."""
-    from prunebench.macs import macs_of
+    from prunebench.kernels.macs import macs_of
 
     total = sum(p.numel() for p in model.parameters())
     removed = 0
@@ -108,7 +109,7 @@ def counts(model: nn.Module, units: Units, ticket: Optimum, shape: tuple[int, in
 
 def size(model: nn.Module, units: Units, mask: Mask | None) -> int:
     """Bytes of all tensors: of the smaller network, or of the kept weights and a bit for each, whichever is less."""
-    from prunebench.sizes import dense_bytes, kept_bytes
+    from prunebench.kernels.sizes import dense_bytes, kept_bytes
 
     if mask is not None and any(units.members()):
         model, mask = units.shrink(model, mask), None

@@ -24,14 +24,15 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import model_validator
 
 from prunebench import Component, ComponentConfig, Figure, Measurement, hookimpl
-from prunebench.types import Analysis, Inputs, Optimum
+from prunebench.api.measurements import Analysis
+from prunebench.api.tickets import Inputs, Optimum
 from prunebench_plugins.analyses import _figures, _optima, _weights
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from prunebench.masks import Units
-    from prunebench.plan import Needs, Request
+    from prunebench.api.masks import Units
+    from prunebench.api.planning import Needs, Request
 
 KINDS = {"angle": "angular distance", "cosine": "cosine distance", "euclidean": "Euclidean distance"}
 LAGS = (1, 2)
@@ -72,7 +73,7 @@ class Distances:
         Raises:
             PlanError: fewer than two optima.
         """
-        from prunebench.plan import Needs, TrainedPoint
+        from prunebench.api.planning import Needs, TrainedPoint
 
         drawn = request.chain.dense.weights
         if self._runs == "find":

@@ -20,15 +20,16 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from prunebench import Component, hookimpl
-from prunebench.types import Analysis, Inputs
+from prunebench.api.measurements import Analysis
+from prunebench.api.tickets import Inputs
 from prunebench_plugins.analyses import _optima, _paths, _weights
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from prunebench.data import Data
-    from prunebench.masks import Units
-    from prunebench.plan import Needs, Request
+    from prunebench.api.data import Data
+    from prunebench.api.masks import Units
+    from prunebench.api.planning import Needs, Request
 
 
 class ErrorBarrierConfig(_paths.PathConfig):
@@ -57,7 +58,7 @@ class ErrorBarrier:
         Raises:
             PlanError: the entry has fewer than two.
         """
-        from prunebench.plan import Needs
+        from prunebench.api.planning import Needs
 
         return Needs({"optima": _optima.judged(request, "error-barrier")})
 

@@ -17,14 +17,15 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field
 
 from prunebench import Component, PlanError, hookimpl
-from prunebench.types import Analysis, Inputs
+from prunebench.api.measurements import Analysis
+from prunebench.api.tickets import Inputs
 from prunebench_plugins.analyses import _paths
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from prunebench.data import Data
-    from prunebench.plan import Needs, Request, TrainedPoint
+    from prunebench.api.data import Data
+    from prunebench.api.planning import Needs, Request, TrainedPoint
 
 
 class InstabilityConfig(_paths.PathConfig):
@@ -55,7 +56,7 @@ class Instability:
         """
         from dataclasses import replace
 
-        from prunebench.plan import Needs
+        from prunebench.api.planning import Needs
 
         assert request.evaluate is not None
         rounds, last = self._config.rounds, len(request.tickets) - 1

@@ -9,12 +9,14 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from prunebench import Component, ComponentConfig, Figure, Measurement, hookimpl
-from prunebench.types import Analysis, Inputs, Layer
+from prunebench.api.info import Layer
+from prunebench.api.measurements import Analysis
+from prunebench.api.tickets import Inputs
 from prunebench_plugins.analyses import _figures
 
 if TYPE_CHECKING:
-    from prunebench.masks import Mask, Units
-    from prunebench.plan import Needs, Request
+    from prunebench.api.masks import Mask, Units
+    from prunebench.api.planning import Needs, Request
 
 
 class LayerDensities:
@@ -26,7 +28,7 @@ class LayerDensities:
     @hookimpl
     def prunebench_needs(self, request: Request) -> Needs:
         """The entry's tickets of all rounds, as they are judged."""
-        from prunebench.plan import Needs
+        from prunebench.api.planning import Needs
 
         return Needs({"tickets": request.tickets})
 

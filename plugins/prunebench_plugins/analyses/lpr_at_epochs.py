@@ -14,14 +14,16 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field
 
 from prunebench import Component, ComponentConfig, Figure, Measurement, PlanError, Position, hookimpl
-from prunebench.types import Analysis, Inputs, Layer, Optimum
+from prunebench.api.info import Layer
+from prunebench.api.measurements import Analysis
+from prunebench.api.tickets import Inputs, Optimum
 from prunebench_plugins.analyses import _figures, _weights
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from prunebench.masks import Mask, Units
-    from prunebench.plan import Needs, Request
+    from prunebench.api.masks import Mask, Units
+    from prunebench.api.planning import Needs, Request
 
 
 class LprAtEpochsConfig(ComponentConfig):
@@ -48,7 +50,8 @@ class LprAtEpochs:
         Raises:
             PlanError: a position outside of the run, a density of no unit or of all, or an entry that prunes nothing.
         """
-        from prunebench.plan import Needs, TrainedPoint, count_at
+        from prunebench.api.planning import Needs, TrainedPoint
+        from prunebench.kernels.counts import count_at
 
         chain, units = request.chain, request.chain.setting.model.units
         run = _weights.dense_run(chain)
@@ -105,9 +108,9 @@ class LprAtEpochs:
 
     def _cut(self, state: Optimum, model: nn.Module, units: Units) -> Mask:
         """The units of the largest magnitude in a state of the dense run."""
-        from prunebench.masks import Mask
-        from prunebench.plan import count_at
-        from prunebench.selection import keep_highest
+        from prunebench.api.masks import Mask
+        from prunebench.kernels.counts import count_at
+        from prunebench.kernels.selection import keep_highest
 
         assert self._density is not None
         # What the units read are the model's own weights.

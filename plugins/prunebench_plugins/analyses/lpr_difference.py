@@ -9,12 +9,14 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from prunebench import Component, ComponentConfig, EntryRef, Figure, Measurement, PlanError, hookimpl
-from prunebench.types import Analysis, Inputs, Layer, Optimum
+from prunebench.api.info import Layer
+from prunebench.api.measurements import Analysis
+from prunebench.api.tickets import Inputs, Optimum
 from prunebench_plugins.analyses import _figures
 
 if TYPE_CHECKING:
-    from prunebench.masks import Units
-    from prunebench.plan import Needs, Request
+    from prunebench.api.masks import Units
+    from prunebench.api.planning import Needs, Request
 
 
 class LprDifferenceConfig(ComponentConfig):
@@ -36,7 +38,7 @@ class LprDifference:
         Raises:
             PlanError: the other entry prunes other layers, or they have no pruned round in common.
         """
-        from prunebench.plan import Needs
+        from prunebench.api.planning import Needs
 
         theirs = request.other(self._to)
         if theirs.setting.model.layers != request.chain.setting.model.layers:

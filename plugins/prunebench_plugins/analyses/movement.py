@@ -14,15 +14,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from prunebench import Component, ComponentConfig, Figure, Measurement, hookimpl
-from prunebench.types import Analysis, Inputs, Optimum
+from prunebench.api.measurements import Analysis
+from prunebench.api.tickets import Inputs, Optimum
 from prunebench_plugins.analyses import _figures, _weights
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from torch import Tensor
 
-    from prunebench.masks import Units
-    from prunebench.plan import Needs, Request
+    from prunebench.api.masks import Units
+    from prunebench.api.planning import Needs, Request
 
 KINDS = {"absolute": "|end − start|", "outward": "|end| − |start|"}
 STYLES = {
@@ -41,7 +42,7 @@ class Movement:
     @hookimpl
     def prunebench_needs(self, request: Request) -> Needs:
         """The two ends of the dense find run and of the runs that judge tickets (draw 0), and the tickets' masks."""
-        from prunebench.plan import Needs, TrainedPoint
+        from prunebench.api.planning import Needs, TrainedPoint
 
         dense = _weights.dense_run(request.chain)
         judged = [e for e in request.evaluations if e.draw == 0]

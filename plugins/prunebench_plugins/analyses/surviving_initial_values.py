@@ -9,14 +9,15 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from prunebench import Component, ComponentConfig, Figure, Measurement, hookimpl
-from prunebench.types import Analysis, Inputs
+from prunebench.api.measurements import Analysis
+from prunebench.api.tickets import Inputs
 from prunebench_plugins.analyses import _figures, _weights
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from prunebench.masks import Units
-    from prunebench.plan import Needs, Request
+    from prunebench.api.masks import Units
+    from prunebench.api.planning import Needs, Request
 
 
 class SurvivingInitialValuesConfig(ComponentConfig):
@@ -37,7 +38,7 @@ class SurvivingInitialValues:
     @hookimpl
     def prunebench_needs(self, request: Request) -> Needs:
         """The entry's tickets of all rounds as they are judged, with the weights that `of` names."""
-        from prunebench.plan import Needs
+        from prunebench.api.planning import Needs
 
         drawn = request.chain.dense.weights
         tickets = [t if self._of == "ticket" else t.replace(weights=drawn) for t in request.tickets]

@@ -19,15 +19,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from prunebench import Component, ComponentConfig, Figure, Measurement, PlanError, hookimpl
-from prunebench.types import Analysis, Inputs, Optimum
+from prunebench.api.measurements import Analysis
+from prunebench.api.tickets import Inputs, Optimum
 from prunebench_plugins.analyses import _figures, _optima, _weights
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from torch import Tensor
 
-    from prunebench.masks import Units
-    from prunebench.plan import Needs, Request
+    from prunebench.api.masks import Units
+    from prunebench.api.planning import Needs, Request
 
 SIDES = {"largest_removed": ("largest removed", "-"), "smallest_kept": ("smallest kept", ":")}
 
@@ -53,7 +54,7 @@ class Threshold:
         """
         from dataclasses import replace
 
-        from prunebench.plan import Needs
+        from prunebench.api.planning import Needs
 
         chain = request.chain
         if chain.rounds == 0 or chain.entry.score is None:

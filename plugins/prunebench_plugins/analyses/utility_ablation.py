@@ -18,16 +18,17 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from prunebench import Component, ComponentConfig, Measurement, PlanError, Position, hookimpl
-from prunebench.types import Analysis, Inputs, Optimum
+from prunebench.api.measurements import Analysis
+from prunebench.api.tickets import Inputs, Optimum
 from prunebench_plugins.analyses import _utility_figures, _weights
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from prunebench.data import Data
-    from prunebench.masks import Units
-    from prunebench.plan import Evaluation, Needs, PlannedTicket, Ref, Request, TrainedPoint
-    from prunebench.streams import Rng
+    from prunebench.api.data import Data
+    from prunebench.api.masks import Units
+    from prunebench.api.planning import Evaluation, Needs, PlannedTicket, Ref, Request, TrainedPoint
+    from prunebench.api.random import Rng
     from prunebench_plugins.analyses._utility import Images, Measured, Sample, Utility
 
 Ratio = Annotated[float, Field(gt=0, le=1)]
@@ -80,7 +81,7 @@ class UtilityAblation:
             PlanError: a position outside of the run, a mask that does not exist, a set of no weights or of more than
                 there are, or more images than the training set has.
         """
-        from prunebench.plan import Needs
+        from prunebench.api.planning import Needs
 
         config, images = self._config, request.chain.setting.data.sizes["train"]
         if config.images is not None and config.images > images:
@@ -238,7 +239,7 @@ class UtilityAblation:
 
 
 def _point(weights: Ref, mask: Ref | None, round: int, label: str) -> TrainedPoint:
-    from prunebench.plan import TrainedPoint
+    from prunebench.api.planning import TrainedPoint
 
     return TrainedPoint(weights, mask, round, label)
 

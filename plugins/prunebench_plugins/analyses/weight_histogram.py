@@ -14,14 +14,15 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field
 
 from prunebench import Component, ComponentConfig, Figure, Measurement, hookimpl
-from prunebench.types import Analysis, Inputs, Optimum
+from prunebench.api.measurements import Analysis
+from prunebench.api.tickets import Inputs, Optimum
 from prunebench_plugins.analyses import _figures, _optima, _weights
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from prunebench.masks import Units
-    from prunebench.plan import Needs, Request
+    from prunebench.api.masks import Units
+    from prunebench.api.planning import Needs, Request
 
 WHOLE = "all layers"
 
@@ -43,7 +44,7 @@ class WeightHistogram:
         """The optima of the dense network and of the judged rounds."""
         from dataclasses import replace
 
-        from prunebench.plan import Needs
+        from prunebench.api.planning import Needs
 
         runs = _optima.judged_runs(request)
         return Needs({"optima": [replace(run.optimum, round=round) for round, run in runs.items()]})

@@ -9,9 +9,9 @@ from typing import Literal
 
 import numpy as np
 
-from prunebench.data import Data
-from prunebench.streams import Rng
-from prunebench.types import Download
+from prunebench.api.data import Data
+from prunebench.api.downloads import Download
+from prunebench.api.random import Rng
 from prunebench_plugins.data._digits import digest
 from prunebench_plugins.data._published import published
 from prunebench_plugins.data._splits import Arrays, held_out, resident_data

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from prunebench.data import Data, Resident
-from prunebench.types import DataInfo
+from prunebench.api.data import Data, Resident
+from prunebench.api.info import DataInfo
 from prunebench_plugins.data.augmentation import pad_crop
 
 OWN = (0.1307,), (0.3081,)

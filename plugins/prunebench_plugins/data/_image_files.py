@@ -20,9 +20,9 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from prunebench import DataMissing
-from prunebench.data import Augmentation, Data, Resident, Split
-from prunebench.streaming import Streaming, ahead
-from prunebench.types import DataInfo
+from prunebench.api.data import Augmentation, Data, Resident, Split
+from prunebench.api.info import DataInfo
+from prunebench.kernels.streaming import Streaming, ahead
 
 Crop = Literal["center", "squash", "border"]
 Memory = Literal["auto", "resident", "stream"]

@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 
 from prunebench import PlanError
-from prunebench.data import Augmentation, Data, Resident
-from prunebench.streams import Rng
-from prunebench.types import DataInfo
+from prunebench.api.data import Augmentation, Data, Resident
+from prunebench.api.info import DataInfo
+from prunebench.api.random import Rng
 
 Arrays = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 """Images (N, C, H, W) and labels (N,)."""

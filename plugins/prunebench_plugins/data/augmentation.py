@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad as zero_pad
 
-from prunebench.data import Augmentation
+from prunebench.api.data import Augmentation
 
 
 def pad_crop(pad: int) -> Augmentation:
@@ -49,13 +49,13 @@ def boxes(batch: int, height: int, width: int, generator: torch.Generator) -> Te
     area = (0.08 + 0.92 * area) * (height * width)
     ratio = torch.exp((2 * ratio - 1) * math.log(4 / 3))
     high, wide = (area / ratio).sqrt().round().long(), (area * ratio).sqrt().round().long()
-    fits = (high > 0) & (high <= height) & (wide > 0) & (wide <= width)
+    slots_of = (high > 0) & (high <= height) & (wide > 0) & (wide <= width)
     top = (down * (height - high + 1)).floor().long()
     left = (right * (width - wide + 1)).floor().long()
-    first = fits.int().argmax(1, keepdim=True)
+    first = slots_of.int().argmax(1, keepdim=True)
     found = torch.stack([top, left, high, wide], 2).gather(1, first[..., None].expand(-1, -1, 4)).squeeze(1)
     whole = torch.tensor([0, 0, height, width], device=device)
-    return torch.where(fits.any(1, keepdim=True), found, whole)
+    return torch.where(slots_of.any(1, keepdim=True), found, whole)
 
 
 def resized(images: Tensor, found: Tensor) -> Tensor:

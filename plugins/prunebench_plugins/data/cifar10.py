@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from prunebench import Component, ComponentConfig, hookimpl
-from prunebench.types import Download
+from prunebench.api.downloads import Download
 
 if TYPE_CHECKING:
-    from prunebench.data import Data
-    from prunebench.streams import Rng
+    from prunebench.api.data import Data
+    from prunebench.api.random import Rng
     from prunebench_plugins.data._cifar import Published
 
 FOLDER, ARCHIVE, MD5 = "cifar-10-batches-bin", "cifar-10-binary.tar.gz", "c32a1d4ab5d03f1284b67883e8d87530"

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from prunebench import Component, ComponentConfig, hookimpl
-from prunebench.types import Download
+from prunebench.api.downloads import Download
 
 if TYPE_CHECKING:
-    from prunebench.data import Data
-    from prunebench.streams import Rng
+    from prunebench.api.data import Data
+    from prunebench.api.random import Rng
     from prunebench_plugins.data._cifar import Published
 
 FOLDER, ARCHIVE, MD5 = "cifar-100-binary", "cifar-100-binary.tar.gz", "03b5dce01913d631647c71ecec9e9cb8"

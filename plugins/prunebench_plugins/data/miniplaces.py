@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from prunebench import Component, ComponentConfig, DataMissing, hookimpl
-from prunebench.types import Download
+from prunebench.api.downloads import Download
 
 if TYPE_CHECKING:
-    from prunebench.data import Data
-    from prunebench.streams import Rng
+    from prunebench.api.data import Data
+    from prunebench.api.random import Rng
 
 FOLDER, IMAGES = "miniplaces", "images"
 WHOLE = (100, 100_000, 10_000)

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from prunebench import Component, ComponentConfig, hookimpl
-from prunebench.types import Download
+from prunebench.api.downloads import Download
 
 if TYPE_CHECKING:
-    from prunebench.data import Data
-    from prunebench.streams import Rng
+    from prunebench.api.data import Data
+    from prunebench.api.random import Rng
 
 MIRRORS = ("https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/")
 FOLDERS = ("MNIST/raw", "MNIST", "mnist")

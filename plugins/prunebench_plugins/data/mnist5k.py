@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal
 from prunebench import Component, ComponentConfig, DataMissing, hookimpl
 
 if TYPE_CHECKING:
-    from prunebench.data import Data
+    from prunebench.api.data import Data
 
 CONTENT = "167bbe5fc3dfbce27f9a4c6c1814964f3367677ee226d9811d79cbd41fd5d053"
 """sha256 of the unpacked file: 5,000 lines of 784 pixels and a label."""
@@ -45,7 +45,7 @@ class Mnist5k:
         """
         import numpy as np
 
-        from prunebench.streams import Rng
+        from prunebench.api.random import Rng
         from prunebench_plugins.data._digits import digest, digits
 
         path = located()

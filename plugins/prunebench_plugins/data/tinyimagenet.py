@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from prunebench import Component, ComponentConfig, DataMissing, hookimpl
-from prunebench.types import Download
+from prunebench.api.downloads import Download
 
 if TYPE_CHECKING:
-    from prunebench.data import Data
-    from prunebench.streams import Rng
+    from prunebench.api.data import Data
+    from prunebench.api.random import Rng
 
 ARCHIVE, MD5 = "tiny-imagenet-200.zip", "90528d7ca1a48142e341f4ef8d21d0de"
 WHOLE = (200, 100_000, 10_000)

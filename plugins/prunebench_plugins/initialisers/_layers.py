@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd
 
-from prunebench.streams import Rng
+from prunebench.api.random import Rng
 
 _NORMS = (_NormBase, nn.GroupNorm, nn.LayerNorm)
 

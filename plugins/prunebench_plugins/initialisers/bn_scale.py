@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
-    from prunebench.streams import Rng
+    from prunebench.api.random import Rng
 
 
 class BnScaleConfig(ComponentConfig):

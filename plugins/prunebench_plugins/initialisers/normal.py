@@ -15,7 +15,7 @@ from prunebench import Component, ComponentConfig, hookimpl
 if TYPE_CHECKING:
     from torch import nn
 
-    from prunebench.streams import Rng
+    from prunebench.api.random import Rng
 
 
 class NormalConfig(ComponentConfig):

@@ -13,7 +13,7 @@ from prunebench import Component, ComponentConfig, hookimpl
 if TYPE_CHECKING:
     from torch import nn
 
-    from prunebench.streams import Rng
+    from prunebench.api.random import Rng
 
 
 class XavierNormal:

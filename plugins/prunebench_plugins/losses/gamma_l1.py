@@ -18,7 +18,7 @@ from prunebench import Component, ComponentConfig, ContractError, hookimpl
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from prunebench.types import LossTerm
+    from prunebench.api.training import LossTerm
 
 
 class GammaL1Config(ComponentConfig):
@@ -51,7 +51,7 @@ class GammaL1:
         """
         import torch
 
-        from prunebench.types import LossTerm
+        from prunebench.api.training import LossTerm
 
         strength = self._config.strength
         scales = scales_of(model, self._config.over)

@@ -24,13 +24,14 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field, field_validator
 
 from prunebench import Component, ComponentConfig, ContractError, PlanError, hookimpl
-from prunebench.types import Inputs, LossTerm, Optimum
+from prunebench.api.tickets import Inputs, Optimum
+from prunebench.api.training import LossTerm
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from prunebench.masks import Mask, Units
-    from prunebench.plan import Chain, Needs, Request
+    from prunebench.api.masks import Mask, Units
+    from prunebench.api.planning import Chain, Needs, Request
 
 
 class RepulsionConfig(ComponentConfig):
@@ -70,7 +71,7 @@ class Repulsion:
         Raises:
             PlanError: no find run of the entry can have one, or the mask is changed while the optima are compared.
         """
-        from prunebench.plan import Needs
+        from prunebench.api.planning import Needs
 
         entry = request.chain.entry
         if entry.schedule is not None:
@@ -96,7 +97,7 @@ class Repulsion:
         """
         import torch
 
-        from prunebench.masks import Mask
+        from prunebench.api.masks import Mask
 
         optima = inputs.get("optima", ())
         if not optima:

@@ -11,7 +11,7 @@ from itertools import pairwise
 from pydantic import Field, field_validator
 
 from prunebench import Component, ComponentConfig, Position, hookimpl
-from prunebench.types import Clock
+from prunebench.api.positions import Clock
 
 
 class MilestonesConfig(ComponentConfig):

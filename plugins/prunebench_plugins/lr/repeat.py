@@ -11,7 +11,7 @@ from collections.abc import Generator, Iterable
 from pydantic import field_validator
 
 from prunebench import Component, ComponentConfig, Position, hookimpl
-from prunebench.types import Clock
+from prunebench.api.positions import Clock
 
 
 class RepeatConfig(ComponentConfig):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable
 
 from prunebench import Component, ComponentConfig, Position, hookimpl
-from prunebench.types import Clock
+from prunebench.api.positions import Clock
 
 
 class WarmupConfig(ComponentConfig):

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from prunebench.selection import keep_highest
+from prunebench.kernels.selection import keep_highest
 
 if TYPE_CHECKING:
-    from prunebench.masks import Units
+    from prunebench.api.masks import Units
 
 
 def magnitudes(units: Units) -> tuple[Tensor, ...]:

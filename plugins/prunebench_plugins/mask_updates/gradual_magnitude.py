@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING
 from pydantic import model_validator
 
 from prunebench import Component, ComponentConfig, Position, hookimpl
-from prunebench.types import Clock, MaskUpdate
+from prunebench.api.positions import Clock
+from prunebench.api.training import MaskUpdate
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from prunebench.masks import Mask, Units
+    from prunebench.api.masks import Mask, Units
 
 
 class GradualMagnitudeConfig(ComponentConfig):
@@ -45,8 +46,8 @@ class GradualMagnitude:
     @hookimpl
     def prunebench_mask_updates(self, units: Units, mask: Mask, count: int, horizon: int) -> list[MaskUpdate]:
         """One global cut by |w| every so often; the last one, at `end` or in the last step, leaves exactly `count`."""
-        from prunebench.masks import Mask
-        from prunebench.selection import keep_highest
+        from prunebench.api.masks import Mask
+        from prunebench.kernels.selection import keep_highest
         from prunebench_plugins.mask_updates._exchange import magnitudes
 
         clock = Clock(steps_per_epoch=1, horizon=horizon)

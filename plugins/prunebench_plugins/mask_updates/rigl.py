@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from prunebench import Component, ComponentConfig, Position, hookimpl
-from prunebench.types import Clock, MaskUpdate
+from prunebench.api.positions import Clock
+from prunebench.api.training import MaskUpdate
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from prunebench.masks import Mask, Units
+    from prunebench.api.masks import Mask, Units
 
 
 class RiglConfig(ComponentConfig):
@@ -46,7 +47,7 @@ class Rigl:
         """Exchange the step's share of each layer's units, rounded down."""
         import torch
 
-        from prunebench.masks import Mask
+        from prunebench.api.masks import Mask
         from prunebench_plugins.mask_updates._exchange import highest, magnitudes, orderly
 
         clock = Clock(steps_per_epoch=1, horizon=horizon)

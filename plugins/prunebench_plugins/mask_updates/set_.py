@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from prunebench import Component, ComponentConfig, Position, hookimpl
-from prunebench.types import Clock, MaskUpdate
+from prunebench.api.positions import Clock
+from prunebench.api.training import MaskUpdate
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from prunebench.masks import Mask, Units
-    from prunebench.streams import Rng
+    from prunebench.api.masks import Mask, Units
+    from prunebench.api.random import Rng
 
 
 class SetConfig(ComponentConfig):
@@ -46,7 +47,7 @@ class Set:
         """Exchange `share` of each layer's units, rounded down, and no more than are not there."""
         import torch
 
-        from prunebench.masks import Mask
+        from prunebench.api.masks import Mask
         from prunebench_plugins.mask_updates._exchange import highest, magnitudes
 
         clock = Clock(steps_per_epoch=1, horizon=horizon)

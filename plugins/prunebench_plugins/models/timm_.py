@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field, JsonValue, field_validator
 
 from prunebench import Component, ComponentConfig, PlanError, hookimpl
-from prunebench.errors import nearest
-from prunebench.types import DataInfo
+from prunebench.api.errors import nearest
+from prunebench.api.info import DataInfo
 
 if TYPE_CHECKING:
     from torch import nn

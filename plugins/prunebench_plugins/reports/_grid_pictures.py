@@ -8,8 +8,8 @@ from math import ceil
 from statistics import mean
 from typing import TYPE_CHECKING
 
-from prunebench.leaderboard.best import Pick, values_of
 from prunebench.leaderboard.curves import literal
+from prunebench.stats.best import Pick, values_of
 from prunebench_plugins.analyses import _figures
 
 if TYPE_CHECKING:

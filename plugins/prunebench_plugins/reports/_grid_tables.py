@@ -10,9 +10,9 @@ from itertools import groupby
 from statistics import mean
 from typing import TYPE_CHECKING
 
-from prunebench.leaderboard.best import Pick, values_of
 from prunebench.leaderboard.markdown import escape, table
 from prunebench.leaderboard.tables import NOTHING, difference_and_half, level, mean_and_half, p_note
+from prunebench.stats.best import Pick, values_of
 
 if TYPE_CHECKING:
     from prunebench_plugins.reports.grid_maxima import GridMaximaConfig, Maxima

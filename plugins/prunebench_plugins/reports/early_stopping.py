@@ -11,12 +11,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from prunebench import Component, ComponentConfig, hookimpl
+from prunebench.api.results import Results
 from prunebench.leaderboard.cells import group_rows
 from prunebench.leaderboard.curves import draw_curves
 from prunebench.leaderboard.markdown import escape
 from prunebench.leaderboard.metrics import metric_of
 from prunebench.leaderboard.tables import results_table
-from prunebench.types import Results
 
 ITERATION = "valid/early_stop_iteration"
 TITLES = {

@@ -16,11 +16,11 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from prunebench import Component, ComponentConfig, hookimpl
-from prunebench.leaderboard.best import Pick, best, difference, interval_of, left_out, naive
+from prunebench.api.results import Results
 from prunebench.leaderboard.cells import Cell, Group, group_rows
 from prunebench.leaderboard.metrics import Metric, metric_of
-from prunebench.leaderboard.statistics import Interval, Paired, holm
-from prunebench.types import Results
+from prunebench.stats.best import Pick, best, difference, interval_of, left_out, naive
+from prunebench.stats.student import Interval, Paired, holm
 
 
 class GridMaximaConfig(ComponentConfig):

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from pydantic import Field, field_validator
 
 from prunebench import Component, ComponentConfig, hookimpl
+from prunebench.api.component import EntryRef
+from prunebench.api.results import Results
 from prunebench.leaderboard.cells import density_column, density_labels
 from prunebench.leaderboard.curves import literal
 from prunebench.leaderboard.metrics import Metric, metric_of
-from prunebench.leaderboard.statistics import Interval, student_interval
-from prunebench.types import EntryRef, Results
+from prunebench.stats.student import Interval, student_interval
 from prunebench_plugins.analyses import _figures
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from pydantic import Field
 from prunebench import Component, ComponentConfig, hookimpl
 
 if TYPE_CHECKING:
-    from prunebench.plan import Chain, PlannedTicket, Recipes
+    from prunebench.api.planning import Chain, PlannedTicket, Recipes
 
 
 class AtInitConfig(ComponentConfig):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from prunebench import Component, ComponentConfig, PlanError, hookimpl
 
 if TYPE_CHECKING:
-    from prunebench.plan import Chain, PlannedTicket, Recipes
+    from prunebench.api.planning import Chain, PlannedTicket, Recipes
 
 
 class DuringTraining:

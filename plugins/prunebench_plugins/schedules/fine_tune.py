@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from prunebench import Component, ComponentConfig, PlanError, Position, hookimpl
 
 if TYPE_CHECKING:
-    from prunebench.config import Recipe
-    from prunebench.plan import Chain, PlannedTicket, Recipes
+    from prunebench.api.planning import Chain, PlannedTicket, Recipes
+    from prunebench.api.recipe import Recipe
 
 HORIZON = Position.parse("100%")
 LOWEST_SHARE = 0.01

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from prunebench import Component, ComponentConfig, Position, hookimpl
 
 if TYPE_CHECKING:
-    from prunebench.plan import Chain, PlannedTicket, Recipes
+    from prunebench.api.planning import Chain, PlannedTicket, Recipes
 
 
 class OneShotConfig(ComponentConfig):

@@ -14,7 +14,7 @@ from pydantic import model_validator
 from prunebench import Component, ComponentConfig, Position, hookimpl
 
 if TYPE_CHECKING:
-    from prunebench.plan import Chain, PlannedTicket, Recipes
+    from prunebench.api.planning import Chain, PlannedTicket, Recipes
 
 
 class RewindConfig(ComponentConfig):

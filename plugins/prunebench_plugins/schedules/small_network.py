@@ -17,7 +17,7 @@ from pydantic import Field
 from prunebench import Component, ComponentConfig, Position, hookimpl
 
 if TYPE_CHECKING:
-    from prunebench.plan import Chain, PlannedTicket, Recipes
+    from prunebench.api.planning import Chain, PlannedTicket, Recipes
 
 
 class SmallNetworkConfig(ComponentConfig):

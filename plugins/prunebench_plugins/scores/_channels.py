@@ -10,8 +10,8 @@ from prunebench import ContractError, PlanError
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from prunebench.masks import Mask, Member, Scores, Units
-    from prunebench.plan import Request
+    from prunebench.api.masks import Mask, Member, Scores, Units
+    from prunebench.api.planning import Request
 
 Normalise = Literal["none", "mean", "l2"]
 """What a layer's scores are divided by: nothing, the mean of those alive, or their L2 norm."""
@@ -47,7 +47,7 @@ def scored(
     """
     import torch
 
-    from prunebench.masks import Scores
+    from prunebench.api.masks import Scores
 
     what = {"out": "weights that produce it", "norm": "scale of a norm layer"}[role]
     found = []

@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from prunebench.data import Gather
+from prunebench.api.data import Gather
 
 if TYPE_CHECKING:
-    from prunebench.data import Batch, Data
-    from prunebench.streams import Rng
+    from prunebench.api.data import Batch, Data
+    from prunebench.api.random import Rng
 
 BatchNorm = Literal["batch", "running"]
 """What batch norm divides by: the statistics of the batch, as in training, or the running ones, as in evaluation."""

@@ -15,8 +15,8 @@ from prunebench import Component, ComponentConfig, hookimpl
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from prunebench.masks import Mask, Member, Scores, Units
-    from prunebench.plan import Request
+    from prunebench.api.masks import Mask, Member, Scores, Units
+    from prunebench.api.planning import Request
 
 
 class FilterL2Config(ComponentConfig):

@@ -18,9 +18,9 @@ from prunebench import Component, ComponentConfig, hookimpl
 if TYPE_CHECKING:
     from torch import nn
 
-    from prunebench.data import Data
-    from prunebench.masks import Scores, Units
-    from prunebench.streams import Rng
+    from prunebench.api.data import Data
+    from prunebench.api.masks import Scores, Units
+    from prunebench.api.random import Rng
 
 
 class FisherConfig(ComponentConfig):

@@ -20,9 +20,9 @@ from prunebench import Component, ComponentConfig, hookimpl
 if TYPE_CHECKING:
     from torch import nn
 
-    from prunebench.data import Data
-    from prunebench.masks import Mask, Scores, Units
-    from prunebench.streams import Rng
+    from prunebench.api.data import Data
+    from prunebench.api.masks import Mask, Scores, Units
+    from prunebench.api.random import Rng
 
 
 class GraspConfig(ComponentConfig):
@@ -52,7 +52,7 @@ class Grasp:
         import torch
         from torch.nn.attention import SDPBackend, sdpa_kernel
 
-        from prunebench.weight_units import layer_weights
+        from prunebench.kernels.weight_units import layer_weights
         from prunebench_plugins.scores._gradients import drawn, gradients, loss_of, probe, zeros
 
         config = self._config

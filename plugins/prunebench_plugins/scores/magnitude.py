@@ -13,7 +13,7 @@ from prunebench import Component, ComponentConfig, hookimpl
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from prunebench.masks import Scores, Units
+    from prunebench.api.masks import Scores, Units
 
 
 class MagnitudeConfig(ComponentConfig):

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from prunebench import Component, ComponentConfig, hookimpl
 
 if TYPE_CHECKING:
-    from prunebench.masks import Scores, Units
-    from prunebench.streams import Rng
+    from prunebench.api.masks import Scores, Units
+    from prunebench.api.random import Rng
 
 
 class Random:
@@ -27,7 +27,7 @@ class Random:
         """One uniform number per unit, drawn on the CPU so that it is the same for every device."""
         import torch
 
-        from prunebench.masks import Scores
+        from prunebench.api.masks import Scores
 
         return Scores(
             tuple(

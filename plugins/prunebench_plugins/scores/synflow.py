@@ -23,8 +23,8 @@ from prunebench import Component, ComponentConfig, hookimpl
 if TYPE_CHECKING:
     from torch import nn
 
-    from prunebench.data import Data
-    from prunebench.masks import Scores, Units
+    from prunebench.api.data import Data
+    from prunebench.api.masks import Scores, Units
 
 
 class Synflow:

@@ -19,10 +19,10 @@ from prunebench import Component, ComponentConfig, ContractError, hookimpl
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from prunebench.data import Data
-    from prunebench.masks import Scores, Units
-    from prunebench.plan import Request
-    from prunebench.streams import Rng
+    from prunebench.api.data import Data
+    from prunebench.api.masks import Scores, Units
+    from prunebench.api.planning import Request
+    from prunebench.api.random import Rng
 
 
 class TaylorConfig(ComponentConfig):
@@ -61,7 +61,7 @@ class Taylor:
     @hookimpl
     def prunebench_score(self, model: nn.Module, data: Data, units: Units, rng: Rng) -> Scores:
         """The score of every unit; a dead one's is 0, because its weights are."""
-        from prunebench.masks import Scores
+        from prunebench.api.masks import Scores
         from prunebench_plugins.scores._gradients import drawn, gradients, loss_of, probe
 
         config = self._config

@@ -10,7 +10,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from prunebench.masks import Mask, Scores
+    from prunebench.api.masks import Mask, Scores
 
 
 def shared(count: int, weights: Sequence[int], alive: Sequence[int]) -> list[int]:
@@ -61,8 +61,8 @@ def best_of_each(scores: Scores, mask: Mask, counts: Sequence[int]) -> Mask:
     """The highest of the units alive in each layer, `counts` of them; ties fall to the lower unit index."""
     import torch
 
-    from prunebench.masks import Mask
-    from prunebench.selection import keep_highest
+    from prunebench.api.masks import Mask
+    from prunebench.kernels.selection import keep_highest
 
     return Mask(
         tuple(

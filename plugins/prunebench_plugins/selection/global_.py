@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from prunebench import Component, ComponentConfig, hookimpl
 
 if TYPE_CHECKING:
-    from prunebench.masks import Mask, Scores, Units
+    from prunebench.api.masks import Mask, Scores, Units
 
 
 class Global:
@@ -23,8 +23,8 @@ class Global:
     @hookimpl
     def prunebench_select(self, scores: Scores, units: Units, mask: Mask, count: int) -> Mask:
         """The `count` highest of the units alive, after each layer's own floor; ties fall to the lower unit index."""
-        from prunebench.masks import Mask
-        from prunebench.selection import keep_highest_above_floors
+        from prunebench.api.masks import Mask
+        from prunebench.kernels.selection import keep_highest_above_floors
 
         floors = [layer.floor for layer in units.layers]
         return Mask(keep_highest_above_floors(scores.values, mask.keep, count, floors))

@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field
 
 from prunebench import Component, ComponentConfig, PlanError, hookimpl
-from prunebench.errors import nearest
-from prunebench.types import Layer
+from prunebench.api.errors import nearest
+from prunebench.api.info import Layer
 from prunebench_plugins.selection._shares import above_floors, best_of_each
 
 if TYPE_CHECKING:
-    from prunebench.masks import Mask, Scores, Units
+    from prunebench.api.masks import Mask, Scores, Units
 
 
 class LayerwiseConfig(ComponentConfig):

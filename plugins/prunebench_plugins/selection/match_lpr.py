@@ -12,12 +12,12 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from prunebench import Component, ComponentConfig, EntryRef, PlanError, hookimpl
-from prunebench.types import Inputs
+from prunebench.api.tickets import Inputs
 from prunebench_plugins.selection._shares import best_of_each, shared
 
 if TYPE_CHECKING:
-    from prunebench.masks import Mask, Scores
-    from prunebench.plan import Needs, Request
+    from prunebench.api.masks import Mask, Scores
+    from prunebench.api.planning import Needs, Request
 
 
 class MatchLprConfig(ComponentConfig):
@@ -39,7 +39,7 @@ class MatchLpr:
         Raises:
             PlanError: it has no such round, prunes other layers, or keeps another number of units in that round.
         """
-        from prunebench.plan import Needs
+        from prunebench.api.planning import Needs
 
         ours, theirs, round_ = request.chain, request.other(self._of), request.round
         if round_ > theirs.rounds:

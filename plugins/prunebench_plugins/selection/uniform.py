@@ -15,7 +15,7 @@ from prunebench import Component, ComponentConfig, hookimpl
 from prunebench_plugins.selection._shares import above_floors, best_of_each, shared
 
 if TYPE_CHECKING:
-    from prunebench.masks import Mask, Scores, Units
+    from prunebench.api.masks import Mask, Scores, Units
 
 
 class Uniform:

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from prunebench import Component, ComponentConfig, hookimpl
-from prunebench.types import Inputs, Ticket
+from prunebench.api.tickets import Inputs, Ticket
 
 if TYPE_CHECKING:
-    from prunebench.masks import Units
-    from prunebench.plan import Needs, Request
-    from prunebench.streams import Rng
+    from prunebench.api.masks import Units
+    from prunebench.api.planning import Needs, Request
+    from prunebench.api.random import Rng
 
 
 class NoiseConfig(ComponentConfig):
@@ -35,7 +35,7 @@ class Noise:
     @hookimpl
     def prunebench_needs(self, request: Request) -> Needs:
         """The initial weights: a ticket that starts late, or was edited before, no longer tells their spread."""
-        from prunebench.plan import Needs
+        from prunebench.api.planning import Needs
 
         return Needs({"initial": (request.chain.dense,)})
 
@@ -44,7 +44,7 @@ class Noise:
         """The same mask; noise on the living weights of each parameter that the units touch."""
         import torch
 
-        from prunebench.masks import Mask
+        from prunebench.api.masks import Mask
 
         (initial,) = inputs["initial"]
         weights = dict(ticket.weights)

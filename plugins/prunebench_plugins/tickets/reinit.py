@@ -10,11 +10,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from prunebench import Component, ComponentConfig, PlanError, Position, hookimpl
-from prunebench.types import State, Ticket
+from prunebench.api.tickets import State, Ticket
 
 if TYPE_CHECKING:
-    from prunebench.plan import Needs, Request
-    from prunebench.streams import Rng
+    from prunebench.api.planning import Needs, Request
+    from prunebench.api.random import Rng
 
 
 class ReinitConfig(ComponentConfig):
@@ -36,7 +36,7 @@ class Reinit:
         Raises:
             PlanError: the ticket starts late and `clock` is not stated.
         """
-        from prunebench.plan import Needs
+        from prunebench.api.planning import Needs
 
         ticket = request.ticket
         if self._clock is None and ticket is not None and ticket.start.amount != 0:

@@ -13,14 +13,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from prunebench import Component, ComponentConfig, hookimpl
-from prunebench.types import Ticket
+from prunebench.api.tickets import Ticket
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from prunebench.masks import Units
-    from prunebench.streams import Rng
+    from prunebench.api.masks import Units
+    from prunebench.api.random import Rng
 
 
 class ReinitFromTicketConfig(ComponentConfig):
@@ -43,7 +43,7 @@ class ReinitFromTicket:
         """The same mask; of each parameter that the units touch, the living weights are drawn from the living."""
         import torch
 
-        from prunebench.masks import Mask
+        from prunebench.api.masks import Mask
 
         weights = dict(ticket.weights)
         mask = Mask.full(units.layers) if ticket.mask is None else ticket.mask

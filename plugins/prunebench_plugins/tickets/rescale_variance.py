@@ -15,10 +15,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from prunebench import Component, ComponentConfig, hookimpl
-from prunebench.types import Ticket
+from prunebench.api.tickets import Ticket
 
 if TYPE_CHECKING:
-    from prunebench.masks import Units
+    from prunebench.api.masks import Units
 
 
 class RescaleVariance:

@@ -11,10 +11,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from prunebench import Component, ComponentConfig, hookimpl
-from prunebench.types import Ticket
+from prunebench.api.tickets import Ticket
 
 if TYPE_CHECKING:
-    from prunebench.streams import Rng
+    from prunebench.api.random import Rng
 
 
 class ShuffleWithinLayer:
@@ -30,7 +30,7 @@ class ShuffleWithinLayer:
             return ticket
         import torch
 
-        from prunebench.masks import Mask
+        from prunebench.api.masks import Mask
 
         shuffled = (
             keep[torch.from_numpy(rng.permutation(keep.numel(), layer))] for layer, keep in enumerate(ticket.mask.keep)

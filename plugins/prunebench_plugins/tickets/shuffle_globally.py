@@ -13,11 +13,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from prunebench import Component, ComponentConfig, hookimpl
-from prunebench.types import Ticket
+from prunebench.api.tickets import Ticket
 
 if TYPE_CHECKING:
-    from prunebench.masks import Units
-    from prunebench.streams import Rng
+    from prunebench.api.masks import Units
+    from prunebench.api.random import Rng
 
 
 class ShuffleGlobally:
@@ -33,7 +33,7 @@ class ShuffleGlobally:
             return ticket
         import torch
 
-        from prunebench.masks import Mask
+        from prunebench.api.masks import Mask
 
         order = torch.from_numpy(rng.permutation(ticket.mask.size))
         return replace(ticket, mask=Mask.from_flat(ticket.mask.flat()[order], units.layers))

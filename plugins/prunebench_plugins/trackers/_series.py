@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from prunebench.types import Results
+from prunebench.api.results import Results
 
 Line = Mapping[str, Any]
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from prunebench.keys import digest
-from prunebench.types import Results
+from prunebench.api.keys import digest
+from prunebench.api.results import Results
 from prunebench_plugins.trackers._series import Trial, is_final, trials_of
 
 TAG, NAME, GROUP = 64, 128, 128

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from prunebench import Component, ComponentConfig, hookimpl
-from prunebench.types import Event
+from prunebench.api.events import Event
 
 
 class JsonlConfig(ComponentConfig):

@@ -13,7 +13,7 @@ from pathlib import Path
 from re import sub
 
 from prunebench import Component, ComponentConfig, hookimpl
-from prunebench.types import Results
+from prunebench.api.results import Results
 from prunebench_plugins.trackers._packages import need
 from prunebench_plugins.trackers._series import Trial, trials_of
 

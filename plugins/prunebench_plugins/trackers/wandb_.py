@@ -27,8 +27,8 @@ from urllib.parse import urlsplit
 from pydantic import Field
 
 from prunebench import Component, ComponentConfig, PrunebenchError, hookimpl
-from prunebench.errors import LostArtifact
-from prunebench.types import Results
+from prunebench.api.errors import LostArtifact
+from prunebench.api.results import Results
 from prunebench_plugins.trackers import _wandb_client
 from prunebench_plugins.trackers._packages import Unavailable, need
 from prunebench_plugins.trackers._wandb_published import Entry, Published

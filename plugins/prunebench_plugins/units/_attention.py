@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import torch
 from torch import nn
 
-from prunebench.masks import Member
+from prunebench.api.masks import Member
 
 
 def attentions(network: nn.Module) -> Iterator[tuple[str, nn.Module]]:

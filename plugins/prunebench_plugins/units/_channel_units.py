@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Literal
 
 import torch
 
-from prunebench.masks import Mask, Member, Scores, Units
-from prunebench.types import Layer
+from prunebench.api.info import Layer
+from prunebench.api.masks import Mask, Member, Scores, Units
 from prunebench_plugins.units._removal import keep_only
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ import torch
 from torch import nn
 from torch.nn.modules.conv import _ConvNd
 
-from prunebench.masks import Member
+from prunebench.api.masks import Member
 from prunebench_plugins.units._attention import heads
 from prunebench_plugins.units._slices import Place, Slice, refusal, slices
 

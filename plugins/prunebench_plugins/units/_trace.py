@@ -22,7 +22,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from prunebench import CannotTakePart, PlanError
 
 if TYPE_CHECKING:
-    from prunebench.types import DataInfo
+    from prunebench.api.info import DataInfo
 
 BATCH = 4
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from prunebench.masks import Mask
+from prunebench.api.masks import Mask
 from prunebench_plugins.units._channel_units import ChannelUnits
 
 if TYPE_CHECKING:

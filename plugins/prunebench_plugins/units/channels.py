@@ -20,12 +20,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from prunebench import CannotTakePart, Component, ComponentConfig, PlanError, hookimpl
-from prunebench.errors import nearest
+from prunebench.api.errors import nearest
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from prunebench.types import DataInfo
+    from prunebench.api.info import DataInfo
     from prunebench_plugins.units._channel_units import ChannelUnits
 
 
@@ -63,7 +63,7 @@ class Channels:
                 prune.
             PlanError: a pattern matches no group.
         """
-        from prunebench.weight_units import classifier_weights
+        from prunebench.kernels.weight_units import classifier_weights
         from prunebench_plugins.units._channel_units import ChannelUnits
         from prunebench_plugins.units._coupling import groups
         from prunebench_plugins.units._trace import graph, some_images, twin

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from prunebench import PlanError
-from prunebench.types import DataInfo
+from prunebench.api.info import DataInfo
 
 if TYPE_CHECKING:
     from torch import nn
@@ -143,7 +143,7 @@ def row(name: str) -> Row:
 def _removable(units: ChannelUnits) -> int:
     import torch
 
-    from prunebench.masks import Mask
+    from prunebench.api.masks import Mask
 
     least = Mask(tuple(torch.arange(layer.count) < 1 for layer in units.layers))
     return sum(int((~keep).sum()) for keep in units.expand(least).values())

@@ -11,12 +11,12 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Literal
 
 from prunebench import Component, ComponentConfig, PlanError, hookimpl
-from prunebench.errors import nearest
+from prunebench.api.errors import nearest
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from prunebench.masks import Units
+    from prunebench.api.masks import Units
 
 
 class WeightsConfig(ComponentConfig):
@@ -46,7 +46,7 @@ class Weights:
         Raises:
             PlanError: a pattern matches no candidate, or nothing is left to prune.
         """
-        from prunebench.weight_units import WeightUnits, classifier_weights, layer_weights
+        from prunebench.kernels.weight_units import WeightUnits, classifier_weights, layer_weights
 
         config = self._config
         candidates = {name: kind for name, kind in layer_weights(model).items() if kind in config.kinds}

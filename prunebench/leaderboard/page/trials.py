@@ -13,10 +13,11 @@ from fractions import Fraction
 from typing import Any, TypeAlias
 from urllib.parse import quote
 
+from prunebench.api.positions import Position
+from prunebench.api.results import Results
 from prunebench.leaderboard.cells import density_labels
 from prunebench.leaderboard.markdown import plain
 from prunebench.leaderboard.metrics import metric_of
-from prunebench.types import Position, Results
 
 NUMBERS = 600_000
 """Numbers of training curves that a page holds at most, as long as every curve keeps its least points."""
@@ -153,10 +154,10 @@ class _Trials:
         figures = []
         for figure in line["figures"]:
             picture = base64.b64encode(figure["svg"].encode("utf-8", "replace")).decode()
-            fits = len(picture) <= self.room
-            self.room -= len(picture) if fits else 0
+            slots_of = len(picture) <= self.room
+            self.room -= len(picture) if slots_of else 0
             told = {"name": plain(figure["name"]), "caption": plain(figure["caption"])}
-            figures.append({**told, "svg": picture if fits else None})
+            figures.append({**told, "svg": picture if slots_of else None})
         return {"name": plain(line["analysis"]), "key": plain(line["key"]), "figures": figures}
 
 

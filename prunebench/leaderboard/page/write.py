@@ -8,11 +8,11 @@ from importlib.resources import files
 from pathlib import Path
 from string import Template
 
+from prunebench.api.results import Results
 from prunebench.leaderboard.markdown import plain
 from prunebench.leaderboard.page.embedding import embedded, policy
 from prunebench.leaderboard.page.overview import overview
 from prunebench.leaderboard.page.trials import trials
-from prunebench.types import Results
 
 INDEX = "index.html"
 

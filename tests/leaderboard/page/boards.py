@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from prunebench.types import Results
+from prunebench.api.results import Results
 
 from ..boards import PROVENANCE, row
 

@@ -14,10 +14,10 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from prunebench import ContractError, PrunebenchError
-from prunebench.data import Resident
-from prunebench.masks import Mask, Units
+from prunebench.api.data import Resident
+from prunebench.api.masks import Mask, Units
+from prunebench.api.tickets import Inputs, Optimum, State
 from prunebench.testing import AnalyseContract, ToyData, same, some_mask, state, toy_plan, two_layer_net, weight_units
-from prunebench.types import Inputs, Optimum, State
 from prunebench_plugins.analyses import _paths
 from prunebench_plugins.analyses.accuracy_plane import NAMES, AccuracyPlane, AccuracyPlaneConfig, Plane, measured
 

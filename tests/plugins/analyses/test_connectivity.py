@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from prunebench import ComponentConfig
-from prunebench.masks import Mask
+from prunebench.api.masks import Mask
+from prunebench.api.measurements import Analysis
+from prunebench.api.tickets import Optimum
 from prunebench.testing import AnalyseContract, some_mask, weight_units
-from prunebench.types import Analysis, Optimum
 from prunebench_plugins.analyses.connectivity import Connectivity, counts
 
 ANALYSED = {"entry": [{"name": "imp", "analyse": ["connectivity"]}]}

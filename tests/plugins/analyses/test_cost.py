@@ -4,9 +4,9 @@ import torch
 from engine.toy_runs import rows, run
 from torch import nn
 
-from prunebench.masks import Mask
+from prunebench.api.masks import Mask
+from prunebench.api.tickets import Inputs, Optimum
 from prunebench.testing import AnalyseContract, some_mask, two_layer_net, weight_units
-from prunebench.types import Inputs, Optimum
 from prunebench_plugins.analyses.cost import size
 
 

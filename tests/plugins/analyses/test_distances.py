@@ -13,10 +13,11 @@ from pydantic import ValidationError
 from torch import nn
 
 from prunebench import PrunebenchError
-from prunebench.masks import Mask
-from prunebench.plan import PlannedTicket, Run
+from prunebench.api.masks import Mask
+from prunebench.api.measurements import Analysis
+from prunebench.api.planning import PlannedTicket, Run
+from prunebench.api.tickets import Inputs, Optimum
 from prunebench.testing import AnalyseContract, state, toy_plan, two_layer_net, weight_units
-from prunebench.types import Analysis, Inputs, Optimum
 from prunebench_plugins.analyses.distances import Distances, DistancesConfig, distances
 
 
@@ -218,7 +219,7 @@ def test_a_real_run_gives_the_angles_of_its_own_states(tmp_path: Path, runs: str
 
 def edited(shop: Workshop, round_: int) -> PlannedTicket:
     """The reinitialised ticket of a round, draw 0."""
-    use = shop.bench.catalogue.use("reinit", slot="ticket")
+    use = shop.workbench.catalogue.use("reinit", slot="ticket")
     ticket: PlannedTicket = shop.chain.edited(shop.chain.tickets[round_], [use], 0)
     return ticket
 

@@ -10,9 +10,9 @@ from pydantic import ValidationError
 from torch import nn
 
 from prunebench import PrunebenchError
-from prunebench.data import Resident
+from prunebench.api.data import Resident
+from prunebench.api.tickets import Inputs, Optimum, State
 from prunebench.testing import AnalyseContract, ToyData, some_mask, state, toy_plan, two_layer_net, weight_units
-from prunebench.types import Inputs, Optimum, State
 from prunebench_plugins.analyses._weights import restricted
 from prunebench_plugins.analyses.error_barrier import ErrorBarrier, ErrorBarrierConfig
 

@@ -10,10 +10,10 @@ from pydantic import ValidationError
 from torch import nn
 
 from prunebench import PrunebenchError
-from prunebench.data import Resident
-from prunebench.plan import Plan
+from prunebench.api.data import Resident
+from prunebench.api.tickets import Inputs, Optimum
+from prunebench.plan.trial import Plan
 from prunebench.testing import AnalyseContract, ToyData, toy_plan
-from prunebench.types import Inputs, Optimum
 from prunebench_plugins.analyses.instability import InstabilityConfig
 
 
@@ -121,7 +121,7 @@ def test_a_real_run_gives_the_instability_of_its_own_twins(tmp_path: Path, edit:
     assert not outcome.failed
     rows = {(r["metric"], r["round"]): r for r in outcome.rows if r["role"] == "analyse"}
     shop = Workshop(tmp_path / "store", *change)
-    use = shop.bench.catalogue.use("reinit", slot="ticket")
+    use = shop.workbench.catalogue.use("reinit", slot="ticket")
     seen = []
     for round_ in (1, 2):
         ticket = shop.chain.tickets[round_]

@@ -7,10 +7,10 @@ import torch
 from torch import nn
 
 from prunebench import ComponentConfig
-from prunebench.masks import Mask
-from prunebench.plan import PlannedTicket, Ref
+from prunebench.api.masks import Mask
+from prunebench.api.planning import PlannedTicket, Ref
+from prunebench.api.tickets import Optimum
 from prunebench.testing import AnalyseContract, weight_units
-from prunebench.types import Optimum
 from prunebench_plugins.analyses.layer_densities import LayerDensities
 
 

@@ -9,9 +9,10 @@ from engine.toy_runs import Trained, Workshop, run
 from torch import nn
 
 from prunebench import PrunebenchError
-from prunebench.masks import Mask
+from prunebench.api.masks import Mask
+from prunebench.api.measurements import Analysis
+from prunebench.api.tickets import Inputs, Optimum
 from prunebench.testing import AnalyseContract, state, toy_plan, two_layer_net, weight_units
-from prunebench.types import Analysis, Inputs, Optimum
 from prunebench_plugins.analyses.lpr_at_epochs import LprAtEpochs, LprAtEpochsConfig
 
 AT = ["0it", "4it", "50%", "12it", "20it"]

@@ -7,10 +7,10 @@ import torch
 from engine.toy_runs import rows, run
 from torch import nn
 
-from prunebench.errors import ConfigError
-from prunebench.masks import Mask
+from prunebench.api.errors import ConfigError
+from prunebench.api.masks import Mask
+from prunebench.api.tickets import Inputs, Optimum
 from prunebench.testing import AnalyseContract, toy_plan, weight_units
-from prunebench.types import Inputs, Optimum
 from prunebench_plugins.analyses.lpr_difference import LprDifference, LprDifferenceConfig
 
 OTHER = {"name": "other", "extends": "imp", "schedule": "rewind", "select": "uniform", "analyse": []}

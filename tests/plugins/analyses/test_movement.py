@@ -8,10 +8,11 @@ from engine.toy_runs import Trained, Workshop, run
 from torch import Tensor, nn
 
 from prunebench import ComponentConfig
-from prunebench.masks import Mask
-from prunebench.plan import Ref
+from prunebench.api.masks import Mask
+from prunebench.api.measurements import Analysis
+from prunebench.api.planning import Ref
+from prunebench.api.tickets import Inputs, Optimum
 from prunebench.testing import AnalyseContract, some_mask, state, toy_plan, weight_units
-from prunebench.types import Analysis, Inputs, Optimum
 from prunebench_plugins.analyses.movement import Movement
 
 ANALYSED = {"entry": [{"name": "imp", "analyse": ["movement"]}]}

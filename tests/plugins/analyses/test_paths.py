@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from prunebench.data import Data, Resident
+from prunebench.api.data import Data, Resident
+from prunebench.api.info import DataInfo
 from prunebench.testing import ToyData, no_global_randomness, same, state, two_layer_net
-from prunebench.types import DataInfo
 from prunebench_plugins.analyses import _paths
 from prunebench_plugins.analyses._paths import PathConfig, Walk
 

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from prunebench import PlanError
-from prunebench.masks import Mask
+from prunebench.api.masks import Mask
+from prunebench.kernels.weight_units import WeightUnits
 from prunebench.testing import two_layer_net
-from prunebench.weight_units import WeightUnits
 from prunebench_plugins.analyses import _figures, _weights
 
 

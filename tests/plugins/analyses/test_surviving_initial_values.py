@@ -8,10 +8,11 @@ import torch
 from engine.toy_runs import Workshop, run
 from torch import nn
 
-from prunebench.masks import Mask
-from prunebench.plan import PlannedTicket, Ref
+from prunebench.api.masks import Mask
+from prunebench.api.measurements import Analysis
+from prunebench.api.planning import PlannedTicket, Ref
+from prunebench.api.tickets import Optimum
 from prunebench.testing import AnalyseContract, weight_units
-from prunebench.types import Analysis, Optimum
 from prunebench_plugins.analyses.surviving_initial_values import SurvivingInitialValues, SurvivingInitialValuesConfig
 
 ANALYSED = {"entry": [{"name": "imp", "analyse": ["surviving-initial-values"]}]}

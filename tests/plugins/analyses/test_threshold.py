@@ -9,9 +9,10 @@ from engine.toy_runs import Workshop, run
 from torch import nn
 
 from prunebench import PrunebenchError
-from prunebench.masks import Mask
+from prunebench.api.masks import Mask
+from prunebench.api.measurements import Analysis
+from prunebench.api.tickets import Inputs, Optimum
 from prunebench.testing import AnalyseContract, some_mask, toy_plan, weight_units
-from prunebench.types import Analysis, Inputs, Optimum
 from prunebench_plugins.analyses.threshold import Threshold, ThresholdConfig
 
 
@@ -143,7 +144,7 @@ def test_reinitialised_tickets_have_the_threshold_of_their_own_optima(tmp_path: 
     outcome = run(tmp_path / "store", {"entry": [REINIT]})
     rows = {(r["metric"], r["round"]): r["value"] for r in outcome.rows if r["role"] == "analyse"}
     shop = Workshop(tmp_path / "store")
-    use = shop.bench.catalogue.use("reinit", slot="ticket")
+    use = shop.workbench.catalogue.use("reinit", slot="ticket")
     ticket = shop.chain.edited(shop.chain.tickets[1], [use], 0)
     judged = shop.chain.train(ticket, shop.recipes.evaluate, 2)
     sides = cut(shop, judged.end, shop.chain.counts[2], ticket.mask)

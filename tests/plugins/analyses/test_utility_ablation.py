@@ -7,9 +7,10 @@ import torch
 from engine.toy_runs import Trained, Workshop, run
 
 from prunebench import PrunebenchError
-from prunebench.masks import Mask
+from prunebench.api.masks import Mask
+from prunebench.api.measurements import Analysis
+from prunebench.api.tickets import Inputs, Optimum
 from prunebench.testing import AnalyseContract, ToyData, state, toy_plan, two_layer_net, weight_units
-from prunebench.types import Analysis, Inputs, Optimum
 from prunebench_plugins.analyses._subsets import random_subset
 from prunebench_plugins.analyses._utility import Images, Utility
 from prunebench_plugins.analyses._weights import kept_weights
@@ -52,7 +53,7 @@ class TestApproximateUtilityAblation(TestUtilityAblation):
 def analysed(inputs: Inputs, **config: Any) -> Analysis:
     model = two_layer_net().eval()
     component = UtilityAblation(UtilityAblationConfig.model_validate({"ratios": RATIOS, "subsets": 5, **config}))
-    from prunebench.streams import Rng
+    from prunebench.api.random import Rng
 
     data = ToyData().prunebench_data()
     return component.prunebench_analyse({"pretrained": (), **inputs}, model, data, weight_units(model), Rng("analyse"))
@@ -217,10 +218,10 @@ def test_a_real_run_gives_the_utilities_of_its_own_states(tmp_path: Path) -> Non
     shop = Workshop(tmp_path / "store", change)
     chain = shop.chain
     units = weight_units(two_layer_net())
-    model = shop.bench.architecture(chain.setting.model_json).eval()
+    model = shop.workbench.architecture(chain.setting.model_json).eval()
     dense = chain.train(chain.dense, shop.recipes.find, 1)
     data = ToyData().prunebench_data()
-    from prunebench.streams import Streams
+    from prunebench.api.random import Streams
 
     rng = Streams(0).rng("analyse").child("utility-ablation")
     for ticket in chain.tickets[1:]:

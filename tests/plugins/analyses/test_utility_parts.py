@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, fx, nn
 
-from prunebench.data import Resident
-from prunebench.streams import Rng
-from prunebench.weight_units import layer_weights
+from prunebench.api.data import Resident
+from prunebench.api.random import Rng
+from prunebench.kernels.weight_units import layer_weights
 from prunebench_plugins.analyses import _utility, _utility_figures
 from prunebench_plugins.analyses._ablation import Ablation
 from prunebench_plugins.analyses._rewriting import rewritten

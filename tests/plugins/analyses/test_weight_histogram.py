@@ -8,9 +8,10 @@ from engine.toy_runs import Workshop, run
 from pydantic import ValidationError
 from torch import nn
 
-from prunebench.masks import Mask
+from prunebench.api.masks import Mask
+from prunebench.api.measurements import Analysis
+from prunebench.api.tickets import Inputs, Optimum
 from prunebench.testing import AnalyseContract, toy_plan, weight_units
-from prunebench.types import Analysis, Inputs, Optimum
 from prunebench_plugins.analyses.weight_histogram import WeightHistogram, WeightHistogramConfig
 
 ANALYSED = {"entry": [{"name": name, "analyse": ["weight-histogram"]} for name in ("dense", "imp")]}

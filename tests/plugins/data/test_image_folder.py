@@ -12,15 +12,16 @@ from PIL import Image, ImageDraw
 from pydantic import ValidationError
 from torch import Tensor
 
-from prunebench import DataMissing, PlanError, keys
-from prunebench.catalogue import Catalogue
-from prunebench.config import Chosen
-from prunebench.data import Data, Gather, Resident, in_order
+from prunebench import DataMissing, PlanError
+from prunebench.api import keys
+from prunebench.api.data import Data, Gather, Resident, in_order
+from prunebench.api.random import Rng, Streams
+from prunebench.benchmark.entries import Chosen
+from prunebench.components.catalogue import Catalogue
 from prunebench.engine.probe import StoreProbe
-from prunebench.runner import Options, prepare
-from prunebench.runner import run as carry_out
-from prunebench.streaming import Streaming
-from prunebench.streams import Rng, Streams
+from prunebench.kernels.streaming import Streaming
+from prunebench.runner.preparing import Options, prepare
+from prunebench.runner.running import run as carry_out
 from prunebench.testing import DataContract
 from prunebench_plugins.data._image_files import scaled
 from prunebench_plugins.data.image_folder import ImageFolder, ImageFolderConfig

@@ -8,9 +8,9 @@ import torch
 from PIL import Image
 
 from prunebench import DataMissing, PlanError
-from prunebench.data import Data, Gather, Resident, in_order
-from prunebench.streaming import Streaming
-from prunebench.streams import Streams
+from prunebench.api.data import Data, Gather, Resident, in_order
+from prunebench.api.random import Streams
+from prunebench.kernels.streaming import Streaming
 from prunebench.testing import DataContract
 from prunebench_plugins.data import miniplaces
 from prunebench_plugins.data.miniplaces import MiniPlaces, MiniPlacesConfig

@@ -10,8 +10,8 @@ import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from prunebench.catalogue import Catalogue
-from prunebench.cli import main
+from prunebench.commands.main import main
+from prunebench.components.catalogue import Catalogue
 
 FILE = """
 schema = 1

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from prunebench import DataMissing, PlanError
-from prunebench.data import Data, Gather, Resident
-from prunebench.streams import Streams
+from prunebench.api.data import Data, Gather, Resident
+from prunebench.api.random import Streams
 from prunebench.testing import DataContract
 from prunebench_plugins.data.mnist import Mnist, MnistConfig
 

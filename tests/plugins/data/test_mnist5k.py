@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from prunebench import DataMissing
-from prunebench.data import Gather, Resident
-from prunebench.streams import Rng
+from prunebench.api.data import Gather, Resident
+from prunebench.api.random import Rng
 from prunebench.testing import DataContract
 from prunebench_plugins.data import mnist5k
 from prunebench_plugins.data.mnist5k import Mnist5k, Mnist5kConfig

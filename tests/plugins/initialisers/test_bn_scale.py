@@ -3,8 +3,9 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
-from prunebench.catalogue import Catalogue, run_manager
-from prunebench.streams import Streams
+from prunebench.api.random import Streams
+from prunebench.components.catalogue import Catalogue
+from prunebench.components.managers import run_manager
 from prunebench.testing import InitialiseContract, same, state
 from prunebench_plugins.initialisers.bn_scale import BnScaleConfig
 

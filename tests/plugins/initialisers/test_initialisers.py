@@ -5,8 +5,9 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
-from prunebench.catalogue import Catalogue, run_manager
-from prunebench.streams import Streams
+from prunebench.api.random import Streams
+from prunebench.components.catalogue import Catalogue
+from prunebench.components.managers import run_manager
 from prunebench.testing import InitialiseContract
 from prunebench_plugins.initialisers.normal import NormalConfig
 

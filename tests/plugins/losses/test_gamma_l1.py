@@ -9,15 +9,15 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from prunebench import Component, ComponentConfig, ContractError, hookimpl
-from prunebench.catalogue import Catalogue
+from prunebench.api.masks import Mask, Units
+from prunebench.api.training import LossTerm
+from prunebench.components.catalogue import Catalogue
 from prunebench.engine.probe import StoreProbe
-from prunebench.masks import Mask, Units
-from prunebench.planning import make_plan
-from prunebench.runner import Options, Prepared
-from prunebench.runner import run as carry_out
-from prunebench.store import load_tensors
+from prunebench.plan.compile import make_plan
+from prunebench.runner.preparing import Options, Prepared
+from prunebench.runner.running import run as carry_out
+from prunebench.store.tensors import load_tensors
 from prunebench.testing import Contract, LossContract, same, state, toy_benchmark, toy_catalogue, two_layer_net
-from prunebench.types import LossTerm
 from prunebench_plugins.losses.gamma_l1 import GammaL1, GammaL1Config
 
 SCALES = ("bn1.weight", "bn2.weight")

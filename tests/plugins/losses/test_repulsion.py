@@ -12,9 +12,13 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from prunebench import ContractError
-from prunebench.errors import ConfigError
-from prunebench.masks import Mask, Scores, Units
-from prunebench.plan import Plan, Run
+from prunebench.api.errors import ConfigError
+from prunebench.api.info import Layer
+from prunebench.api.masks import Mask, Scores, Units
+from prunebench.api.planning import Run
+from prunebench.api.tickets import Inputs, Optimum
+from prunebench.api.training import LossTerm
+from prunebench.plan.trial import Plan
 from prunebench.testing import (
     LossContract,
     some_mask,
@@ -25,7 +29,6 @@ from prunebench.testing import (
     two_layer_net,
     weight_units,
 )
-from prunebench.types import Inputs, Layer, LossTerm, Optimum
 from prunebench_plugins.losses.repulsion import Repulsion, RepulsionConfig, direction
 
 REPEL: Mapping[str, Any] = {"use": "repulsion"}

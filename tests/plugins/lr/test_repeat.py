@@ -1,8 +1,8 @@
 import pytest
 
-from prunebench.catalogue import Catalogue
-from prunebench.errors import ConfigError
-from prunebench.rates import multiplier
+from prunebench.api.errors import ConfigError
+from prunebench.components.catalogue import Catalogue
+from prunebench.components.learning_rate import multiplier
 from prunebench.testing import LrContract, toy_chain
 
 CATALOGUE = Catalogue.load()

@@ -1,6 +1,7 @@
 import pytest
 
-from prunebench.catalogue import Catalogue, run_manager
+from prunebench.components.catalogue import Catalogue
+from prunebench.components.managers import run_manager
 from prunebench.testing import LrContract
 
 

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from prunebench.masks import Mask, Units
+from prunebench.api.masks import Mask, Units
+from prunebench.api.training import MaskUpdate
 from prunebench.testing import MaskUpdateContract, some_mask, two_layer_net, weight_units
-from prunebench.types import MaskUpdate
 from prunebench_plugins.mask_updates.gradual_magnitude import GradualMagnitude, GradualMagnitudeConfig, cubic
 
 

@@ -8,9 +8,9 @@ import torch
 from engine.toy_runs import Workshop, rows, run
 from torch import Tensor
 
-from prunebench.masks import Mask, Units
+from prunebench.api.masks import Mask, Units
+from prunebench.api.training import MaskUpdate
 from prunebench.testing import MaskUpdateContract, same, some_mask, two_layer_net, weight_units
-from prunebench.types import MaskUpdate
 from prunebench_plugins.mask_updates.rigl import Rigl, RiglConfig, decayed
 
 NAMES = ("fc1.weight", "fc2.weight")

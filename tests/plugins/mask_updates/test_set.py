@@ -5,10 +5,10 @@ import pytest
 import torch
 from engine.toy_runs import Workshop, rows, run
 
-from prunebench.masks import Mask, Units
-from prunebench.streams import Streams
+from prunebench.api.masks import Mask, Units
+from prunebench.api.random import Streams
+from prunebench.api.training import MaskUpdate
 from prunebench.testing import MaskUpdateContract, some_mask, two_layer_net, weight_units
-from prunebench.types import MaskUpdate
 from prunebench_plugins.mask_updates.set_ import Set, SetConfig
 
 

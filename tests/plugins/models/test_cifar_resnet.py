@@ -8,11 +8,11 @@ from safetensors.torch import load_file
 from torch import nn
 
 from prunebench import DataMissing, PlanError
-from prunebench.data import Resident, in_order
-from prunebench.streams import Streams
+from prunebench.api.data import Resident, in_order
+from prunebench.api.info import DataInfo
+from prunebench.api.random import Streams
+from prunebench.kernels.weight_units import classifier_weights, layer_weights
 from prunebench.testing import ModelContract
-from prunebench.types import DataInfo
-from prunebench.weight_units import classifier_weights, layer_weights
 from prunebench_plugins.data.cifar10 import Cifar10, Cifar10Config
 from prunebench_plugins.models.timm_ import Timm, TimmConfig
 

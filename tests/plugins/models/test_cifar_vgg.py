@@ -4,9 +4,9 @@ from torch import nn
 from torch.nn.functional import avg_pool2d, max_pool2d
 
 from prunebench import PlanError
+from prunebench.api.info import DataInfo
+from prunebench.kernels.weight_units import classifier_weights, layer_weights
 from prunebench.testing import ModelContract
-from prunebench.types import DataInfo
-from prunebench.weight_units import classifier_weights, layer_weights
 from prunebench_plugins.models.timm_ import Timm, TimmConfig
 
 

@@ -7,8 +7,8 @@ from pydantic import ValidationError
 from torch import nn
 
 from prunebench import PlanError
+from prunebench.api.info import DataInfo
 from prunebench.testing import ModelContract
-from prunebench.types import DataInfo
 from prunebench_plugins.models import architectures, timm_
 from prunebench_plugins.models.timm_ import Timm, TimmConfig
 

@@ -3,9 +3,9 @@ import torch
 from torch import nn
 
 from prunebench import PlanError
+from prunebench.api.info import DataInfo
+from prunebench.kernels.weight_units import classifier_weights, layer_weights
 from prunebench.testing import ModelContract
-from prunebench.types import DataInfo
-from prunebench.weight_units import classifier_weights, layer_weights
 from prunebench_plugins.models.timm_ import Timm, TimmConfig
 
 CIFAR = DataInfo("toy", "0", {"train": 1}, (3, 32, 32), 10)

@@ -2,8 +2,9 @@ from pathlib import Path
 
 from leaderboard.boards import PROVENANCE, row
 
-from prunebench.catalogue import Catalogue, run_manager
-from prunebench.types import Results
+from prunebench.api.results import Results
+from prunebench.components.catalogue import Catalogue
+from prunebench.components.managers import run_manager
 
 
 def report(folder: Path, rows: list[dict[str, object]], use: object = "early-stopping") -> None:

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from leaderboard.boards import PROVENANCE, row
 
-from prunebench.catalogue import Catalogue, run_manager
-from prunebench.errors import ConfigError, PrunebenchError
-from prunebench.types import Results
+from prunebench.api.errors import ConfigError, PrunebenchError
+from prunebench.api.results import Results
+from prunebench.components.catalogue import Catalogue
+from prunebench.components.managers import run_manager
 
 CATALOGUE = Catalogue.load()
 GRID = {"use": "grid-maxima", "entries": "lr-{find}-{evaluate}", "values": ["0.1", "1e-2"]}

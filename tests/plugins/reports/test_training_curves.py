@@ -5,10 +5,11 @@ from typing import Any
 import pytest
 from leaderboard.boards import PROVENANCE, row
 
-from prunebench.catalogue import Catalogue, run_manager
-from prunebench.errors import ConfigError
+from prunebench.api.errors import ConfigError
+from prunebench.api.results import Results
+from prunebench.components.catalogue import Catalogue
+from prunebench.components.managers import run_manager
 from prunebench.leaderboard.metrics import metric_of
-from prunebench.types import Results
 from prunebench_plugins.reports.training_curves import of_entries
 
 CATALOGUE = Catalogue.load()

@@ -3,8 +3,9 @@ from pathlib import Path
 import pytest
 from engine.toy_runs import Workshop, rows, run
 
-from prunebench.errors import ConfigError
-from prunebench.plan import Chain, Recipes
+from prunebench.api.errors import ConfigError
+from prunebench.api.planning import Recipes
+from prunebench.plan.chain import Chain
 from prunebench.testing import ScheduleContract, toy_chain, toy_plan
 
 GRADUAL = {"train": {"mask_updates": [{"use": "gradual-magnitude", "every": "2it"}]}}

@@ -3,7 +3,7 @@ import itertools
 import pytest
 
 from prunebench import PlanError
-from prunebench.errors import ConfigError
+from prunebench.api.errors import ConfigError
 from prunebench.testing import ScheduleContract, toy_benchmark, toy_chain
 
 

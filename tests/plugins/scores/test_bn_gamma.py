@@ -4,8 +4,8 @@ from channel_toys import HandUnits, Joined, channel_net, joined_net
 from torch import nn
 
 from prunebench import ContractError
-from prunebench.errors import ConfigError
-from prunebench.masks import Mask, Units
+from prunebench.api.errors import ConfigError
+from prunebench.api.masks import Mask, Units
 from prunebench.testing import ScoreContract, toy_plan, two_layer_net, weight_units
 from prunebench_plugins.scores.bn_gamma import BnGamma, BnGammaConfig
 

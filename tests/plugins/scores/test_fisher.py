@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 from torch.nn import functional
 
-from prunebench.data import Gather
-from prunebench.streams import Streams
+from prunebench.api.data import Gather
+from prunebench.api.random import Streams
 from prunebench.testing import ScoreContract, ToyData, some_mask, two_layer_net, weight_units
 from prunebench_plugins.scores.fisher import Fisher, FisherConfig
 

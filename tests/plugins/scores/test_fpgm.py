@@ -5,7 +5,7 @@ import torch
 from channel_toys import HandUnits, Joined, channel_net, joined_net
 from torch import nn
 
-from prunebench.masks import Mask, Units
+from prunebench.api.masks import Mask, Units
 from prunebench.testing import ScoreContract
 from prunebench_plugins.scores.fpgm import Fpgm, FpgmConfig
 

@@ -7,9 +7,9 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional
 
-from prunebench.data import Gather
-from prunebench.masks import Mask
-from prunebench.streams import Streams
+from prunebench.api.data import Gather
+from prunebench.api.masks import Mask
+from prunebench.api.random import Streams
 from prunebench.testing import ScoreContract, ToyData, some_mask, state, two_layer_net, weight_units
 from prunebench_plugins.scores.grasp import Grasp, GraspConfig
 

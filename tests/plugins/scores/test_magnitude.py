@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from prunebench.masks import Scores
+from prunebench.api.masks import Scores
 from prunebench.testing import ScoreContract, weight_units
 from prunebench_plugins.scores.magnitude import Magnitude, MagnitudeConfig
 

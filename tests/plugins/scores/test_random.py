@@ -2,7 +2,7 @@ import torch
 from torch import nn
 
 from prunebench import ComponentConfig
-from prunebench.streams import Streams
+from prunebench.api.random import Streams
 from prunebench.testing import ScoreContract, weight_units
 from prunebench_plugins.scores.random import Random
 

@@ -8,16 +8,16 @@ import torch
 from torch import nn
 
 from prunebench import Component, ComponentConfig, hookimpl
-from prunebench.catalogue import Catalogue
-from prunebench.data import Gather
+from prunebench.api.data import Gather
+from prunebench.api.info import DataInfo
+from prunebench.api.masks import Mask
+from prunebench.api.random import Streams
+from prunebench.components.catalogue import Catalogue
 from prunebench.engine.probe import StoreProbe
-from prunebench.masks import Mask
-from prunebench.planning import make_plan
-from prunebench.runner import Options, Prepared
-from prunebench.runner import run as carry_out
-from prunebench.streams import Streams
+from prunebench.plan.compile import make_plan
+from prunebench.runner.preparing import Options, Prepared
+from prunebench.runner.running import run as carry_out
 from prunebench.testing import ToyData, toy_benchmark, toy_catalogue
-from prunebench.types import DataInfo
 from prunebench_plugins.models.timm_ import Timm, TimmConfig
 from prunebench_plugins.scores.bn_gamma import BnGamma, BnGammaConfig
 from prunebench_plugins.scores.filter_l2 import FilterL2, FilterL2Config

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from prunebench import ComponentConfig
-from prunebench.masks import Mask, Scores
-from prunebench.selection import keep_highest
+from prunebench.api.masks import Mask, Scores
+from prunebench.kernels.selection import keep_highest
 from prunebench.testing import ScoreContract, ToyData, some_mask, state, two_layer_net, weight_units
 from prunebench_plugins.schedules.at_init import exponential
 from prunebench_plugins.scores.synflow import Synflow

@@ -5,8 +5,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from prunebench.data import Gather
-from prunebench.streams import Streams
+from prunebench.api.data import Gather
+from prunebench.api.random import Streams
 from prunebench.testing import ScoreContract, ToyData, state, two_layer_net, weight_units
 from prunebench_plugins.scores.taylor import Taylor, TaylorConfig
 

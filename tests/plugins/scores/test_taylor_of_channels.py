@@ -7,9 +7,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from prunebench import ContractError
-from prunebench.data import Gather
-from prunebench.masks import Units
-from prunebench.streams import Streams
+from prunebench.api.data import Gather
+from prunebench.api.masks import Units
+from prunebench.api.random import Streams
 from prunebench.testing import ScoreContract, ToyData
 from prunebench_plugins.scores.taylor import Taylor, TaylorConfig
 

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prunebench import ComponentConfig
-from prunebench.masks import Mask, Scores, Units
-from prunebench.selection import keep_highest, keep_highest_above_floors
-from prunebench.types import Layer
+from prunebench.api.info import Layer
+from prunebench.api.masks import Mask, Scores, Units
+from prunebench.kernels.selection import keep_highest, keep_highest_above_floors
 from prunebench_plugins.selection._shares import above_floors
 from prunebench_plugins.selection.global_ import Global
 from prunebench_plugins.selection.layerwise import Layerwise, LayerwiseConfig

@@ -2,9 +2,9 @@ import torch
 from torch import nn
 
 from prunebench import ComponentConfig
-from prunebench.masks import Mask, Scores
+from prunebench.api.masks import Mask, Scores
+from prunebench.kernels.weight_units import WeightUnits
 from prunebench.testing import SelectContract
-from prunebench.weight_units import WeightUnits
 from prunebench_plugins.selection.global_ import Global
 
 

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from torch import nn
 
 from prunebench import PlanError
-from prunebench.masks import Mask, Scores
+from prunebench.api.info import Layer
+from prunebench.api.masks import Mask, Scores
 from prunebench.testing import SelectContract, weight_units
-from prunebench.types import Layer
 from prunebench_plugins.selection.layerwise import Layerwise, LayerwiseConfig, spread
 
 LENET = (

@@ -7,12 +7,14 @@ import torch
 from engine.toy_runs import Workshop, rows, run
 
 from prunebench import EntryRef
-from prunebench.catalogue import Use
-from prunebench.config import Chosen
-from prunebench.errors import ConfigError
-from prunebench.masks import Mask, Scores
-from prunebench.plan import Plan
-from prunebench.planning import make_plan
+from prunebench.api.component import BoundComponent
+from prunebench.api.errors import ConfigError
+from prunebench.api.info import DataInfo, ModelInfo
+from prunebench.api.masks import Mask, Scores
+from prunebench.api.tickets import Inputs, Optimum
+from prunebench.benchmark.entries import Chosen
+from prunebench.plan.compile import make_plan
+from prunebench.plan.trial import Plan
 from prunebench.testing import (
     SelectContract,
     ToyProbe,
@@ -23,7 +25,6 @@ from prunebench.testing import (
     two_layer_net,
     weight_units,
 )
-from prunebench.types import DataInfo, Inputs, ModelInfo, Optimum
 from prunebench_plugins.selection.match_lpr import MatchLpr, MatchLprConfig
 
 NET = two_layer_net()
@@ -117,7 +118,7 @@ def test_a_count_that_is_off_by_the_rounding_of_layers_is_matched() -> None:
 class OtherLayers(ToyProbe):
     """A probe for which entries with units "weights" prune the first layer alone."""
 
-    def model(self, chosen: Chosen, data: DataInfo, units: Use) -> ModelInfo:
+    def model(self, chosen: Chosen, data: DataInfo, units: BoundComponent) -> ModelInfo:
         info = super().model(chosen, data, units)
         return info if units.name == "toy-units" else replace(info, layers=info.layers[:1])
 

@@ -4,7 +4,7 @@ import torch
 from engine.toy_runs import Workshop, rows, run
 
 from prunebench import ComponentConfig
-from prunebench.masks import Mask, Scores
+from prunebench.api.masks import Mask, Scores
 from prunebench.testing import SelectContract, toy_chain, two_layer_net, weight_units
 from prunebench_plugins.selection.uniform import Uniform
 

@@ -9,11 +9,11 @@ from pydantic import ValidationError
 from torch import nn
 
 from prunebench import Position
-from prunebench.masks import Mask
-from prunebench.streams import Rng
+from prunebench.api.masks import Mask
+from prunebench.api.random import Rng
+from prunebench.api.tickets import Inputs, Optimum, State, Ticket
+from prunebench.kernels.weight_units import WeightUnits
 from prunebench.testing import TicketContract, some_mask, state, toy_request, two_layer_net, weight_units
-from prunebench.types import Inputs, Optimum, State, Ticket
-from prunebench.weight_units import WeightUnits
 from prunebench_plugins.tickets.noise import Noise, NoiseConfig
 
 NET = two_layer_net()
@@ -109,7 +109,7 @@ def test_the_engine_judges_noisy_tickets_even_of_a_late_rewind(tmp_path: Path) -
     assert {row["outcome"] for row in rows(outcome)} == {"ok"}
     workshop = Workshop(tmp_path, {"entry": [late, control]})
     source = workshop.chain.tickets[1]
-    edited = workshop.chain.edited(source, [workshop.bench.catalogue.use(edit, slot="ticket")], 0)
+    edited = workshop.chain.edited(source, [workshop.workbench.catalogue.use(edit, slot="ticket")], 0)
     assert source.mask is not None
     at_first = workshop.weights(workshop.chain.dense.weights)
     # The same edit, applied by hand to what the store holds.

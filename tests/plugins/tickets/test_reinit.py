@@ -6,10 +6,10 @@ import torch
 from torch import nn
 
 from prunebench import PlanError, Position
-from prunebench.plan import PlannedTicket, Ref
-from prunebench.streams import Rng
+from prunebench.api.planning import PlannedTicket, Ref
+from prunebench.api.random import Rng
+from prunebench.api.tickets import State, Ticket
 from prunebench.testing import TicketContract, some_mask, state, weight_units
-from prunebench.types import State, Ticket
 from prunebench_plugins.tickets.reinit import Reinit, ReinitConfig
 
 

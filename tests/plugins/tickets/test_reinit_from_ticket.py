@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from prunebench import Position
-from prunebench.masks import Mask
-from prunebench.streams import Rng
+from prunebench.api.masks import Mask
+from prunebench.api.random import Rng
+from prunebench.api.tickets import State, Ticket
 from prunebench.testing import TicketContract, some_mask, state, two_layer_net, weight_units
-from prunebench.types import State, Ticket
 from prunebench_plugins.tickets.reinit_from_ticket import ReinitFromTicket, ReinitFromTicketConfig
 
 NET = two_layer_net()
@@ -99,7 +99,7 @@ def test_the_engine_judges_tickets_of_their_own_initial_values(tmp_path: Path, r
     assert {row["outcome"] for row in rows(outcome)} == {"ok"}
     workshop = Workshop(tmp_path, {"entry": [control]})
     source = workshop.chain.tickets[2]
-    edited = workshop.chain.edited(source, [workshop.bench.catalogue.use(edit, slot="ticket")], 0)
+    edited = workshop.chain.edited(source, [workshop.workbench.catalogue.use(edit, slot="ticket")], 0)
     assert source.mask is not None
     keep = workshop.mask(source.mask).keep
     initial, weights = (workshop.weights(ticket.weights) for ticket in (source, edited))

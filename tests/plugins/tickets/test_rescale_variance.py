@@ -3,10 +3,10 @@ import torch
 from channel_toys import HandUnits, channel_net
 
 from prunebench import Position
-from prunebench.catalogue import Catalogue
-from prunebench.masks import Mask
+from prunebench.api.masks import Mask
+from prunebench.api.tickets import Ticket
+from prunebench.components.catalogue import Catalogue
 from prunebench.testing import TicketContract, some_mask, two_layer_net, weight_units
-from prunebench.types import Ticket
 
 
 class TestRescaleVariance(TicketContract):

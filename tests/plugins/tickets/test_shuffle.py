@@ -3,10 +3,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prunebench import ComponentConfig, Position
-from prunebench.masks import Mask
-from prunebench.streams import Rng
+from prunebench.api.masks import Mask
+from prunebench.api.random import Rng
+from prunebench.api.tickets import Ticket
 from prunebench.testing import TicketContract
-from prunebench.types import Ticket
 from prunebench_plugins.tickets.shuffle import ShuffleWithinLayer
 
 LATE = Position.parse("3it")

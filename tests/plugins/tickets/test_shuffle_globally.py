@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prunebench import ComponentConfig, Position
-from prunebench.masks import Mask
-from prunebench.streams import Rng
+from prunebench.api.masks import Mask
+from prunebench.api.random import Rng
+from prunebench.api.tickets import State, Ticket
 from prunebench.testing import TicketContract, state, two_layer_net, weight_units
-from prunebench.types import State, Ticket
 from prunebench_plugins.tickets.shuffle_globally import ShuffleGlobally
 
 NET = two_layer_net()
@@ -63,7 +63,7 @@ def test_each_draw_of_an_entry_is_a_mask_of_its_own(tmp_path: Path) -> None:
     judged = [row for row in rows(outcome, entry="random") if row["role"] == "evaluate"]
     assert {row["outcome"] for row in judged} == {"ok"}
     workshop = Workshop(tmp_path, {"entry": [control]}, entry="random")
-    edits = workshop.bench.catalogue.use("shuffle-globally", slot="ticket")
+    edits = workshop.workbench.catalogue.use("shuffle-globally", slot="ticket")
     source = workshop.chain.tickets[1]
     drawn = [workshop.chain.edited(source, [edits], draw).mask for draw in range(3)]
     masks = [workshop.mask(ref) for ref in drawn if ref is not None]

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from prunebench.catalogue import Catalogue, run_manager
-from prunebench.types import Event
+from prunebench.api.events import Event
+from prunebench.components.catalogue import Catalogue
+from prunebench.components.managers import run_manager
 
 
 def tracked(path: Path, *events: Event) -> list[dict[str, Any]]:

@@ -6,12 +6,14 @@ from typing import Any
 
 import pytest
 
-from prunebench.catalogue import Catalogue
-from prunebench.errors import ConfigError
+from prunebench.api.errors import ConfigError
+from prunebench.api.results import Results
+from prunebench.components.catalogue import Catalogue
 from prunebench.leaderboard import read_details, read_provenance, read_rows
-from prunebench.runner import Options, prepare, run, write
+from prunebench.runner.preparing import Options, prepare
+from prunebench.runner.publishing import write
+from prunebench.runner.running import run
 from prunebench.testing import toy_catalogue
-from prunebench.types import Results
 from prunebench_plugins.trackers import tensorboard
 
 FILE = """

@@ -13,12 +13,14 @@ from typing import Any
 
 import pytest
 
-from prunebench.catalogue import Catalogue
-from prunebench.errors import ConfigError, PrunebenchError
+from prunebench.api.errors import ConfigError, PrunebenchError
+from prunebench.api.results import Results
+from prunebench.components.catalogue import Catalogue
 from prunebench.leaderboard import read_details, read_provenance, read_rows
-from prunebench.runner import Options, prepare, run, write
+from prunebench.runner.preparing import Options, prepare
+from prunebench.runner.publishing import write
+from prunebench.runner.running import run
 from prunebench.testing import toy_catalogue
-from prunebench.types import Results
 from prunebench_plugins.trackers import wandb_
 from prunebench_plugins.trackers._wandb_published import Published
 from prunebench_plugins.trackers._wandb_runs import runs_of

@@ -12,10 +12,10 @@ from engine.toy_runs import rows, run
 from torch import Tensor, nn
 
 from prunebench import PlanError
-from prunebench.errors import ConfigError
-from prunebench.masks import Mask
+from prunebench.api.errors import ConfigError
+from prunebench.api.info import DataInfo
+from prunebench.api.masks import Mask
 from prunebench.testing import UnitsContract
-from prunebench.types import DataInfo
 from prunebench_plugins.units._channel_units import ChannelUnits
 from prunebench_plugins.units.channels import Channels, ChannelsConfig
 

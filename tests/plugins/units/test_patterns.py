@@ -13,7 +13,7 @@ import torch
 from engine.toy_runs import Workshop, rows, run
 from torch import nn
 
-from prunebench.errors import ConfigError
+from prunebench.api.errors import ConfigError
 from prunebench_plugins.units.weights import Weights, WeightsConfig
 
 SMALL = "test_resnet"

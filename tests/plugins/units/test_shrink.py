@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from prunebench.masks import Mask
+from prunebench.api.masks import Mask
 from prunebench.testing.data import some_mask
 from prunebench_plugins.units._channel_units import ChannelUnits
 from prunebench_plugins.units.channels import Channels, ChannelsConfig

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from prunebench import PlanError
-from prunebench.masks import Mask, Units
+from prunebench.api.masks import Mask, Units
 from prunebench.testing import UnitsContract
 from prunebench_plugins.units.weights import Weights, WeightsConfig
 

@@ -1,0 +1,243 @@
+"""What schedules and other components plan with: outputs, tickets, runs, needs. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, Literal, Protocol
+
+from prunebench.api import keys
+from prunebench.api.component import BoundComponent
+from prunebench.api.errors import PlanError
+from prunebench.api.positions import Clock, Position
+from prunebench.api.recipe import Recipe
+
+START = Position.parse("0it")
+
+Part = Literal["weights", "mask", "optimizer", "curve", "analysis"]
+
+
+@dataclass(frozen=True)
+class Ref:
+    """One output of a phase; of a training run, the output at an iteration of its clock."""
+
+    key: str
+    part: Part
+    at: int | None = None
+    detail: str = ""
+    """What else names the output: the digest of how a curve is measured."""
+
+    @cached_property
+    def address(self) -> str:
+        """Where the store keeps it."""
+        return keys.digest({"key": self.key, "part": self.part, "at": self.at, "detail": self.detail})
+
+    def to_json(self) -> dict[str, Any]:
+        """For phase descriptions."""
+        return {"key": self.key, "part": self.part, "at": self.at, "detail": self.detail}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Ref:
+        """Back from a phase description."""
+        return cls(data["key"], data["part"], data["at"], data["detail"])
+
+
+@dataclass(frozen=True)
+class PlannedTicket:
+    """A ticket that does not exist yet: where its mask and weights come from, and where it starts on the clock.
+
+    Args:
+        start: converted with the batch size of the run that it starts.
+        over: how long to train from there; to the horizon if None. What lies past the horizon keeps its last rate.
+        changes: fields of the recipe that this retraining replaces (`optimizer`, `lr`, ...).
+    """
+
+    round: int
+    weights: Ref
+    mask: Ref | None
+    count: int
+    start: Position = START
+    over: Position | None = None
+    optimizer: Ref | None = None
+    changes: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+    def replace(self, **changes: Any) -> PlannedTicket:
+        """This ticket with some fields changed."""
+        return replace(self, **changes)
+
+
+@dataclass(frozen=True)
+class TrainedPoint:
+    """A state of a run, with the mask it was trained under: what a component may ask for as an input."""
+
+    weights: Ref
+    mask: Ref | None
+    round: int
+    label: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A training run as a trajectory on its clock. Its key knows nothing of `stop` or of what is asked of it."""
+
+    key: str
+    ticket: PlannedTicket
+    start: int
+    stop: int
+    clock: Clock
+    batch: int
+    round: int
+    dynamic: bool
+    """Whether components change the mask while it trains; then each state has a mask of its own."""
+    recipe: Literal["find", "evaluate"] = "evaluate"
+    """Whose recipe it is trained under."""
+
+    def at(self, position: Position | str) -> Ref:
+        """The weights at a position.
+
+        Raises:
+            PlanError: outside of the run's window.
+        """
+        return self._weights(self._inside(Position.parse(position)))
+
+    def optimizer_at(self, position: Position | str) -> Ref | None:
+        """The optimizer's state at a position; None where the run starts, for there it is fresh."""
+        iteration = self._inside(Position.parse(position))
+        return None if iteration == self.start else Ref(self.key, "optimizer", iteration)
+
+    def _inside(self, place: Position) -> int:
+        iteration = place.iterations(self.clock)
+        if not self.start <= iteration <= self.stop:
+            raise PlanError(
+                f'position "{place}" (iteration {iteration:,}) is outside of the run, which goes from iteration '
+                f"{self.start:,} to {self.stop:,}; state one inside of it, or another `{self.recipe}.stop` or "
+                f"`{self.recipe}.horizon`"
+            )
+        return iteration
+
+    def _weights(self, iteration: int) -> Ref:
+        return self.ticket.weights if iteration == self.start else Ref(self.key, "weights", iteration)
+
+    @property
+    def end(self) -> Ref:
+        """The weights where the run stops."""
+        return self._weights(self.stop)
+
+    @property
+    def end_optimizer(self) -> Ref:
+        """The optimizer's state where the run stops."""
+        return Ref(self.key, "optimizer", self.stop)
+
+    @property
+    def end_mask(self) -> Ref | None:
+        """The mask where the run stops."""
+        if self.dynamic:
+            return Ref(self.key, "mask", self.stop)
+        return self.ticket.mask
+
+    @property
+    def optimum(self) -> TrainedPoint:
+        """The end of the run as an input for components."""
+        return TrainedPoint(self.end, self.end_mask, self.round)
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a component reads beyond a phase's parents; see the hook `prunebench_needs`."""
+
+    inputs: Mapping[str, Sequence[TrainedPoint | PlannedTicket]] = field(default_factory=dict)
+    active: bool = True
+    clock: Position | None = None
+    """For ticket edits: where the edited ticket starts, if not where it did."""
+
+
+class Chain(Protocol):
+    """Builds the phases of one entry on one model, data set and seed; what `prunebench_schedule` is given.
+
+    Attributes:
+        dense: the ticket of round 0: all units, the initial weights, the clock at 0.
+        cut: the share of survivors that a round removes; None where the file gives densities alone.
+        counts: units alive after each round; counts[0] is all of them.
+    """
+
+    dense: PlannedTicket
+    cut: float | None
+    counts: tuple[int, ...]
+    entry: Any
+    setting: Any
+
+    @property
+    def rounds(self) -> int:
+        """How many rounds prune."""
+        ...
+
+    @property
+    def tickets(self) -> tuple[PlannedTicket, ...]:
+        """The unedited tickets of rounds 0 to the last, as the entry's schedule lays them out."""
+        ...
+
+    def ticket(self, round: int, mask: Ref, weights: Ref, start: Position = START, **more: Any) -> PlannedTicket:
+        """The ticket of a round. `more` are fields of PlannedTicket: `over`, `optimizer`, `changes`, `count`."""
+        ...
+
+    def use(self, table: Mapping[str, Any] | str, slot: str) -> BoundComponent:
+        """Resolve a component that a schedule's configuration names, such as another optimizer."""
+        ...
+
+    def rates(self, recipe: Recipe) -> list[float]:
+        """The learning-rate multipliers of a recipe at a thousand even steps of its clock, the last at the horizon."""
+        ...
+
+    def train(self, ticket: PlannedTicket, recipe: Recipe, round: int, *, draw: int = 0, twin: int = 0) -> Run:
+        """The run that trains a ticket under a recipe, drawing the streams of a round."""
+        ...
+
+    def prune(
+        self, source: Run | PlannedTicket, round: int, *, at: Position | None = None, count: int | None = None
+    ) -> Ref:
+        """The mask after pruning the end of a run (or a position of it), or a ticket before it is trained."""
+        ...
+
+    def edited(self, ticket: PlannedTicket, edits: Sequence[BoundComponent], draw: int) -> PlannedTicket:
+        """A ticket after edits, each a phase of its own."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Request:
+    """What a component is told when it is asked for its needs."""
+
+    phase: Literal["train", "prune", "edit", "analyse"]
+    round: int
+    ticket: PlannedTicket | None
+    optima: tuple[TrainedPoint, ...]
+    """The ends of the find runs of earlier rounds, first round first."""
+    chain: Chain
+    other: Callable[[str], Chain]
+    """The chain of another entry, on the same model, data and seed."""
+    tickets: tuple[PlannedTicket, ...] = ()
+    """For analyses: the entry's tickets of rounds 0 to the last, edited as they are judged (draw 0)."""
+    evaluations: tuple[Evaluation, ...] = ()
+    """For analyses: the runs in which they are judged."""
+    evaluate: Callable[[PlannedTicket, int], Run] | None = None
+    """For analyses: another run of a ticket under the evaluation recipe, with the streams of a twin."""
+
+
+@dataclass(frozen=True)
+class Recipes:
+    """The two recipes of an entry."""
+
+    find: Recipe
+    evaluate: Recipe
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """The run that judges one ticket, and the curve that is read off it."""
+
+    round: int
+    draw: int
+    run: Run
+    curve: Ref
+    mask: Ref | None

@@ -1,0 +1,1 @@
+"""A benchmark file: read, merged, resolved and checked. No torch."""

@@ -1,0 +1,99 @@
+"""Published results that a file is held against: the tables `[[expect]]`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import Field, field_validator, model_validator
+
+from prunebench.api.positions import Position
+from prunebench.benchmark.strict import StrictTable
+
+
+class Than(StrictTable):
+    """What differs on the losing side of an expectation; what is not stated is as on the winning side."""
+
+    metric: str | None = None
+    density: float | None = None
+    round: int | None = Field(None, ge=0)
+    position: str | None = None
+    value: float | None = None
+    """A fixed number takes the place of the losing side."""
+
+    @field_validator("position")
+    @classmethod
+    def _known_position(cls, position: str | None) -> str | None:
+        return expected_position(position)
+
+    @model_validator(mode="after")
+    def _something_differs(self) -> Than:
+        stated = {name for name in type(self).model_fields if getattr(self, name) is not None}
+        if not stated:
+            raise ValueError("state what differs: metric, density, round, position, or a fixed value")
+        if "value" in stated and len(stated) > 1:
+            raise ValueError("a fixed value has no metric, density, round or position")
+        return self
+
+
+class Expect(StrictTable):
+    """A published result that the file is held against."""
+
+    source: str
+    claim: str
+    better: str
+    worse: str = ""
+    """The better entry itself where only `than` says what differs."""
+    metric: str = "test/accuracy"
+    density: float | None = None
+    round: int | None = Field(None, ge=0)
+    position: str | None = None
+    than: Than | None = None
+    published: dict[str, float] = Field(default_factory=dict)
+    judge: bool = True
+    """False where the file's recipe is not the paper's: the difference is shown, not judged."""
+
+    @field_validator("position")
+    @classmethod
+    def _known_position(cls, position: str | None) -> str | None:
+        return expected_position(position)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _worse_is_better_itself(cls, stated: Any) -> Any:
+        if isinstance(stated, Mapping) and "than" in stated and "worse" not in stated and "better" in stated:
+            return {**stated, "worse": stated["better"]}
+        return stated
+
+    @model_validator(mode="after")
+    def _two_sides(self) -> Expect:
+        if not self.worse:
+            raise ValueError("worse: missing; name an entry, or say with `than` what differs")
+        if self.than is None and self.worse == self.better:
+            raise ValueError(f'"{self.better}" is compared with itself; say with `than` what differs')
+        if self.than is not None and self.than.value is not None and self.worse != self.better:
+            raise ValueError(f'worse: "{self.worse}" and a fixed value; leave one of the two out')
+        for side in (self, self.than):
+            if side is not None and side.density is not None and side.round is not None:
+                raise ValueError("density and round: state one of the two")
+        return self
+
+    def sides(self) -> list[tuple[str, str, str, str | None]]:
+        """What is read of the results: (key of the file, entry, metric, position) of each side that is measured."""
+        sides = [("metric", self.better, self.metric, self.position)]
+        if self.than is None or self.than.value is None:
+            than = self.than or Than.model_construct()
+            key = "metric" if than.metric is None else "than.metric"
+            sides.append((key, self.worse, than.metric or self.metric, than.position or self.position))
+        return sides
+
+
+def expected_position(position: str | None) -> str | None:
+    """A position of an expectation as it is stated. Raises ValueError unless it is one, "start" or "end"."""
+    if position not in (None, "start", "end"):
+        Position.parse(position)
+    return position
+
+
+SMALLEST = "smallest_matching_density"
+"""The metric of an expectation that is made of another, written after it: test/accuracy/smallest_matching_density."""

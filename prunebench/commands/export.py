@@ -1,0 +1,50 @@
+"""`prunebench export`: a ticket or a trained network as files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from prunebench.commands.options import file_options, options_of
+from prunebench.commands.output import console_for
+
+
+@click.command()
+@file_options
+@click.option("--entry", required=True, metavar="NAME", help="The entry whose network is wanted.")
+@click.option("--seed", type=int, help="Its seed.  [default: the file's first]")
+@click.option("--round", type=int, help="Its round.  [default: the last that is judged]")
+@click.option("--density", metavar="D", help="Its density, as printed, instead of its round.")
+@click.option("--draw", type=int, default=0, show_default=True, help="Its draw.")
+@click.option("--model", metavar="LABEL", help="Which model, if the file has several.")
+@click.option("--data", metavar="LABEL", help="Which data set, if the file has several.")
+@click.option("--untrained", is_flag=True, help="The ticket as it starts, not as it is judged.")
+@click.option("--onnx", is_flag=True, help="Write model.onnx too (needs the extra `onnx`).")
+@click.option("--to", type=click.Path(path_type=Path), required=True, help="The folder to write.")
+def export(to: Path, onnx: bool, untrained: bool, **given: Any) -> None:
+    """Write a ticket or trained network of FILE: safetensors, a JSON sidecar that rebuilds it, and ONNX."""
+    from prunebench import runner
+    from prunebench.commands.terminal.progress import display
+    from prunebench.runner.export import Choice, chosen
+    from prunebench.runner.export import export as write_out
+
+    names = ("entry", "seed", "round", "density", "draw", "model", "data")
+    choice = Choice(**{name: given.pop(name) for name in names}, trained=not untrained)
+    prepared = runner.prepare(options_of(given))
+    chosen(prepared.plan, choice)
+    console = console_for(stderr=True)
+    shown = display(console, prepared.plan, 0)
+    try:
+        done = write_out(prepared, choice, to, onnx=onnx, observe=shown)
+    finally:
+        shown.close()
+    size, history = done.sidecar["size"], done.sidecar["history"]
+    click.echo(
+        f"{to}: {choice.entry}, seed {history['seed']}, round {history['round']}, density {history['density']:.4f}; "
+        f"{size['parameters']:,} parameters, {size['bytes']:,} bytes (dense {size['dense_bytes']:,}, storing only what "
+        f"is kept {size['sparse_bytes']:,})"
+    )
+    for name, far in done.differences.items():
+        click.echo(f"{to / name}: outputs equal the original's (largest relative difference {far:.1g})")

@@ -1,0 +1,66 @@
+"""The command line: one module a command, imported when it is asked for, so that it starts fast."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+import click
+
+from prunebench.commands.output import show_error
+
+COMMANDS = (
+    "check",
+    "data",
+    "export",
+    "merge",
+    "plan",
+    "plugins",
+    "report",
+    "run",
+    "schema",
+    "show",
+    "submit",
+    "verify",
+)
+
+
+class Commands(click.Group):
+    """Turns prunebench's errors into messages and exit codes: 2 for bad input, 1 for a run that failed."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Every command, by name."""
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """A command, its module imported when it is asked for."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = getattr(import_module(f"prunebench.commands.{cmd_name}"), cmd_name)
+        return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command."""
+        from prunebench.api.errors import ConfigError, PrunebenchError, StoreError
+
+        try:
+            return super().invoke(ctx)
+        except ConfigError as error:
+            for line in error.errors:
+                show_error(line)
+            count = len(error.errors)
+            if count > 1:
+                click.echo(f"{count} errors; nothing was run.", err=True)
+            ctx.exit(2)
+        except StoreError as error:
+            show_error(str(error))
+            ctx.exit(1)
+        except PrunebenchError as error:
+            show_error(str(error))
+            ctx.exit(2)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="prunebench", prog_name="prunebench")
+def main() -> None:
+    """Benchmark neural-network pruning: which method, trained how, is really better, and can you trust the number?"""

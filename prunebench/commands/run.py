@@ -1,0 +1,81 @@
+"""`prunebench run`: train what is missing and write the leaderboard."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from prunebench.commands.options import file_options, options_of
+from prunebench.commands.output import console_for, show_error
+
+
+@click.command()
+@file_options
+@click.option("--out", type=click.Path(path_type=Path), help="The leaderboard's folder.  [default: leaderboards/NAME]")
+@click.option(
+    "--wandb", type=click.Choice(["online", "offline", "off"]), help="Publish to Weights & Biases, whatever FILE says."
+)
+@click.option("--json", "as_json", is_flag=True, help="A summary as JSON on standard output.")
+@click.option("--traceback", is_flag=True, help="Show where in the code a trial failed.")
+def run(out: Path | None, wandb: str | None, as_json: bool, traceback: bool, **given: Any) -> None:
+    """Train what is missing, score every entry of FILE and write its leaderboard."""
+    from dataclasses import replace
+
+    from prunebench import runner
+    from prunebench.commands.terminal.progress import display
+    from prunebench.commands.terminal.tables import result_table
+    from prunebench.engine.scheduler import InterruptedRunError
+
+    options = options_of(given)
+    if wandb is not None:
+        options = replace(options, also=({"use": "wandb", "mode": wandb},))
+    prepared = runner.prepare(options)
+    benchmark = prepared.benchmark
+    suffix = f"-{benchmark.profile}" if benchmark.profile else ""
+    folder = out if out is not None else Path("leaderboards") / f"{benchmark.name}{suffix}"
+    console = console_for(stderr=True)
+    numbers = runner.status(prepared, prepared.open_store())
+    console.print(
+        f"{benchmark.name}: {numbers.trials} trials, {numbers.runs_distinct} training runs "
+        f"(of {numbers.runs_naive} without sharing), {numbers.runs_cached} already in the store"
+    )
+    shown = display(console, prepared.plan, numbers.sample_steps)
+    traces: list[str] = []
+
+    def observe(event: Any) -> None:
+        if event.kind == "phase-failed" and event.fields["traceback"]:
+            traces.append(event.fields["traceback"])
+        shown(event)
+
+    try:
+        outcome = runner.run(prepared, observe, before=numbers)
+    except (InterruptedRunError, KeyboardInterrupt) as stop:
+        shown.close()
+        done = (
+            f"{stop.done} of {stop.total} phases are done"
+            if isinstance(stop, InterruptedRunError)
+            else "What is done is"
+        )
+        console.print(f"\nStopped. {done} and stored; the same command goes on from there.", soft_wrap=True)
+        sys.exit(130)
+    finally:
+        shown.close()
+    runner.write(prepared, outcome, folder)
+    for trace in traces if traceback else ():
+        console.print(trace, markup=False)
+    if as_json:
+        summary = {**numbers.to_json(), "out": str(folder), "failed": outcome.failed, "rows": len(outcome.rows)}
+        click.echo(json.dumps(summary))
+    else:
+        console_for().print(result_table(prepared, outcome))
+        click.echo(f"Leaderboard: {folder / 'README.md'}")
+    for trial, error in outcome.failed.items():
+        show_error(f"{trial}: {error}")
+    if outcome.failed:
+        more = "" if traceback or not traces else " (--traceback shows where)"
+        click.echo(f"{len(outcome.failed)} of {numbers.trials} trials failed{more}.", err=True)
+        sys.exit(1)

@@ -1,0 +1,1 @@
+"""Installed plugins, their components by name, and the managers that call their hooks. No torch."""

@@ -1,0 +1,98 @@
+"""Plugin managers: one for each run, with the components that an entry names and no others. No torch."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import pluggy
+
+from prunebench.api import hookspecs
+from prunebench.api.component import BoundComponent, Component
+from prunebench.api.errors import ContractError
+
+GROUP = "prunebench"
+
+
+def run_manager(uses: Sequence[BoundComponent]) -> pluggy.PluginManager:
+    """A fresh manager with these components alone: answers in their order, each wrapper around those before it.
+
+    Raises:
+        ContractError: a hook with a wrong signature, or two providers of a first-result hook; names both.
+    """
+    manager = _manager()
+    built = [(f"{index}:{use}", use, use.build()) for index, use in enumerate(uses)]
+    # pluggy calls the last registered first. Read from top to bottom, plain answers come in the order of the file,
+    # and each wrapper goes around those above it.
+    plain = [one for one in built if not _wraps(one[2])]
+    for name, use, plugin in (*reversed(plain), *(one for one in built if _wraps(one[2]))):
+        try:
+            manager.register(plugin, name=name)
+            manager.check_pending()
+        except pluggy.PluginValidationError as error:
+            raise ContractError(f"component {use}: {' '.join(str(error).split())}") from error
+    for name, spec in vars(hookspecs).items():
+        options = getattr(spec, "prunebench_spec", None)
+        if options is None or not options["firstresult"]:
+            continue
+        answers = [i for i in getattr(manager.hook, name).get_hookimpls() if not (i.wrapper or i.hookwrapper)]
+        if len(answers) > 1:
+            names = " and ".join(i.plugin_name.partition(":")[2] for i in reversed(answers))
+            raise ContractError(f"{name} is answered by {names}; only one may")
+    return manager
+
+
+def _wraps(plugin: object) -> bool:
+    """Whether a built component wraps another's answer to some hook."""
+    options = (getattr(getattr(plugin, hook, None), "prunebench_impl", None) for hook in hookspecs.SLOTS.values())
+    return any(o is not None and (o["wrapper"] or o["hookwrapper"]) for o in options)
+
+
+def _manager() -> pluggy.PluginManager:
+    manager = pluggy.PluginManager(GROUP)
+    manager.add_hookspecs(hookspecs)
+    return manager
+
+
+def implements(plugin: object, hook: str) -> bool:
+    """Whether a built component has an implementation of a hook."""
+    method = getattr(plugin, hook, None)
+    return method is not None and hasattr(method, "prunebench_impl")
+
+
+def slots_of(component: Component) -> tuple[str, ...]:
+    """The places of a benchmark file where a component may be named."""
+    made: object = component.build
+    if not inspect.isclass(made):
+        # A function says nothing of what it builds; a configuration without required keys can be tried.
+        try:
+            made = component.build(component.config())
+        except ValueError:
+            return ()
+    return tuple(slot for slot, hook in hookspecs.SLOTS.items() if implements(made, hook))
+
+
+def accepts(plugin: object, hook: str, argument: str) -> bool:
+    """Whether a built component's implementation of a hook asks for an argument."""
+    return argument in _parameters(_function(getattr(plugin, hook)))
+
+
+def _function(method: Any) -> Any:
+    return getattr(method, "__func__", method)
+
+
+@cache
+def _parameters(function: Any) -> frozenset[str]:
+    return frozenset(inspect.signature(function).parameters)
+
+
+def call_planning_hook(use: BoundComponent, hook: str, **arguments: Any) -> Any:
+    """Ask a component while planning, with the arguments that its implementation wants; None if it has none."""
+    plugin = use.planner
+    if not implements(plugin, hook):
+        return None
+    method = getattr(plugin, hook)
+    wanted = _parameters(_function(method))
+    return method(**{name: value for name, value in arguments.items() if name in wanted})

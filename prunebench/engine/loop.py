@@ -1,0 +1,148 @@
+"""The one training loop: gather, forward, loss and its terms, backward, mask, step, measure when due.
+
+What varies between runs was decided before the loop began; hooks are not called inside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from prunebench.api.data import Gather, Split
+from prunebench.api.masks import Mask, Units
+from prunebench.api.random import Streams
+from prunebench.api.training import LossTerm, MaskUpdate
+from prunebench.engine.masking import MaskedParameters, overlap
+
+CHUNK = 50
+"""Steps between two looks at the loss: often enough to stop a diverged run, rare enough not to wait for a device."""
+
+
+class DivergedError(Exception):
+    """The loss became infinite or NaN in the step that follows `iteration` steps."""
+
+    def __init__(self, iteration: int) -> None:
+        self.iteration = iteration
+        super().__init__(f"the loss is not finite after {iteration:,} iterations")
+
+
+@dataclass
+class Training:
+    """A run in flight: everything that one step needs.
+
+    `position` counts the steps done on the learning-rate clock.
+    """
+
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    rates: Sequence[float]
+    """Multiplier of the base learning rates for each iteration, from `rates_start` on."""
+    rates_start: int
+    train: Split
+    batch: int
+    steps_per_epoch: int
+    streams: Streams
+    units: Units | None
+    masked: MaskedParameters | None
+    terms: Sequence[LossTerm]
+    updates: Sequence[MaskUpdate]
+    label_smoothing: float
+    max_gradient_norm: float | None
+    position: int
+
+    def __post_init__(self) -> None:
+        self._bases = [float(group["lr"]) for group in self.optimizer.param_groups]
+        self._parameters = [p for p in self.model.parameters() if p.requires_grad]
+        self._device = self._parameters[0].device
+        self._dropout = self.streams.rng("dropout")
+        self._epoch, self._order = -1, torch.empty(0, dtype=torch.long)
+
+    def advance(self, stop: int, look: Callable[[int, float], None]) -> None:
+        """Train until `stop` steps are done. `look(position, loss)` is called between chunks and may raise.
+
+        Raises:
+            DivergedError: the loss is no longer finite.
+        """
+        batches = self.train.batches(self._gathers(stop))
+        self.model.train()
+        while self.position < stop:
+            begin = self.position
+            end = min(stop, begin - begin % CHUNK + CHUNK)
+            losses = torch.stack([self._step(images, labels) for images, labels in _take(batches, end - begin)])
+            finite = torch.isfinite(losses)
+            if not bool(finite.all()):
+                raise DivergedError(begin + int((~finite).nonzero()[0]))
+            look(self.position, float(losses[-1]))
+
+    def _step(self, images: Tensor, labels: Tensor) -> Tensor:
+        self._seed_dropout()
+        rate = self.rates[self.position - self.rates_start]
+        for group, base in zip(self.optimizer.param_groups, self._bases, strict=True):
+            group["lr"] = base * rate
+        self.optimizer.zero_grad()
+        logits = self.model(images)
+        loss = functional.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
+        for term in self.terms:
+            if term.loss is not None:
+                loss = loss + term.loss(images, logits, labels)
+        loss.backward()  # type: ignore[no-untyped-call]
+        for term in self.terms:
+            if term.gradient is not None:
+                term.gradient()
+        if self.masked is not None:
+            for update in self.updates:
+                if update.due(self.position):
+                    self._update_mask(update)
+            self.masked.mask_gradients()
+        if self.max_gradient_norm is not None:
+            nn.utils.clip_grad_norm_(self._parameters, self.max_gradient_norm)
+        self.optimizer.step()
+        for term in self.terms:
+            if term.proximal is not None:
+                with torch.no_grad():
+                    term.proximal(float(self.optimizer.param_groups[0]["lr"]))
+        self.position += 1
+        return loss.detach()
+
+    def _seed_dropout(self) -> None:
+        # Layers with dropout draw from torch's own generators: give every step its own place in the stream.
+        seed = self._dropout.seed(self.position)
+        torch.default_generator.manual_seed(seed)
+        if self._device.type == "cuda":
+            torch.cuda.manual_seed(seed)
+
+    def _update_mask(self, update: MaskUpdate) -> None:
+        assert self.masked is not None
+        assert self.units is not None
+        old = self.masked.mask
+        new = update.update(self.position, old, self.masked.gradients())
+        # What was removed, and what has just regrown, starts again at zero: weights and optimizer state.
+        both = MaskedParameters(self.model, self.units, overlap(old, new))
+        both.zero_weights()
+        both.zero_optimizer(self.optimizer)
+        self.masked = MaskedParameters(self.model, self.units, new)
+
+    @property
+    def mask(self) -> Mask | None:
+        """The mask as it is now."""
+        return None if self.masked is None else self.masked.mask
+
+    def _gathers(self, stop: int) -> Iterator[Gather]:
+        """The images of each step: a new order every epoch of the clock, incomplete batches dropped."""
+        augment = self.streams.rng("augment")
+        for step in range(self.position, stop):
+            epoch, within = divmod(step, self.steps_per_epoch)
+            if epoch != self._epoch:
+                shuffled = torch.from_numpy(self.streams.rng("order").permutation(self.train.size, epoch))
+                # To the device once an epoch: a copy in every step would wait for it.
+                self._epoch, self._order = epoch, shuffled.to(self._device)
+            yield Gather(self._order[within * self.batch : (within + 1) * self.batch], augment.seed(step))
+
+
+def _take(batches: Iterator[tuple[Tensor, Tensor]], count: int) -> Iterable[tuple[Tensor, Tensor]]:
+    for _ in range(count):
+        yield next(batches)

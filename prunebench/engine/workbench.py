@@ -1,0 +1,206 @@
+"""From the descriptions in a phase to live objects: data, model, units, states, masks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, overload
+
+import pluggy
+import torch
+from torch import Tensor, nn
+
+from prunebench.api import keys
+from prunebench.api.component import BoundComponent
+from prunebench.api.data import Data
+from prunebench.api.errors import ContractError
+from prunebench.api.info import DataInfo
+from prunebench.api.masks import Mask, Units
+from prunebench.api.planning import Ref
+from prunebench.api.random import Rng, Streams
+from prunebench.api.tickets import Inputs, Optimum
+from prunebench.components.catalogue import Catalogue
+from prunebench.components.managers import accepts, run_manager
+from prunebench.kernels import weight_files
+from prunebench.kernels.macs import macs_of
+from prunebench.store.store import Artifact, Store
+from prunebench.store.tensors import load_tensors
+
+
+class DivergedParentError(Exception):
+    """A parent diverged, so this output does not exist; carries what the parent's record says."""
+
+    def __init__(self, meta: Mapping[str, Any]) -> None:
+        self.meta = dict(meta)
+        super().__init__(str(meta))
+
+
+class Workbench:
+    """Builds what phases need, from the store and the installed components; keeps the last data set in memory."""
+
+    def __init__(self, store: Store, catalogue: Catalogue, root: Path, device: str) -> None:
+        self.store, self.catalogue, self.root = store, catalogue, root
+        self.device = torch.device(device)
+        self._data: dict[str, Data] = {}
+
+    def data(self, described: Mapping[str, Any], seed: int) -> Data:
+        """The splits of a data set on the device, checked against the digest that the phase was planned with."""
+        use = self.catalogue.from_json(described)
+        # A split that draws nothing is the same for every seed.
+        name = keys.digest([described, seed if accepts(use.planner, "prunebench_data", "rng") else None])
+        if name not in self._data:
+            data: Data = run_manager([use]).hook.prunebench_data(root=self.root, rng=Streams(seed).rng("split"))
+            if data.info.digest != described["digest"]:
+                raise ContractError(
+                    f"data {use}: the files changed since the run was planned (digest {data.info.digest[:12]}, "
+                    f"planned {described['digest'][:12]})"
+                )
+            self._data = {name: data.to(self.device)}
+        return self._data[name]
+
+    def architecture(self, described: Mapping[str, Any]) -> nn.Module:
+        """The network on the CPU, its weights as the constructor drew them from torch's generator."""
+        use = self.catalogue.from_json(described)
+        model: nn.Module = run_manager([use]).hook.prunebench_model(data_info=shape_of(described))
+        return model
+
+    def fresh(self, described: Mapping[str, Any], init: Mapping[str, Any] | None, rng: Rng) -> dict[str, Tensor]:
+        """Fresh initial weights from a stream: the constructor's, then the initialiser's if there is one."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(rng.seed())
+            model = self.architecture(described)
+        if init is not None:
+            use = self.catalogue.from_json(init)
+            model = run_manager([use]).hook.prunebench_initialise(model=model, rng=rng)
+        return {name: value.detach().clone() for name, value in model.state_dict().items()}
+
+    def pretrained(self, spec: Mapping[str, Any]) -> dict[str, Tensor]:
+        """The weights of the file that an `init` phase names, checked against the digest that it was planned with."""
+        file = weight_files.found(self.root, spec["weights"]["file"])
+        if weight_files.digest_of(file) != spec["weights"]["digest"]:
+            raise ContractError(f'model.weights: "{spec["weights"]["file"]}" changed since the run was planned')
+        with torch.random.fork_rng(devices=[]):
+            state = self.architecture(spec["model"]).state_dict()
+        offered = load_tensors(file.read_bytes())
+        # Into the network's own names, order and types; a counter of steps that the file lacks stays 0.
+        return {name: offered[name].to(value.dtype) if name in offered else value for name, value in state.items()}
+
+    def model(self, described: Mapping[str, Any], state: Mapping[str, Tensor]) -> nn.Module:
+        """The network on the device with these weights, in evaluation mode."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            model = self.architecture(described)
+        # Copies into the model's own, aligned memory: kernels may round differently on other alignments.
+        model.load_state_dict(dict(state))
+        return model.to(self.device).eval()
+
+    def units(self, spec: Mapping[str, Any], model: nn.Module) -> Units:
+        """The units of a phase's model."""
+        use = self.catalogue.from_json(spec["units"])
+        info = shape_of(spec["model"])
+        units: Units = run_manager([use]).hook.prunebench_units(model=model, data_info=info)
+        return units
+
+    def manager(self, *described: Mapping[str, Any]) -> tuple[list[BoundComponent], pluggy.PluginManager]:
+        """A run manager for components that take part in a phase, in their order."""
+        uses = [self.catalogue.from_json(d) for d in described]
+        return uses, run_manager(uses)
+
+    # States.
+
+    def artifact(self, ref: Mapping[str, Any] | Ref) -> Artifact:
+        """A parent's output. Raises DivergedParentError if the parent has no such output because it diverged."""
+        ref = ref if isinstance(ref, Ref) else Ref.from_json(ref)
+        artifact = self.store.get(ref.address)
+        if artifact.meta.get("outcome") == "diverged":
+            raise DivergedParentError(artifact.meta)
+        return artifact
+
+    def tensors(self, ref: Mapping[str, Any] | Ref) -> dict[str, Tensor]:
+        """A parent's weights."""
+        return load_tensors(self.artifact(ref).files["weights.safetensors"])
+
+    def mask(self, ref: Mapping[str, Any] | Ref | None) -> Mask | None:
+        """A parent's mask; None where nothing is pruned."""
+        return None if ref is None else unpack_mask(load_tensors(self.artifact(ref).files["mask.safetensors"]))
+
+    def inputs(self, described: Mapping[str, Any]) -> Inputs:
+        """What a component asked for in `needs`.
+
+        Raises:
+            DivergedParentError: one of them does not exist.
+        """
+        for points in described["inputs"].values():
+            for point in points:
+                self.artifact(point["weights"])
+        return {name: _Points(self, points) for name, points in described["inputs"].items()}
+
+
+def shape_of(model: Mapping[str, Any]) -> DataInfo:
+    """Of the data, what shapes a model: image shape and classes, from the model's description."""
+    channels, height, width = model["shape"]
+    return DataInfo("", "", {}, (channels, height, width), model["classes"])
+
+
+class _Points(Sequence[Optimum]):
+    """Trained points that are read when they are looked at: thirty dense states need not be in memory together."""
+
+    def __init__(self, workbench: Workbench, described: Sequence[Mapping[str, Any]]) -> None:
+        self._bench, self._described = workbench, described
+
+    def __len__(self) -> int:
+        return len(self._described)
+
+    @overload
+    def __getitem__(self, index: int) -> Optimum: ...
+    @overload
+    def __getitem__(self, index: slice) -> _Points: ...
+    def __getitem__(self, index: int | slice) -> Optimum | _Points:
+        if isinstance(index, slice):
+            return _Points(self._bench, self._described[index])
+        point = self._described[index]
+        workbench = self._bench
+        return Optimum(
+            workbench.tensors(point["weights"]), workbench.mask(point["mask"]), point["round"], point["label"]
+        )
+
+
+def mask_meta(mask: Mask, units: Units, model: nn.Module, shape: Sequence[int]) -> dict[str, Any]:
+    """What the results say of a mask: units kept by layer; parameters and multiply-accumulates left of all.
+
+    Args:
+        shape: (channels, height, width) of an image.
+    """
+    macs = macs_of(model, shape, units, mask)
+    removed = sum(int((~keep).sum()) for keep in units.expand(mask).values())
+    total = sum(p.numel() for p in model.parameters())
+    return {
+        "count": mask.count,
+        "counts": list(mask.counts),
+        "layers": [layer.name for layer in units.layers],
+        "parameters": total - removed,
+        "parameters_all": total,
+        "macs": macs.effective,
+        "macs_all": macs.dense,
+    }
+
+
+def pack_mask(mask: Mask) -> dict[str, Tensor]:
+    """A mask as tensors: eight units a byte for each layer, and the numbers of units."""
+    packed: dict[str, Tensor] = {"sizes": torch.tensor([k.numel() for k in mask.keep], dtype=torch.int64)}
+    weights = torch.tensor([1, 2, 4, 8, 16, 32, 64, 128], dtype=torch.uint8)
+    for index, keep in enumerate(mask.keep):
+        bits = torch.zeros((keep.numel() + 7) // 8 * 8, dtype=torch.uint8)
+        bits[: keep.numel()] = keep
+        packed[f"layer.{index:05d}"] = (bits.view(-1, 8) * weights).sum(1, dtype=torch.uint8)
+    return packed
+
+
+def unpack_mask(tensors: Mapping[str, Tensor]) -> Mask:
+    """Back from `pack_mask`."""
+    weights = torch.tensor([1, 2, 4, 8, 16, 32, 64, 128], dtype=torch.uint8)
+    keep = []
+    for index, size in enumerate(tensors["sizes"].tolist()):
+        bits = tensors[f"layer.{index:05d}"].unsqueeze(1) & weights
+        keep.append((bits != 0).reshape(-1)[:size])
+    return Mask(tuple(keep))

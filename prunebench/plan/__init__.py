@@ -1,0 +1,1 @@
+"""A benchmark compiled to phases before anything trains. No torch."""

@@ -1,0 +1,288 @@
+"""A benchmark -> a plan: the trials, their chains and evaluations, and the outputs that the results rest on."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol
+
+from prunebench.api import keys
+from prunebench.api.component import BoundComponent
+from prunebench.api.errors import CannotTakePart, ConfigError, DataMissing, PlanError
+from prunebench.api.info import DataInfo, ModelInfo
+from prunebench.api.planning import Evaluation, PlannedTicket, Ref, Request, Run
+from prunebench.benchmark.entries import Benchmark, Chosen, Entry
+from prunebench.benchmark.load import entries_named
+from prunebench.components.managers import call_planning_hook
+from prunebench.kernels.counts import count_at, global_count
+from prunebench.plan.chain import Chain, draws
+from prunebench.plan.context import TrialContext
+from prunebench.plan.counts import matched
+from prunebench.plan.curves import curve_spec
+from prunebench.plan.demand import demanded
+from prunebench.plan.phases import Phases
+from prunebench.plan.trial import LeftOut, Plan, Trial
+
+
+class Probe(Protocol):
+    """Where planning learns sizes and shapes: a cache, so that no data is read and no torch imported twice."""
+
+    def data(self, chosen: Chosen) -> DataInfo:
+        """Sizes and digest of a data set."""
+        ...
+
+    def model(self, chosen: Chosen, data: DataInfo, units: BoundComponent) -> ModelInfo:
+        """Layers and units of a model."""
+        ...
+
+    def weights(self, chosen: Chosen, data: DataInfo) -> str:
+        """The digest of the weight file that a model starts from; asked only where a file names one."""
+        ...
+
+
+def make_plan(benchmark: Benchmark, probe: Probe) -> Plan:
+    """Compile a benchmark.
+
+    Raises:
+        ConfigError: with every entry that has no plan, and why.
+    """
+    return _Planner(benchmark, probe).plan()
+
+
+def chain_of(benchmark: Benchmark, probe: Probe, entry: str, seed: int) -> Chain:
+    """The chain of one entry, on the file's first model and data set."""
+    return _Planner(benchmark, probe)._chain(entry, _Place(0, 0, seed))
+
+
+@dataclass(frozen=True)
+class _Place:
+    """One model and one data set, by their positions in the file's lists."""
+
+    model: int
+    data: int
+    seed: int
+
+
+class _Planner:
+    def __init__(self, benchmark: Benchmark, probe: Probe) -> None:
+        self.benchmark, self.probe = benchmark, probe
+        self.phases = Phases()
+        self.curves: dict[str, dict[str, Any]] = {}
+        self.chains: dict[tuple[str, _Place, int], Chain] = {}
+        self.errors: dict[str, list[str]] = {}
+        self._infos: dict[Any, Any] = {}
+
+    def plan(self) -> Plan:
+        trials: list[Trial] = []
+        left_out: dict[tuple[str, int, int], LeftOut] = {}
+        for entry in self.benchmark.entries:
+            for place in self._places(entry):
+                where = (entry.name, place.model, place.data)
+                if where in left_out:
+                    continue
+                try:
+                    trials.append(self._trial(entry, place))
+                except CannotTakePart as error:
+                    model, data = entry.models[place.model].label, entry.data[place.data].label
+                    left_out[where] = LeftOut(entry.name, model, data, self.benchmark.seeds, str(error))
+                except (PlanError, DataMissing, ConfigError) as error:
+                    names = self.errors.setdefault(str(error), [])
+                    if entry.name not in names:
+                        names.append(entry.name)
+                    break  # the other seeds would only say it again
+        if left_out and not trials:
+            for out in left_out.values():
+                self.errors.setdefault(f"{out.model}: {out.why}", []).append(out.entry)
+        if self.errors:
+            raise ConfigError([self._told(error, names) for error, names in self.errors.items()])
+        wanted, naive = self._wanted(trials)
+        return Plan(self.phases.by_key, tuple(trials), self.curves, wanted, naive, tuple(left_out.values()))
+
+    def _told(self, error: str, names: list[str]) -> str:
+        """One error, with the entries that it is true of; not with their names where it is true of all."""
+        file = os.path.relpath(self.benchmark.file)
+        if len(names) == len(self.benchmark.entries) > 1:
+            return f"{file}: {error}"
+        return f"{file}: {entries_named(names)}: {error}"
+
+    def _places(self, entry: Entry) -> Iterator[_Place]:
+        for model in range(len(entry.models)):
+            for data in range(len(entry.data)):
+                for seed in self.benchmark.seeds:
+                    yield _Place(model, data, seed)
+
+    def _trial(self, entry: Entry, place: _Place) -> Trial:
+        chain = self._chain(entry.name, place)
+        setting = chain.setting
+        # The tickets of another entry, judged by this one's recipe.
+        source = self._chain(entry.tickets, place) if entry.tickets is not None else chain
+        tickets = source.tickets
+        evaluations = []
+        finds: set[str] = set()
+        for round in self._rounds(entry, chain):
+            drawn = entry.tickets is None and not entry.edits and draws(entry)
+            for draw in range(entry.draws if round > 0 and (entry.edits or drawn) else 1):
+                # Edits are drawn anew for one ticket; masks that are drawn need a chain of their own for each draw.
+                own = self._chain(entry.name, place, draw) if drawn else source
+                ticket = own.tickets[round]
+                finds |= self._training_ancestors(ticket)
+                ticket = own.edited(ticket, entry.edits, draw) if round > 0 else ticket
+                run = own.train(ticket, entry.evaluate, round + 1, draw=draw)
+                evaluations.append(self._evaluation(run, round, draw))
+        analyses = []
+        for use in entry.analyses:
+            edited = tuple(source.edited(t, entry.edits, 0) if t.round else t for t in tickets)
+
+            def rerun(ticket: PlannedTicket, twin: int, chain: Chain = source) -> Run:
+                return chain.train(ticket, entry.evaluate, ticket.round + 1, twin=twin)
+
+            request = Request(
+                "analyse",
+                len(tickets) - 1,
+                None,
+                tuple(chain._found[r] for r in sorted(chain._found)),
+                source,
+                self._other(place),
+                edited,
+                tuple(evaluations),
+                rerun,
+            )
+            analyses += [(use.name, ref) for ref in source.analyse(use, request)]
+        return Trial(
+            entry=entry.name,
+            model=entry.models[place.model].label,
+            data=entry.data[place.data].label,
+            seed=place.seed,
+            units=setting.model.units,
+            parameters=setting.model.parameters,
+            layers=setting.model.layers,
+            evaluations=tuple(evaluations),
+            analyses=tuple(analyses),
+            finds=frozenset(finds),
+            note=setting.data.note,
+        )
+
+    def _evaluation(self, run: Run, round: int, draw: int) -> Evaluation:
+        spec = curve_spec(self.benchmark.measure, run)
+        detail = keys.digest(spec)
+        self.curves[detail] = spec
+        return Evaluation(round, draw, run, Ref(run.key, "curve", run.stop, detail), run.end_mask)
+
+    # Chains are shared: an entry that takes another's tickets builds on the very same object.
+
+    def _chain(self, name: str, place: _Place, draw: int = 0) -> Chain:
+        entry = self.benchmark.all_entries[name]
+        if entry.tickets is not None:
+            # Its own recipe and edits, the other's chain.
+            return self._chain(entry.tickets, place)
+        if (name, place, draw) not in self.chains:
+            setting = self._setting(entry, place)
+            counts = self._counts(entry, setting)
+            self.chains[name, place, draw] = Chain(
+                entry, setting, self.phases, counts, self._other(place), self.benchmark.catalogue, draw
+            )
+        return self.chains[name, place, draw]
+
+    def _other(self, place: _Place) -> Callable[[str], Chain]:
+        return lambda name: self._chain(name, place)
+
+    def _setting(self, entry: Entry, place: _Place) -> TrialContext:
+        data, model = entry.data[place.data], entry.models[place.model]
+        info: DataInfo = self._once(("data", id(data.use)), lambda: self.probe.data(data))
+        shape: ModelInfo = self._once(
+            ("model", id(model.use), id(data.use), id(entry.units)),
+            lambda: self.probe.model(model, info, entry.units),
+        )
+        if shape.units == 0:
+            raise CannotTakePart(f"units {entry.units}: model {model.label} has nothing to prune")
+        weights = None
+        if model.weights is not None:
+            digest = self._once(("weights", id(model)), lambda: self.probe.weights(model, info))
+            weights = {"file": model.weights, "digest": digest}
+        return TrialContext(data.use, info, model.use, model.init, shape, entry.units, place.seed, weights)
+
+    def _once(self, what: Any, make: Callable[[], Any]) -> Any:
+        if what not in self._infos:
+            self._infos[what] = make()
+        return self._infos[what]
+
+    def _counts(self, entry: Entry, setting: TrialContext) -> list[int]:
+        """Units alive after each round, from `cut` and `rounds` or from the densities alone.
+
+        Raises: PlanError if a round leaves nothing, or less than the floors of the layers need.
+        """
+        counts = self._stated_counts(entry, setting)
+        needed = sum(layer.floor for layer in setting.model.layers)
+        for round, count in enumerate(counts):
+            if count < needed:
+                raise PlanError(
+                    f"units {entry.units}: round {round} would leave {count:,} of {counts[0]:,} units, and its "
+                    f"layers keep at least {needed:,} in all; ask for a higher density, fewer rounds or a lower floor "
+                    "(`keep_at_least`)"
+                )
+        return counts
+
+    def _stated_counts(self, entry: Entry, setting: TrialContext) -> list[int]:
+        units = setting.model.units
+        if entry.schedule is None:
+            return [units]
+        if entry.cut is None:
+            assert entry.densities is not None
+            self._own_count(entry, setting, 0.5, 1)  # a pattern that matches no layer is found here, not when pruning
+            stated = sorted((d for d in entry.densities if d.value < 1), key=lambda d: -d.value)
+            counts = [units, *(count_at(d.value, units) for d in stated)]
+            for density, count, before in zip(stated, counts[1:], counts, strict=False):
+                if count < 1:
+                    raise PlanError(f"density {density} is finer than one of the {units:,} units")
+                if count >= before:
+                    raise PlanError(f"density {density} removes no unit of {before:,}")
+            return counts
+        assert entry.rounds is not None
+        counts = [units]
+        for round in range(1, entry.rounds + 1):
+            own = self._own_count(entry, setting, entry.cut, round)
+            count = global_count(entry.cut, round, units) if own is None else own
+            if not 0 < count <= counts[-1]:
+                raise PlanError(f"round {round} would leave {count:,} of {units:,} units; ask for fewer rounds")
+            counts.append(count)
+        return counts
+
+    def _own_count(self, entry: Entry, setting: TrialContext, cut: float, round: int) -> int | None:
+        """What the selection says that it leaves, if it says."""
+        assert entry.select is not None
+        arguments = {"cut": cut, "round": round, "layers": setting.model.layers}
+        count: int | None = self._once(
+            ("count", id(entry.select), id(setting.model), cut, round),
+            partial(call_planning_hook, entry.select, "prunebench_count", **arguments),
+        )
+        return count
+
+    def _rounds(self, entry: Entry, chain: Chain) -> list[int]:
+        """The rounds whose tickets are judged."""
+        if entry.schedule is None:
+            return [0]
+        if entry.densities is None:
+            return list(range(1, chain.rounds + 1))
+        if chain.cut is None and entry.tickets is None:
+            return ([0] if any(d.value == 1 for d in entry.densities) else []) + list(range(1, chain.rounds + 1))
+        return matched(entry.densities, chain.counts)
+
+    # What the results rest on, and how much of it is shared.
+
+    def _training_ancestors(self, ticket: PlannedTicket) -> set[str]:
+        seen: set[str] = set()
+        stack = [ref.key for ref in (ticket.weights, ticket.mask) if ref is not None]
+        while stack:
+            key = stack.pop()
+            if key not in seen:
+                seen.add(key)
+                stack += [ref.key for ref in self.phases.by_key[key].parents]
+        return {key for key in seen if self.phases.by_key[key].kind == "train"}
+
+    def _wanted(self, trials: list[Trial]) -> tuple[dict[str, frozenset[Ref]], int]:
+        plan = Plan(self.phases.by_key, tuple(trials), {}, {}, 0)
+        wanted = demanded(self.phases.by_key, list(plan.sinks))
+        naive = sum(len(trial.finds) + len(trial.evaluations) for trial in trials)
+        return wanted, naive

@@ -1,0 +1,27 @@
+"""The rounds that stated densities name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from prunebench.api.errors import PlanError
+from prunebench.benchmark.entries import Density
+
+
+def matched(densities: Sequence[Density], counts: Sequence[int]) -> list[int]:
+    """The rounds that densities name, to the precision that they are printed with.
+
+    Raises:
+        PlanError: a density that no round has, with the nearest ones.
+    """
+    units = counts[0]
+    reached = [count / units for count in counts]
+    rounds = []
+    for density in densities:
+        slots_of = [r for r, d in enumerate(reached) if round(d, density.decimals) == density.value]
+        if not slots_of:
+            near = sorted(range(len(reached)), key=lambda r: abs(reached[r] - density.value))[:2]
+            shown = " and ".join(f"{reached[r]:.{density.decimals}f} (round {r})" for r in sorted(near))
+            raise PlanError(f"no round has density {density}; the nearest are {shown}")
+        rounds.append(min(slots_of, key=lambda r: abs(reached[r] - density.value)))
+    return sorted(set(rounds))

@@ -1,0 +1,1 @@
+"""From artifacts to rows, and the folder that holds them."""

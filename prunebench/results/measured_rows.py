@@ -1,0 +1,159 @@
+"""From artifacts to rows: one measurement a line, the same bytes for the same file in the same store."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from prunebench.api.planning import Evaluation, Ref
+from prunebench.plan.trial import LeftOut, Plan, Trial
+from prunebench.results.outputs import Outputs
+from prunebench.store.store import Artifact
+
+DENSITIES = ("density", "density_all", "density_macs")
+"""The fraction kept of the units that may be pruned, of all parameters, and of the multiply-accumulates."""
+
+UNITS = {"loss": "nats", "accuracy": "fraction"}
+
+
+def rows_of(plan: Plan, outputs: Outputs) -> list[dict[str, Any]]:
+    """All measurements of a plan, in the order of its file.
+
+    Raises:
+        LostArtifact: an output is gone or corrupt; it was set aside, and executing again makes it anew.
+    """
+    reader = _Reader(plan, outputs)
+    rows = [row for trial in plan.trials for row in reader.trial(trial)]
+    return rows + [row for out in plan.left_out for row in _left_out(out)]
+
+
+def _left_out(out: LeftOut) -> Iterator[dict[str, Any]]:
+    """A row for each seed of an entry that a network cannot take part in: no ticket was found."""
+    for seed in out.seeds:
+        placed = {"entry": out.entry, "model": out.model, "data": out.data, "seed": seed}
+        run = {"round": 1, "draw": 0, "twin": 0, "role": "find", **dict.fromkeys(DENSITIES), "key": ""}
+        yield _row({**placed, **run}, "", "", None, "", "", "failed")
+
+
+class _Reader:
+    def __init__(self, plan: Plan, outputs: Outputs) -> None:
+        self.plan, self.outputs = plan, outputs
+
+    def trial(self, trial: Trial) -> Iterator[dict[str, Any]]:
+        densities: dict[int, dict[str, float | None]] = {}
+        for evaluation in trial.evaluations:
+            facts = self._density(trial, evaluation)
+            densities.setdefault(evaluation.round, {name: facts[name] for name in DENSITIES})
+            yield from self._evaluation(trial, evaluation, facts)
+        for name, ref in trial.analyses:
+            yield from self._analysis(trial, name, ref, densities)
+
+    def _mixed(self, artifact: Artifact | None) -> dict[str, Any]:
+        """A mark on rows that rest on artifacts of other environments (`--reuse any`); none on the others."""
+        own = (self.outputs.environment,)
+        return {} if artifact is None or artifact.lineage == own else {"environments": list(artifact.lineage)}
+
+    def _density(self, trial: Trial, evaluation: Evaluation) -> dict[str, Any]:
+        """Density over the units that may be pruned and over all parameters, and whether a layer is empty."""
+        if evaluation.mask is None:
+            return {"density": 1.0, "density_all": 1.0, "density_macs": 1.0, "collapsed": False}
+        artifact = self.outputs.get(evaluation.mask)
+        if artifact is None or "count" not in artifact.meta:
+            planned = evaluation.run.ticket.count / trial.units
+            return {"density": planned, "density_all": None, "density_macs": None, "collapsed": False}
+        meta = artifact.meta
+        return {
+            "density": meta["count"] / trial.units,
+            "density_all": meta["parameters"] / meta["parameters_all"],
+            # Masks that an earlier version of the suite stored do not have it.
+            "density_macs": meta["macs"] / meta["macs_all"] if "macs" in meta else None,
+            "collapsed": 0 in meta["counts"],
+        }
+
+    def _evaluation(self, trial: Trial, evaluation: Evaluation, facts: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        spec = self.plan.curves[evaluation.curve.detail]
+        artifact = self.outputs.get(evaluation.curve)
+        base = {
+            "entry": trial.entry,
+            "model": trial.model,
+            "data": trial.data,
+            "seed": trial.seed,
+            "round": evaluation.round,
+            "draw": evaluation.draw,
+            "twin": 0,
+            "role": "evaluate",
+            "density": facts["density"],
+            "density_all": facts["density_all"],
+            "density_macs": facts["density_macs"],
+            "key": evaluation.run.key,
+            **self._mixed(artifact),
+        }
+        metrics = [(split, metric) for split in spec["splits"] for metric in ("accuracy", "loss")]
+        diverged = artifact is not None and artifact.meta.get("outcome") == "diverged"
+        if artifact is None or diverged:
+            outcome = "diverged" if diverged else "failed"
+            for split, metric in metrics:
+                yield _row(base, metric, split, None, UNITS[metric], f"{evaluation.run.stop}it", outcome)
+            return
+        points = {p["iteration"]: p for p in json.loads(artifact.files["curve.json"])["points"]}
+        outcome = "collapsed" if facts["collapsed"] else "ok"
+        longer = artifact.meta.get("longer", 1.0)
+        for iteration in dict.fromkeys(round(at * longer) for at in (*spec["at"], evaluation.run.stop)):
+            for split, metric in metrics:
+                value = points[iteration][f"{split}/{metric}"]
+                became = "diverged" if value is None else outcome
+                yield _row(base, metric, split, value, UNITS[metric], f"{iteration}it", became)
+        if "valid" in spec["splits"] and spec["every"] is not None:
+            # The first of the smallest: the iteration at which early stopping would have stopped.
+            best = min(points.values(), key=lambda p: (_or_inf(p["valid/loss"]), p["iteration"]))
+            at = best["iteration"]
+            yield _row(base, "early_stop_iteration", "valid", float(at), "it", f"{at}it", outcome)
+            for split in spec["splits"]:
+                value = best[f"{split}/accuracy"]
+                yield _row(base, "early_stop_accuracy", split, value, "fraction", f"{at}it", outcome)
+
+    def _analysis(
+        self, trial: Trial, name: str, ref: Ref, densities: Mapping[int, Mapping[str, float | None]]
+    ) -> Iterator[dict[str, Any]]:
+        artifact = self.outputs.get(ref)
+        base = {
+            "entry": trial.entry,
+            "model": trial.model,
+            "data": trial.data,
+            "seed": trial.seed,
+            "draw": 0,
+            "twin": 0,
+            "role": "analyse",
+            "key": ref.key,
+            **self._mixed(artifact),
+        }
+        failed = artifact is None or artifact.meta.get("outcome") == "diverged"
+        if artifact is None or failed:
+            outcome = "failed" if artifact is None else "diverged"
+            yield _row({**base, "round": None, **dict.fromkeys(DENSITIES)}, name, "", None, "", "", outcome)
+            return
+        for m in artifact.meta["measurements"]:
+            placed = {**base, "round": m["round"], **densities.get(m["round"], dict.fromkeys(DENSITIES))}
+            if not m.get("exact", True):
+                placed["exact"] = False
+            yield _row(placed, f"{name}/{m['metric']}", m["split"], m["value"], m["unit"], m["position"], "ok")
+
+
+def _or_inf(loss: float | None) -> float:
+    return math.inf if loss is None else loss
+
+
+def _row(
+    base: Mapping[str, Any], metric: str, split: str, value: float | None, unit: str, position: str, outcome: str
+) -> dict[str, Any]:
+    return {
+        **base,
+        "position": position,
+        "metric": metric,
+        "split": split,
+        "value": value,
+        "unit": unit,
+        "outcome": outcome,
+    }

@@ -1,0 +1,283 @@
+"""Take a ticket or a trained network out of a run: safetensors and a JSON sidecar that rebuild it, and ONNX.
+
+Nothing here pickles. The sidecar names the architecture and the units by their components; the mask says which of them
+were taken out, so that the smaller module is built, and then its weights are loaded.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from prunebench import runner
+from prunebench.api.errors import ConfigError, PrunebenchError, nearest
+from prunebench.api.events import Event
+from prunebench.api.info import DataInfo
+from prunebench.api.planning import Evaluation, Ref
+from prunebench.api.tickets import State
+from prunebench.benchmark.entries import Density
+from prunebench.components.catalogue import Catalogue
+from prunebench.kernels.weight_files import digest_of
+from prunebench.plan.counts import matched
+from prunebench.plan.trial import Plan, Trial
+from prunebench.runner.preparing import Prepared
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from prunebench.api.masks import Mask, Units
+
+SIDECAR, WEIGHTS, MASK, ONNX = "model.json", "weights.safetensors", "mask.safetensors", "model.onnx"
+FORMAT = 1
+TRIED = 8
+"""Images that the files' outputs are compared on."""
+NEAR = 1e-4
+"""The largest difference of logits, relative to the largest of them, that counts as equal in float32."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which network of a benchmark.
+
+    Args:
+        round: its round; the last that was judged if neither it nor a density is given.
+        trained: as it was judged at the end of its training, or the ticket as it starts.
+    """
+
+    entry: str
+    seed: int | None = None
+    round: int | None = None
+    density: str | None = None
+    draw: int = 0
+    model: str | None = None
+    data: str | None = None
+    trained: bool = True
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written.
+
+    Args:
+        differences: by file, the largest difference of its logits from the original's.
+    """
+
+    folder: Path
+    sidecar: Mapping[str, Any]
+    differences: Mapping[str, float]
+
+
+def export(
+    prepared: Prepared,
+    choice: Choice,
+    folder: Path,
+    *,
+    onnx: bool = False,
+    observe: Callable[[Event], None] = lambda event: None,
+    catalogue: Catalogue | None = None,
+) -> Exported:
+    """Write a network of a benchmark; what is missing of it is trained first.
+
+    Raises:
+        ConfigError: there is no such entry, seed or round.
+        PrunebenchError: a phase failed, ONNX is not installed, or a file does not give the original's outputs.
+    """
+    import torch
+
+    from prunebench.engine.masking import MaskedParameters
+    from prunebench.engine.workbench import DivergedParentError, Workbench, shape_of
+    from prunebench.store.tensors import dump_tensors
+
+    if onnx:
+        _need_onnx()
+    trial, evaluation = chosen(prepared.plan, choice)
+    ticket = evaluation.run.ticket
+    weights = evaluation.run.end if choice.trained else ticket.weights
+    mask_ref = evaluation.mask if choice.trained else ticket.mask
+    store = runner.make(prepared, [ref for ref in (weights, mask_ref) if ref is not None], observe, catalogue)
+    spec = prepared.plan.phases[evaluation.run.key].spec
+    units_json = prepared.benchmark.all_entries[trial.entry].units.to_json()
+    workbench = Workbench(store, prepared.benchmark.catalogue, prepared.root, "cpu")
+    try:
+        original, mask = workbench.model(spec["model"], workbench.tensors(weights)), workbench.mask(mask_ref)
+    except DivergedParentError:
+        where = f'entry "{trial.entry}", seed {trial.seed}, round {evaluation.round}'
+        raise PrunebenchError(f"{where}: training diverged, so there is no network") from None
+    if mask is None:
+        small = original
+    else:
+        units = workbench.units({**spec, "units": units_json}, original)
+        MaskedParameters(original, units, mask).zero_weights()
+        small = units.shrink(original, mask).eval()
+    folder.mkdir(parents=True, exist_ok=True)
+    state = {name: value.detach().contiguous().clone() for name, value in small.state_dict().items()}
+    (folder / WEIGHTS).write_bytes(dump_tensors(state))
+    if mask_ref is not None:
+        (folder / MASK).write_bytes(store.get(mask_ref.address).files[MASK])
+    shape = shape_of(spec["model"])
+    sidecar = {
+        "format": FORMAT,
+        "model": spec["model"],
+        "units": None if mask is None else units_json,
+        "history": history(prepared.plan, trial, evaluation, choice),
+        "size": _sizes(original, small, state, None if mask is None else (units, mask)),
+        "files": {name: digest_of(folder / name) for name in (WEIGHTS, MASK) if mask is not None or name == WEIGHTS},
+    }
+    (folder / SIDECAR).write_text(json.dumps(sidecar, indent=2) + "\n", encoding="utf-8")
+    images = torch.randn(TRIED, *shape.shape, generator=torch.Generator().manual_seed(0))
+    loaded = load_exported(folder, prepared.benchmark.catalogue)
+    with torch.inference_mode():
+        wanted = original(images)
+        differences = {WEIGHTS: _far(loaded(images), wanted)}
+    if onnx:
+        _write_onnx(small, images, folder / ONNX)
+        differences[ONNX] = _far(torch.from_numpy(_run_onnx(folder / ONNX, images.numpy())), wanted)
+    for name, far in differences.items():
+        if not far <= NEAR:
+            raise PrunebenchError(f"{folder / name}: its outputs differ from the original's by {far:.2g}")
+    return Exported(folder, sidecar, differences)
+
+
+def load_exported(folder: Path, catalogue: Catalogue | None = None) -> nn.Module:
+    """The network of an export, in evaluation mode on the CPU, as small as it was written.
+
+    Raises:
+        PrunebenchError: not an export, another format, or files that are not those that were written.
+    """
+    import torch
+
+    from prunebench.components.managers import run_manager
+    from prunebench.engine.workbench import shape_of, unpack_mask
+    from prunebench.store.tensors import load_tensors
+
+    try:
+        sidecar = json.loads((folder / SIDECAR).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise PrunebenchError(f"{folder}: no export: {SIDECAR} cannot be read ({error})") from None
+    if sidecar.get("format") != FORMAT:
+        raise PrunebenchError(f"{folder}: format {sidecar.get('format')!r}; this version reads {FORMAT}")
+    for name, digest in sidecar["files"].items():
+        if not (folder / name).is_file() or digest_of(folder / name) != digest:
+            raise PrunebenchError(f"{folder / name}: not the file that was exported")
+    catalogue = Catalogue.load() if catalogue is None else catalogue
+    info: DataInfo = shape_of(sidecar["model"])
+    # Units are found by tracing, and parameters may be trained on: neither can be done with inference tensors.
+    with torch.inference_mode(False):
+        model: nn.Module = run_manager([catalogue.from_json(sidecar["model"])]).hook.prunebench_model(data_info=info)
+        if sidecar["units"] is not None:
+            units = run_manager([catalogue.from_json(sidecar["units"])]).hook.prunebench_units(
+                model=model, data_info=info
+            )
+            model = units.shrink(model, unpack_mask(load_tensors((folder / MASK).read_bytes())))
+        model.load_state_dict(load_tensors((folder / WEIGHTS).read_bytes()))
+    return model.eval()
+
+
+def chosen(plan: Plan, choice: Choice) -> tuple[Trial, Evaluation]:
+    """The trial and the judged run that a choice means. Raises ConfigError, with what there is."""
+    trials = [trial for trial in plan.trials if trial.entry == choice.entry]
+    if not trials:
+        names = list(dict.fromkeys(trial.entry for trial in plan.trials))
+        raise ConfigError([f'--entry: no entry "{choice.entry}".{nearest(choice.entry, names)}'])
+    for option, wanted in (("model", choice.model), ("data", choice.data), ("seed", choice.seed)):
+        known = list(dict.fromkeys(getattr(trial, option) for trial in trials))
+        if wanted is None and len(known) > 1 and option != "seed":
+            raise ConfigError([f"--{option}: which of {', '.join(map(str, known))}?"])
+        value = known[0] if wanted is None else wanted
+        trials = [trial for trial in trials if getattr(trial, option) == value]
+        if not trials:
+            raise ConfigError([f"--{option}: {value!r} is not one of {', '.join(map(str, known))}"])
+    (trial,) = trials
+    judged = [e for e in trial.evaluations if e.draw == choice.draw or e.round == 0]
+    rounds = sorted({e.round for e in judged})
+    round = rounds[-1] if choice.round is None else choice.round
+    if choice.density is not None:
+        counts = {e.round: e.run.ticket.count for e in judged}
+        try:
+            stated = Density(float(choice.density), choice.density)
+        except ValueError:
+            raise ConfigError([f'--density: "{choice.density}" is not a number']) from None
+        ordered = [trial.units, *(counts[r] for r in rounds if r)]
+        found = matched([stated], ordered)[0]
+        round = 0 if found == 0 else [r for r in rounds if r][found - 1]
+    if round not in rounds or not judged:
+        raise ConfigError([f"round {round} was not judged; rounds {', '.join(map(str, rounds))} were"])
+    return trial, next(e for e in judged if e.round == round)
+
+
+def history(plan: Plan, trial: Trial, evaluation: Evaluation, choice: Choice) -> dict[str, Any]:
+    """How the network came to be: its key, and each pruning on the way with what scored and selected."""
+    prunings = []
+    mask: Ref | None = evaluation.run.ticket.mask
+    while mask is not None and mask.key in plan.phases:
+        spec = plan.phases[mask.key].spec
+        if plan.phases[mask.key].kind == "prune":
+            step = {"key": mask.key, "count": spec["count"], "score": spec["score"], "select": spec["select"]}
+            prunings.append({**step, "round": spec["streams"]["round"]})
+        elif plan.phases[mask.key].kind == "edit":
+            prunings.append({"key": mask.key, "edit": spec["edit"]})
+        mask = None if spec.get("mask") is None else Ref.from_json(spec["mask"])
+    return {
+        "entry": trial.entry,
+        "seed": trial.seed,
+        "round": evaluation.round,
+        "draw": evaluation.draw,
+        "density": evaluation.run.ticket.count / trial.units,
+        "trained": choice.trained,
+        "key": evaluation.run.key,
+        "prunings": prunings[::-1],
+    }
+
+
+def _sizes(original: nn.Module, small: nn.Module, state: State, pruned: tuple[Units, Mask] | None) -> dict[str, int]:
+    """Parameters and bytes: dense, written, and as little as storing only what is kept takes."""
+    from prunebench.kernels.sizes import dense_bytes, kept_bytes
+
+    written = dense_bytes(state)
+    single = pruned is not None and not any(pruned[0].members())
+    return {
+        "parameters": sum(p.numel() for p in small.parameters()),
+        "dense_bytes": dense_bytes(original.state_dict()),
+        "bytes": written,
+        "sparse_bytes": kept_bytes(state, *pruned) if single and pruned is not None else written,
+    }
+
+
+def _far(found: Any, wanted: Any) -> float:
+    return float((found - wanted).abs().max() / wanted.abs().max().clamp(min=1e-6))
+
+
+def _need_onnx() -> None:
+    try:
+        import onnxruntime  # noqa: F401
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise PrunebenchError(
+            f'--onnx needs the packages of the extra "onnx" ({error}): pip install "prunebench[onnx]"'
+        ) from None
+
+
+def _write_onnx(model: nn.Module, images: Any, file: Path) -> None:
+    import torch
+
+    torch.onnx.export(
+        model,
+        (images,),
+        str(file),
+        dynamo=True,
+        external_data=False,
+        input_names=["images"],
+        output_names=["logits"],
+        dynamic_shapes=({0: torch.export.Dim("batch")},),
+        verbose=False,
+    )
+
+
+def _run_onnx(file: Path, images: Any) -> Any:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+    return session.run(None, {"images": images})[0]

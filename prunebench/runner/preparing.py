@@ -1,0 +1,89 @@
+"""A benchmark file with its plan, before anything trains."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from prunebench.benchmark import load as config
+from prunebench.benchmark.entries import Benchmark
+from prunebench.components.catalogue import Catalogue
+from prunebench.engine.environment import fingerprint
+from prunebench.engine.probe import StoreProbe
+from prunebench.plan.compile import make_plan
+from prunebench.plan.trial import Plan
+from prunebench.store.environment import Environment
+from prunebench.store.store import Store
+
+
+def default_store() -> Path:
+    """`$PRUNEBENCH_STORE`, or a folder in the user's cache."""
+    import platformdirs
+
+    return Path(os.environ.get("PRUNEBENCH_STORE") or Path(platformdirs.user_cache_dir("prunebench")) / "store")
+
+
+def data_root() -> Path:
+    """`$PRUNEBENCH_DATA`, or a folder in the user's cache."""
+    import platformdirs
+
+    return Path(os.environ.get("PRUNEBENCH_DATA") or Path(platformdirs.user_cache_dir("prunebench")) / "data")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line says beside the file."""
+
+    file: Path
+    profile: str | None = None
+    seeds: tuple[int, ...] | None = None
+    only: tuple[str, ...] = ()
+    settings: tuple[str, ...] = ()
+    store: Path | None = None
+    reuse: Literal["same", "any"] = "same"
+    also: tuple[Mapping[str, Any], ...] = ()
+    """Components to report with beside the file's `report.also`, or in place of those of the same name."""
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A benchmark with its plan: nothing has trained yet."""
+
+    options: Options
+    benchmark: Benchmark
+    plan: Plan
+    root: Path
+    store_path: Path
+
+    def open_store(self) -> Store:
+        """The store, under this machine's fingerprint (which takes an import of torch)."""
+        execution = self.benchmark.execution
+        environment = fingerprint(execution.device, execution.threads)
+        return Store(self.store_path, environment=environment, reuse=self.options.reuse)
+
+
+def prepare(options: Options, catalogue: Catalogue | None = None) -> Prepared:
+    """Read the file and make its plan.
+
+    Raises:
+        ConfigError: with every error of the file.
+    """
+    catalogue = Catalogue.load() if catalogue is None else catalogue
+    benchmark = config.load(
+        options.file,
+        catalogue,
+        profile=options.profile,
+        seeds=options.seeds,
+        only=options.only,
+        settings=options.settings,
+    )
+    for table in options.also:
+        use = catalogue.use(table, slot="report", where="also")
+        others = tuple(other for other in benchmark.also if other.name != use.name)
+        benchmark = replace(benchmark, also=(*others, use))
+    root, store_path = data_root(), options.store or default_store()
+    probe = StoreProbe(Store(store_path, environment=Environment({"for": "planning"})), root)
+    return Prepared(options, benchmark, make_plan(benchmark, probe), root, store_path)

@@ -1,0 +1,56 @@
+"""How much work a plan is, and how much of it the store has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from prunebench.plan.demand import demanded
+from prunebench.runner.preparing import Prepared
+from prunebench.store.store import Store
+
+
+@dataclass(frozen=True)
+class Status:
+    """How much work a plan is, and how much of it the store has."""
+
+    trials: int
+    phases: int
+    phases_missing: int
+    runs_naive: int
+    runs_distinct: int
+    runs_cached: int
+    sample_steps: int
+    """Training images still to be processed, counted with repetition: steps x batch over the runs that are missing."""
+
+    def to_json(self) -> dict[str, Any]:
+        """For `--json`."""
+        return {
+            "trials": self.trials,
+            "phases": {"distinct": self.phases, "missing": self.phases_missing},
+            "runs": {"naive": self.runs_naive, "distinct": self.runs_distinct, "cached": self.runs_cached},
+            "sample_steps": self.sample_steps,
+        }
+
+
+def status(prepared: Prepared, store: Store) -> Status:
+    """Compare a plan with a store."""
+    plan = prepared.plan
+    missing = demanded(dict(plan.phases), list(plan.sinks), lambda ref: store.has(ref.address))
+    steps = 0
+    runs_missing = 0
+    for key, refs in missing.items():
+        phase = plan.phases[key]
+        if phase.kind == "train":
+            runs_missing += 1
+            steps += (max(ref.at or 0 for ref in refs) - phase.spec["start"]) * phase.spec["recipe"]["batch"]
+    runs = len(plan.runs)
+    return Status(
+        trials=len(plan.trials),
+        phases=len(plan.wanted),
+        phases_missing=len(missing),
+        runs_naive=plan.naive_runs,
+        runs_distinct=runs,
+        runs_cached=runs - runs_missing,
+        sample_steps=steps,
+    )

@@ -1,0 +1,1 @@
+"""Statistics for few seeds: pure functions, open to every plugin."""

@@ -1,0 +1,1 @@
+"""Content-addressed artifacts: atomic, checksummed, shared between processes."""

@@ -1,0 +1,1 @@
+"""Recorded results held against a second run."""

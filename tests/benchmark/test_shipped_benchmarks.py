@@ -1,0 +1,147 @@
+"""Every shipped file reads, plans and has a smoke profile, and benchmarks/README.md tells what it plans."""
+
+import re
+import tomllib
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from prunebench.api.errors import ConfigError, DataMissing
+from prunebench.api.info import DataInfo
+from prunebench.benchmark import load as config
+from prunebench.benchmark.entries import Chosen
+from prunebench.benchmark.merging import read_file
+from prunebench.components.catalogue import Catalogue
+from prunebench.engine.probe import StoreProbe
+from prunebench.plan.compile import make_plan
+from prunebench.plan.trial import Plan
+from prunebench.runner.preparing import Options, data_root, prepare
+from prunebench.store.environment import Environment
+from prunebench.store.store import Store
+
+FOLDER = Path(__file__).parents[2] / "benchmarks"
+FILES = sorted(FOLDER.glob("*.toml"))
+
+PUBLISHED = {
+    "mnist": (60_000, 10_000, (1, 28, 28), 10),
+    "cifar10": (50_000, 10_000, (3, 32, 32), 10),
+    "tinyimagenet": (100_000, 10_000, (3, 64, 64), 200),
+    "miniplaces": (100_000, 10_000, (3, 128, 128), 100),
+    "image-folder": (1_281_167, 50_000, (3, 224, 224), 1_000),  # the shipped files read ImageNet with it
+}
+"""Training images, test images, shape and classes: what planning must know, so that no test needs the images."""
+
+
+class PublishedSizes(StoreProbe):
+    """Plans as if the published data were there; other data must be."""
+
+    def data(self, chosen: Chosen) -> DataInfo:
+        name = chosen.use.name
+        if name not in PUBLISHED:
+            try:
+                return super().data(chosen)
+            except DataMissing as error:
+                pytest.skip(str(error))
+        train, test, shape, classes = PUBLISHED[name]
+        stated: Any = chosen.use.config
+        rest = train - stated.valid
+        side = getattr(stated, "size", shape[1])
+        sizes = {"train": rest if stated.train is None else stated.train, "valid": stated.valid, "test": test}
+        return DataInfo(name, "published", sizes, (shape[0], side, side), classes, "", ())
+
+
+def profiles(file: Path) -> list[str | None]:
+    return [None, *read_file(file).get("profile", {})]
+
+
+CASES = [pytest.param(f, p, id=f.stem if p is None else f"{f.stem}-{p}") for f in FILES for p in profiles(f)]
+
+
+@pytest.fixture(scope="module")
+def probe(tmp_path_factory: pytest.TempPathFactory) -> StoreProbe:
+    return PublishedSizes(Store(tmp_path_factory.mktemp("store"), environment=Environment({})), data_root())
+
+
+@cache
+def catalogue() -> Catalogue:
+    return Catalogue.load()
+
+
+@cache
+def planned(file: Path, profile: str | None, probe: StoreProbe) -> tuple[Plan, int]:
+    """The plan of the first seed alone, and how many seeds there are: seeds share no run, and planning takes time."""
+    seeds = config.load(file, catalogue(), profile=profile).seeds
+    return make_plan(config.load(file, catalogue(), profile=profile, seeds=seeds[:1]), probe), len(seeds)
+
+
+@pytest.mark.parametrize(("file", "profile"), CASES)
+def test_it_plans(file: Path, profile: str | None, probe: StoreProbe) -> None:
+    plan, _ = planned(file, profile, probe)
+    assert plan.runs
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_it_has_a_smoke_profile_that_says_what_it_reduces(file: Path) -> None:
+    smoke = read_file(file)["profile"]["smoke"]
+    assert file.stem == "quickstart" or smoke["note"]
+    assert smoke["seeds"] == [0]
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_the_readme_tells_its_distinct_and_naive_runs(file: Path, probe: StoreProbe) -> None:
+    rows = [line for line in (FOLDER / "README.md").read_text().splitlines() if line.startswith(f"| `{file.name}`")]
+    assert len(rows) == 1, f"benchmarks/README.md has no row, or several, of {file.name}"
+    plan, seeds = planned(file, None, probe)
+    numbers = f"{len(plan.runs) * seeds:,} of {plan.naive_runs * seeds:,}"
+    assert f"| {numbers} |" in rows[0], f"{file.name} plans {numbers} training runs"
+
+
+def test_the_readme_names_no_file_that_is_not_there() -> None:
+    named = re.findall(r"^\| `([^`]+\.toml)`", (FOLDER / "README.md").read_text(), re.MULTILINE)
+    assert sorted(named) == [file.name for file in FILES]
+
+
+def test_seeds_share_no_run(probe: StoreProbe) -> None:
+    benchmark = config.load(FOLDER / "lottery-mnist.toml", catalogue())
+    one, seeds = planned(FOLDER / "lottery-mnist.toml", None, probe)
+    every = make_plan(benchmark, probe)
+    assert (len(every.runs), every.naive_runs) == (len(one.runs) * seeds, one.naive_runs * seeds)
+
+
+def test_the_three_grids_of_find_and_evaluate_train_3785_of_8100_runs(probe: StoreProbe) -> None:
+    plan, seeds = planned(FOLDER / "tinyimagenet.toml", "grid", probe)
+    assert (len(plan.runs) * seeds, plan.naive_runs * seeds) == (3_785, 8_100)
+
+
+def test_early_pruning_ends_every_find_run_early_and_truncates_the_dense_network_likewise(probe: StoreProbe) -> None:
+    benchmark = config.load(
+        FOLDER / "tinyimagenet.toml", catalogue(), seeds=(0,), only=("early-0.2-50ep", "dense-early-0.2-50ep")
+    )
+    plan = make_plan(benchmark, probe)
+    epoch = 95_000 // 512
+    early, dense = plan.trials
+    assert (early.entry, dense.entry) == ("early-0.2-50ep", "dense-early-0.2-50ep")
+    masks = [plan.phases[e.mask.key].spec for e in early.evaluations if e.mask is not None]
+    assert {mask["weights"]["at"] for mask in masks} == {50 * epoch}
+    assert {e.run.stop for e in early.evaluations} == {110 * epoch}
+    assert {e.run.stop for e in dense.evaluations} == {50 * epoch}
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_its_smoke_profile_checks_where_the_data_is(file: Path, tmp_path: Path) -> None:
+    try:
+        prepared = prepare(Options(file, profile="smoke", store=tmp_path))
+    except (ConfigError, DataMissing) as error:
+        if "no " in str(error) and "data fetch" in str(error):
+            pytest.skip(str(error))
+        raise
+    assert prepared.plan.runs
+
+
+def test_the_file_under_sgd_leaves_the_one_under_adam_as_it_is() -> None:
+    sgd, adam = (
+        tomllib.loads((FOLDER / name).read_text()) for name in ("lottery-mnist-sgd.toml", "lottery-mnist.toml")
+    )
+    assert (sgd["extends"], adam["train"]["optimizer"]["use"]) == ("lottery-mnist.toml", "adam")

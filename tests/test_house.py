@@ -1,0 +1,82 @@
+import json
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from fnmatch import fnmatch
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+POINTS: dict[str, str] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"][
+    "entry-points"
+]["prunebench"]
+PURE = (
+    "api",
+    "api.hookspecs",
+    "api.masks",
+    "api.data",
+    "api.planning",
+    "components.catalogue",
+    "benchmark.load",
+    "plan.chain",
+    "plan.compile",
+)
+
+
+def imported(code: str, watched: tuple[str, ...]) -> list[str]:
+    """Those of the watched packages that a fresh interpreter has imported after the code."""
+    code = f"import json, sys\n{code}\nprint(json.dumps([name for name in {watched!r} if name in sys.modules]))"
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True)
+    found: list[str] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def sources() -> Iterator[Path]:
+    """The files of the checkout that git would not ignore."""
+    ignored = [".git", *(ROOT / ".gitignore").read_text(encoding="utf-8").split()]
+    for folder, folders, files in os.walk(ROOT):
+        folders[:] = [name for name in folders if not any(fnmatch(name, i.strip("/")) for i in ignored)]
+        yield from (Path(folder, name) for name in files if not any(fnmatch(name, i) for i in ignored))
+
+
+@pytest.mark.parametrize("module", PURE)
+def test_planning_imports_no_torch(module: str) -> None:
+    assert imported(f"import prunebench.{module}", ("torch", "matplotlib", "rich")) == []
+
+
+def test_the_help_is_shown_before_anything_heavy_is_imported() -> None:
+    code = "from prunebench.commands.main import main\nmain(['--help'], standalone_mode=False)"
+    assert imported(code, ("torch", "pydantic", "rich", "matplotlib", "numpy")) == []
+
+
+@pytest.mark.parametrize(("name", "module"), POINTS.items(), ids=POINTS)
+def test_an_entry_point_offers_a_component_of_its_name(name: str, module: str) -> None:
+    offered = [component.name for component in import_module(module).prunebench_components()]
+    assert name in offered
+
+
+def test_every_built_in_module_that_offers_components_has_an_entry_point() -> None:
+    folder = ROOT / "plugins"
+    offering = {
+        ".".join(path.relative_to(folder).with_suffix("").parts)
+        for path in (folder / "prunebench_plugins").rglob("*.py")
+        if "def prunebench_components(" in path.read_text(encoding="utf-8")
+    }
+    assert offering == set(POINTS.values())
+
+
+def test_no_file_names_a_package_registry_or_a_place_on_one_machine() -> None:
+    registry = re.compile(r"\b(pypi|npmjs|pythonhosted)\.[a-z]")
+    place = re.compile(r"(?<![\w.$}>-])/(home|root|Users|tmp|work|mnt)/\w")
+    found = []
+    for path in sources():
+        text = path.read_bytes().decode("utf-8", errors="ignore")
+        found += [f"{path.relative_to(ROOT)}: {m[0]}" for p in (registry, place) for m in p.finditer(text)]
+        if f"{ROOT}{os.sep}" in text:
+            found.append(f"{path.relative_to(ROOT)}: the path of this checkout")
+    assert not found
