@@ -1,0 +1,89 @@
+"""The rows of `results.jsonl`: one measurement each. No torch."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, model_validator
+
+Role = Literal["evaluate", "find", "analyse"]
+Outcome = Literal["ok", "diverged", "collapsed", "failed"]
+
+WORST_FIRST: tuple[Outcome, ...] = ("failed", "diverged", "collapsed", "ok")
+"""The outcomes in the order in which one of them stands for several."""
+
+Identity = tuple[str, str, str, int, int | None, int, int, Role, str, str, str]
+
+
+class Record(BaseModel):
+    """The base of everything that a leaderboard's folder holds: frozen, strict, without unknown fields or NaN."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    def to_json(self) -> dict[str, Any]:
+        """As it stands in the file: a field that was not stated, such as one that came later, stays out."""
+        return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
+
+
+class Row(Record):
+    """One measurement.
+
+    Attributes:
+        entry, model, data, seed: the trial.
+        round: the round of the ticket, 0 being dense; None where an analysis is of the whole trial.
+        draw: which of several tickets of one round; draws average within a seed.
+        twin: which of several trainings that differ in their random order alone.
+        role: "evaluate" for runs that judge a ticket, "find" for runs that lead to one, "analyse" for analyses.
+        density: the fraction kept of the units that may be pruned.
+        density_all: of all parameters.
+        density_macs: of the multiply-accumulates.
+        position: where in its run it was measured, as in "500it"; empty where that has no meaning.
+        metric: the name; of an analysis, "ANALYSIS/NAME".
+        split: "train", "valid" or "test"; empty for measurements of no split.
+        value: None where there is no finite number; `outcome` then says why.
+        unit: of the value, such as "fraction" or "nats".
+        outcome: "ok", or what became of the trial instead.
+        key: of the phase that it was read off; 64 hex digits, empty where no phase was planned.
+        environments: ids of the environments that it rests on, where these are several.
+        exact: False for what a clock measured, which another run does not reproduce.
+    """
+
+    entry: str
+    model: str
+    data: str
+    seed: int
+    round: int | None
+    draw: int
+    twin: int
+    role: Role
+    density: float | None
+    density_all: float | None
+    density_macs: float | None = None
+    position: str
+    metric: str
+    split: str
+    value: float | None
+    unit: str
+    outcome: Outcome
+    key: str
+    environments: tuple[str, ...] = ()
+    exact: bool = True
+
+    @model_validator(mode="after")
+    def _whole(self) -> Row:
+        if self.round is None and self.role != "analyse":
+            raise ValueError("round is null, and only an analysis may be of the whole trial")
+        if self.outcome == "ok" and self.density is None and self.role != "analyse":
+            raise ValueError("outcome is ok, but there is no density")
+        return self
+
+    @property
+    def name(self) -> str:
+        """The metric as a benchmark file names it: "SPLIT/METRIC", or "ANALYSIS/NAME" where there is no split."""
+        return f"{self.split}/{self.metric}" if self.split else self.metric
+
+    @property
+    def identity(self) -> Identity:
+        """What is measured: two rows that agree in this are of the same measurement."""
+        trial = (self.entry, self.model, self.data, self.seed)
+        return (*trial, self.round, self.draw, self.twin, self.role, self.position, self.metric, self.split)
