@@ -42,7 +42,7 @@ def test_what_a_hook_leaves_changed_is_named_and_put_back(what: str, leak: Calla
     with contained(SOMEBODY, "prunebench_score"):
         pass
     before = torch.get_rng_state(), torch.get_default_dtype(), torch.is_grad_enabled(), torch.get_num_threads()
-    match = f"component bad \(lab 0.3\): prunebench_score changed {what}"
+    match = rf"component bad \(lab 0.3\): prunebench_score changed {what}"
     with pytest.raises(ContractError, match=match), contained(SOMEBODY, "prunebench_score"):
         leak()
     after = torch.get_rng_state(), torch.get_default_dtype(), torch.is_grad_enabled(), torch.get_num_threads()
