@@ -487,12 +487,12 @@ def prunebench_report(results: Results, folder: Path) -> None:
     Must not: change the files that are already there.
     Example:
         >>> import tempfile; from pathlib import Path
-        >>> from prunebench.api.results import Results
+        >>> from prunebench.testing import toy_results
         >>> class Count:
         ...     def prunebench_report(self, results, folder):
         ...         (folder / "count.txt").write_text(str(len(results.rows)))
         >>> folder = Path(tempfile.mkdtemp())
-        >>> Count().prunebench_report(Results("mine", [{}, {}], [], {}), folder); (folder / "count.txt").read_text()
+        >>> Count().prunebench_report(toy_results(), folder); (folder / "count.txt").read_text()
         '2'
     """
     raise AssertionError

@@ -12,6 +12,12 @@ Outcome = Literal["ok", "diverged", "collapsed", "failed"]
 WORST_FIRST: tuple[Outcome, ...] = ("failed", "diverged", "collapsed", "ok")
 """The outcomes in the order in which one of them stands for several."""
 
+TrialId = tuple[str, str, str, int]
+"""(entry, model, data, seed)."""
+
+RunId = tuple[str, str, str, int, int | None, int, int]
+"""A trial's id, then round, draw and twin."""
+
 Identity = tuple[str, str, str, int, int | None, int, int, Role, str, str, str]
 
 
@@ -83,7 +89,16 @@ class Row(Record):
         return f"{self.split}/{self.metric}" if self.split else self.metric
 
     @property
+    def trial(self) -> TrialId:
+        """The trial that it was measured in."""
+        return self.entry, self.model, self.data, self.seed
+
+    @property
+    def run(self) -> RunId:
+        """The run that it was measured in."""
+        return (*self.trial, self.round, self.draw, self.twin)
+
+    @property
     def identity(self) -> Identity:
         """What is measured: two rows that agree in this are of the same measurement."""
-        trial = (self.entry, self.model, self.data, self.seed)
-        return (*trial, self.round, self.draw, self.twin, self.role, self.position, self.metric, self.split)
+        return (*self.run, self.role, self.position, self.metric, self.split)
