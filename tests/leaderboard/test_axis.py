@@ -21,7 +21,7 @@ from prunebench.leaderboard.axis import on_axis, placed
 from prunebench.leaderboard.cells import AXES, Group, group_rows
 from prunebench.leaderboard.page.overview import overview
 
-from .boards import PROVENANCE, row
+from .boards import PROVENANCE, row, typed
 
 AXIS = "density_macs"
 
@@ -40,10 +40,9 @@ def group(rows: list[dict[str, Any]], *at: float, axis: str = AXIS) -> Group:
 
 def board(rows: list[dict[str, Any]], axis: str = AXIS, at: tuple[float, ...] = (0.4,)) -> Results:
     report: dict[str, Any] = {
-        **{"name": "mixed", "claim": "", "metric": "test/accuracy", "against": "imp", "alpha": 0.05},
-        **{"notes": [], "expectations": [], "axis": axis, "at": list(at)},
+        **{"name": "mixed", "claim": "", "against": "imp", "axis": axis, "at": list(at)},
     }
-    return Results("mixed", rows, (), {**PROVENANCE, "entries": ["dense", "imp"], "report": report})
+    return typed(rows, (), {**PROVENANCE, "entries": ["dense", "imp"]}, **report)
 
 
 def test_a_place_halfway_in_the_logarithm_has_the_mean_of_its_neighbours() -> None:

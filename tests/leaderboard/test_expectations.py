@@ -9,7 +9,7 @@ from prunebench.api.results import Results
 from prunebench.benchmark.expectations import Expect
 from prunebench.leaderboard.expectations import contradictions, judge, verdicts
 
-from .boards import PROVENANCE, results, row, write
+from .boards import PROVENANCE, results, row, typed, write
 
 CLAIM: dict[str, Any] = {
     "source": "Renda et al. 2020",
@@ -113,8 +113,8 @@ def test_nothing_expected_prints_nothing() -> None:
 
 
 def recorded(rows: list[dict[str, Any]], *expectations: dict[str, Any], **provenance: Any) -> Results:
-    told = {"alpha": 0.05, "expectations": list(expectations)}
-    return Results("lottery", rows, (), {**PROVENANCE, "entries": ["late", "init"], "report": told, **provenance})
+    known = {**PROVENANCE, "entries": ["late", "init"], **provenance}
+    return typed(rows, (), known, expectations=list(expectations), against=None)
 
 
 def test_verdicts_have_published_ours_and_the_interval() -> None:
