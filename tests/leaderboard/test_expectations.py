@@ -134,7 +134,7 @@ def test_an_expectation_of_a_metric_that_was_not_measured_is_an_error_that_names
 
 
 def test_a_metric_that_only_find_runs_have_was_not_measured() -> None:
-    found = [*rows(0.02), row("late", 0, None, 1.0, role="find", metric="barrier")]
+    found = [*rows(0.02), row("late", 0, 1.0, 1.0, role="find", metric="barrier")]
     with pytest.raises(PrunebenchError, match="was not measured"):
         verdicts(recorded(found, {**CLAIM, "metric": "test/barrier"}))
 

@@ -214,8 +214,9 @@ def test_hostile_names_show_as_themselves_and_run_nothing(browser: Browser, tmp_
     figure = (
         '<svg xmlns="http://www.w3.org/2000/svg"><script>top.hit = 1</script><image href="http://x.invalid/"/></svg>'
     )
-    details[-1] = {**details[-1], "kind": "analysis", "analysis": HOSTILE}
-    details[-1]["figures"] = [{"name": HOSTILE, "caption": HOSTILE, "svg": figure}]
+    trial = {name: details[-1][name] for name in ("entry", "model", "data", "seed", "key")}
+    drawn = [{"name": HOSTILE, "caption": HOSTILE, "svg": figure}]
+    details[-1] = {**trial, "kind": "analysis", "analysis": HOSTILE, "figures": drawn}
     write_page(tmp_path / INDEX, replace(results, details=[*map(typed_detail, details)]))
     shown = HOSTILE.replace("\u202e", " ").replace("  ", " ")
     with visited(browser, tmp_path / INDEX, *size):

@@ -484,7 +484,7 @@ def test_a_changed_number_replaces_its_run_and_the_leaderboards_under_their_old_
     changed = [inspect(again.own / name) for name in after - before]
     assert sorted(about(lines)["job_type"] for lines in changed) == ["leaderboard", "trial"]
     (trial,) = [lines for lines in changed if about(lines)["job_type"] == "trial"]
-    assert 0.123456789 in [item.get(name_of(row)) for item in history(trial)]
+    assert 0.123456789 in [item.get(name_of(rows[place].to_json())) for item in history(trial)]
 
 
 def test_a_run_that_was_cut_off_is_published_anew(again: Place) -> None:
