@@ -34,6 +34,10 @@ class DataMissing(PrunebenchError):
     """A data set is not under the data root; says what to put where."""
 
 
+class DataUnusable(DataMissing):
+    """A data set is there, but damaged, incomplete or not the published one; says what to do."""
+
+
 class StoreError(PrunebenchError):
     """The store cannot be read or written: full, read-only, or not a store."""
 

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from prunebench import Component, ComponentConfig, DataMissing, hookimpl
+from prunebench import Component, ComponentConfig, hookimpl
 from prunebench.api.downloads import Download
+from prunebench.api.errors import DataUnusable
 
 if TYPE_CHECKING:
     from prunebench.api.data import Data
@@ -74,7 +75,7 @@ class TinyImageNet:
         there = (found.classes, len(found.train), len(found.test))
         if there != WHOLE and not config.subset:
             classes, train, test = there
-            raise DataMissing(
+            raise DataUnusable(
                 f"tinyimagenet: {found.source.place} holds {classes} classes, {train:,} training and {test:,} "
                 f"validation images of {WHOLE[0]}, {WHOLE[1]:,} and {WHOLE[2]:,}. Run `prunebench data fetch "
                 "tinyimagenet`, or say `subset = true` in the file to use this copy as it is."
@@ -93,7 +94,7 @@ class TinyImageNet:
             found.classes,
             (MEAN, STD),
             None if crop is None else in_turn(crop, flip),
-            of_a_copy(there, WHOLE, note),
+            [of_a_copy(there, WHOLE, note)],
         )
 
     @hookimpl
