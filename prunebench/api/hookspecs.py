@@ -401,8 +401,8 @@ def prunebench_select(
         scores: finite or infinite floats, never NaN, one per unit; higher survives.
         mask: the units alive before this round.
         count: units that must live after it; 0 < count <= mask.count.
-        cut, round: the chain's cut and the round that `count` belongs to; cut is None where a file gives densities
-            alone.
+        cut, round: the chain's cut and the round that `count` belongs to; cut is None where one cut makes the whole
+            way (`one-shot`), or a file gives densities alone.
     Returns: a Mask, a subset of `mask`, with exactly `count` units. Ties fall to the lower unit index.
     Raises: ContractError, naming the component, if the mask revives a unit or misses the count.
     Must not: change `scores`, `mask` or the model; use any randomness but `rng`.
