@@ -5,13 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_serializer, field_validator
+from pydantic import Field, WithJsonSchema, field_serializer, field_validator
 
 from prunebench.api.rows import Record
 
 
 class LayerCount(Record):
-    """One prunable layer of a ticket: how many units it has, and how many are kept (None where no ticket exists)."""
+    """One prunable layer of a ticket.
+
+    Attributes:
+        name: of the layer in the network.
+        units: how many units it has.
+        kept: how many of them are kept; null where no ticket exists.
+    """
 
     name: str
     units: int
@@ -19,24 +25,44 @@ class LayerCount(Record):
 
 
 class CurvePoint(Record):
-    """What was measured at one iteration of a run: values by "SPLIT/METRIC", None where a number is not finite."""
+    """What was measured at one iteration of a run; in the file one flat object of both fields.
+
+    Attributes:
+        iteration: of the run's clock.
+        values: by "SPLIT/METRIC", each in the unit of the rows of that metric; null where a number is not finite.
+    """
 
     iteration: int
     values: Mapping[str, float | None]
+
+
+_FLAT_POINTS = {
+    "type": "array",
+    "items": {
+        "type": "object",
+        "properties": {"iteration": {"type": "integer"}},
+        "required": ["iteration"],
+        "additionalProperties": {"type": ["number", "null"]},
+    },
+}
 
 
 class EvaluationDetail(Record):
     """One evaluated ticket.
 
     Attributes:
-        round, draw: which ticket.
-        key: of the run that judged it.
-        start, stop: iterations of the run's clock.
-        layers: units kept, layer by layer.
-        curve: what was measured while it trained.
+        kind: "evaluation".
+        entry, model, data, seed: the trial, as in the rows.
+        round, draw: which of its tickets, as in the rows.
+        key: of the run that judged it, 64 hex digits.
+        start, stop: the first and the last iteration of the run's clock.
+        layers: units kept, layer by layer, in the order of the network.
+        curve: what was measured while it trained, by rising iteration.
         correct: which test examples the judged network has right, one bit each in base64, the first in the highest;
-            None where the task has no such notion. "hits" in the file.
-        artifacts: addresses in the store of the run's curve, mask and first weights.
+            null where the task has no such notion. "hits" in the file.
+        artifacts: addresses in the store of the run's "curve", "mask" and first "weights"; null where there is none.
+    Invariants:
+        No two details have the same kind, entry, model, data, seed, key, round and draw.
     """
 
     kind: Literal["evaluation"]
@@ -50,7 +76,7 @@ class EvaluationDetail(Record):
     start: int
     stop: int
     layers: tuple[LayerCount, ...]
-    curve: tuple[CurvePoint, ...]
+    curve: Annotated[tuple[CurvePoint, ...], WithJsonSchema(_FLAT_POINTS)]
     correct: str | None = Field(default=None, alias="hits")
     artifacts: Mapping[str, str | None]
 
@@ -73,7 +99,13 @@ class EvaluationDetail(Record):
 
 
 class FigureDetail(Record):
-    """A picture of an analysis, as SVG text."""
+    """A picture of an analysis.
+
+    Attributes:
+        name: which of the analysis's pictures.
+        caption: what it shows, in a sentence.
+        svg: the picture.
+    """
 
     name: str
     caption: str
@@ -81,7 +113,17 @@ class FigureDetail(Record):
 
 
 class AnalysisDetail(Record):
-    """One analysis of a trial, with its figures; its numbers are rows."""
+    """One analysis of a trial, with its figures; its numbers are rows.
+
+    Attributes:
+        kind: "analysis".
+        entry, model, data, seed: the trial, as in the rows.
+        analysis: the name of the analysis.
+        key: of the phase that measured it, 64 hex digits.
+        figures: its pictures.
+    Invariants:
+        No two details have the same kind, entry, model, data, seed, key and analysis.
+    """
 
     kind: Literal["analysis"]
     entry: str

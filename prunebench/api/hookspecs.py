@@ -401,8 +401,8 @@ def prunebench_select(
         scores: finite or infinite floats, never NaN, one per unit; higher survives.
         mask: the units alive before this round.
         count: units that must live after it; 0 < count <= mask.count.
-        cut, round: the chain's cut and the round that `count` belongs to; cut is None where a file gives densities
-            alone.
+        cut, round: the chain's cut and the round that `count` belongs to; cut is None where one cut makes the whole
+            way (`one-shot`), or a file gives densities alone.
     Returns: a Mask, a subset of `mask`, with exactly `count` units. Ties fall to the lower unit index.
     Raises: ContractError, naming the component, if the mask revives a unit or misses the count.
     Must not: change `scores`, `mask` or the model; use any randomness but `rng`.
@@ -487,12 +487,12 @@ def prunebench_report(results: Results, folder: Path) -> None:
     Must not: change the files that are already there.
     Example:
         >>> import tempfile; from pathlib import Path
-        >>> from prunebench.api.results import Results
+        >>> from prunebench.testing import toy_results
         >>> class Count:
         ...     def prunebench_report(self, results, folder):
         ...         (folder / "count.txt").write_text(str(len(results.rows)))
         >>> folder = Path(tempfile.mkdtemp())
-        >>> Count().prunebench_report(Results("mine", [{}, {}], [], {}), folder); (folder / "count.txt").read_text()
+        >>> Count().prunebench_report(toy_results(), folder); (folder / "count.txt").read_text()
         '2'
     """
     raise AssertionError

@@ -194,7 +194,13 @@ class Chain(Protocol):
         ...
 
     def prune(
-        self, source: Run | PlannedTicket, round: int, *, at: Position | None = None, count: int | None = None
+        self,
+        source: Run | PlannedTicket,
+        round: int,
+        *,
+        at: Position | None = None,
+        count: int | None = None,
+        at_once: bool = False,
     ) -> Ref:
         """The mask after pruning the end of a run (or a position of it), or a ticket before it is trained."""
         ...

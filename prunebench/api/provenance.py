@@ -13,7 +13,13 @@ Scalar = str | int | float | bool | None
 
 
 class ComponentOrigin(Record):
-    """A component that took part: the version of its numbers, the distribution that brought it, its source."""
+    """A component that took part.
+
+    Attributes:
+        version: of its numbers: it rises when they change.
+        distribution: the Python distribution that brought it, with its version.
+        paper: its source; empty where there is none.
+    """
 
     version: int
     distribution: str
@@ -21,7 +27,13 @@ class ComponentOrigin(Record):
 
 
 class RunCounts(Record):
-    """Training runs: as many as the file names, those that are distinct, those that were in the store before."""
+    """Training runs.
+
+    Attributes:
+        naive: as many as the file asks for.
+        distinct: those that differ.
+        cached: of the distinct ones, those that were in the store before.
+    """
 
     naive: int
     distinct: int
@@ -34,7 +46,7 @@ class MetricInfo(Record):
     Attributes:
         unit: of the stored value, such as "fraction" or "nats".
         higher: whether more is better.
-        low, high: the metric's range, where it has ends.
+        low, high: the ends of the metric's range; null where it has none.
     """
 
     unit: str
@@ -47,9 +59,11 @@ class ReportSettings(Record):
     """What the page ranks by and says.
 
     Attributes:
-        metric: "SPLIT/METRIC".
-        against: the entry that the others are compared with.
-        alpha: the level of tests; intervals cover 1 - alpha.
+        name: of the benchmark.
+        claim: what the benchmark is to show, in a sentence.
+        metric: what entries are ranked by, "SPLIT/METRIC".
+        against: the entry that the others are compared with; null where there is none.
+        alpha: the level of tests, between 0 and 1; intervals cover 1 - alpha.
         axis: what entries are compared at: "density", "density_all", "density_macs".
         at: places on the axis, where it is not density.
         notes: what a reader must know before the first number, a sentence each.
@@ -71,19 +85,27 @@ class Provenance(Record):
     """Where numbers come from.
 
     Attributes:
+        schema_version: of the folder; "schema" in the file.
         prunebench: the version that made them.
-        file, profile, settings: the benchmark file, and what the command line changed.
+        file: the benchmark file.
+        profile: the profile of the file that was run; null for the whole file.
+        settings: what the command line changed, as in "train.batch=60".
         seeds, entries: those that were run, in the order of the file.
         environment: the fingerprint's fields; bits are promised where all of them are equal.
-        hardware: "cpu", "cores", "memory_gib", "device".
-        wall_seconds: without what was in the store before.
+        hardware: the machine: "cpu", "cores", "memory_gib" (GiB), "device".
+        wall_seconds: seconds that the run took, without what was in the store before.
+        finished: the day on which the run ended, as in "2026-01-31", in UTC.
+        runs: training runs.
         steps: training examples processed.
-        components: by name.
+        components: those that took part, by name.
+        report: what the page ranks by and says.
         also: components that report beside the page, as JSON.
-        metrics: how the task's metrics read, by "SPLIT/METRIC" or by name.
-        tolerance: how far a value may move in another environment.
+        metrics: how the task's metrics read, by name without the split.
+        tolerance: how far a value may move in another environment, as it was registered with the results.
         verification: the record of a second run.
         merged: of results that were laid together, the origin of each.
+    Invariants:
+        Every row is of one of `entries` and one of `seeds`.
     """
 
     schema_version: int = Field(default=1, alias="schema")

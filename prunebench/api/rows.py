@@ -12,6 +12,12 @@ Outcome = Literal["ok", "diverged", "collapsed", "failed"]
 WORST_FIRST: tuple[Outcome, ...] = ("failed", "diverged", "collapsed", "ok")
 """The outcomes in the order in which one of them stands for several."""
 
+TrialId = tuple[str, str, str, int]
+"""(entry, model, data, seed)."""
+
+RunId = tuple[str, str, str, int, int | None, int, int]
+"""A trial's id, then round, draw and twin."""
+
 Identity = tuple[str, str, str, int, int | None, int, int, Role, str, str, str]
 
 
@@ -29,23 +35,33 @@ class Row(Record):
     """One measurement.
 
     Attributes:
-        entry, model, data, seed: the trial.
-        round: the round of the ticket, 0 being dense; None where an analysis is of the whole trial.
-        draw: which of several tickets of one round; draws average within a seed.
-        twin: which of several trainings that differ in their random order alone.
+        entry: the name of the entry, as the benchmark file has it.
+        model, data: the names of the network and of the data set.
+        seed: the seed of the trial. Entry, model, data and seed together name a trial.
+        round: the round of the ticket, 0 being dense; null where an analysis is of the whole trial.
+        draw: which of several tickets of one round, from 0; draws are averaged within a seed.
+        twin: which of several trainings that differ in their random order alone, from 0.
         role: "evaluate" for runs that judge a ticket, "find" for runs that lead to one, "analyse" for analyses.
-        density: the fraction kept of the units that may be pruned.
-        density_all: of all parameters.
-        density_macs: of the multiply-accumulates.
-        position: where in its run it was measured, as in "500it"; empty where that has no meaning.
-        metric: the name; of an analysis, "ANALYSIS/NAME".
+        density: the fraction kept of the units that may be pruned; null where no ticket exists.
+        density_all: the fraction kept of all parameters; null where it is not known.
+        density_macs: the fraction kept of the multiply-accumulates; null where it is not known.
+        position: where in its run it was measured: iterations "500it", epochs "2ep" or a share of the horizon "2%";
+            empty where that has no meaning.
+        metric: the name of what was measured; of an analysis, "ANALYSIS/NAME".
         split: "train", "valid" or "test"; empty for measurements of no split.
-        value: None where there is no finite number; `outcome` then says why.
+        value: the number, in `unit`; null where there is no finite one.
         unit: of the value, such as "fraction" or "nats".
-        outcome: "ok", or what became of the trial instead.
-        key: of the phase that it was read off; 64 hex digits, empty where no phase was planned.
+        outcome: "ok", or what became of the trial instead: its numbers are not finite ("diverged"), its network is cut
+            through ("collapsed"), or a phase raised an error ("failed").
+        key: of the phase that it was read off, 64 hex digits; empty where no phase was planned.
         environments: ids of the environments that it rests on, where these are several.
-        exact: False for what a clock measured, which another run does not reproduce.
+        exact: false for what a clock measured, which another run does not reproduce.
+    Invariants:
+        Numbers are finite; null stands where there is none.
+        Only rows of the role "analyse" may have the round null.
+        An evaluation whose outcome is "ok" has a density.
+        No two rows have the same entry, model, data, seed, round, draw, twin, role, position, metric and split.
+        Of a judged run the row at its last position is what it is judged by.
     """
 
     entry: str
@@ -83,7 +99,16 @@ class Row(Record):
         return f"{self.split}/{self.metric}" if self.split else self.metric
 
     @property
+    def trial(self) -> TrialId:
+        """The trial that it was measured in."""
+        return self.entry, self.model, self.data, self.seed
+
+    @property
+    def run(self) -> RunId:
+        """The run that it was measured in."""
+        return (*self.trial, self.round, self.draw, self.twin)
+
+    @property
     def identity(self) -> Identity:
         """What is measured: two rows that agree in this are of the same measurement."""
-        trial = (self.entry, self.model, self.data, self.seed)
-        return (*trial, self.round, self.draw, self.twin, self.role, self.position, self.metric, self.split)
+        return (*self.run, self.role, self.position, self.metric, self.split)

@@ -1,4 +1,4 @@
-"""`prunebench schema`: the JSON Schema of benchmark files."""
+"""`prunebench schema`: the JSON Schema of benchmark files, and of a leaderboard's files."""
 
 from __future__ import annotations
 
@@ -8,8 +8,14 @@ import click
 
 
 @click.command()
-def schema() -> None:
+@click.option("--results", is_flag=True, help="Of results.jsonl, details.jsonl and provenance.json, by name.")
+def schema(results: bool) -> None:
     """Print the JSON Schema of benchmark files, for editors; it knows every installed component."""
+    if results:
+        from prunebench.commands.results_reference import json_schemas
+
+        click.echo(json.dumps(json_schemas(), indent=2))
+        return
     from prunebench.benchmark.json_schema import json_schema
     from prunebench.components.catalogue import Catalogue
 

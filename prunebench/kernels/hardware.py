@@ -6,9 +6,9 @@ import os
 import platform
 
 
-def hardware() -> dict[str, object]:
+def hardware() -> dict[str, str | int]:
     """What a reader asks of a result's machine: processor, cores, memory, GPU."""
-    found: dict[str, object] = {"cpu": processor_name(), "cores": len(os.sched_getaffinity(0))}
+    found: dict[str, str | int] = {"cpu": processor_name(), "cores": len(os.sched_getaffinity(0))}
     try:
         pages, size = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
         found["memory_gib"] = round(pages * size / 2**30)

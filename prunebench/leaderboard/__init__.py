@@ -3,7 +3,7 @@
 from prunebench.leaderboard.board import write_leaderboard
 from prunebench.leaderboard.expectations import Judgement, verdicts
 from prunebench.results.details import read_details
-from prunebench.results.mixing import check_mixable
+from prunebench.results.merge import check_mixable
 from prunebench.results.provenance import read_provenance
 from prunebench.results.rows import read_rows
 

@@ -15,9 +15,8 @@ from statistics import mean
 from typing import Any
 
 from prunebench.api.errors import PrunebenchError
-from prunebench.api.results import Results
 from prunebench.leaderboard.cells import AXES, position
-from prunebench.results.rows import Row
+from prunebench.leaderboard.untyped import Results, Row
 
 WIDEST = 4.0
 """How far apart, as a ratio, two tickets may lie for the line between them to say what is there."""

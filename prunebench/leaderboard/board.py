@@ -13,6 +13,7 @@ from prunebench.leaderboard.ranks import draw_ranks
 from prunebench.leaderboard.readme import CURVES, RANKS, page
 from prunebench.leaderboard.records import write_records
 from prunebench.leaderboard.tex import TEX, tex_tables
+from prunebench.leaderboard.untyped import untyped
 from prunebench.results.details import write_details
 from prunebench.results.provenance import write_provenance
 from prunebench.results.rows import write_rows
@@ -32,17 +33,17 @@ def write_leaderboard(folder: Path, results: Results) -> None:
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    provenance = results.provenance
-    told = provenance["report"]
-    metric, alpha = told["metric"], told["alpha"]
+    told = results.provenance.report
+    metric, alpha = told.metric, told.alpha
     write_rows(folder, results.rows)
     write_details(folder, results.details)
-    write_provenance(folder, provenance)
-    write_records(folder, results.rows)
-    results = placed(results)
-    groups = group_rows(results.rows, metric, provenance["entries"])
+    write_provenance(folder, results.provenance)
+    recorded = untyped(results)
+    write_records(folder, recorded.rows)
+    ranked = placed(recorded)
+    groups = group_rows(ranked.rows, metric, results.provenance.entries)
     blocks = blocks_of(groups, metric, alpha)
-    _write(folder / "README.md", page(results, groups, blocks))
+    _write(folder / "README.md", page(ranked, groups, blocks))
     _write(folder / TEX, tex_tables(groups, metric, alpha))
     _write(folder / CURVES, draw_curves(groups, metric, alpha))
     if blocks.critical is None:

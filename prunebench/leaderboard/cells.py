@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 from prunebench.api.errors import PrunebenchError, nearest
 from prunebench.api.positions import Position
-from prunebench.results.rows import Row
+from prunebench.leaderboard.untyped import Row
 
 _SAME_DENSITY = 0.005
 """Densities nearer than this share one column: rounding each layer's count moves a density by less."""

@@ -7,15 +7,15 @@ from dataclasses import dataclass, replace
 from statistics import mean
 from typing import Any, Literal
 
+from prunebench.api import results as typed
 from prunebench.api.errors import PrunebenchError
-from prunebench.api.results import Results
 from prunebench.leaderboard.axis import placed
 from prunebench.leaderboard.cells import Cell
 from prunebench.leaderboard.markdown import escape
 from prunebench.leaderboard.metrics import Metric, metric_of
 from prunebench.leaderboard.sides import Found, Side, base_of, look, measured, sides
 from prunebench.leaderboard.tables import difference_and_half, outcome_note
-from prunebench.results.rows import Row
+from prunebench.leaderboard.untyped import Results, Row, untyped
 from prunebench.stats.student import Paired, paired
 
 Verdict = Literal["contradicted", "undecided", "not judged", "reproduced"]
@@ -80,14 +80,14 @@ class Judgement:
         }
 
 
-def verdicts(results: Results) -> list[Judgement]:
+def verdicts(recorded: typed.Results) -> list[Judgement]:
     """Every `[[expect]]` of a result's own file against its rows, contradictions first.
 
     Densities are places on the report's axis, as on its pages.
 
     Raises: PrunebenchError if one is of a metric that was not measured, naming it and the measured ones.
     """
-    results = placed(results)
+    results = placed(untyped(recorded))
     told, known = results.provenance["report"], measured(results.rows)
     for expectation in told["expectations"]:
         for side in sides(expectation):

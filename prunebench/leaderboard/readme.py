@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from prunebench.api.results import Results
 from prunebench.leaderboard.area import area_table
 from prunebench.leaderboard.blocks import Blocks, blocks_text
 from prunebench.leaderboard.cells import Group
@@ -19,6 +18,7 @@ from prunebench.leaderboard.outcomes import outcomes_tables
 from prunebench.leaderboard.smallest import smallest_table
 from prunebench.leaderboard.tables import difference_table, results_table
 from prunebench.leaderboard.tiers import tier
+from prunebench.leaderboard.untyped import Results
 
 CURVES = "curves.svg"
 RANKS = "ranks.svg"

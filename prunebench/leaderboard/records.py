@@ -8,7 +8,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from prunebench.results.rows import Row
+from prunebench.leaderboard.untyped import Row
 
 CSV = "results.csv"
 PARQUET = "results.parquet"

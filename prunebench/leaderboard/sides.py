@@ -17,7 +17,7 @@ from prunebench.benchmark.expectations import SMALLEST
 from prunebench.leaderboard.cells import Cell, Group, density_column, group_rows
 from prunebench.leaderboard.metrics import Metric, metric_of
 from prunebench.leaderboard.smallest import smallest
-from prunebench.results.rows import Row
+from prunebench.leaderboard.untyped import Row
 
 Where: TypeAlias = tuple[str, str]
 """(model, data)."""

@@ -8,20 +8,21 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from prunebench.api.keys import canonical
+from prunebench.api.rows import Row
 from prunebench.leaderboard.markdown import escape
+from prunebench.results.rows import rows_text
 
 RECORD = "verification.json"
 
 
-def verification_of(folder: Path, rows: Iterable[Mapping[str, Any]]) -> dict[str, Any] | None:
+def verification_of(folder: Path, rows: Iterable[Row]) -> dict[str, Any] | None:
     """The record of a verification in a leaderboard's folder, if it is of these very results."""
     try:
         record = json.loads((folder / RECORD).read_bytes())
     except (OSError, ValueError):
         return None
-    text = "".join(canonical(dict(row)) + "\n" for row in rows)
-    same = isinstance(record, dict) and record.get("results") == hashlib.sha256(text.encode()).hexdigest()
+    digest = hashlib.sha256(rows_text(rows).encode()).hexdigest()
+    same = isinstance(record, dict) and record.get("results") == digest
     return record if same else None
 
 

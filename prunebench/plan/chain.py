@@ -184,12 +184,19 @@ class Chain:
         return run
 
     def prune(
-        self, source: Run | PlannedTicket, round: int, *, at: Position | None = None, count: int | None = None
+        self,
+        source: Run | PlannedTicket,
+        round: int,
+        *,
+        at: Position | None = None,
+        count: int | None = None,
+        at_once: bool = False,
     ) -> Ref:
         """The mask after pruning the end of a run (or a position of it), or a ticket before it is trained.
 
         Args:
             count: units to keep; those of the round unless stated.
+            at_once: one cut makes the whole way to `count`, so the chain's cut says nothing about its layers.
         """
         entry, setting = self.entry, self.setting
         assert entry.score is not None
@@ -210,7 +217,7 @@ class Chain:
             "select": select,
             "count": self.counts[round] if count is None else count,
             # Known to selections that cut each layer; the count alone defines a global one.
-            "cut": self.cut if accepts(entry.select.planner, "prunebench_select", "cut") else None,
+            "cut": self.cut if accepts(entry.select.planner, "prunebench_select", "cut") and not at_once else None,
             "round": round if accepts(entry.select.planner, "prunebench_select", "round") else None,
             "weights": weights.to_json(),
             "mask": None if mask is None else mask.to_json(),

@@ -1,42 +1,38 @@
-"""The lines of `details.jsonl`, behind the rows: an evaluated ticket or an analysis each."""
+"""`details.jsonl`, behind the rows: an evaluated ticket or an analysis a line."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
+from pydantic import TypeAdapter
+
+from prunebench.api.details import Detail
 from prunebench.api.errors import PrunebenchError
 from prunebench.api.keys import canonical
+from prunebench.results.reading import lines_of
 
 DETAILS = "details.jsonl"
-DETAIL_IDENTITY = ("entry", "model", "data", "seed", "kind", "round", "draw", "analysis", "key")
-"""What a line is of: two lines that agree in these are of the same evaluation or analysis."""
+
+_DETAIL: TypeAdapter[Detail] = TypeAdapter(Detail)
 
 
-def write_details(folder: Path, details: Iterable[Mapping[str, Any]]) -> None:
+def details_text(details: Iterable[Detail]) -> str:
+    """The content of `details.jsonl`."""
+    return "".join(canonical(line.to_json()) + "\n" for line in details)
+
+
+def write_details(folder: Path, details: Iterable[Detail]) -> None:
     """Write one line each, in the order given."""
-    text = "".join(canonical(dict(line)) + "\n" for line in details)
-    (folder / DETAILS).write_text(text, encoding="utf-8", newline="\n")
+    (folder / DETAILS).write_text(details_text(details), encoding="utf-8", newline="\n")
 
 
-def read_details(folder: Path) -> list[dict[str, Any]]:
-    """The details of a leaderboard, in file order. Raises PrunebenchError, with file and line, if one is damaged."""
-    path = Path(folder) / DETAILS
+def read_details(folder: Path) -> list[Detail]:
+    """The details of a leaderboard, in file order.
+
+    Raises: PrunebenchError, with file, line and field, if one is damaged.
+    """
     try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise PrunebenchError(f"{folder}: {DETAILS} cannot be read ({error.strerror}); is it a leaderboard?") from error
-    lines: list[dict[str, Any]] = []
-    for number, text in enumerate(content.split(b"\n"), start=1):
-        if not text.strip():
-            continue
-        try:
-            line = json.loads(text.decode("utf-8"))
-        except ValueError as error:
-            raise PrunebenchError(f"{path}:{number}: damaged: not a line of JSON ({error})") from error
-        if not isinstance(line, dict) or line.get("kind") not in ("evaluation", "analysis"):
-            raise PrunebenchError(f"{path}:{number}: damaged: neither an evaluation nor an analysis")
-        lines.append(line)
-    return lines
+        return list(lines_of(Path(folder) / DETAILS, _DETAIL.validate_json))
+    except FileNotFoundError as error:
+        raise PrunebenchError(f"{folder}: not a leaderboard: it has no {DETAILS}") from error

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from prunebench.api.planning import Evaluation, Ref
+from prunebench.api.rows import Outcome, Row
 from prunebench.plan.trial import LeftOut, Plan, Trial
 from prunebench.results.outputs import Outputs
 from prunebench.store.store import Artifact
@@ -18,7 +19,7 @@ DENSITIES = ("density", "density_all", "density_macs")
 UNITS = {"loss": "nats", "accuracy": "fraction"}
 
 
-def rows_of(plan: Plan, outputs: Outputs) -> list[dict[str, Any]]:
+def rows_of(plan: Plan, outputs: Outputs) -> list[Row]:
     """All measurements of a plan, in the order of its file.
 
     Raises:
@@ -29,7 +30,7 @@ def rows_of(plan: Plan, outputs: Outputs) -> list[dict[str, Any]]:
     return rows + [row for out in plan.left_out for row in _left_out(out)]
 
 
-def _left_out(out: LeftOut) -> Iterator[dict[str, Any]]:
+def _left_out(out: LeftOut) -> Iterator[Row]:
     """A row for each seed of an entry that a network cannot take part in: no ticket was found."""
     for seed in out.seeds:
         placed = {"entry": out.entry, "model": out.model, "data": out.data, "seed": seed}
@@ -41,7 +42,7 @@ class _Reader:
     def __init__(self, plan: Plan, outputs: Outputs) -> None:
         self.plan, self.outputs = plan, outputs
 
-    def trial(self, trial: Trial) -> Iterator[dict[str, Any]]:
+    def trial(self, trial: Trial) -> Iterator[Row]:
         densities: dict[int, dict[str, float | None]] = {}
         for evaluation in trial.evaluations:
             facts = self._density(trial, evaluation)
@@ -53,7 +54,7 @@ class _Reader:
     def _mixed(self, artifact: Artifact | None) -> dict[str, Any]:
         """A mark on rows that rest on artifacts of other environments (`--reuse any`); none on the others."""
         own = (self.outputs.environment,)
-        return {} if artifact is None or artifact.lineage == own else {"environments": list(artifact.lineage)}
+        return {} if artifact is None or artifact.lineage == own else {"environments": artifact.lineage}
 
     def _density(self, trial: Trial, evaluation: Evaluation) -> dict[str, Any]:
         """Density over the units that may be pruned and over all parameters, and whether a layer is empty."""
@@ -72,7 +73,7 @@ class _Reader:
             "collapsed": 0 in meta["counts"],
         }
 
-    def _evaluation(self, trial: Trial, evaluation: Evaluation, facts: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    def _evaluation(self, trial: Trial, evaluation: Evaluation, facts: Mapping[str, Any]) -> Iterator[Row]:
         spec = self.plan.curves[evaluation.curve.detail]
         artifact = self.outputs.get(evaluation.curve)
         base = {
@@ -93,17 +94,17 @@ class _Reader:
         metrics = [(split, metric) for split in spec["splits"] for metric in ("accuracy", "loss")]
         diverged = artifact is not None and artifact.meta.get("outcome") == "diverged"
         if artifact is None or diverged:
-            outcome = "diverged" if diverged else "failed"
+            broke: Outcome = "diverged" if diverged else "failed"
             for split, metric in metrics:
-                yield _row(base, metric, split, None, UNITS[metric], f"{evaluation.run.stop}it", outcome)
+                yield _row(base, metric, split, None, UNITS[metric], f"{evaluation.run.stop}it", broke)
             return
         points = {p["iteration"]: p for p in json.loads(artifact.files["curve.json"])["points"]}
-        outcome = "collapsed" if facts["collapsed"] else "ok"
+        outcome: Outcome = "collapsed" if facts["collapsed"] else "ok"
         longer = artifact.meta.get("longer", 1.0)
         for iteration in dict.fromkeys(round(at * longer) for at in (*spec["at"], evaluation.run.stop)):
             for split, metric in metrics:
                 value = points[iteration][f"{split}/{metric}"]
-                became = "diverged" if value is None else outcome
+                became: Outcome = "diverged" if value is None else outcome
                 yield _row(base, metric, split, value, UNITS[metric], f"{iteration}it", became)
         if "valid" in spec["splits"] and spec["every"] is not None:
             # The first of the smallest: the iteration at which early stopping would have stopped.
@@ -116,7 +117,7 @@ class _Reader:
 
     def _analysis(
         self, trial: Trial, name: str, ref: Ref, densities: Mapping[int, Mapping[str, float | None]]
-    ) -> Iterator[dict[str, Any]]:
+    ) -> Iterator[Row]:
         artifact = self.outputs.get(ref)
         base = {
             "entry": trial.entry,
@@ -131,7 +132,7 @@ class _Reader:
         }
         failed = artifact is None or artifact.meta.get("outcome") == "diverged"
         if artifact is None or failed:
-            outcome = "failed" if artifact is None else "diverged"
+            outcome: Outcome = "failed" if artifact is None else "diverged"
             yield _row({**base, "round": None, **dict.fromkeys(DENSITIES)}, name, "", None, "", "", outcome)
             return
         for m in artifact.meta["measurements"]:
@@ -146,14 +147,6 @@ def _or_inf(loss: float | None) -> float:
 
 
 def _row(
-    base: Mapping[str, Any], metric: str, split: str, value: float | None, unit: str, position: str, outcome: str
-) -> dict[str, Any]:
-    return {
-        **base,
-        "position": position,
-        "metric": metric,
-        "split": split,
-        "value": value,
-        "unit": unit,
-        "outcome": outcome,
-    }
+    base: Mapping[str, Any], metric: str, split: str, value: float | None, unit: str, position: str, outcome: Outcome
+) -> Row:
+    return Row(**base, position=position, metric=metric, split=split, value=value, unit=unit, outcome=outcome)

@@ -1,31 +1,60 @@
-"""Lay results of the same benchmark together: other seeds, other entries, other machines."""
+"""Results of the same benchmark laid together: other seeds, entries or machines; and which must not be."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from itertools import combinations
+from typing import Protocol, TypeVar
 
+from prunebench.api.details import AnalysisDetail, Detail
 from prunebench.api.errors import PrunebenchError
+from prunebench.api.provenance import ComponentOrigin, Provenance
 from prunebench.api.results import Results
-from prunebench.results.details import DETAIL_IDENTITY, read_details
-from prunebench.results.manifest import check_manifest
-from prunebench.results.mixing import check_mixable
-from prunebench.results.provenance import read_provenance
-from prunebench.results.rows import IDENTITY, read_rows
+
+_MARKS = {"environments", "exact"}
+"""Fields that only some rows state; they are no part of the schema."""
 
 
-def read_results(folder: Path) -> Results:
-    """A leaderboard's results, as they were recorded.
+class _Line(Protocol):
+    """A row or a detail."""
 
-    Raises:
-        PrunebenchError: not a leaderboard, or a file of it was edited.
+    @property
+    def entry(self) -> str: ...
+    @property
+    def model(self) -> str: ...
+    @property
+    def data(self) -> str: ...
+    @property
+    def seed(self) -> int: ...
+
+
+Line = TypeVar("Line", bound=_Line)
+
+
+def detail_identity(detail: Detail) -> tuple[Hashable, ...]:
+    """What a detail is of: two that agree in this are of the same evaluation or analysis."""
+    trial = (detail.kind, detail.entry, detail.model, detail.data, detail.seed, detail.key)
+    own = (detail.analysis,) if isinstance(detail, AnalysisDetail) else (detail.round, detail.draw)
+    return (*trial, *own)
+
+
+def check_mixable(a: Results, b: Results) -> None:
+    """Nothing if the rows of both may be ranked together.
+
+    They may not if they differ in schema, in the fields of their rows, in the version or distribution of a component
+    that both used, in profile or in changed settings, or if they have different values for one measurement.
+
+    Raises: PrunebenchError, with everything that differs.
     """
-    wrong = check_manifest(folder)
-    if wrong:
-        raise PrunebenchError(f"{folder}: {'; '.join(wrong)}")
-    provenance = read_provenance(folder)
-    return Results(provenance["report"]["name"], read_rows(folder), read_details(folder), provenance)
+    differences = [
+        *_schema(a, b),
+        *_components(a.provenance.components, b.provenance.components),
+        *_recipe(a.provenance, b.provenance),
+        *_values(a, b),
+    ]
+    if differences:
+        listed = "\n".join(f"  {line}" for line in differences)
+        raise PrunebenchError(f'results of "{a.name}" and "{b.name}" cannot be mixed:\n{listed}')
 
 
 def merged(results: Sequence[Results]) -> Results:
@@ -34,29 +63,87 @@ def merged(results: Sequence[Results]) -> Results:
     Raises:
         PrunebenchError: two of them differ in schema, component versions, profile, or a measurement; says in what.
     """
-    first, *others = results
-    for other in others:
-        check_mixable(first, other)
-    provenance = dict(first.provenance)
-    for key in ("seeds", "entries"):
-        provenance[key] = list(dict.fromkeys(value for one in results for value in one.provenance[key]))
-    provenance["components"] = {k: v for one in results for k, v in one.provenance["components"].items()}
-    provenance["wall_seconds"] = sum(one.provenance["wall_seconds"] for one in results)
-    provenance["merged"] = [
-        {key: one.provenance[key] for key in ("finished", "hardware", "environment", "seeds")} for one in results
-    ]
-    told = dict(provenance["report"])
-    notes = [note for one in results for note in one.provenance["report"]["notes"]]
-    told["notes"] = [*dict.fromkeys(notes), f"Merged from {len(results)} runs; provenance.json lists each."]
-    provenance["report"] = told
-    order = {name: index for index, name in enumerate(provenance["entries"])}
-    rows = _once([row for one in results for row in one.rows], IDENTITY, order)
-    details = _once([line for one in results for line in one.details], DETAIL_IDENTITY, order)
+    for one, other in combinations(results, 2):
+        check_mixable(one, other)
+    first = results[0]
+    sources = [one.provenance for one in results]
+    entries = tuple(dict.fromkeys(name for source in sources for name in source.entries))
+    notes = dict.fromkeys(note for source in sources for note in source.report.notes)
+    origins = [source.to_json() for source in sources]
+    provenance = first.provenance.model_copy(
+        update={
+            "seeds": tuple(dict.fromkeys(seed for source in sources for seed in source.seeds)),
+            "entries": entries,
+            "components": {name: origin for source in sources for name, origin in source.components.items()},
+            "wall_seconds": sum(source.wall_seconds for source in sources),
+            "merged": tuple(
+                {field: origin[field] for field in ("finished", "hardware", "environment", "seeds")}
+                for origin in origins
+            ),
+            "report": first.provenance.report.model_copy(
+                update={
+                    "notes": (*notes, f"Merged from {len(results)} runs; provenance.json lists each."),
+                }
+            ),
+        }
+    )
+    order = {name: place for place, name in enumerate(entries)}
+    rows = _in_order({row.identity: row for one in results for row in one.rows}.values(), order)
+    details = _in_order({detail_identity(line): line for one in results for line in one.details}.values(), order)
     return Results(first.name, rows, details, provenance)
 
 
-def _once(
-    lines: Sequence[Mapping[str, Any]], place: Sequence[str], order: Mapping[str, int]
-) -> list[Mapping[str, Any]]:
-    unique = {tuple(line.get(key) for key in place): line for line in lines}
-    return sorted(unique.values(), key=lambda line: (order[line["entry"]], line["model"], line["data"], line["seed"]))
+def _in_order(lines: Iterable[Line], order: Mapping[str, int]) -> list[Line]:
+    return sorted(lines, key=lambda line: (order[line.entry], line.model, line.data, line.seed))
+
+
+def _schema(a: Results, b: Results) -> list[str]:
+    ours, theirs = a.provenance.schema_version, b.provenance.schema_version
+    if ours != theirs:
+        return [f"schema: {ours} and {theirs}; write the older one again with the newer prunebench"]
+    if not a.rows or not b.rows:
+        return []
+    fields = [one.rows[0].model_fields_set - _MARKS for one in (a, b)]
+    apart = sorted(fields[0] ^ fields[1])
+    return [f"fields of the rows: only one has {', '.join(apart)}"] if apart else []
+
+
+def _components(a: Mapping[str, ComponentOrigin], b: Mapping[str, ComponentOrigin]) -> list[str]:
+    differences = []
+    for name in sorted(a.keys() & b.keys()):
+        ours, theirs = a[name], b[name]
+        if ours.version != theirs.version:
+            differences.append(f'component "{name}": version {ours.version} and {theirs.version}')
+        # the distribution's own version may change while the component's numbers do not
+        origins = [origin.distribution.split(" ")[0] for origin in (ours, theirs)]
+        if origins[0] != origins[1]:
+            differences.append(f'component "{name}": from {origins[0]} and from {origins[1]}')
+    return differences
+
+
+def _recipe(a: Provenance, b: Provenance) -> list[str]:
+    differences = []
+    if a.profile != b.profile:
+        differences.append(f"profile: {_quoted(a.profile)} and {_quoted(b.profile)}")
+    ours, theirs = (sorted(one.settings) for one in (a, b))
+    if ours != theirs:
+        differences.append(f"settings: {', '.join(ours) or 'none'} and {', '.join(theirs) or 'none'}")
+    return differences
+
+
+def _quoted(profile: str | None) -> str:
+    return "none" if profile is None else f'"{profile}"'
+
+
+def _values(a: Results, b: Results) -> list[str]:
+    """Measurements that both have, with different values: the first of them, and how many."""
+    ours = {row.identity: row for row in a.rows}
+    apart = [(ours[row.identity], row) for row in b.rows if row.identity in ours]
+    apart = [(row, other) for row, other in apart if row.value != other.value]
+    if not apart:
+        return []
+    row, other = apart[0]
+    return [
+        f'{len(apart)} measurements have two values, the first being entry "{row.entry}", seed {row.seed}, '
+        f"round {row.round}, {row.split}/{row.metric} at {row.position}: {row.value!r} and {other.value!r}"
+    ]

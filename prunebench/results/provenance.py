@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
 
 from prunebench.api.errors import PrunebenchError
+from prunebench.api.provenance import Provenance
+from prunebench.results.reading import content_of, parsed
 
 PROVENANCE = "provenance.json"
 
@@ -17,31 +19,42 @@ SCHEMA = 1
 """Of a leaderboard's folder; raised whenever a field changes its meaning. Folders without one are of the first."""
 
 
-def write_provenance(folder: Path, provenance: Mapping[str, Any]) -> None:
-    """Write `provenance.json`, sorted, so that two equal runs differ only where they do."""
-    text = json.dumps({**provenance, "schema": SCHEMA}, indent=2, sort_keys=True, ensure_ascii=True, allow_nan=False)
-    (folder / PROVENANCE).write_text(text + "\n", encoding="utf-8", newline="\n")
+class _Schema(BaseModel):
+    """The one field that every version has, so that a newer file is named as such and not as damaged."""
+
+    model_config = ConfigDict(strict=True)
+
+    schema_version: int = Field(default=FIRST_SCHEMA, alias="schema")
+
+    @classmethod
+    def of(cls, content: bytes) -> _Schema:
+        return cls.model_validate_json(content)
 
 
-def read_provenance(folder: Path) -> dict[str, Any]:
+def provenance_text(provenance: Provenance) -> str:
+    """The content of `provenance.json`: sorted, so that two equal runs differ only where they do."""
+    fields = {**provenance.to_json(), "schema": SCHEMA}
+    return json.dumps(fields, indent=2, sort_keys=True, ensure_ascii=True, allow_nan=False) + "\n"
+
+
+def write_provenance(folder: Path, provenance: Provenance) -> None:
+    """Write `provenance.json`."""
+    (folder / PROVENANCE).write_text(provenance_text(provenance), encoding="utf-8", newline="\n")
+
+
+def read_provenance(folder: Path) -> Provenance:
     """The provenance of a leaderboard.
 
     Raises: PrunebenchError if the folder has none, a damaged one, or one of a newer prunebench.
     """
     path = Path(folder) / PROVENANCE
     try:
-        provenance = json.loads(path.read_bytes())
-    except OSError as error:
-        raise PrunebenchError(
-            f"{folder}: not a leaderboard: {PROVENANCE} cannot be read ({error.strerror})."
-        ) from error
-    except ValueError as error:
-        raise PrunebenchError(f"{path}: damaged: not JSON ({error})") from error
-    if not isinstance(provenance, dict):
-        raise PrunebenchError(f"{path}: damaged: not an object")
-    schema = provenance.get("schema", FIRST_SCHEMA)
+        content = content_of(path)
+    except FileNotFoundError as error:
+        raise PrunebenchError(f"{folder}: not a leaderboard: it has no {PROVENANCE}") from error
+    schema = parsed(content, _Schema.of, str(path)).schema_version
     if schema not in range(FIRST_SCHEMA, SCHEMA + 1):
         raise PrunebenchError(
             f"{path}: written with schema {schema}, and this prunebench reads up to {SCHEMA}. Install a newer one."
         )
-    return provenance
+    return parsed(content, Provenance.model_validate_json, str(path))

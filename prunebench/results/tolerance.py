@@ -9,9 +9,13 @@ alarm among all compared values at 1 %. It is never below one image of the test 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from prunebench.api.details import Detail, EvaluationDetail
+from prunebench.api.results import final_rows
+from prunebench.api.rows import Row
 
 RULES = "rules.md"
 FALSE_ALARMS = 0.01
@@ -57,33 +61,20 @@ class Tolerance:
         }
 
 
-def judged_rows(rows: Iterable[Mapping[str, Any]], metric: str) -> list[Mapping[str, Any]]:
-    """The rows that a leaderboard ranks by: evaluations of the metric, at the last position of each run."""
-    split, _, name = metric.partition("/")
-    last: dict[tuple[Any, ...], Mapping[str, Any]] = {}
-    for row in rows:
-        if row["role"] == "evaluate" and row["split"] == split and row["metric"] == name:
-            place = tuple(row[key] for key in ("entry", "model", "data", "seed", "round", "draw", "twin"))
-            if place not in last or _iteration(row) >= _iteration(last[place]):
-                last[place] = row
-    return list(last.values())
-
-
-def _iteration(row: Mapping[str, Any]) -> int:
-    return int(str(row["position"]).removesuffix("it") or 0)
-
-
-def tolerance_of(rows: Iterable[Mapping[str, Any]], details: Iterable[Mapping[str, Any]], metric: str) -> Tolerance:
+def tolerance_of(rows: Iterable[Row], details: Iterable[Detail], metric: str) -> Tolerance:
     """The tolerance that a leaderboard's own seeds imply for its metric."""
     cells: dict[Cell, list[float]] = {}
-    judged = judged_rows(rows, metric)
+    judged = final_rows(rows, metric)
     for row in judged:
-        if row["outcome"] == "ok" and row["value"] is not None:
-            cell = (str(row["entry"]), str(row["model"]), str(row["data"]), float(row["density"]))
-            cells.setdefault(cell, []).append(float(row["value"]))
+        if row.outcome == "ok" and row.value is not None and row.density is not None:
+            cells.setdefault((row.entry, row.model, row.data, row.density), []).append(row.value)
     deviation = _pooled([values for values in cells.values() if len(values) > 1])
-    images = max((len(str(line["hits"])) * 6 for line in details if line.get("hits")), default=0)
+    images = max((len(bits) * 6 for detail in details if (bits := _correct(detail))), default=0)
     return Tolerance(metric, deviation, len(judged), 1 / images if images else 0.0)
+
+
+def _correct(detail: Detail) -> str | None:
+    return detail.correct if isinstance(detail, EvaluationDetail) else None
 
 
 def _pooled(cells: Sequence[Sequence[float]]) -> float | None:

@@ -2,7 +2,8 @@
 
 from prunebench.runner.downloads import downloads_of
 from prunebench.runner.preparing import Options, Prepared, data_root, default_store, prepare
-from prunebench.runner.publishing import notes, report_again, write, write_results
+from prunebench.runner.provenance import notes
+from prunebench.runner.publishing import report_again, write, write_results
 from prunebench.runner.running import Outcome, make, run
 from prunebench.runner.work_left import Status, status
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import datetime
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
+from prunebench.api.details import Detail
 from prunebench.api.errors import LostArtifact, PrunebenchError, StoreError
 from prunebench.api.events import Event
 from prunebench.api.planning import Ref
+from prunebench.api.provenance import Provenance
+from prunebench.api.results import Results
+from prunebench.api.rows import Row
 from prunebench.components.catalogue import Catalogue
 from prunebench.components.managers import run_manager
 from prunebench.engine.environment import device_of
@@ -18,12 +20,12 @@ from prunebench.engine.executors.api import Executor, Resources, WorkerConfig
 from prunebench.engine.executors.inline import InlineExecutor
 from prunebench.engine.executors.local import LocalExecutor
 from prunebench.engine.scheduler import Execution, execute
-from prunebench.kernels.hardware import hardware
 from prunebench.plan.trial import Plan
 from prunebench.results.measured_details import details_of
 from prunebench.results.measured_rows import rows_of
 from prunebench.results.outputs import Outputs
 from prunebench.runner.preparing import Prepared
+from prunebench.runner.provenance import notes, provenance_of
 from prunebench.runner.work_left import Status, status
 from prunebench.store.store import Store
 
@@ -35,14 +37,19 @@ READ_AGAIN = 3
 class Outcome:
     """What a run left behind."""
 
-    rows: list[dict[str, Any]]
-    details: list[dict[str, Any]]
+    rows: list[Row]
+    details: list[Detail]
     artifact: Callable[[str], Mapping[str, bytes]]
     execution: Execution
     status: Status
-    provenance: dict[str, Any]
+    provenance: Provenance
     failed: dict[str, str] = field(default_factory=dict)
     """Trials that failed, "ENTRY, seed N", with the error."""
+
+    @property
+    def results(self) -> Results:
+        """What reports write from."""
+        return Results(self.provenance.report.name, self.rows, self.details, self.provenance, self.artifact)
 
 
 def run(
@@ -91,9 +98,9 @@ def run(
         if executor is not None:
             executor.shutdown()
     for row in rows:
-        tell(Event("row", row))
+        tell(Event("row", row.to_json()))
     failed = _failed_trials(prepared.plan, execution)
-    provenance = _provenance(prepared, store, execution, before)
+    provenance = provenance_of(prepared, store, execution, before, notes(prepared, rows, failed))
     return Outcome(rows, details, lambda address: store.get(address).files, execution, before, provenance, failed)
 
 
@@ -153,33 +160,3 @@ def _failed_trials(plan: Plan, execution: Execution) -> dict[str, str]:
         if errors:
             failed[f"{trial.entry}, {trial.model}, {trial.data}, seed {trial.seed}"] = errors[0]
     return failed
-
-
-def _provenance(prepared: Prepared, store: Store, execution: Execution, before: Status) -> dict[str, Any]:
-    from prunebench import __version__
-
-    benchmark = prepared.benchmark
-    device = str(store.environment.fields["device"])
-    machine = hardware() | {"device": device}
-    return {
-        "prunebench": __version__,
-        "file": benchmark.file,
-        "profile": benchmark.profile,
-        "settings": list(prepared.options.settings),
-        "seeds": list(benchmark.seeds),
-        "entries": [entry.name for entry in benchmark.entries],
-        "environment": dict(store.environment.fields),
-        "hardware": machine,
-        "wall_seconds": round(execution.seconds, 1),
-        "finished": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "runs": {"naive": before.runs_naive, "distinct": before.runs_distinct, "cached": before.runs_cached},
-        "steps": before.sample_steps,
-        "components": {
-            name: {
-                "version": use.component.version,
-                "distribution": use.provider.distribution,
-                "paper": use.component.paper,
-            }
-            for name, use in benchmark.uses().items()
-        },
-    }

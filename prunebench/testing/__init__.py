@@ -20,8 +20,10 @@ from torch import nn
 from prunebench.api.data import Data
 from prunebench.testing.contract import Contract
 from prunebench.testing.data import ToyData, some_mask, two_layer_net, weight_units
+from prunebench.testing.imports import foreign_imports
 from prunebench.testing.inputs import DataContract, InitialiseContract, ModelContract, UnitsContract
 from prunebench.testing.pruning import AnalyseContract, ScheduleContract, ScoreContract, SelectContract, TicketContract
+from prunebench.testing.results import toy_results
 from prunebench.testing.states import no_global_randomness, same, state
 from prunebench.testing.toy import ToyProbe, toy_benchmark, toy_catalogue, toy_chain, toy_plan, toy_request
 from prunebench.testing.training import LossContract, LrContract, MaskUpdateContract, OptimizerContract
@@ -43,6 +45,7 @@ __all__ = [
     "ToyData",
     "ToyProbe",
     "UnitsContract",
+    "foreign_imports",
     "no_global_randomness",
     "same",
     "some_mask",
@@ -52,6 +55,7 @@ __all__ = [
     "toy_chain",
     "toy_plan",
     "toy_request",
+    "toy_results",
     "two_layer_net",
     "weight_units",
 ]

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from prunebench.api.errors import PrunebenchError
-from prunebench.leaderboard import read_provenance, read_rows
+from prunebench.api.results import final_rows
+from prunebench.api.rows import Row
 from prunebench.results.manifest import check_manifest
-from prunebench.results.tolerance import judged_rows
+from prunebench.results.provenance import read_provenance
+from prunebench.results.rows import read_rows
 from prunebench.verification.rerun import Show, chosen_entries, rerun
 
 Verdict = Literal["holds", "not contradicted", "contradicted"]
@@ -55,24 +57,24 @@ def verify_fresh(
     if wrong:
         raise PrunebenchError(f"{folder}: {wrong[0]}")
     rows, provenance = read_rows(folder), read_provenance(folder)
-    told = provenance["report"]
-    against = told["against"]
+    report = provenance.report
+    against = report.against
     if against is None:
         raise PrunebenchError(f"{folder}: report.against names no entry, so there is no claim to hold on fresh seeds")
     names = chosen_entries(entries, rows, provenance)
     if against not in names:
         names = (against, *names)
-    first = max(provenance["seeds"]) + 1
-    unseen = range(first, first + (seeds or len(provenance["seeds"])))
+    first = max(provenance.seeds) + 1
+    unseen = range(first, first + (seeds or len(provenance.seeds)))
     outcome, _ = rerun(folder, provenance, names, list(unseen), file, show)
     return [
-        claim_of(rows, outcome.rows, name, against, told["metric"], told["alpha"]) for name in names if name != against
+        claim_of(rows, outcome.rows, name, against, report.metric, report.alpha) for name in names if name != against
     ]
 
 
 def claim_of(
-    recorded: Sequence[Mapping[str, Any]],
-    fresh: Sequence[Mapping[str, Any]],
+    recorded: Sequence[Row],
+    fresh: Sequence[Row],
     entry: str,
     against: str,
     metric: str,
@@ -90,15 +92,13 @@ def claim_of(
     return Claim(entry, against, *sides[0], *sides[1])
 
 
-def _per_seed(
-    rows: Sequence[Mapping[str, Any]], entry: str, against: str, metric: str
-) -> tuple[dict[int, float], dict[int, float]]:
+def _per_seed(rows: Sequence[Row], entry: str, against: str, metric: str) -> tuple[dict[int, float], dict[int, float]]:
     """Each seed's mean over the densities that both entries have; a dense entry counts at every density."""
     values: dict[str, dict[int, dict[float, list[float]]]] = {entry: {}, against: {}}
-    for row in judged_rows(rows, metric):
-        if row["entry"] in values and row["value"] is not None and row["outcome"] == "ok":
-            seed = values[row["entry"]].setdefault(row["seed"], {})
-            seed.setdefault(round(row["density"], 6), []).append(row["value"])
+    for row in final_rows(rows, metric):
+        if row.entry in values and row.value is not None and row.density is not None and row.outcome == "ok":
+            seed = values[row.entry].setdefault(row.seed, {})
+            seed.setdefault(round(row.density, 6), []).append(row.value)
     common = set.intersection(
         *({d for seed in side.values() for d in seed} for side in values.values() if not _dense(side))
     ) if any(not _dense(side) for side in values.values()) else {1.0}  # fmt: skip

@@ -12,14 +12,19 @@ from typing import Any
 
 from prunebench import runner
 from prunebench.api import keys
+from prunebench.api.details import Detail
 from prunebench.api.errors import ConfigError, PrunebenchError, nearest
+from prunebench.api.provenance import Provenance
+from prunebench.api.results import final_rows
+from prunebench.api.rows import Row
 from prunebench.kernels.hardware import hardware
-from prunebench.leaderboard import read_details, read_provenance, read_rows
 from prunebench.leaderboard.tiers import RECORD
-from prunebench.results.details import DETAIL_IDENTITY
+from prunebench.results.details import read_details
 from prunebench.results.manifest import check_manifest
-from prunebench.results.rows import IDENTITY
-from prunebench.results.tolerance import judged_rows
+from prunebench.results.merge import detail_identity
+from prunebench.results.provenance import read_provenance
+from prunebench.results.rows import read_rows
+from prunebench.results.tolerance import tolerance_of
 from prunebench.runner.preparing import Options, Prepared
 from prunebench.runner.running import Outcome
 from prunebench.runner.work_left import Status
@@ -31,8 +36,8 @@ Show = Callable[[Prepared, Status], Any]
 class Difference:
     """One row that does not agree; a side that has no such row is None."""
 
-    recorded: Mapping[str, Any] | None
-    again: Mapping[str, Any] | None
+    recorded: Row | None
+    again: Row | None
     passes: bool = False
     """Whether it lies within the registered tolerance, or is not a number that the leaderboard is judged by."""
 
@@ -99,13 +104,15 @@ class Comparison:
         """Rows for a table: the first failures."""
         rows = []
         for difference in self.failures[:limit]:
-            one = difference.recorded or difference.again or {}
+            row = difference.recorded or difference.again
+            if row is None:
+                continue
             values = [
-                "(none)" if side is None else f"{side['value']} {side['outcome']}"
+                "(none)" if side is None else f"{side.value} {side.outcome}"
                 for side in (difference.recorded, difference.again)
             ]
-            density = "" if one["density"] is None else f"{one['density']:.4f}"
-            rows.append((one["entry"], str(one["seed"]), density, f"{one['split']}/{one['metric']}", *values))
+            density = "" if row.density is None else f"{row.density:.4f}"
+            rows.append((row.entry, str(row.seed), density, row.name, *values))
         return rows
 
     def to_json(self) -> dict[str, Any]:
@@ -114,7 +121,9 @@ class Comparison:
             "holds": self.holds,
             "verdict": self.verdict,
             "compared": self.compared,
-            "failures": [[d.recorded, d.again] for d in self.failures],
+            "failures": [
+                [None if side is None else side.to_json() for side in (d.recorded, d.again)] for d in self.failures
+            ],
             "moved": len(self.differences),
             "same_environment": self.same_environment,
             "allowed": self.allowed,
@@ -138,33 +147,35 @@ def verify(
     wrong = check_manifest(folder)
     if wrong:
         return Comparison(manifest=tuple(wrong))
-    recorded, provenance = read_rows(folder), read_provenance(folder)
+    recorded, details, provenance = read_rows(folder), read_details(folder), read_provenance(folder)
     names = chosen_entries(entries, recorded, provenance)
-    chosen = tuple(provenance["seeds"][:seeds])
+    chosen = provenance.seeds[:seeds]
     outcome, environment = rerun(folder, provenance, names, chosen, file, show)
-    wanted = [r for r in recorded if r["entry"] in names and r["seed"] in chosen]
-    before = [d for d in read_details(folder) if d["entry"] in names and d["seed"] in chosen]
+    metric = provenance.report.metric
     return compare(
-        wanted,
+        [row for row in recorded if row.entry in names and row.seed in chosen],
         outcome.rows,
-        provenance["environment"],
+        provenance.environment,
         environment,
-        metric=provenance["report"]["metric"],
-        allowed=provenance["tolerance"]["allowed"],
-        details=(before, outcome.details),
+        metric=metric,
+        allowed=tolerance_of(recorded, details, metric).allowed,
+        details=(
+            [line for line in details if line.entry in names and line.seed in chosen],
+            outcome.details,
+        ),
     )
 
 
-def chosen_entries(entries: str, rows: Sequence[Mapping[str, Any]], provenance: Mapping[str, Any]) -> tuple[str, ...]:
+def chosen_entries(entries: str, rows: Sequence[Row], provenance: Provenance) -> tuple[str, ...]:
     """The entries that "all", "top3" or a list of names mean. Raises ConfigError for a name that is not there."""
-    known = tuple(provenance["entries"])
+    known = provenance.entries
     if entries == "all":
         return known
     if entries == "top3":
         means: dict[str, list[float]] = {}
-        for row in judged_rows(rows, provenance["report"]["metric"]):
-            if row["density"] != 1.0 and row["value"] is not None:
-                means.setdefault(row["entry"], []).append(row["value"])
+        for row in final_rows(rows, provenance.report.metric):
+            if row.density != 1.0 and row.value is not None:
+                means.setdefault(row.entry, []).append(row.value)
         best = sorted(means, key=lambda name: (-sum(means[name]) / len(means[name]), known.index(name)))[:3]
         return tuple(name for name in known if name in best)
     names = tuple(entries.split(","))
@@ -176,20 +187,19 @@ def chosen_entries(entries: str, rows: Sequence[Mapping[str, Any]], provenance: 
 
 def rerun(
     folder: Path,
-    provenance: Mapping[str, Any],
+    provenance: Provenance,
     entries: Sequence[str],
     seeds: Sequence[int],
     file: Path | None,
     show: Show,
 ) -> tuple[Outcome, dict[str, Any]]:
     """Run entries of a leaderboard's file in an empty store; the outcome and the environment."""
-    source = file or Path(provenance["file"])
+    source = file or Path(provenance.file)
     if not source.is_file():
         raise PrunebenchError(f"{folder}: it was made from {source}, which is not here; give --file")
     with tempfile.TemporaryDirectory(prefix="prunebench-verify-") as scratch:
-        settings = tuple(provenance["settings"])
         options = Options(
-            source, provenance["profile"], tuple(seeds), tuple(entries), settings, Path(scratch) / "store"
+            source, provenance.profile, tuple(seeds), tuple(entries), provenance.settings, Path(scratch) / "store"
         )
         prepared = runner.prepare(options)
         store = prepared.open_store()
@@ -202,56 +212,52 @@ def rerun(
 
 
 def compare(
-    recorded: Sequence[Mapping[str, Any]],
-    again: Sequence[Mapping[str, Any]],
+    recorded: Sequence[Row],
+    again: Sequence[Row],
     recorded_environment: Mapping[str, Any],
     environment: Mapping[str, Any],
     *,
     metric: str = "test/accuracy",
     allowed: float | None = None,
-    details: tuple[Sequence[Mapping[str, Any]], Sequence[Mapping[str, Any]]] = ((), ()),
+    details: tuple[Sequence[Detail], Sequence[Detail]] = ((), ()),
 ) -> Comparison:
     """Match rows by what they measure, and compare them: whole in one environment, by the tolerance in another."""
     same = dict(recorded_environment) == dict(environment)
-    before = {tuple(row[name] for name in IDENTITY): row for row in recorded}
-    after = {tuple(row[name] for name in IDENTITY): row for row in again}
-    judged = {id(row) for row in judged_rows(recorded, metric)}
+    before = {row.identity: row for row in recorded}
+    after = {row.identity: row for row in again}
+    judged = {row.identity for row in final_rows(recorded, metric)}
     differences = []
     for place in {**before, **after}:
         a, b = before.get(place), after.get(place)
         if _differ(a, b):
-            timed = a is not None and b is not None and a.get("exact") is b.get("exact") is False
-            within = not same and _within(a, b, a is not None and id(a) in judged, allowed)
+            timed = a is not None and b is not None and not a.exact and not b.exact
+            within = not same and _within(a, b, place in judged, allowed)
             differences.append(Difference(a, b, timed or within))
-    old, new = (
-        {tuple(line.get(n) for n in DETAIL_IDENTITY): keys.digest(dict(line)) for line in side} for side in details
-    )
+    old, new = ({detail_identity(line): keys.digest(line.to_json()) for line in side} for side in details)
     unlike = sum(old.get(place) != new.get(place) for place in {**old, **new})
     return Comparison(len(before), tuple(differences), unlike, same, recorded_environment, environment, metric, allowed)
 
 
-def _differ(recorded: Mapping[str, Any] | None, again: Mapping[str, Any] | None) -> bool:
+def _differ(recorded: Row | None, again: Row | None) -> bool:
     """Whether two rows disagree in anything that was recorded; fields that came with a later version are not held."""
     if recorded is None or again is None:
         return True
-    return any(again.get(name) != value for name, value in recorded.items())
+    return any(getattr(recorded, name) != getattr(again, name) for name in recorded.model_fields_set)
 
 
-def _within(
-    recorded: Mapping[str, Any] | None, again: Mapping[str, Any] | None, judged: bool, allowed: float | None
-) -> bool:
+def _within(recorded: Row | None, again: Row | None, judged: bool, allowed: float | None) -> bool:
     """Whether a difference between environments passes: same density and outcome, and a judged value near enough."""
     if recorded is None or again is None:
         # Where early stopping stops is a position, and positions place rows: another one is another row.
-        one = recorded or again or {}
-        return str(one.get("metric", "")).startswith("early_stop_")
-    if recorded["density"] != again["density"] or recorded["outcome"] != again["outcome"]:
+        row = recorded or again
+        return row is not None and row.metric.startswith("early_stop_")
+    if recorded.density != again.density or recorded.outcome != again.outcome:
         return False
     if not judged:
         return True
-    if allowed is None or recorded["value"] is None or again["value"] is None:
+    if allowed is None or recorded.value is None or again.value is None:
         return False
-    return bool(abs(recorded["value"] - again["value"]) <= allowed)
+    return abs(recorded.value - again.value) <= allowed
 
 
 def record(folder: Path, comparison: Comparison, entries: str, seeds: int | None) -> None:
@@ -265,7 +271,7 @@ def record(folder: Path, comparison: Comparison, entries: str, seeds: int | None
         "environment": dict(comparison.environment),
         "bit_equal": comparison.same_environment,
         "entries": list(chosen_entries(entries, read_rows(folder), provenance)),
-        "seeds": provenance["seeds"][:seeds],
+        "seeds": list(provenance.seeds[:seeds]),
         "numbers": comparison.compared,
         "results": results,
     }

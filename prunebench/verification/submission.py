@@ -8,8 +8,9 @@ from importlib.metadata import distributions
 from pathlib import Path
 
 from prunebench.api.errors import PrunebenchError
-from prunebench.leaderboard import read_provenance
+from prunebench.api.provenance import Provenance
 from prunebench.results.manifest import MANIFEST, check_manifest
+from prunebench.results.provenance import read_provenance
 
 EPOCH = (1980, 1, 1, 0, 0, 0)
 """The time of every file in the archive: equal results give equal archives."""
@@ -31,9 +32,9 @@ def submit(folder: Path, to: Path, file: Path | None = None) -> Path:
     broken = broken_rules(provenance)
     if broken:
         raise PrunebenchError(f"{folder}: " + " ".join(broken))
-    sources = _sources(file or Path(provenance["file"]))
+    sources = _sources(file or Path(provenance.file))
     manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    name = provenance["report"]["name"]
+    name = provenance.report.name
     archive = to / f"{name}-{manifest['sha256'][:12]}.zip"
     to.mkdir(parents=True, exist_ok=True)
     versions = {d.metadata["Name"]: d.version for d in distributions() if d.metadata["Name"]}
@@ -46,17 +47,16 @@ def submit(folder: Path, to: Path, file: Path | None = None) -> Path:
     return archive
 
 
-def broken_rules(provenance: dict[str, object]) -> list[str]:
+def broken_rules(provenance: Provenance) -> list[str]:
     """What keeps a leaderboard from being submitted, a sentence each."""
-    found = []
-    seeds = provenance["seeds"]
-    if isinstance(seeds, list) and len(seeds) < 3:
-        found.append(f"It has {len(seeds)} seeds; a submission needs at least 3.")
-    if provenance["profile"] is not None:
-        found.append(f"It was made with profile {provenance['profile']!r}; a submission is of the full file.")
-    if provenance["settings"]:
-        found.append("It was made with --set; write the change into the file.")
-    return found
+    broken = []
+    if len(provenance.seeds) < 3:
+        broken.append(f"It has {len(provenance.seeds)} seeds; a submission needs at least 3.")
+    if provenance.profile is not None:
+        broken.append(f"It was made with profile {provenance.profile!r}; a submission is of the full file.")
+    if provenance.settings:
+        broken.append("It was made with --set; write the change into the file.")
+    return broken
 
 
 def _sources(file: Path) -> list[Path]:

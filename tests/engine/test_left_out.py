@@ -79,7 +79,7 @@ def test_the_leaderboard_counts_them_as_failed_and_says_why(store_path: Path, tm
     runner.write(ready, runner.run(ready, catalogue=known()), tmp_path / "board")
     page = (tmp_path / "board" / "README.md").read_text()
     assert 'cannot be traced: module "2": no ReLU' in page
-    assert any(row["outcome"] == "failed" for row in read_rows(tmp_path / "board"))
+    assert any(row.outcome == "failed" for row in read_rows(tmp_path / "board"))
 
 
 def test_a_file_of_which_nothing_is_left_is_an_error(store_path: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from engine.toy_runs import Trained, prepared, rows, run, text
+from prunebench.api.rows import Row
 from prunebench.leaderboard import read_rows
 
 FIELDS = {
@@ -28,9 +29,9 @@ def test_a_row_has_exactly_the_documented_fields(store_path: Path) -> None:
         },
     ]
     outcome = run(store_path, entry=entries)
-    assert {frozenset(row) for row in outcome.rows} == {frozenset(FIELDS)}
-    assert {row["role"] for row in outcome.rows} == {"evaluate", "analyse"}
-    assert {row["unit"] for row in outcome.rows} == {"fraction", "nats", "it"}
+    assert {frozenset(row) for row in rows(outcome)} == {frozenset(FIELDS)}
+    assert {row.role for row in outcome.rows} == {"evaluate", "analyse"}
+    assert {row.unit for row in outcome.rows} == {"fraction", "nats", "it"}
     assert {(row["entry"], row["round"]) for row in rows(outcome, role="evaluate")} == {
         ("dense", 0),
         ("imp", 1),
@@ -40,7 +41,7 @@ def test_a_row_has_exactly_the_documented_fields(store_path: Path) -> None:
 
 def test_densities_are_of_units_and_of_all_parameters(store_path: Path) -> None:
     outcome = run(store_path)
-    found = {(row["entry"], row["round"]): (row["density"], row["density_all"]) for row in outcome.rows}
+    found = {(row.entry, row.round): (row.density, row.density_all) for row in outcome.rows}
     assert found == {
         ("dense", 0): (1.0, 1.0),
         ("imp", 1): (53 / 66, 62 / 75),
@@ -67,7 +68,7 @@ def test_another_seed_gives_other_numbers(store_path: Path) -> None:
 
 def test_rows_follow_the_order_of_the_file(store_path: Path) -> None:
     outcome = run(store_path, seeds=[4, 2])
-    order = list(dict.fromkeys((row["entry"], row["seed"], row["round"]) for row in outcome.rows))
+    order = list(dict.fromkeys((row.entry, row.seed, row.round) for row in outcome.rows))
     assert order == [
         ("dense", 4, 0),
         ("dense", 2, 0),
@@ -81,7 +82,7 @@ def test_rows_follow_the_order_of_the_file(store_path: Path) -> None:
 def test_a_row_leads_to_the_run_that_it_was_read_off(store_path: Path) -> None:
     outcome = run(store_path)
     plan = prepared(store_path).plan
-    for row in outcome.rows:
+    for row in rows(outcome):
         phase = plan.phases[row["key"]]
         assert phase.kind == "train"
         assert phase.spec["streams"]["seed"] == row["seed"]
@@ -111,15 +112,15 @@ def test_another_environment_does_the_work_again(store_path: Path) -> None:
     trained = Trained()
     outcome = run(store_path, {"execution": {"threads": 2}}, observe=trained)
     assert len(trained.keys) == 3
-    assert {frozenset(row) for row in outcome.rows} == {frozenset(FIELDS)}
+    assert {frozenset(row) for row in rows(outcome)} == {frozenset(FIELDS)}
 
 
 def test_environments_mix_only_when_asked_and_such_rows_are_marked(store_path: Path, undisturbed: bytes) -> None:
     run(store_path)
     outcome = run(store_path, {"execution": {"threads": 2}}, reuse="any")
     assert outcome.execution.done == 0
-    (mine,) = {environment for row in outcome.rows for environment in row["environments"]}
-    assert [{k: v for k, v in row.items() if k != "environments"} for row in outcome.rows] == [
+    (mine,) = {environment for row in outcome.rows for environment in row.environments}
+    assert [{k: v for k, v in row.items() if k != "environments"} for row in rows(outcome)] == [
         json.loads(line) for line in undisturbed.splitlines()
     ]
     longer = run(store_path, {"execution": {"threads": 2}, "rounds": 3}, reuse="any")
@@ -130,7 +131,7 @@ def test_environments_mix_only_when_asked_and_such_rows_are_marked(store_path: P
     # What was made here alone bears no mark, and no mixture is taken for it.
     again = run(store_path, {"execution": {"threads": 2}, "rounds": 3})
     assert again.execution.done > 0
-    assert {frozenset(row) for row in again.rows} == {frozenset(FIELDS)}
+    assert {frozenset(row) for row in rows(again)} == {frozenset(FIELDS)}
 
 
 # What goes with them.
@@ -139,7 +140,7 @@ def test_environments_mix_only_when_asked_and_such_rows_are_marked(store_path: P
 def test_the_provenance_says_where_the_numbers_come_from(store_path: Path) -> None:
     ready = prepared(store_path)
     outcome = run(store_path)
-    told = outcome.provenance
+    told = outcome.provenance.to_json()
     assert told["file"] == "toy.toml"
     assert told["seeds"] == [0]
     assert told["entries"] == ["dense", "imp"]
@@ -152,7 +153,7 @@ def test_the_provenance_says_where_the_numbers_come_from(store_path: Path) -> No
         "constant", "global", "magnitude", "rewind", "sgd", "toy-data", "toy-net", "toy-units",
     }  # fmt: skip
     json.dumps(told, allow_nan=False)
-    assert run(store_path).provenance["runs"] == {"naive": 5, "distinct": 3, "cached": 3}
+    assert run(store_path).provenance.runs.model_dump() == {"naive": 5, "distinct": 3, "cached": 3}
 
 
 def test_a_written_leaderboard_holds_the_rows(store_path: Path, tmp_path: Path, undisturbed: bytes) -> None:
@@ -161,7 +162,7 @@ def test_a_written_leaderboard_holds_the_rows(store_path: Path, tmp_path: Path, 
     board = tmp_path / "board"
     write(prepared(store_path), run(store_path), board)
     assert (board / "results.jsonl").read_bytes() == undisturbed
-    assert read_rows(board) == [json.loads(line) for line in undisturbed.splitlines()]
+    assert read_rows(board) == [Row.model_validate_json(line) for line in undisturbed.splitlines()]
     assert (board / "README.md").is_file()
 
 
@@ -174,7 +175,7 @@ def test_measuring_otherwise_leaves_the_values_as_they_are(
         for row in map(json.loads, undisturbed.splitlines())
         if row["metric"] in ("loss", "accuracy")
     }
-    for row in run(store_path, more).rows:
+    for row in rows(run(store_path, more)):
         if row["metric"] in ("loss", "accuracy"):
             place = tuple(row[name] for name in ("entry", "round", "position", "metric", "split"))
             assert row["value"] == known[place]

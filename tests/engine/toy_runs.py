@@ -30,6 +30,7 @@ from prunebench.plan.chain import Chain
 from prunebench.plan.compile import chain_of, make_plan
 from prunebench.plan.demand import demanded
 from prunebench.plan.trial import Plan
+from prunebench.results.rows import rows_text
 from prunebench.runner.preparing import Options, Prepared
 from prunebench.runner.running import Outcome
 from prunebench.store.environment import Environment
@@ -79,12 +80,13 @@ def run(store: Path, *changes: Mapping[str, Any], observe: Callable[[Event], Non
 
 def text(outcome: Outcome) -> bytes:
     """The rows as results.jsonl holds them."""
-    return "".join(keys.canonical(row) + "\n" for row in outcome.rows).encode()
+    return rows_text(outcome.rows).encode()
 
 
 def rows(outcome: Outcome, **fields: Any) -> list[dict[str, Any]]:
     """The rows with these fields."""
-    return [row for row in outcome.rows if all(row[name] == value for name, value in fields.items())]
+    rows = [row.to_json() for row in outcome.rows]
+    return [row for row in rows if all(row[name] == value for name, value in fields.items())]
 
 
 class Trained:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
+from prunebench.api.details import Detail
+from prunebench.api.provenance import Provenance
 from prunebench.api.results import Results
+from prunebench.api.rows import Row
 from prunebench.leaderboard import write_leaderboard
 
 DENSITIES = (0.512, 0.262144, 0.134217, 0.0687)
@@ -69,18 +75,37 @@ def results(
     return rows
 
 
+def typed_row(row: Mapping[str, Any]) -> Row:
+    """A row as it is read from a file."""
+    return Row.model_validate_json(json.dumps(row))
+
+
+def typed_detail(detail: Mapping[str, Any]) -> Detail:
+    """A detail as it is read from a file."""
+    return TypeAdapter[Detail](Detail).validate_json(json.dumps(detail))
+
+
+def typed(
+    rows: Iterable[Mapping[str, Any]],
+    details: Iterable[Mapping[str, Any]] = (),
+    provenance: Mapping[str, Any] = PROVENANCE,
+    **report: Any,
+) -> Results:
+    """Results as they are read from files, with ordinary settings; those of `report` in their place."""
+    ordinary = {"name": "lottery", "claim": "Tickets win.", "metric": "test/accuracy", "against": "dense"}
+    settings = {**ordinary, "alpha": 0.05, "notes": [], "expectations": [], **report}
+    fields = {"entries": ["dense", *ENTRIES], **provenance, "report": settings}
+    return Results(
+        settings["name"],
+        [typed_row(row) for row in rows],
+        [typed_detail(detail) for detail in details],
+        Provenance.model_validate_json(json.dumps(fields)),
+    )
+
+
 def write(folder: Path, rows: list[dict[str, Any]], **changes: Any) -> str:
     """Write a leaderboard with ordinary settings; its page."""
-    report: dict[str, Any] = {
-        "name": "lottery",
-        "claim": "Tickets win.",
-        "metric": "test/accuracy",
-        "against": "dense",
-        "alpha": 0.05,
-        "notes": (),
-        "expectations": (),
-    }
     entries = changes.pop("entries", ("dense", *ENTRIES))
-    provenance = {**changes.pop("provenance", PROVENANCE), "entries": list(entries), "report": {**report, **changes}}
-    write_leaderboard(folder, Results("lottery", rows, changes.pop("details", ()), provenance))
+    provenance = {**changes.pop("provenance", PROVENANCE), "entries": list(entries)}
+    write_leaderboard(folder, typed(rows, changes.pop("details", ()), provenance, **changes))
     return (folder / "README.md").read_text(encoding="utf-8")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
 from math import log, sqrt
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,9 @@ from prunebench.leaderboard import verdicts, write_leaderboard
 from prunebench.leaderboard.axis import on_axis, placed
 from prunebench.leaderboard.cells import AXES, Group, group_rows
 from prunebench.leaderboard.page.overview import overview
+from prunebench.leaderboard.untyped import untyped
 
-from .boards import PROVENANCE, row
+from .boards import PROVENANCE, row, typed
 
 AXIS = "density_macs"
 
@@ -38,12 +39,15 @@ def group(rows: list[dict[str, Any]], *at: float, axis: str = AXIS) -> Group:
     return found
 
 
-def board(rows: list[dict[str, Any]], axis: str = AXIS, at: tuple[float, ...] = (0.4,)) -> Results:
-    report: dict[str, Any] = {
-        **{"name": "mixed", "claim": "", "metric": "test/accuracy", "against": "imp", "alpha": 0.05},
-        **{"notes": [], "expectations": [], "axis": axis, "at": list(at)},
-    }
-    return Results("mixed", rows, (), {**PROVENANCE, "entries": ["dense", "imp"], "report": report})
+def board(
+    rows: list[dict[str, Any]],
+    axis: str = AXIS,
+    at: tuple[float, ...] = (0.4,),
+    entries: Sequence[str] = ("dense", "imp"),
+    **report: Any,
+) -> Results:
+    report = {"name": "mixed", "claim": "", "against": "imp", "axis": axis, "at": list(at), **report}
+    return typed(rows, (), {**PROVENANCE, "entries": list(entries)}, **report)
 
 
 def test_a_place_halfway_in_the_logarithm_has_the_mean_of_its_neighbours() -> None:
@@ -164,14 +168,12 @@ def test_results_of_an_earlier_version_without_the_axis_are_refused() -> None:
 
 
 def test_density_itself_leaves_results_alone() -> None:
-    results = board(TWO, axis="density", at=())
-    assert placed(results) is results
-    del results.provenance["report"]["axis"]
+    results = untyped(board(TWO, axis="density", at=()))
     assert placed(results) is results
 
 
 def test_the_notes_of_the_report_say_how_values_came_about_and_the_original_has_no_more_of_them() -> None:
-    results = board(TWO)
+    results = untyped(board(TWO))
     (said,) = placed(results).provenance["report"]["notes"]
     assert AXES[AXIS] in said
     assert "interpolated" in said
@@ -188,7 +190,7 @@ def test_the_readme_and_the_page_name_the_axis_and_the_numbers_stay_those_of_the
     assert AXES[AXIS] in (tmp_path / "curves.svg").read_text(encoding="utf-8")
     assert AXES[AXIS] in (tmp_path / "table.tex").read_text(encoding="utf-8")
     assert (tmp_path / "results.jsonl").read_text(encoding="utf-8").count("\n") == 3
-    told = overview(results)
+    told = overview(untyped(results))
     assert told["groups"][0]["axis"] == AXES[AXIS]
     assert any("interpolated" in note for note in told["notes"])
 
@@ -197,19 +199,17 @@ def test_the_command_judges_at_the_same_places_as_the_pages() -> None:
     other = [ticket("other", 0.7, 0.5, 0.8, seed) for seed in (0, 1)]
     other += [ticket("other", 0.3, 0.3 + 0.01 * seed, 0.4, seed) for seed in (0, 1)]
     rows = [{**one, "seed": seed} for one in TWO for seed in (0, 1)] + other
-    results = board(rows)
     told = {"source": "", "claim": "", "better": "imp", "worse": "other", "density": 0.4}
-    report = {**results.provenance["report"], "expectations": [told]}
-    results = replace(results, provenance={**results.provenance, "entries": ["imp", "other"], "report": report})
+    results = board(rows, expectations=[told], entries=["imp", "other"])
     (command,) = verdicts(results)
-    (page,) = overview(results)["expectations"]
+    (page,) = overview(untyped(results))["expectations"]
     assert command.means is not None
     assert command.means[0] == pytest.approx(0.75)
     assert page["verdict"] == command.verdict == "reproduced"
 
 
 def test_placing_twice_is_refused_rather_than_wrong() -> None:
-    once = placed(board(TWO))
+    once = placed(untyped(board(TWO)))
     with pytest.raises(PrunebenchError, match="no density_macs is recorded"):
         placed(once)
 

@@ -9,7 +9,7 @@ from prunebench.api.results import Results
 from prunebench.benchmark.expectations import Expect
 from prunebench.leaderboard.expectations import contradictions, judge, verdicts
 
-from .boards import PROVENANCE, results, row, write
+from .boards import PROVENANCE, results, row, typed, write
 
 CLAIM: dict[str, Any] = {
     "source": "Renda et al. 2020",
@@ -113,8 +113,8 @@ def test_nothing_expected_prints_nothing() -> None:
 
 
 def recorded(rows: list[dict[str, Any]], *expectations: dict[str, Any], **provenance: Any) -> Results:
-    told = {"alpha": 0.05, "expectations": list(expectations)}
-    return Results("lottery", rows, (), {**PROVENANCE, "entries": ["late", "init"], "report": told, **provenance})
+    known = {**PROVENANCE, "entries": ["late", "init"], **provenance}
+    return typed(rows, (), known, expectations=list(expectations), against=None)
 
 
 def test_verdicts_have_published_ours_and_the_interval() -> None:
@@ -134,7 +134,7 @@ def test_an_expectation_of_a_metric_that_was_not_measured_is_an_error_that_names
 
 
 def test_a_metric_that_only_find_runs_have_was_not_measured() -> None:
-    found = [*rows(0.02), row("late", 0, None, 1.0, role="find", metric="barrier")]
+    found = [*rows(0.02), row("late", 0, 1.0, 1.0, role="find", metric="barrier")]
     with pytest.raises(PrunebenchError, match="was not measured"):
         verdicts(recorded(found, {**CLAIM, "metric": "test/barrier"}))
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from prunebench.leaderboard.tiers import tier, verification_of
 
-from .boards import results, write
+from .boards import results, typed, write
 
 RECORD: dict[str, Any] = {
     "tier": "re-executed",
@@ -30,14 +30,14 @@ def test_a_leaderboard_is_self_reported_until_it_was_executed_again(tmp_path: Pa
 
 def test_a_record_counts_for_the_very_results_that_it_is_of(tmp_path: Path) -> None:
     write(tmp_path, results())
-    assert verification_of(tmp_path, results()) is None
+    assert verification_of(tmp_path, typed(results()).rows) is None
     recorded(tmp_path)
-    assert verification_of(tmp_path, results()) is not None
+    assert verification_of(tmp_path, typed(results()).rows) is not None
     other = results()
     other[0]["value"] += 0.001
-    assert verification_of(tmp_path, other) is None
+    assert verification_of(tmp_path, typed(other).rows) is None
     (tmp_path / "verification.json").write_text("{")
-    assert verification_of(tmp_path, results()) is None
+    assert verification_of(tmp_path, typed(results()).rows) is None
 
 
 def test_the_tier_says_when_where_how_much_and_how_exactly() -> None:

@@ -3,15 +3,16 @@ from statistics import stdev
 from typing import Any
 
 import numpy as np
+from leaderboard import boards
+from leaderboard.boards import typed_row
 from scipy.stats import norm
 
-from prunebench.results.tolerance import Tolerance, judged_rows, rules_text, tolerance_of
+from prunebench.api.rows import Row
+from prunebench.results.tolerance import Tolerance, rules_text, tolerance_of
 
 
-def row(entry: str, seed: int, value: float | None, **more: Any) -> dict[str, Any]:
-    place = {"model": "m", "data": "d", "round": 1, "draw": 0, "twin": 0, "role": "evaluate", "density": 0.5}
-    what = {"position": "100it", "metric": "accuracy", "split": "test", "outcome": "ok"}
-    return {"entry": entry, "seed": seed, "value": value, **place, **what, **more}
+def row(entry: str, seed: int, value: float | None, **more: Any) -> Row:
+    return typed_row(boards.row(entry, seed, 0.5, value, **{"position": "100it", **more}))
 
 
 def test_the_deviation_is_pooled_over_the_cells_that_have_two_seeds() -> None:
@@ -41,9 +42,3 @@ def test_one_seed_registers_none_and_the_rules_say_so() -> None:
     found = tolerance_of([row("a", 0, 0.9), row("b", 0, 0.8)], [], "test/accuracy")
     assert found.allowed is None
     assert "there is no tolerance" in rules_text(found, 1, 0.05)
-
-
-def test_only_the_last_position_of_a_run_is_judged() -> None:
-    early, late = row("a", 0, 0.5, position="90it"), row("a", 0, 0.9, position="100it")
-    assert judged_rows([late, early], "test/accuracy") == [late]
-    assert judged_rows([row("a", 0, 0.9, split="valid"), row("a", 0, 1.0, role="analyse")], "test/accuracy") == []

@@ -11,7 +11,7 @@ from prunebench.api.errors import ConfigError
 from prunebench.api.events import Event
 from prunebench.runner.downloads import downloads_of
 from prunebench.runner.preparing import Options, data_root, default_store, prepare
-from prunebench.runner.publishing import notes
+from prunebench.runner.provenance import notes
 from prunebench.runner.work_left import status
 
 IMP = {"schedule": "rewind", "score": "magnitude", "select": "global", "units": "toy-units"}
@@ -65,9 +65,9 @@ def test_a_file_is_prepared_with_what_the_command_line_says(tmp_path: Path) -> N
     assert [(trial.entry, trial.seed) for trial in ready.plan.trials] == [("imp", 5), ("imp", 6)]
     assert {evaluation.run.stop for trial in ready.plan.trials for evaluation in trial.evaluations} == {16}
     outcome = runner.run(ready, catalogue=catalogue())
-    assert outcome.provenance["profile"] == "smoke"
-    assert outcome.provenance["settings"] == ["train.horizon=16it"]
-    told = notes(ready, outcome)
+    assert outcome.provenance.profile == "smoke"
+    assert outcome.provenance.settings == ("train.horizon=16it",)
+    told = notes(ready, outcome.rows, outcome.failed)
     assert told == [
         'Reduced: profile "smoke"; not comparable with results of the full file.',
         "Changed on the command line: `--set train.horizon=16it`, `--only imp`.",
@@ -77,13 +77,13 @@ def test_a_file_is_prepared_with_what_the_command_line_says(tmp_path: Path) -> N
 def test_notes_tell_of_failures_and_of_mixed_environments(store_path: Path) -> None:
     entry = [{"name": "bad", **IMP, "score": {"use": "odd-score", "kind": "raises"}}]
     failed = run(store_path, entry=entry)
-    assert notes(prepared(store_path, entry=entry), failed) == [
+    assert notes(prepared(store_path, entry=entry), failed.rows, failed.failed) == [
         "Failed: bad, toy-net, toy-data, seed 0: RuntimeError: this score always fails"
     ]
     run(store_path)
     changes = {"execution": {"threads": 2}}
     mixed = run(store_path, changes, reuse="any")
-    (told,) = notes(prepared(store_path, changes, reuse="any"), mixed)
+    (told,) = notes(prepared(store_path, changes, reuse="any"), mixed.rows, mixed.failed)
     assert told.startswith("Mixed environments (`--reuse any`): 30 of 30 rows")
 
 

@@ -2,17 +2,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from leaderboard.boards import row, typed_row
 from quiet import quietly
 
 from prunebench import PrunebenchError
-from prunebench.leaderboard import read_provenance
+from prunebench.api.rows import Row
+from prunebench.results.provenance import read_provenance
 from prunebench.verification.fresh import Claim, claim_of, verify_fresh
 
 
-def rows(entry: str, values: list[float], density: float = 0.5) -> list[dict[str, Any]]:
-    place = {"model": "m", "data": "d", "round": 1, "draw": 0, "twin": 0, "role": "evaluate", "density": density}
-    what = {"position": "100it", "metric": "accuracy", "split": "test", "outcome": "ok"}
-    return [{"entry": entry, "seed": s, "value": v, **place, **what} for s, v in enumerate(values)]
+def rows(entry: str, values: list[float], density: float = 0.5) -> list[Row]:
+    return [typed_row(row(entry, seed, density, value)) for seed, value in enumerate(values)]
 
 
 LOW, HIGH = rows("a", [0.80, 0.81, 0.82]), rows("b", [0.90, 0.91, 0.925])
@@ -44,7 +44,7 @@ def test_fresh_seeds_are_seeds_that_were_not_recorded(board: Path) -> None:
 
     claims = verify_fresh(board, entries="random", seeds=2, show=show)
     assert seen == [3, 4]
-    assert not set(seen) & set(read_provenance(board)["seeds"])
+    assert not set(seen) & set(read_provenance(board).seeds)
     assert [(claim.entry, claim.against) for claim in claims] == [("random", "imp")]
 
 

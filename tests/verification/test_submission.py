@@ -8,9 +8,10 @@ from click.testing import CliRunner
 
 from prunebench import PrunebenchError
 from prunebench.commands.main import main
+from prunebench.testing import toy_results
 from prunebench.verification.submission import broken_rules, submit
 
-RULES = {"seeds": [0, 1, 2], "profile": None, "settings": []}
+RULES = toy_results().provenance.model_copy(update={"seeds": (0, 1, 2)})
 
 
 def test_a_submission_holds_what_a_maintainer_needs_to_verify_it(board: Path, tmp_path: Path) -> None:
@@ -46,9 +47,9 @@ def test_an_edited_leaderboard_cannot_be_submitted(board: Path, tmp_path: Path) 
 
 @pytest.mark.parametrize(
     ("change", "said"),
-    [({"seeds": [0]}, "at least 3"), ({"profile": "smoke"}, "full file"), ({"settings": ["rounds=1"]}, "--set")],
+    [({"seeds": (0,)}, "at least 3"), ({"profile": "smoke"}, "full file"), ({"settings": ("rounds=1",)}, "--set")],
 )
 def test_what_breaks_a_rule_is_told(change: dict[str, object], said: str) -> None:
     assert not broken_rules(RULES)
-    (sentence,) = broken_rules({**RULES, **change})
+    (sentence,) = broken_rules(RULES.model_copy(update=change))
     assert said in sentence

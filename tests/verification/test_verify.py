@@ -8,9 +8,12 @@ from quiet import quietly
 
 from prunebench import PrunebenchError
 from prunebench.api.errors import ConfigError
+from prunebench.api.rows import Row
 from prunebench.commands.main import main
-from prunebench.leaderboard import read_provenance, read_rows
+from prunebench.results.details import read_details
 from prunebench.results.manifest import write_manifest
+from prunebench.results.provenance import read_provenance
+from prunebench.results.rows import read_rows
 from prunebench.verification.rerun import chosen_entries, compare, verify
 
 HERE = {"torch": "1", "threads": 1}
@@ -19,7 +22,7 @@ THERE = {"torch": "2", "threads": 1}
 
 def forge(board: Path, change: Callable[[dict[str, object]], None]) -> None:
     """Edit the first test accuracy of imp, and make a manifest that fits."""
-    rows = read_rows(board)
+    rows = [row.to_json() for row in read_rows(board)]
     row = next(r for r in rows if (r["entry"], r["metric"], r["split"]) == ("imp", "accuracy", "test"))
     change(row)
     (board / "results.jsonl").write_text(
@@ -39,7 +42,7 @@ def test_a_forged_value_with_a_forged_manifest_is_caught_by_running_it_again(boa
     forge(board, lambda row: row.update(value=0.999))
     found = verify(board, entries="imp", seeds=1, show=quietly)
     assert not found.holds
-    assert [d.recorded["value"] for d in found.failures if d.recorded] == [0.999]
+    assert [d.recorded.value for d in found.failures if d.recorded] == [0.999]
     assert "do not come from this file" in found.verdict.replace("\n", " ")
 
 
@@ -68,7 +71,7 @@ def test_entries_and_seeds_may_be_chosen(board: Path) -> None:
     with pytest.raises(ConfigError, match=r'no entry "inp" here\. Did you mean "imp"'):
         chosen_entries("inp", rows, provenance)
     found = verify(board, entries="random", seeds=2, show=quietly)
-    assert found.compared == sum(r["entry"] == "random" and r["seed"] in (0, 1) for r in rows)
+    assert found.compared == sum(r.entry == "random" and r.seed in (0, 1) for r in rows)
 
 
 def test_a_benchmark_file_that_is_gone_is_asked_for(board: Path) -> None:
@@ -80,8 +83,11 @@ def test_a_benchmark_file_that_is_gone_is_asked_for(board: Path) -> None:
         verify(board, show=quietly)
 
 
-def moved(rows: list[dict[str, object]], by: float) -> list[dict[str, object]]:
-    return [{**r, "value": r["value"] + by} if r["metric"] == "accuracy" else r for r in rows]  # type: ignore[operator]
+def moved(rows: list[Row], by: float) -> list[Row]:
+    return [
+        row.model_copy(update={"value": row.value + by}) if row.metric == "accuracy" and row.value is not None else row
+        for row in rows
+    ]
 
 
 def test_elsewhere_a_value_may_move_within_the_tolerance_and_no_further(board: Path) -> None:
@@ -96,7 +102,7 @@ def test_elsewhere_a_value_may_move_within_the_tolerance_and_no_further(board: P
 
 def test_elsewhere_a_density_must_still_be_the_same(board: Path) -> None:
     rows = read_rows(board)
-    other = [{**r, "density": r["density"] - 1e-6} for r in rows]
+    other = [row.model_copy(update={"density": (row.density or 0.0) - 1e-6}) for row in rows]
     assert not compare(rows, other, HERE, THERE, allowed=1.0).holds
 
 
@@ -115,8 +121,8 @@ def test_a_row_that_is_missing_is_a_difference(board: Path) -> None:
 
 def test_a_curve_that_differs_is_found_though_the_numbers_agree(board: Path) -> None:
     rows = read_rows(board)
-    line = {"entry": "imp", "seed": 0, "kind": "evaluation", "round": 1, "curve": [1]}
-    found = compare(rows, rows, HERE, HERE, details=([line], [{**line, "curve": [2]}]))
+    line = read_details(board)[0]
+    found = compare(rows, rows, HERE, HERE, details=([line], [line.model_copy(update={"curve": ()})]))
     assert (found.holds, found.details_differ) == (False, 1)
 
 

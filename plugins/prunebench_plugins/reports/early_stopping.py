@@ -39,16 +39,17 @@ class EarlyStopping:
     @hookimpl
     def prunebench_report(self, results: Results, folder: Path) -> None:
         """Write what was measured of the iteration and of the three accuracies, there and at the end."""
-        measured = {f"{row['split']}/{row['metric']}" for row in results.rows if row["role"] == "evaluate"}
+        rows = [row.to_json() for row in results.rows]
+        measured = {row.name for row in results.rows if row.role == "evaluate"}
         parts = ["# Early stopping"]
         if ITERATION not in measured:
             parts.append('It was not measured: it needs `measure.every`, and "valid" in `measure.splits`.')
-        alpha = float(results.provenance["report"]["alpha"])
-        entries: Sequence[str] = results.provenance["entries"]
+        alpha = results.provenance.report.alpha
+        entries: Sequence[str] = results.provenance.entries
         for metric, title in TITLES.items():
             if metric not in measured:
                 continue
-            groups = group_rows(results.rows, metric, entries)
+            groups = group_rows(rows, metric, entries)
             picture = f"early-stopping-{metric.replace('/', '-').replace('_', '-')}.svg"
             (folder / picture).write_text(draw_curves(groups, metric, alpha), encoding="utf-8", newline="\n")
             parts += [f"## {title}", f"![{escape(metric)} over density]({picture})"]

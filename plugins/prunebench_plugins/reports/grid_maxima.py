@@ -106,9 +106,9 @@ class GridMaxima:
         from prunebench_plugins.reports import _grid_pictures, _grid_tables
 
         config = self._config
-        alpha = float(results.provenance["report"]["alpha"])
-        entries: Sequence[str] = results.provenance["entries"]
-        found = list(maxima(results.rows, entries, config, alpha))
+        alpha = results.provenance.report.alpha
+        entries: Sequence[str] = results.provenance.entries
+        found = list(maxima([row.to_json() for row in results.rows], entries, config, alpha))
         texts = {
             f"{config.name}.md": _grid_tables.page(found, config, entries, alpha),
             f"{config.name}.csv": _grid_tables.csv_text(found),

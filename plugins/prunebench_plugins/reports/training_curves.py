@@ -70,14 +70,14 @@ class TrainingCurves:
     @hookimpl
     def prunebench_report(self, results: Results, folder: Path) -> None:
         """Draw the curves of the entries that were scored; nothing where none has any."""
-        config = self._config
-        unit = next((r["unit"] for r in results.rows if f"{r['split']}/{r['metric']}" == config.metric), "")
+        config, details = self._config, [line.to_json() for line in results.details]
+        unit = next((row.unit for row in results.rows if row.name == config.metric), "")
         metric = metric_of(config.metric, unit)
-        alpha = float(results.provenance["report"]["alpha"])
-        wanted = [e for e in results.provenance["entries"] if not config.entries or e in config.entries]
+        alpha = results.provenance.report.alpha
+        wanted = [e for e in results.provenance.entries if not config.entries or e in config.entries]
         panels = {
             (place, entry): drawn
-            for (place, entry), found in sorted(of_entries(results.details, metric).items(), key=_in_order(wanted))
+            for (place, entry), found in sorted(of_entries(details, metric).items(), key=_in_order(wanted))
             if entry in wanted and (drawn := _chosen(found, config.densities, alpha))
         }
         if panels:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-from prunebench.api.results import Results
-
-Line = Mapping[str, Any]
+from prunebench.api.details import AnalysisDetail, Detail, EvaluationDetail
+from prunebench.api.results import Results, final_rows
+from prunebench.api.rows import Row, TrialId
 
 ROLES = {"evaluate": "tickets", "find": "find", "analyse": "analysis"}
 """What the metrics of a role are filed under."""
@@ -46,8 +45,8 @@ class Trial:
     model: str
     data: str
     seed: int
-    rows: list[Line] = field(default_factory=list)
-    details: list[Line] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
+    details: list[Detail] = field(default_factory=list)
 
     @property
     def name(self) -> str:
@@ -55,62 +54,69 @@ class Trial:
         return f"{self.entry}, {self.model}, {self.data}, seed {self.seed}"
 
     @property
-    def evaluations(self) -> list[Line]:
+    def evaluations(self) -> list[EvaluationDetail]:
         """The details of its evaluated tickets."""
-        return [line for line in self.details if line["kind"] == "evaluation"]
+        return [detail for detail in self.details if isinstance(detail, EvaluationDetail)]
+
+    @property
+    def analyses(self) -> list[AnalysisDetail]:
+        """The details of its analyses."""
+        return [detail for detail in self.details if isinstance(detail, AnalysisDetail)]
 
     def tickets(self) -> list[Tickets]:
         """Every row that has a value, by round, draw and twin; no two have one name there."""
-        stops = {line["key"]: line["stop"] for line in self.evaluations}
-        found: dict[tuple[Any, ...], list[Line]] = {}
+        final = {row.identity for row in final_rows(self.rows)}
+        tickets: dict[tuple[int | None, int, int], list[Row]] = {}
         for row in self.rows:
-            found.setdefault((row["round"], row["draw"], row["twin"]), []).append(row)
-        ordered = sorted(found.items(), key=lambda item: (item[0][0] is None, *(place or 0 for place in item[0])))
+            tickets.setdefault((row.round, row.draw, row.twin), []).append(row)
+        ordered = sorted(tickets.items(), key=lambda item: (item[0][0] is None, *(place or 0 for place in item[0])))
         return [
             Tickets(
                 round,
                 draw,
                 twin,
-                density=next((row["density"] for row in rows if row["density"] is not None), None),
-                density_all=next((row["density_all"] for row in rows if row["density_all"] is not None), None),
-                values={metric_of(row, stops): row["value"] for row in rows if row["value"] is not None},
-                outcomes=tuple(sorted({row["outcome"] for row in rows})),
+                density=next((row.density for row in rows if row.density is not None), None),
+                density_all=next((row.density_all for row in rows if row.density_all is not None), None),
+                values={metric_of(row, row.identity in final): row.value for row in rows if row.value is not None},
+                outcomes=tuple(sorted({row.outcome for row in rows})),
             )
             for (round, draw, twin), rows in ordered
         ]
 
     def curves(self) -> Iterator[Curve]:
         """The curves of its evaluated tickets; a point lacks what diverged."""
-        several = {line["round"] for line in self.evaluations if line["draw"] > 0}
-        for line in self.evaluations:
-            name = f"round-{line['round']:02d}" + (f"-draw-{line['draw']}" if line["round"] in several else "")
+        several = {detail.round for detail in self.evaluations if detail.draw > 0}
+        for detail in self.evaluations:
+            name = f"round-{detail.round:02d}" + (f"-draw-{detail.draw}" if detail.round in several else "")
             points = [
-                (point["iteration"], {k: v for k, v in point.items() if k != "iteration" and v is not None})
-                for point in line["curve"]
+                (point.iteration, {name: value for name, value in point.values.items() if value is not None})
+                for point in detail.curve
             ]
             yield Curve(name, points)
 
 
 def trials_of(results: Results) -> list[Trial]:
     """The trials, in the order of the results."""
-    found: dict[tuple[Any, ...], Trial] = {}
-    for lines, into in ((results.rows, "rows"), (results.details, "details")):
-        for line in lines:
-            place = tuple(line[name] for name in ("entry", "model", "data", "seed"))
-            getattr(found.setdefault(place, Trial(*place)), into).append(line)
-    return list(found.values())
+    trials: dict[TrialId, Trial] = {}
+
+    def trial(line: Row | Detail) -> Trial:
+        place = (line.entry, line.model, line.data, line.seed)
+        return trials.setdefault(place, Trial(*place))
+
+    for row in results.rows:
+        trial(row).rows.append(row)
+    for detail in results.details:
+        trial(detail).details.append(detail)
+    return list(trials.values())
 
 
-def is_final(row: Line, stops: Mapping[str, int]) -> bool:
-    """Whether a row is of the end of its run, or of no position that others could be held against."""
-    if row["role"] == "analyse":
-        return not row["position"]
-    return str(row["metric"]).startswith("early_stop_") or bool(row["position"] == f"{stops.get(row['key'])}it")
+def metric_of(row: Row, final: bool) -> str:
+    """`tickets/test/accuracy`, with `@500it` behind it away from the end of the run.
 
-
-def metric_of(row: Line, stops: Mapping[str, int]) -> str:
-    """`tickets/test/accuracy`, with `@500it` behind it away from the end of the run."""
-    parts = [ROLES[row["role"]], row["split"], row["metric"]]
-    if row["role"] == "analyse":
-        parts = [ROLES[row["role"]], row["metric"], row["split"]]
-    return "/".join(filter(None, parts)) + ("" if is_final(row, stops) else f"@{row['position']}")
+    Args:
+        final: whether a judged run ends with it; of an analysis, what has no position is final.
+    """
+    parts = [ROLES[row.role], row.split, row.metric]
+    if row.role == "analyse":
+        parts, final = [ROLES[row.role], row.metric, row.split], not row.position
+    return "/".join(filter(None, parts)) + ("" if final else f"@{row.position}")

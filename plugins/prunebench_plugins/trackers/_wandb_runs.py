@@ -10,8 +10,8 @@ from statistics import mean, stdev
 from typing import Any
 
 from prunebench.api.keys import digest
-from prunebench.api.results import Results
-from prunebench_plugins.trackers._series import Trial, is_final, trials_of
+from prunebench.api.results import Results, final_rows
+from prunebench_plugins.trackers._series import Trial, trials_of
 
 TAG, NAME, GROUP = 64, 128, 128
 """The most characters that W&B takes."""
@@ -60,7 +60,7 @@ def runs_of(results: Results, project: str, entity: str | None) -> list[Run]:
 
 
 def _trial(results: Results, trial: Trial, place: Mapping[str, Any]) -> Run:
-    keys = sorted({row["key"] for row in trial.rows if row["role"] != "analyse"})
+    keys = sorted({row.key for row in trial.rows if row.role != "analyse"})
     identity = digest([results.name, trial.entry, trial.model, trial.data, trial.seed, keys])[:16]
     metrics: dict[str, str] = {}
     history: list[dict[str, Any]] = []
@@ -80,9 +80,7 @@ def _trial(results: Results, trial: Trial, place: Mapping[str, Any]) -> Run:
             metrics |= dict.fromkeys(named, "iteration")
             history.append({"iteration": iteration, **named})
     pictures = {
-        f"figures/{line['analysis']}/{figure['name']}": figure["svg"]
-        for line in trial.details
-        for figure in line.get("figures", ())
+        f"figures/{detail.analysis}/{figure.name}": figure.svg for detail in trial.analyses for figure in detail.figures
     }
     content = {
         **place,
@@ -90,7 +88,7 @@ def _trial(results: Results, trial: Trial, place: Mapping[str, Any]) -> Run:
         "name": trial.name[:NAME],
         "job_type": "trial",
         "tags": _tags(results, trial.entry, trial.model, trial.data),
-        "notes": results.provenance["report"]["claim"],
+        "notes": results.provenance.report.claim,
         "config": {
             "benchmark": results.name,
             "entry": trial.entry,
@@ -102,7 +100,7 @@ def _trial(results: Results, trial: Trial, place: Mapping[str, Any]) -> Run:
         },
         "metrics": _with_steps(metrics),
         "history": history,
-        "summary": {**summary, "outcomes": _counted(row["outcome"] for row in trial.rows)},
+        "summary": {**summary, "outcomes": _counted(row.outcome for row in trial.rows)},
         "tables": {},
         "pictures": pictures,
     }
@@ -111,29 +109,30 @@ def _trial(results: Results, trial: Trial, place: Mapping[str, Any]) -> Run:
 
 def _tickets(trial: Trial, identity: str) -> Iterator[TicketFiles]:
     densities = {(ticket.round, ticket.draw): ticket.density for ticket in trial.tickets()}
-    for line in trial.evaluations:
-        kept = {layer["name"]: layer["kept"] for layer in line["layers"]}
+    for detail in trial.evaluations:
         named = re.sub(r"[^\w.-]+", "_", trial.entry)[:60]
+        addresses = {part: detail.artifacts.get(part) for part in ("mask", "weights")}
         yield TicketFiles(
-            f"ticket-{named}-round{line['round']}-draw{line['draw']}-{identity}",
+            f"ticket-{named}-round{detail.round}-draw{detail.draw}-{identity}",
             {
-                "round": line["round"],
-                "draw": line["draw"],
-                "density": densities.get((line["round"], line["draw"])),
-                "kept": kept,
-                "start": line["start"],
-                "key": line["key"],
-                "addresses": line["artifacts"],
+                "round": detail.round,
+                "draw": detail.draw,
+                "density": densities.get((detail.round, detail.draw)),
+                "kept": {layer.name: layer.kept for layer in detail.layers},
+                "start": detail.start,
+                "key": detail.key,
+                "addresses": dict(detail.artifacts),
             },
-            {part: line["artifacts"][part] for part in ("mask", "weights") if line["artifacts"][part] is not None},
+            {part: address for part, address in addresses.items() if address is not None},
         )
 
 
 def _leaderboard(results: Results, trials: Sequence[Trial], ids: Sequence[str], place: Mapping[str, Any]) -> Run:
-    told = results.provenance["report"]
-    names = {name for row in results.rows for name in row}
-    columns = [*COLUMNS, *sorted(names - {*COLUMNS, "environments"})]
-    everything = {"columns": columns, "data": [[row.get(name) for name in columns] for row in results.rows]}
+    report = results.provenance.report
+    stated = {name for row in results.rows for name in row.model_fields_set}
+    columns = [*COLUMNS, *sorted(stated - {*COLUMNS, "environments"})]
+    lines = [row.to_json() for row in results.rows]
+    everything = {"columns": columns, "data": [[line.get(name) for name in columns] for line in lines]}
     labels = [name for trial in trials for name in (trial.model, trial.data)]
     content = {
         **place,
@@ -141,12 +140,12 @@ def _leaderboard(results: Results, trials: Sequence[Trial], ids: Sequence[str], 
         "name": f"leaderboard, {results.name}"[:NAME],
         "job_type": "leaderboard",
         "tags": _tags(results, "leaderboard", *labels),
-        "notes": "\n\n".join([told["claim"], *told["notes"]]).strip(),
-        "config": {"benchmark": results.name, "report": dict(told), "trials": list(ids), **_provenance(results)},
+        "notes": "\n\n".join([report.claim, *report.notes]).strip(),
+        "config": {"benchmark": results.name, "report": report.to_json(), "trials": list(ids), **_provenance(results)},
         "metrics": {},
         "history": [],
-        "summary": {"trials": len(trials), "outcomes": _counted(row["outcome"] for row in results.rows)},
-        "tables": {"leaderboard": _means(trials, told["metric"]), "results": everything},
+        "summary": {"trials": len(trials), "outcomes": _counted(row.outcome for row in results.rows)},
+        "tables": {"leaderboard": _means(trials, report.metric), "results": everything},
         "pictures": {},
     }
     return Run(content)
@@ -154,21 +153,16 @@ def _leaderboard(results: Results, trials: Sequence[Trial], ids: Sequence[str], 
 
 def _means(trials: Sequence[Trial], metric: str) -> dict[str, Any]:
     """The ranked metric by entry and density: draws are averaged within a seed; seeds that are not ok are counted."""
-    split, _, name = metric.partition("/")
-    cells: dict[tuple[Any, ...], dict[int, list[float]]] = {}
-    broken: dict[tuple[Any, ...], set[int]] = {}
+    cells: dict[tuple[str, str, str, float | None], dict[int, list[float]]] = {}
+    broken: dict[tuple[str, str, str, float | None], set[int]] = {}
     for trial in trials:
-        stops = {line["key"]: line["stop"] for line in trial.evaluations}
-        for row in trial.rows:
-            if row["role"] != "evaluate" or (row["split"], row["metric"]) != (split, name):
-                continue
-            if is_final(row, stops):
-                cell = (trial.entry, trial.model, trial.data, row["density"])
-                cells.setdefault(cell, {})
-                if row["outcome"] == "ok":
-                    cells[cell].setdefault(trial.seed, []).append(row["value"])
-                else:
-                    broken.setdefault(cell, set()).add(trial.seed)
+        for row in final_rows(trial.rows, metric):
+            cell = (trial.entry, trial.model, trial.data, row.density)
+            cells.setdefault(cell, {})
+            if row.outcome == "ok" and row.value is not None:
+                cells[cell].setdefault(trial.seed, []).append(row.value)
+            else:
+                broken.setdefault(cell, set()).add(trial.seed)
     data = []
     for cell, seeds in cells.items():
         values = [mean(draws) for draws in seeds.values()]
@@ -181,11 +175,12 @@ def _means(trials: Sequence[Trial], metric: str) -> dict[str, Any]:
 def _provenance(results: Results) -> dict[str, Any]:
     # Not what differs from one invocation to the next, such as seconds: that is no reason to publish again.
     kept = ("profile", "settings", "prunebench", "environment", "hardware", "components")
-    return {name: results.provenance[name] for name in kept if name in results.provenance}
+    fields = results.provenance.to_json()
+    return {name: fields[name] for name in kept if name in fields}
 
 
 def _tags(results: Results, *labels: str) -> list[str]:
-    profile = results.provenance.get("profile")
+    profile = results.provenance.profile
     return [label[:TAG] for label in dict.fromkeys([*labels, *([profile] if profile else [])])]
 
 

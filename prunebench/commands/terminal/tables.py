@@ -63,7 +63,7 @@ def plan_table(prepared: Prepared, numbers: Status) -> RenderableType:
 def result_table(prepared: Prepared, outcome: Outcome) -> RenderableType:
     """The means of a run, by entry and density: what to look at first; the leaderboard has intervals."""
     split, _, metric = prepared.benchmark.report.metric.partition("/")
-    rows = [r for r in outcome.rows if r["split"] == split and r["metric"] == metric and r["role"] == "evaluate"]
+    rows = [row.to_json() for row in outcome.rows if row.role == "evaluate" and row.name == f"{split}/{metric}"]
     places = sorted({(r["model"], r["data"]) for r in rows})
     return Group(*(_place(rows, place, prepared.benchmark.report.metric, len(places) > 1) for place in places))
 

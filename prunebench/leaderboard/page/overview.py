@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from prunebench.api.results import Results
 from prunebench.leaderboard.axis import placed
 from prunebench.leaderboard.cells import Cell, Group, group_rows
 from prunebench.leaderboard.curves import axis_range
@@ -16,6 +15,7 @@ from prunebench.leaderboard.markdown import plain
 from prunebench.leaderboard.metrics import Metric, metric_of
 from prunebench.leaderboard.origin import duration
 from prunebench.leaderboard.ranking import ranking, rule
+from prunebench.leaderboard.untyped import Results
 from prunebench.stats.student import Interval, student_interval
 
 

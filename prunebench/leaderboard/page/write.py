@@ -13,6 +13,7 @@ from prunebench.leaderboard.markdown import plain
 from prunebench.leaderboard.page.embedding import embedded, policy
 from prunebench.leaderboard.page.overview import overview
 from prunebench.leaderboard.page.trials import trials
+from prunebench.leaderboard.untyped import untyped
 
 INDEX = "index.html"
 
@@ -33,7 +34,7 @@ def write_page(path: Path, results: Results) -> None:
     """
     from plotly.offline import get_plotlyjs
 
-    told, plotly = overview(results), get_plotlyjs()
+    told, plotly = overview(untyped(results)), get_plotlyjs()
     data = embedded({**told, **trials(results)})
     style, script = _asset("page.css"), _joined()
     page = Template(_asset("page.html")).substitute(

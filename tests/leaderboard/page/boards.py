@@ -7,7 +7,7 @@ from typing import Any
 
 from prunebench.api.results import Results
 
-from ..boards import PROVENANCE, row
+from ..boards import PROVENANCE, row, typed
 
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="80" height="40"><rect width="80" height="40"/></svg>'
 ENTRIES = ("dense", "imp", "imp-late", "random")
@@ -98,14 +98,5 @@ def results_of(
 ) -> Results:
     """Results with an ordinary report; `provenance` updates what is in it, the rest what it tells."""
     provenance = {**PROVENANCE, "entries": list(entries), **report.pop("provenance", {})}
-    told = {
-        "name": "lottery",
-        "claim": "Tickets win.",
-        "metric": "test/accuracy",
-        "against": "dense",
-        "alpha": 0.05,
-        "notes": ["A subset of MNIST."],
-        "expectations": [EXPECTATION] if {"imp", "random"} <= set(entries) else [],
-        **report,
-    }
-    return Results(str(told["name"]), rows, lines, {**provenance, "report": told})
+    expectations = [EXPECTATION] if {"imp", "random"} <= set(entries) else []
+    return typed(rows, lines, provenance, **{"notes": ["A subset of MNIST."], "expectations": expectations, **report})

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from prunebench.leaderboard.page import INDEX, write_page
 
+from ..boards import typed_detail
 from .boards import board
 from .browser import NAMES, Browser, chromium
 
@@ -207,13 +209,15 @@ def test_hostile_names_show_as_themselves_and_run_nothing(browser: Browser, tmp_
     entries = ("dense", HOSTILE, "random")
     layer = [{"name": HOSTILE, "units": 10, "kept": 5}]
     results = board(entries=entries, name=HOSTILE, claim=HOSTILE, notes=[HOSTILE])
-    details = [{**line, "layers": layer} if line["kind"] == "evaluation" else line for line in results.details]
+    details = [line.to_json() for line in results.details]
+    details = [{**line, "layers": layer} if line["kind"] == "evaluation" else line for line in details]
     figure = (
         '<svg xmlns="http://www.w3.org/2000/svg"><script>top.hit = 1</script><image href="http://x.invalid/"/></svg>'
     )
-    details[-1] = {**details[-1], "kind": "analysis", "analysis": HOSTILE}
-    details[-1]["figures"] = [{"name": HOSTILE, "caption": HOSTILE, "svg": figure}]
-    write_page(tmp_path / INDEX, type(results)(results.name, results.rows, details, results.provenance))
+    trial = {name: details[-1][name] for name in ("entry", "model", "data", "seed", "key")}
+    drawn = [{"name": HOSTILE, "caption": HOSTILE, "svg": figure}]
+    details[-1] = {**trial, "kind": "analysis", "analysis": HOSTILE, "figures": drawn}
+    write_page(tmp_path / INDEX, replace(results, details=[*map(typed_detail, details)]))
     shown = HOSTILE.replace("\u202e", " ").replace("  ", " ")
     with visited(browser, tmp_path / INDEX, *size):
         assert browser.run("document.querySelector('.claim').textContent") == shown

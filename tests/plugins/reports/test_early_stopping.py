@@ -1,17 +1,16 @@
 from pathlib import Path
 
-from leaderboard.boards import PROVENANCE, row
+from leaderboard.boards import PROVENANCE, row, typed
 
-from prunebench.api.results import Results
 from prunebench.components.catalogue import Catalogue
 from prunebench.components.managers import run_manager
 
 
 def report(folder: Path, rows: list[dict[str, object]], use: object = "early-stopping") -> None:
     catalogue = Catalogue.load()
-    provenance = {**PROVENANCE, "entries": ["dense", "imp"], "report": {"alpha": 0.05}}
+    provenance = {**PROVENANCE, "entries": ["dense", "imp"]}
     used = catalogue.use({"use": use}, slot="report", where="report.also")
-    run_manager([used]).hook.prunebench_report(results=Results("r", rows, [], provenance), folder=folder)
+    run_manager([used]).hook.prunebench_report(results=typed(rows, (), provenance), folder=folder)
 
 
 def measured(metric: str, split: str, dense: float, imp: float, unit: str) -> list[dict[str, object]]:

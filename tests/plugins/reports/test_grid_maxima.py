@@ -5,10 +5,9 @@ from statistics import mean
 from typing import Any
 
 import pytest
-from leaderboard.boards import PROVENANCE, row
+from leaderboard.boards import PROVENANCE, row, typed
 
 from prunebench.api.errors import ConfigError, PrunebenchError
-from prunebench.api.results import Results
 from prunebench.components.catalogue import Catalogue
 from prunebench.components.managers import run_manager
 
@@ -37,9 +36,9 @@ def rows(densities: tuple[float, ...] = (0.5,), **changes: Any) -> list[dict[str
 
 def report(folder: Path, rows: list[dict[str, Any]], scored: list[str] | None = None, **config: Any) -> str:
     known = ["dense", *NAMES] if scored is None else scored
-    provenance = {**PROVENANCE, "entries": known, "report": {"alpha": 0.05}}
+    provenance = {**PROVENANCE, "entries": known}
     use = CATALOGUE.use({**GRID, **config}, slot="report", where="report.also")
-    run_manager([use]).hook.prunebench_report(results=Results("r", rows, [], provenance), folder=folder)
+    run_manager([use]).hook.prunebench_report(results=typed(rows, (), provenance), folder=folder)
     return (folder / f"{use.config.model_dump()['name']}.md").read_text()
 
 

@@ -3,10 +3,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from leaderboard.boards import PROVENANCE, row
+from leaderboard.boards import PROVENANCE, row, typed
 
 from prunebench.api.errors import ConfigError
-from prunebench.api.results import Results
 from prunebench.components.catalogue import Catalogue
 from prunebench.components.managers import run_manager
 from prunebench.leaderboard.metrics import metric_of
@@ -26,6 +25,10 @@ def line(entry: str, seed: int, kept: int | None, values: list[float | None], dr
         "seed": seed,
         "round": 0 if kept is None else 1,
         "draw": draw,
+        "key": "0" * 64,
+        "start": 0,
+        "stop": 0,
+        "artifacts": {},
         "layers": [{"name": name, "units": 50, "kept": count} for name, count in zip("ab", counts, strict=True)],
         "curve": [{"iteration": 10 * at, "test/accuracy": value} for at, value in enumerate(values)],
     }
@@ -33,9 +36,9 @@ def line(entry: str, seed: int, kept: int | None, values: list[float | None], dr
 
 def draw(folder: Path, details: list[dict[str, Any]], **config: Any) -> str:
     rows = [row("dense", 0, 1.0, 0.9), row("imp", 0, 0.5, 0.9)]
-    provenance = {**PROVENANCE, "entries": ["dense", "imp"], "report": {"alpha": 0.05}}
+    provenance = {**PROVENANCE, "entries": ["dense", "imp"]}
     use = CATALOGUE.use({"use": "training-curves", **config}, slot="report", where="report.also")
-    run_manager([use]).hook.prunebench_report(results=Results("r", rows, details, provenance), folder=folder)
+    run_manager([use]).hook.prunebench_report(results=typed(rows, details, provenance), folder=folder)
     picture = folder / "training-curves.svg"
     return picture.read_text() if picture.exists() else ""
 

@@ -28,3 +28,13 @@ def test_weights_and_clock_are_independent():
     assert [t.weights.at for t in rewound.tickets[1:]] == [8, 8, 8]
     assert [t.weights.at for t in carried.tickets[1:]] == [24, 24, 24]
     assert {str(t.start) for t in (*rewound.tickets[1:], *carried.tickets[1:])} == {"8it"}
+
+
+def test_a_files_cut_counts_its_rounds_and_does_not_say_what_each_layer_keeps():
+    select = {"use": "layerwise", "rates": {"fc2*": 0.5}}
+    entries = [{"name": "imp", "select": select, "schedule": schedule} for schedule in ("one-shot", "rewind")]
+    one_shot, rewound = (toy_chain(3, changes={"entry": [entry]})[0] for entry in entries)
+    assert one_shot.cut is not None
+    assert one_shot.counts == rewound.counts
+    cuts = [[c._phases.by_key[t.mask.key].spec["cut"] for t in c.tickets[1:]] for c in (one_shot, rewound)]
+    assert cuts == [[None] * 3, [rewound.cut] * 3]

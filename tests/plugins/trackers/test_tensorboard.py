@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from prunebench.api.details import CurvePoint, EvaluationDetail
 from prunebench.api.errors import ConfigError
 from prunebench.api.results import Results
 from prunebench.components.catalogue import Catalogue
@@ -91,10 +92,14 @@ def of(line: dict[str, Any]) -> tuple[Any, ...]:
     return tuple(line[name] for name in ("entry", "model", "data", "seed"))
 
 
+def rows_of(board: Path) -> list[dict[str, Any]]:
+    return [row.to_json() for row in read_rows(board)]
+
+
 def folders(board: Path) -> dict[tuple[Any, ...], Path]:
     return {
         of(line): next((board / "tensorboard").glob(f"{line['entry'].replace('/', '_')}-*-seed{line['seed']}-*"))
-        for line in read_rows(board)
+        for line in rows_of(board)
     }
 
 
@@ -102,7 +107,7 @@ def test_every_number_of_the_results_is_a_scalar_at_its_density(board: Path) -> 
     read = {place: scalars(folder) for place, folder in folders(board).items()}
     assert len(read) == 4
     count = 0
-    for row in read_rows(board):
+    for row in rows_of(board):
         prefix = {"evaluate": f"tickets/{row['split']}/{row['metric']}", "analyse": f"analysis/{row['metric']}"}
         tag = prefix[row["role"]] + ("@16it" if row["position"] == "16it" and "early" not in row["metric"] else "")
         tag += f"/draw-{row['draw']}" if row["draw"] else ""
@@ -125,7 +130,7 @@ def test_every_number_of_the_results_is_a_scalar_at_its_density(board: Path) -> 
 def test_every_point_of_every_curve_is_a_scalar_at_its_iteration(board: Path) -> None:
     read = {place: scalars(folder) for place, folder in folders(board).items()}
     expected = 0
-    for line in read_details(board):
+    for line in (line.to_json() for line in read_details(board)):
         if line["kind"] != "evaluation":
             continue
         name = f"round-{line['round']:02d}" + (f"-draw-{line['draw']}" if line["entry"] == "rein/it" else "")
@@ -139,10 +144,16 @@ def test_every_point_of_every_curve_is_a_scalar_at_its_iteration(board: Path) ->
     assert expected > 100
 
 
+def without_loss(point: CurvePoint) -> CurvePoint:
+    return point.model_copy(update={"values": {**point.values, "test/loss": None}})
+
+
 def test_what_diverged_has_no_point(board: Path, tmp_path: Path) -> None:
-    rows = [{**row, "value": None, "outcome": "diverged"} for row in read_rows(board)]
+    rows = [row.model_copy(update={"value": None, "outcome": "diverged"}) for row in read_rows(board)]
     details = [
-        {**line, "curve": [{**point, "test/loss": None} for point in line.get("curve", ())]}
+        line.model_copy(update={"curve": tuple(map(without_loss, line.curve))})
+        if isinstance(line, EvaluationDetail)
+        else line
         for line in read_details(board)
     ]
     use = catalogue().use("tensorboard", slot="report").build()

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from prunebench.api.errors import ConfigError, PrunebenchError
+from prunebench.api.provenance import RunCounts
 from prunebench.api.results import Results
 from prunebench.components.catalogue import Catalogue
 from prunebench.leaderboard import read_details, read_provenance, read_rows
@@ -230,6 +231,14 @@ def results(place: Place) -> Results:
     return Results("mine", read_rows(place.board), read_details(place.board), read_provenance(place.board))
 
 
+def rows_of(place: Place) -> list[dict[str, Any]]:
+    return [row.to_json() for row in read_rows(place.board)]
+
+
+def details_of(place: Place) -> list[dict[str, Any]]:
+    return [line.to_json() for line in read_details(place.board)]
+
+
 def name_of(row: Mapping[str, Any]) -> str:
     if row["role"] == "analyse":
         return f"analysis/{row['metric']}"
@@ -255,7 +264,7 @@ def test_every_number_of_the_results_is_in_the_history_of_its_trial_to_the_last_
     place: Place, records: dict[str, list[dict[str, Any]]]
 ) -> None:
     by_trial = trials(records)
-    rows = read_rows(place.board)
+    rows = rows_of(place)
     for row in rows:
         lines = [
             line
@@ -279,7 +288,7 @@ def test_every_point_of_every_curve_is_in_the_history_at_its_iteration(
 ) -> None:
     by_trial = trials(records)
     points = 0
-    for line in read_details(place.board):
+    for line in details_of(place):
         if line["kind"] != "evaluation":
             continue
         name = f"round-{line['round']:02d}" + (f"-draw-{line['draw']}" if line["entry"] == "rein/it" else "")
@@ -305,13 +314,13 @@ def test_metrics_have_density_or_the_iteration_as_their_axis(records: dict[str, 
 
 
 def test_the_table_of_results_is_results_jsonl(place: Place, records: dict[str, list[dict[str, Any]]]) -> None:
-    assert table(place, leaderboard(records), "results") == read_rows(place.board)
+    assert table(place, leaderboard(records), "results") == rows_of(place)
 
 
 def test_the_table_of_the_leaderboard_averages_draws_within_seeds_and_then_seeds(
     place: Place, records: dict[str, list[dict[str, Any]]]
 ) -> None:
-    rows = read_rows(place.board)
+    rows = rows_of(place)
     lines = table(place, leaderboard(records), "leaderboard")
     assert len(lines) == len({(line["entry"], line["density"]) for line in lines}) == 5
     for line in lines:
@@ -342,7 +351,7 @@ def test_each_judged_ticket_is_an_artifact_with_the_mask_and_the_weights_of_the_
     for (entry, seed), lines in trials(records).items():
         details = [
             line
-            for line in read_details(place.board)
+            for line in details_of(place)
             if (line["entry"], line["seed"], line["kind"]) == (entry, seed, "evaluation")
         ]
         tickets = artifacts(lines, "ticket")
@@ -380,7 +389,7 @@ def test_the_figures_of_an_analysis_are_shown_with_its_trial(
     (item,) = [i for i in history(trials(records)["imp", 0]) if any(name.startswith("figures/") for name in i)]
     (folder,) = place.own.glob(f"offline-run-*-{about(trials(records)['imp', 0])['run_id']}")
     text = (folder / "files" / item["figures/layer-densities/layer-densities.path"]).read_text()
-    (line,) = [d for d in read_details(place.board) if d["kind"] == "analysis" and d["seed"] == 0]
+    (line,) = [d for d in details_of(place) if d["kind"] == "analysis" and d["seed"] == 0]
     assert text == line["figures"][0]["svg"]
 
 
@@ -454,7 +463,8 @@ def test_publishing_twice_changes_nothing_and_says_how_to_sync(
 ) -> None:
     before, marker = folders(again), (again.own / "published.json").read_bytes()
     later = results(again)
-    provenance = {**later.provenance, "wall_seconds": 1e6, "finished": "2100-01-01", "runs": {}, "steps": 0}
+    changes = {"wall_seconds": 1e6, "finished": "2100-01-01", "runs": RunCounts(naive=0, distinct=0), "steps": 0}
+    provenance = later.provenance.model_copy(update=changes)
     report(again, replace(later, provenance=provenance))
     assert folders(again) == before
     assert (again.own / "published.json").read_bytes() == marker
@@ -463,9 +473,9 @@ def test_publishing_twice_changes_nothing_and_says_how_to_sync(
 
 def test_a_changed_number_replaces_its_run_and_the_leaderboards_under_their_old_ids(again: Place) -> None:
     before = folders(again)
-    rows = [dict(row) for row in read_rows(again.board)]
-    row = next(row for row in rows if row["entry"] == "imp" and row["seed"] == 1)
-    row["value"] = 0.123456789
+    rows = read_rows(again.board)
+    place = next(place for place, row in enumerate(rows) if row.entry == "imp" and row.seed == 1)
+    rows[place] = rows[place].model_copy(update={"value": 0.123456789})
     report(again, replace(results(again), rows=rows), tickets=False)
     after = folders(again)
     ids = {name.rpartition("-")[2] for name in before}
@@ -474,7 +484,7 @@ def test_a_changed_number_replaces_its_run_and_the_leaderboards_under_their_old_
     changed = [inspect(again.own / name) for name in after - before]
     assert sorted(about(lines)["job_type"] for lines in changed) == ["leaderboard", "trial"]
     (trial,) = [lines for lines in changed if about(lines)["job_type"] == "trial"]
-    assert 0.123456789 in [item.get(name_of(row)) for item in history(trial)]
+    assert 0.123456789 in [item.get(name_of(rows[place].to_json())) for item in history(trial)]
 
 
 def test_a_run_that_was_cut_off_is_published_anew(again: Place) -> None:
@@ -580,14 +590,14 @@ def test_ids_follow_from_benchmark_trial_and_keys_alone(place: Place) -> None:
     assert len(set(ids)) == 7
     assert ids == [run.id for run in runs_of(known, "b", "somebody")]
     assert not set(ids) & {run.id for run in runs_of(replace(known, name="other"), "a", None)}
-    rows = [{**row, "key": "0" * 64} if row["role"] == "evaluate" else row for row in known.rows]
+    rows = [row.model_copy(update={"key": "0" * 64}) if row.role == "evaluate" else row for row in known.rows]
     assert not set(ids) & {run.id for run in runs_of(replace(known, rows=rows), "a", None)}
     assert set(Published(place.own).runs) == set(ids)
 
 
 def test_what_has_no_number_is_counted_and_not_drawn(place: Place) -> None:
     known = results(place)
-    rows = [{**row, "value": None, "outcome": "failed"} if row["seed"] == 1 else row for row in known.rows]
+    rows = [row.model_copy(update={"value": None, "outcome": "failed"}) if row.seed == 1 else row for row in known.rows]
     *found, board = runs_of(replace(known, rows=rows), "p", None)
     failed = [run.content for run in found if run.content["config"]["seed"] == 1]
     for content in failed:

@@ -1,0 +1,94 @@
+"""What a run notes of itself: versions, machine and counts, and what its page is to say."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping, Sequence
+
+from prunebench.api.provenance import ComponentOrigin, MetricInfo, Provenance, ReportSettings, RunCounts
+from prunebench.api.rows import Row
+from prunebench.engine.scheduler import Execution
+from prunebench.kernels.hardware import hardware
+from prunebench.runner.preparing import Prepared
+from prunebench.runner.work_left import Status
+from prunebench.store.store import Store
+
+CLASSIFICATION = {
+    "accuracy": MetricInfo(unit="fraction", higher=True, low=0.0, high=1.0),
+    "loss": MetricInfo(unit="nats", higher=False, low=0.0),
+    "early_stop_accuracy": MetricInfo(unit="fraction", higher=True, low=0.0, high=1.0),
+    "early_stop_iteration": MetricInfo(unit="it", higher=False, low=0.0),
+}
+"""How the metrics of image classification read."""
+
+
+def provenance_of(
+    prepared: Prepared, store: Store, execution: Execution, before: Status, notes: Sequence[str]
+) -> Provenance:
+    """Where the numbers of a run come from.
+
+    Args:
+        before: the status of the plan before it was carried out.
+        notes: what a reader must know before the first number, a sentence each.
+    """
+    from prunebench import __version__
+
+    benchmark = prepared.benchmark
+    fields = dict(store.environment.fields)
+    return Provenance(
+        prunebench=__version__,
+        file=benchmark.file,
+        profile=benchmark.profile,
+        settings=tuple(prepared.options.settings),
+        seeds=tuple(benchmark.seeds),
+        entries=tuple(entry.name for entry in benchmark.entries),
+        environment=fields,
+        hardware=hardware() | {"device": str(fields["device"])},
+        wall_seconds=round(execution.seconds, 1),
+        finished=datetime.datetime.now(datetime.UTC).date().isoformat(),
+        runs=RunCounts(naive=before.runs_naive, distinct=before.runs_distinct, cached=before.runs_cached),
+        steps=before.sample_steps,
+        components={
+            name: ComponentOrigin(
+                version=use.component.version, distribution=use.provider.distribution, paper=use.component.paper
+            )
+            for name, use in benchmark.uses().items()
+        },
+        report=ReportSettings(
+            name=benchmark.name,
+            claim=benchmark.claim,
+            metric=benchmark.report.metric,
+            against=benchmark.report.against,
+            alpha=benchmark.report.alpha,
+            axis=benchmark.report.axis,
+            at=tuple(benchmark.report.at),
+            notes=tuple(notes),
+            expectations=tuple(expect.model_dump() for expect in benchmark.expect),
+        ),
+        also=tuple(use.to_json() for use in benchmark.also),
+        metrics=CLASSIFICATION,
+    )
+
+
+def notes(prepared: Prepared, rows: Sequence[Row], failed: Mapping[str, str]) -> list[str]:
+    """What a reader must know before the first number: reductions, subsets, failures."""
+    benchmark = prepared.benchmark
+    found = []
+    if benchmark.note:
+        found.append(benchmark.note)
+    if benchmark.profile is not None:
+        found.append(f'Reduced: profile "{benchmark.profile}"; not comparable with results of the full file.')
+    changed = [f"`--set {s}`" for s in prepared.options.settings]
+    if prepared.options.only:
+        changed.append("`--only " + " --only ".join(prepared.options.only) + "`")
+    if changed:
+        found.append("Changed on the command line: " + ", ".join(changed) + ".")
+    found += sorted({f"{trial.data}: {trial.note}" for trial in prepared.plan.trials if trial.note})
+    mixed = sum(bool(row.environments) for row in rows)
+    if mixed:
+        found.append(
+            f"Mixed environments (`--reuse any`): {mixed} of {len(rows)} rows rest on artifacts that were made "
+            "elsewhere; each such row lists them."
+        )
+    found += [f"Failed: {trial}: {error}" for trial, error in failed.items()]
+    return found
