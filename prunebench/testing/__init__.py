@@ -25,6 +25,7 @@ from prunebench.testing.inputs import DataContract, InitialiseContract, ModelCon
 from prunebench.testing.pruning import AnalyseContract, ScheduleContract, ScoreContract, SelectContract, TicketContract
 from prunebench.testing.results import toy_results
 from prunebench.testing.states import no_global_randomness, same, state
+from prunebench.testing.store_backend import StoreBackendContract
 from prunebench.testing.toy import ToyProbe, toy_benchmark, toy_catalogue, toy_chain, toy_plan, toy_request
 from prunebench.testing.training import LossContract, LrContract, MaskUpdateContract, OptimizerContract
 
@@ -41,6 +42,7 @@ __all__ = [
     "ScheduleContract",
     "ScoreContract",
     "SelectContract",
+    "StoreBackendContract",
     "TicketContract",
     "ToyData",
     "ToyProbe",

@@ -11,7 +11,7 @@ import pytest
 from engine.toy_runs import Trained, Workshop, open_store, prepared, run, text
 from prunebench.api.errors import StoreError
 from prunebench.api.events import Event
-from prunebench.store.store import RECORD
+from prunebench.store.copies import RECORD
 
 ROUNDS, EACH = 40, 5
 
