@@ -37,4 +37,5 @@ def test_a_files_cut_counts_its_rounds_and_does_not_say_what_each_layer_keeps():
     assert one_shot.cut is not None
     assert one_shot.counts == rewound.counts
     cuts = [[c._phases.by_key[t.mask.key].spec["cut"] for t in c.tickets[1:]] for c in (one_shot, rewound)]
-    assert cuts == [[None] * 3, [rewound.cut] * 3]
+    assert cuts == [[rewound.cut, None, None], [rewound.cut] * 3]
+    assert one_shot.tickets[1] == rewound.tickets[1]
