@@ -29,7 +29,7 @@ def folder() -> Path:
     return Path(os.environ.get("PRUNEBENCH_CACHE") or Path(platformdirs.user_cache_dir("prunebench")) / "facts")
 
 
-def remembered(question: str, files: Iterable[Path], find_out: Callable[[], Any]) -> Any:
+def remembered(question: str, files: Iterable[str | Path], find_out: Callable[[], Any]) -> Any:
     """The answer of an earlier call if no file has changed since, else that of `find_out`, which is kept.
 
     Args:
@@ -50,7 +50,7 @@ def remembered(question: str, files: Iterable[Path], find_out: Callable[[], Any]
     return answer
 
 
-def _stamp(paths: Iterable[Path]) -> tuple[str | None, float]:
+def _stamp(paths: Iterable[str | Path]) -> tuple[str | None, float]:
     """Of all files' metadata together, and the time of the last change; None if a file is absent."""
     found, newest = hashlib.sha256(), 0
     for path in paths:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from os.path import splitext
 from pathlib import Path, PurePosixPath
 from typing import NoReturn
 
@@ -86,7 +87,7 @@ def _by_class(base: Path, part: str) -> _Tree:
     images: dict[str, list[str]] = {name: [] for name in classes if not is_hidden(name)}
     others = []
     for name in sorted(names, key=lambda name: name.split("/")):
-        where, suffix = name.split("/")[depth:], PurePosixPath(name).suffix.lower()
+        where, suffix = name.split("/")[depth:], splitext(name)[1].lower()
         if len(where) > 1 and suffix in SUFFIXES:
             images[where[0]].append(name)
         elif suffix not in BESIDE:

@@ -60,7 +60,7 @@ class Source(ABC):
         """The content of a file; may be called by several threads at a time."""
 
     @abstractmethod
-    def stamped(self, names: Iterable[str]) -> list[Path]:
+    def stamped(self, names: Iterable[str]) -> list[str]:
         """What holds `names` on disk: their sizes and times tell whether anything has changed."""
 
 
@@ -137,9 +137,10 @@ class Folder(Source):
             why = getattr(error, "strerror", None) or error
             missing(self, f"{name} in {self.place} cannot be read ({why})", error)
 
-    def stamped(self, names: Iterable[str]) -> list[Path]:
+    def stamped(self, names: Iterable[str]) -> list[str]:
         """See Source.stamped."""
-        return [self.base / name for name in names]
+        base = f"{self.base}{os.sep}"  # a Path for each of a million names would take seconds
+        return [base + name for name in names]
 
 
 @dataclass(frozen=True)
@@ -178,9 +179,9 @@ class Archive(Source):
         ) as error:
             self._damaged(error)
 
-    def stamped(self, names: Iterable[str]) -> list[Path]:
+    def stamped(self, names: Iterable[str]) -> list[str]:
         """See Source.stamped."""
-        return [self.place]
+        return [str(self.place)]
 
     def _damaged(self, error: Exception) -> NoReturn:
         raise DataUnusable(f"{self.data}: {self.place} is damaged ({error}). Delete it and fetch it again.") from error
@@ -208,7 +209,7 @@ class Listing:
 
 def folders(names: Iterable[str]) -> list[str]:
     """Every folder on the way to `names`; its time changes when an image is added or taken away."""
-    parents = {PurePosixPath(name.rpartition("/")[0]) for name in names}
+    parents = map(PurePosixPath, {name.rpartition("/")[0] for name in names})
     return sorted({str(folder) for parent in parents for folder in (parent, *parent.parents)} - {"."})
 
 
@@ -230,9 +231,7 @@ class Facts:
     remarks: Mapping[str, int]
 
 
-def facts(
-    source: Source, listings: Sequence[Listing], stamped: Sequence[Path], finish: Finish, thorough: bool
-) -> Facts:
+def facts(source: Source, listings: Sequence[Listing], stamped: Sequence[str], finish: Finish, thorough: bool) -> Facts:
     """sha256 over the names, labels, sizes and contents of all images; remembered while the files stand.
 
     Args:
@@ -423,5 +422,5 @@ def image_data(
     found = facts(source, whole, files, finish, thorough=resident)
     note = "; ".join(filter(None, [*notes, *remarked(found.remarks, background)]))
     sizes = {name: len(listing) for name, listing in parts.items()}
-    info = DataInfo(source.data, found.digest, sizes, (3, size, size), classes, note, tuple(map(str, files)))
+    info = DataInfo(source.data, found.digest, sizes, (3, size, size), classes, note, tuple(files))
     return Data(info, WhenNeeded({name: partial(split, name, listing) for name, listing in parts.items()}))
