@@ -13,7 +13,8 @@ from prunebench.api.component import BoundComponent
 from prunebench.api.errors import CannotTakePart, ConfigError, DataMissing, PlanError
 from prunebench.api.info import DataInfo, ModelInfo
 from prunebench.api.planning import Evaluation, PlannedTicket, Ref, Request, Run
-from prunebench.benchmark.entries import Benchmark, Chosen, Entry
+from prunebench.benchmark.choices import DataChoice, ModelChoice
+from prunebench.benchmark.entries import Benchmark, Entry
 from prunebench.benchmark.load import entries_named
 from prunebench.components.managers import call_planning_hook
 from prunebench.kernels.counts import count_at, global_count
@@ -29,15 +30,15 @@ from prunebench.plan.trial import LeftOut, Plan, Trial
 class Probe(Protocol):
     """Where planning learns sizes and shapes: a cache, so that no data is read and no torch imported twice."""
 
-    def data(self, chosen: Chosen) -> DataInfo:
+    def data(self, chosen: DataChoice) -> DataInfo:
         """Sizes and digest of a data set."""
         ...
 
-    def model(self, chosen: Chosen, data: DataInfo, units: BoundComponent) -> ModelInfo:
+    def model(self, chosen: ModelChoice, data: DataInfo, units: BoundComponent) -> ModelInfo:
         """Layers and units of a model."""
         ...
 
-    def weights(self, chosen: Chosen, data: DataInfo) -> str:
+    def weights(self, chosen: ModelChoice, data: DataInfo) -> str:
         """The digest of the weight file that a model starts from; asked only where a file names one."""
         ...
 

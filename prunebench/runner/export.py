@@ -18,7 +18,7 @@ from prunebench.api.events import Event
 from prunebench.api.info import DataInfo
 from prunebench.api.planning import Evaluation, Ref
 from prunebench.api.tickets import State
-from prunebench.benchmark.entries import Density
+from prunebench.benchmark.densities import Density
 from prunebench.components.catalogue import Catalogue
 from prunebench.kernels.weight_files import digest_of
 from prunebench.plan.counts import matched

@@ -83,7 +83,7 @@ def prepare(options: Options, catalogue: Catalogue | None = None) -> Prepared:
     for table in options.also:
         use = catalogue.use(table, slot="report", where="also")
         others = tuple(other for other in benchmark.also if other.name != use.name)
-        benchmark = replace(benchmark, also=(*others, use))
+        benchmark = replace(benchmark, report=benchmark.report.model_copy(update={"also": (*others, use)}))
     root, store_path = data_root(), options.store or default_store()
     probe = StoreProbe(Store(store_path, environment=Environment({"for": "planning"})), root)
     return Prepared(options, benchmark, make_plan(benchmark, probe), root, store_path)

@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from engine.toy_runs import catalogue, open_store, prepared, run
 from prunebench.api.errors import ContractError, DataMissing, PrunebenchError
-from prunebench.benchmark.entries import Chosen
+from prunebench.benchmark.choices import DataChoice, ModelChoice
 from prunebench.engine.probe import StoreProbe
 
 UNITS = {"use": "toy-units"}
@@ -22,8 +23,9 @@ def root(tmp_path: Path) -> Path:
     return folder
 
 
-def chosen(name: str, slot: str, **config: object) -> Chosen:
-    return Chosen(name, catalogue().use({"use": name, **config}, slot=slot))
+def chosen(name: str, slot: str, **config: object) -> Any:
+    choice = {"data": DataChoice, "model": ModelChoice}[slot]
+    return choice(label=name, use=catalogue().use({"use": name, **config}, slot=slot))
 
 
 def reads(root: Path) -> int:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from prunebench import Component, ComponentConfig, PlanError, Position, hookimpl
 from prunebench.api.errors import ConfigError
 from prunebench.api.planning import Needs, PlannedTicket, Recipes, Ref, Request, TrainedPoint
-from prunebench.benchmark.entries import Density
+from prunebench.benchmark.densities import Density
 from prunebench.benchmark.tables import Measure
 from prunebench.kernels.counts import count_at, global_count
 from prunebench.plan.chain import Chain

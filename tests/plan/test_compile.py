@@ -19,7 +19,7 @@ from prunebench.api.errors import ConfigError
 from prunebench.api.info import DataInfo, ModelInfo
 from prunebench.api.measurements import Analysis
 from prunebench.api.planning import Needs, Request
-from prunebench.benchmark.entries import Chosen
+from prunebench.benchmark.choices import DataChoice, ModelChoice
 from prunebench.benchmark.load import resolve
 from prunebench.benchmark.merging import normalise
 from prunebench.engine.probe import StoreProbe
@@ -528,7 +528,7 @@ def test_densities_alone_must_each_remove_a_unit_and_leave_one(densities: list[f
 
 def test_data_that_is_missing_is_told_by_its_plan() -> None:
     class Without(ToyProbe):
-        def data(self, chosen: Chosen) -> DataInfo:
+        def data(self, chosen: DataChoice) -> DataInfo:
             raise DataMissing("toy-data: no data under the root. Put it there.")
 
     assert errors(probe=Without()) == ("toy.toml: toy-data: no data under the root. Put it there.",)
@@ -536,7 +536,7 @@ def test_data_that_is_missing_is_told_by_its_plan() -> None:
 
 def test_a_model_without_units_has_nothing_to_prune() -> None:
     class Bare(ToyProbe):
-        def model(self, chosen: Chosen, data: DataInfo, units: BoundComponent) -> ModelInfo:
+        def model(self, chosen: ModelChoice, data: DataInfo, units: BoundComponent) -> ModelInfo:
             return replace(super().model(chosen, data, units), layers=())
 
     (message,) = errors(probe=Bare())
@@ -546,7 +546,7 @@ def test_a_model_without_units_has_nothing_to_prune() -> None:
 class LeNetProbe(StoreProbe):
     """The real network on the meta device, for images of MNIST's size."""
 
-    def data(self, chosen: Chosen) -> DataInfo:
+    def data(self, chosen: DataChoice) -> DataInfo:
         return DataInfo("mnist", "0" * 64, {"train": 96, "valid": 24, "test": 24}, (1, 28, 28), 10)
 
 

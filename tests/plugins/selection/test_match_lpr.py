@@ -12,7 +12,7 @@ from prunebench.api.errors import ConfigError
 from prunebench.api.info import DataInfo, ModelInfo
 from prunebench.api.masks import Mask, Scores
 from prunebench.api.tickets import Inputs, Optimum
-from prunebench.benchmark.entries import Chosen
+from prunebench.benchmark.choices import ModelChoice
 from prunebench.plan.compile import make_plan
 from prunebench.plan.trial import Plan
 from prunebench.testing import (
@@ -118,7 +118,7 @@ def test_a_count_that_is_off_by_the_rounding_of_layers_is_matched() -> None:
 class OtherLayers(ToyProbe):
     """A probe for which entries with units "weights" prune the first layer alone."""
 
-    def model(self, chosen: Chosen, data: DataInfo, units: BoundComponent) -> ModelInfo:
+    def model(self, chosen: ModelChoice, data: DataInfo, units: BoundComponent) -> ModelInfo:
         info = super().model(chosen, data, units)
         return info if units.name == "toy-units" else replace(info, layers=info.layers[:1])
 
