@@ -9,6 +9,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -219,19 +220,19 @@ except StoreError as error:
     ],
 )
 def test_what_may_not_be_read_or_written_is_an_error_that_says_what_to_do(
-    store: Store, tmp_path_factory: pytest.TempPathFactory, closed: str, mode: int, message: str
+    store: Store, closed: str, mode: int, message: str
 ) -> None:
-    place = tmp_path_factory.mktemp("open") / "inner" / "store"
-    shutil.copytree(store.root, place)
-    for path in [*place.parents[:4], *place.rglob("*"), place]:
-        if path.is_relative_to(tmp_path_factory.getbasetemp().parent):
+    # Not below pytest's own folder, which nobody else may enter.
+    with tempfile.TemporaryDirectory() as outside:
+        place = Path(outside) / "inner" / "store"
+        shutil.copytree(store.root, place)
+        for path in (Path(outside), place.parent, place, *place.rglob("*")):
             path.chmod(0o755)
-    target = (place / closed).resolve()
-    target.chmod(mode)
-    done = subprocess.run(
-        [sys.executable, "-c", UNPRIVILEGED, str(place), ADDRESS], capture_output=True, text=True, check=False
-    )
-    target.chmod(0o755)
+        target = (place / closed).resolve()
+        target.chmod(mode)
+        script = [sys.executable, "-c", UNPRIVILEGED, str(place), ADDRESS]
+        done = subprocess.run(script, capture_output=True, text=True, check=False)
+        target.chmod(0o755)
     assert done.returncode == 0, done.stderr
     assert re.search(message, done.stdout), done.stdout
 
