@@ -25,6 +25,7 @@ from torch import Tensor
 from prunebench.api.data import Augmentation, Data, Resident, Split
 from prunebench.api.errors import DataUnusable
 from prunebench.api.info import DataInfo
+from prunebench.api.untrusted_text import printable
 from prunebench.kernels.file_facts import remembered
 from prunebench.kernels.streaming import Streaming, ahead
 from prunebench_plugins.data._pictures import BYTES, PIXELS, Background, Check, PictureError, examine, rgb
@@ -67,12 +68,6 @@ class Source(ABC):
 def missing(source: Source, what: str, because: Exception | None = None) -> NoReturn:
     """Raise DataUnusable: what is amiss at the source, and what to do."""
     raise DataUnusable(f"{source.data}: {printable(what)}. {source.how}") from because
-
-
-def printable(text: str) -> str:
-    """Text with names of files in it as it can be printed: what is no text, or a terminal would obey, is escaped."""
-    whole = text.encode("utf-8", "backslashreplace").decode()
-    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in whole)
 
 
 def _is_text(name: str) -> bool:

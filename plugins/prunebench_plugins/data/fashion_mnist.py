@@ -78,7 +78,9 @@ class FashionMnist:
     def prunebench_downloads(self, root: Path) -> Sequence[Download]:
         """The four files of the publisher, into FashionMNIST/raw/."""
         return [
-            Download(tuple(f"{mirror}{name}.gz" for mirror in MIRRORS), f"md5:{md5}", root / FOLDERS[0] / f"{name}.gz")
+            Download(
+                tuple(f"{mirror}{name}.gz" for mirror in MIRRORS), f"md5:{md5}", root / FOLDERS[0] / f"{name}.gz", 2**26
+            )
             for name, md5 in MD5.items()
         ]
 

@@ -80,7 +80,9 @@ class Mnist:
     def prunebench_downloads(self, root: Path) -> Sequence[Download]:
         """The four files of the publishers' mirrors, into MNIST/raw/."""
         return [
-            Download(tuple(f"{mirror}{name}.gz" for mirror in MIRRORS), f"md5:{md5}", root / FOLDERS[0] / f"{name}.gz")
+            Download(
+                tuple(f"{mirror}{name}.gz" for mirror in MIRRORS), f"md5:{md5}", root / FOLDERS[0] / f"{name}.gz", 2**26
+            )
             for name, md5 in MD5.items()
         ]
 

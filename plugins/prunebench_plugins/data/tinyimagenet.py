@@ -100,7 +100,7 @@ class TinyImageNet:
     @hookimpl
     def prunebench_downloads(self, root: Path) -> Sequence[Download]:
         """The publisher's archive; it is read as it is."""
-        return [Download((f"http://cs231n.stanford.edu/{ARCHIVE}",), f"md5:{MD5}", root / ARCHIVE)]
+        return [Download((f"http://cs231n.stanford.edu/{ARCHIVE}",), f"md5:{MD5}", root / ARCHIVE, 2**30)]
 
 
 @hookimpl
