@@ -482,9 +482,10 @@ def prunebench_report(results: Results, folder: Path) -> None:
 
     When: after a run or `prunebench report`, once the built-in tables are written.
     Args:
-        results: rows, curves, layers and figures of every trial, and the provenance.
+        results: rows, curves, layers and figures of every trial, and the provenance; a copy.
         folder: the leaderboard's folder.
-    Must not: change the files that are already there.
+    Raises: whatever it likes; the leaderboard stays, and the error is named with the component.
+    Must not: change the files that are already there, leave links, or write anywhere but below the folder.
     Example:
         >>> import tempfile; from pathlib import Path
         >>> from prunebench.testing import toy_results
@@ -499,14 +500,16 @@ def prunebench_report(results: Results, folder: Path) -> None:
 
 
 @hookspec
-def prunebench_track(event: Event) -> None:
+def prunebench_track(event: Event, folder: Path) -> None:
     """Observe a run.
 
     When: in the process that started the run, as events arrive: "run-started", "phase-started", "progress",
         "phase-done", "phase-failed", "row" (once a row of the results), "run-finished".
     Args:
-        event: its kind, and fields that are plain JSON values.
-    Must not: raise for a lost connection, or write outside its own folder.
+        event: its kind, and fields that are plain JSON values; a copy.
+        folder: the leaderboard's; it may not be there yet.
+    Raises: whatever it likes; the run goes on without it, and the error is named with the component.
+    Must not: write anywhere but below the folder, or wait for a connection.
     Example:
         >>> from prunebench.api.events import Event
         >>> seen = []

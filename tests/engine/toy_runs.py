@@ -73,9 +73,15 @@ def ignore(event: Event) -> None:
     """Observe nothing."""
 
 
-def run(store: Path, *changes: Mapping[str, Any], observe: Callable[[Event], None] = ignore, **more: Any) -> Outcome:
+def run(
+    store: Path,
+    *changes: Mapping[str, Any],
+    observe: Callable[[Event], None] = ignore,
+    folder: Path | None = None,
+    **more: Any,
+) -> Outcome:
     """Carry the toy benchmark out, in this process."""
-    return runner.run(prepared(store, *changes, **more), observe, catalogue())
+    return runner.run(prepared(store, *changes, **more), observe, catalogue(), folder=folder)
 
 
 def text(outcome: Outcome) -> bytes:
