@@ -11,6 +11,8 @@ from typing import Any, Literal
 from prunebench.benchmark import load as config
 from prunebench.benchmark.entries import Benchmark
 from prunebench.components.catalogue import Catalogue
+from prunebench.components.managers import call_planning_hook
+from prunebench.components.time_limit import watched
 from prunebench.engine.environment import fingerprint
 from prunebench.engine.probe import StoreProbe
 from prunebench.plan.compile import make_plan
@@ -86,4 +88,6 @@ def prepare(options: Options, catalogue: Catalogue | None = None) -> Prepared:
         benchmark = replace(benchmark, report=benchmark.report.model_copy(update={"also": (*others, use)}))
     root, store_path = data_root(), options.store or default_store()
     probe = StoreProbe(Store(store_path, environment=Environment({"for": "planning"})), root)
-    return Prepared(options, benchmark, make_plan(benchmark, probe), root, store_path)
+    with watched(call_planning_hook.__code__):
+        plan = make_plan(benchmark, probe)
+    return Prepared(options, benchmark, plan, root, store_path)
