@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, SerializationInfo, ValidationError, ValidationInfo
 from pydantic_core import CoreSchema, core_schema
@@ -28,6 +28,9 @@ class EntryRef(str):
 
 class ComponentConfig(StrictTable):
     """The base of every component's configuration: frozen, unknown keys forbidden, defaults part of the key."""
+
+    measured: ClassVar[frozenset[str]] = frozenset()
+    """Of a task: fields that change what is measured and nothing that is trained; in the keys of curves alone."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +108,12 @@ class BoundComponent:
     def written(self) -> dict[str, Any]:
         """As a file would write it, defaults included."""
         return {"use": self.name, **self.config.model_dump(mode="json")}
+
+    def trained_json(self) -> dict[str, Any]:
+        """The same without what only changes what is measured: a task in the key of a run."""
+        whole = self.to_json()
+        kept = {name: value for name, value in whole["config"].items() if name not in self.config.measured}
+        return {**whole, "config": kept}
 
     @cached_property
     def _json(self) -> dict[Clock | None, dict[str, Any]]:

@@ -8,11 +8,10 @@ from typing import Any
 from prunebench.api.errors import nearest
 from prunebench.api.hookspecs import SLOTS
 from prunebench.api.positions import Position
+from prunebench.api.task import EARLY_STOP, STOPPED_AT, all_metrics, primary
 from prunebench.benchmark.entries import Entry, entry_refs
 from prunebench.benchmark.expectations import SMALLEST, Expect
 from prunebench.benchmark.tables import Measure, Report, TopTable
-
-_EARLY = ("early_stop_accuracy", "early_stop_iteration")
 
 
 def incomplete(entry: Mapping[str, Any], unreadable: set[str]) -> Iterator[str]:
@@ -56,9 +55,13 @@ def unknown_references(entries: Mapping[str, Entry], known: Collection[str]) -> 
 def wrong_report(top: TopTable, scored: Sequence[Entry]) -> Iterator[str]:
     """What the leaderboard would rank by and cannot."""
     report = top.report
-    split = report.metric.partition("/")[0]
-    if split not in top.measure.splits:
+    split, _, metric = report.metric.partition("/")
+    if report.metric and split not in top.measure.splits:
         yield f'report.metric: "{report.metric}" is not measured; add "{split}" to measure.splits'
+    lacking = next((entry for entry in scored if report.metric and metric not in all_metrics(entry.metrics)), None)
+    if lacking is not None:
+        known = nearest(metric, all_metrics(lacking.metrics))
+        yield f'report.metric: entry "{lacking.name}", whose task is "{lacking.task.name}", has no "{metric}".{known}'
     units = {entry.units.name: entry for entry in scored if entry.schedule is not None}
     if len(units) > 1 and report.axis == "density":
         named = " and ".join(f'"{entry.name}" ({entry.units})' for entry in list(units.values())[:2])
@@ -106,7 +109,7 @@ def unmeasured(metric: str, position: str | None, entry: Entry, measure: Measure
     """Why an entry will have no such measurement; empty if it may have."""
     split, _, name = metric.partition("/")
     if metric == SMALLEST:
-        split, name = "test", f"accuracy/{SMALLEST}"
+        split, name = "test", f"{primary(entry.metrics)}/{SMALLEST}"
     analyses = {use.name for use in entry.analyses}
     if split in analyses or name.partition("/")[0] in analyses:
         return ""
@@ -116,14 +119,15 @@ def unmeasured(metric: str, position: str | None, entry: Entry, measure: Measure
     if split not in measure.splits:
         return f'"{metric}" is not measured; add "{split}" to measure.splits'
     name = name.removesuffix(f"/{SMALLEST}")
-    if name.startswith("early_stop_") and (measure.every is None or "valid" not in measure.splits):
+    if name.startswith(EARLY_STOP) and (measure.every is None or "valid" not in measure.splits):
         return f'"{metric}" is not measured; it needs measure.every, and "valid" in measure.splits'
-    if name not in ("accuracy", "loss", "early_stop_accuracy", "early_stop_iteration"):
+    metrics = all_metrics(entry.metrics)
+    if name not in metrics:
         analysed = f'; entry "{entry.name}" does not analyse "{name.partition("/")[0]}"' if "/" in name else ""
-        return f'"{metric}": no such metric{analysed}.{nearest(name, ("accuracy", "loss", *_EARLY))}'
-    if name == "early_stop_iteration" and split != "valid":
+        return f'"{metric}": no such metric{analysed}.{nearest(name, metrics)}'
+    if name == STOPPED_AT and split != "valid":
         return f'"{metric}": it is of the validation loss; write valid/{name}'
-    if name in _EARLY and position is not None:
+    if name.startswith(EARLY_STOP) and position is not None:
         return f'"{metric}" has no position to choose: its own is where training would have stopped'
     return _unplaced(position, measure)
 

@@ -11,12 +11,14 @@ from pydantic import Field
 from prunebench.api.component import BoundComponent, ComponentConfig, EntryRef, Slot
 from prunebench.api.recipe import Recipe
 from prunebench.api.strict import Whole
+from prunebench.api.task import Metrics
 from prunebench.benchmark import bounds
 from prunebench.benchmark.choices import DataChoice, ModelChoice, Name
 from prunebench.benchmark.densities import ChainKeys
 from prunebench.benchmark.expectations import Expect
 from prunebench.benchmark.tables import Execution, Measure, Report
 from prunebench.components.catalogue import Catalogue
+from prunebench.components.metrics import metrics_of
 
 
 class Entry(ChainKeys):
@@ -27,7 +29,7 @@ class Entry(ChainKeys):
     name: Name
     draws: Whole = Field(1, ge=1, le=bounds.DRAWS)
     tickets: str | None = None
-    task: Annotated[BoundComponent | None, Slot("task")] = None
+    task: Annotated[BoundComponent, Slot("task")]
     data: tuple[DataChoice, ...]
     models: tuple[ModelChoice, ...] = Field(alias="model")
     units: Annotated[BoundComponent, Slot("units")] = Field(
@@ -42,6 +44,11 @@ class Entry(ChainKeys):
     analyses: Annotated[tuple[BoundComponent, ...], Slot("analyse", many=True)] = Field((), alias="analyse")
     find: Recipe
     evaluate: Recipe
+
+    @property
+    def metrics(self) -> Metrics:
+        """How each metric of its task reads; the first is the primary one."""
+        return metrics_of(self.task)
 
     def uses(self) -> Iterator[BoundComponent]:
         """Every component that the entry names."""

@@ -44,7 +44,8 @@ class Expect(StrictTable):
     better: str
     worse: str = ""
     """The better entry itself where only `than` says what differs."""
-    metric: str = "test/accuracy"
+    metric: str = ""
+    """The task's primary metric on the test split where it is not stated."""
     density: Number | None = None
     round: Whole | None = Field(None, ge=0)
     position: str | None = None
@@ -106,4 +107,4 @@ def expected_position(position: str | None) -> str | None:
 
 
 SMALLEST = "smallest_matching_density"
-"""The metric of an expectation that is made of another, written after it: test/accuracy/smallest_matching_density."""
+"""The metric of an expectation that is made of another, written after it: test/loss/smallest_matching_density."""

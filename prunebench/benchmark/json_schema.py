@@ -39,9 +39,7 @@ def json_schema(catalogue: Catalogue) -> Json:
     definitions["entry"] = {**_table(_entry(recipe, definitions)), "required": ["name"]}
     top = _properties(TopTable, definitions)
     top |= dict.fromkeys(RECIPES, RECIPE)
-    del top["task"]
-    if "task" in SLOTS:
-        top["task"] = {"anyOf": [_one("task"), CHANGES]}
+    top["task"] = {"anyOf": [_one("task"), CHANGES]}
     top["entry"] = {"type": "array", "items": {"$ref": "#/$defs/entry"}}
     top["extends"] = {"type": "string", "description": "Another file, below this one; seen from this file's folder."}
     whole = {key: {"$ref": f"#/$defs/slots-{key}"} for key in CHOICES}

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from prunebench.api.errors import ConfigError, nearest
 from prunebench.api.problems import problems, shortened
+from prunebench.api.task import primary
 from prunebench.benchmark import bounds, checks, merging
 from prunebench.benchmark.entries import Benchmark, Entry
 from prunebench.benchmark.resolution import EntryResolver, linked, stated_entries
@@ -103,6 +104,7 @@ def _resolved(raw: Table, catalogue: Catalogue, path: Path, changes: Changes) ->
     errors += checks.unknown_references(entries, stated)
     entries = linked(entries, errors)
     chosen = tuple(entries[name] for name in scored if name in entries)
+    top = _with_metrics(top, chosen)
     errors += checks.unknown_names(top, stated)
     if not wrong & {"measure", "report"}:
         errors += checks.wrong_report(top, chosen)
@@ -133,6 +135,16 @@ def _resolved(raw: Table, catalogue: Catalogue, path: Path, changes: Changes) ->
 
 _STAND_INS: Mapping[str, Any] = {"schema": 1, "seeds": [0], "data": [{}], "model": [{}], "train": {}, "entry": [{}]}
 """What stands for a required key that is wrong while the rest of the file is looked at."""
+
+
+def _with_metrics(top: TopTable, scored: Sequence[Entry]) -> TopTable:
+    """The file's own keys, with the task's primary metric where they name none."""
+    if not scored:
+        return top
+    tested = f"test/{primary(scored[0].metrics)}"
+    report = top.report if top.report.metric else top.report.model_copy(update={"metric": tested})
+    expect = tuple(one if one.metric else one.model_copy(update={"metric": tested}) for one in top.expect)
+    return top.model_copy(update={"report": report, "expect": expect})
 
 
 def _top_table(raw: Table, binder: FileBinder, errors: list[str]) -> tuple[TopTable, set[str]]:

@@ -10,7 +10,6 @@ from pydantic import ValidationError
 
 from prunebench.api.component import Binder
 from prunebench.api.errors import ConfigError, nearest
-from prunebench.api.hookspecs import SLOTS
 from prunebench.api.problems import Path, Problem, problems, shortened
 from prunebench.benchmark import bounds
 from prunebench.benchmark.checks import incomplete
@@ -148,9 +147,7 @@ class EntryResolver:
             for index, table in enumerate(tables):
                 at = f"{key}[{index}]." if len(tables) > 1 else f"{key}."
                 layers[key, index] = [Layer(at, with_default(table, choice.default)), over(key)]
-        default = {"use": TASK} if "task" in SLOTS else {}
-        if default or top.task is not None or "task" in own:
-            layers["task",] = [Layer("task.", default), Layer("task.", top.task or {}), over("task")]
+        layers["task",] = [Layer("task.", {"use": TASK}), Layer("task.", top.task), over("task")]
         return layers
 
     def _chain_keys(self) -> Table:

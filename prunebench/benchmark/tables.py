@@ -24,13 +24,14 @@ class Measure(StrictTable):
     at: tuple[Position, ...] = ()
     splits: tuple[Split, ...] = ("train", "valid", "test")
     train_sample: Whole = Field(10_000, gt=0)
-    """Images of the fixed, un-augmented, evenly spaced sample of train that is measured."""
+    """Examples of the fixed, un-augmented, evenly spaced sample of train that is measured."""
 
 
 class Report(StrictTable):
     """What the leaderboard ranks by."""
 
-    metric: str = "test/accuracy"
+    metric: str = ""
+    """SPLIT/METRIC; the task's primary metric on the test split where it is not stated."""
     against: str | None = None
     alpha: Number = Field(0.05, gt=0, lt=1)
     axis: Literal["density", "density_all", "density_macs"] = "density"
@@ -55,7 +56,7 @@ class Report(StrictTable):
     def _split_and_metric(cls, metric: str) -> str:
         split, slash, name = metric.partition("/")
         if split not in ("train", "valid", "test") or not slash or not name:
-            raise ValueError('write SPLIT/METRIC, such as "test/accuracy" or "test/early_stop_accuracy"')
+            raise ValueError('write SPLIT/METRIC, such as "test/loss" or "valid/early_stop_iteration"')
         return metric
 
 
@@ -82,7 +83,7 @@ class TopTable(ChainKeys):
         min_length=1, max_length=bounds.SEEDS
     )
     data: tuple[dict[str, Any], ...] = Field(min_length=1, max_length=bounds.CHOICES)
-    task: dict[str, Any] | None = None
+    task: dict[str, Any] = Field(default_factory=dict)
     model: tuple[dict[str, Any], ...] = Field(min_length=1, max_length=bounds.CHOICES)
     train: dict[str, Any]
     find: dict[str, Any] = Field(default_factory=dict)

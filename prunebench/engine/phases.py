@@ -79,6 +79,7 @@ def _prune(spec: Mapping[str, Any], workbench: Workbench) -> Produced:
         data=workbench.data(spec["data"], streams.seed)
         if accepts(scorer.planner, "prunebench_score", "data")
         else None,
+        task=workbench.task(spec["task"]),
         units=units,
         mask=mask,
         inputs=workbench.inputs(spec["score"]),
@@ -103,7 +104,7 @@ def _prune(spec: Mapping[str, Any], workbench: Workbench) -> Produced:
     check_mask(kept, alive, count, units, f"select {selector}, round {streams.round}")
     assert kept is not None
     files = {"mask.safetensors": dump_tensors(pack_mask(kept))}
-    return {"mask": (files, mask_meta(kept, units, model, spec["model"]["shape"]))}
+    return {"mask": (files, mask_meta(kept, units, model, workbench.example(spec)))}
 
 
 def check_scores(scores: Scores | None, units: Units, who: str) -> None:
@@ -169,7 +170,7 @@ def _edit(spec: Mapping[str, Any], workbench: Workbench) -> Produced:
         check_mask(edited.mask, everything, mask.count, units, who)
         assert edited.mask is not None
         files = {"mask.safetensors": dump_tensors(pack_mask(edited.mask))}
-        produced["mask"] = (files, mask_meta(edited.mask, units, model, spec["model"]["shape"]))
+        produced["mask"] = (files, mask_meta(edited.mask, units, model, workbench.example(spec)))
     return produced
 
 
@@ -184,6 +185,7 @@ def _analyse(spec: Mapping[str, Any], workbench: Workbench) -> Produced:
         inputs=inputs,
         model=model,
         data=workbench.data(spec["data"], streams.seed) if accepts(use.planner, "prunebench_analyse", "data") else None,
+        task=workbench.task(spec["task"]),
         units=workbench.units(spec, model),
         rng=streams.rng("analyse").child(use.name),
     )

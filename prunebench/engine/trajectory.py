@@ -17,11 +17,12 @@ from prunebench.api.errors import ContractError
 from prunebench.api.masks import Mask, Units
 from prunebench.api.planning import Ref
 from prunebench.api.random import Streams
+from prunebench.api.task import primary
 from prunebench.api.training import LossTerm, MaskUpdate
 from prunebench.components.learning_rate import multiplier
 from prunebench.engine.loop import DivergedError, Training
 from prunebench.engine.masking import MaskedParameters
-from prunebench.engine.measuring import measure, pack_hits
+from prunebench.engine.measuring import Measuring, measure, pack_correct
 from prunebench.engine.unshrink import Unshrink
 from prunebench.engine.work import CancelledError, Channel, Work
 from prunebench.engine.workbench import Workbench, mask_meta, pack_mask, unpack_mask
@@ -65,8 +66,10 @@ class _Trajectory:
         self.streams = Streams(**self.spec["streams"])
         self.curves: Curves = {}
         self.checkpoint_name = f"{work.key}-{workbench.store.environment.id}"
-        self._last_accuracy: float | None = None
-        self._hits: dict[str, Mapping[str, Tensor]] = {}
+        self._last: dict[str, Any] = {}
+        """The primary metric as it was measured last, for those who watch."""
+        self._correct: dict[str, Mapping[str, Tensor]] = {}
+        self._measuring: dict[str, Measuring] = {}
         self._whole: Unshrink | None = None
 
     def follow(self) -> None:
@@ -98,7 +101,7 @@ class _Trajectory:
         spec, workbench = self.spec, self.workbench
         mask = workbench.mask(spec["mask"])
         model = workbench.model(spec["model"], workbench.tensors(spec["weights"]))
-        macs = macs_of(model, spec["model"]["shape"], workbench.units(spec, model), mask)
+        macs = macs_of(model, workbench.example(spec), workbench.units(spec, model), mask)
         # An empty network does nothing, however long it trains.
         ratio = macs.dense / max(1, macs.effective) if how["times"] == "macs-ratio" and macs.effective else 1.0
         return ratio if how["at_most"] is None else min(ratio, how["at_most"])
@@ -166,11 +169,11 @@ class _Trajectory:
             batch=recipe["batch"],
             steps_per_epoch=train.size // recipe["batch"],
             streams=self.streams,
+            task=workbench.task(spec["task"], recipe["label_smoothing"]),
             units=units,
             masked=masked,
             terms=terms,
             updates=updates,
-            label_smoothing=recipe["label_smoothing"],
             max_gradient_norm=recipe["max_gradient_norm"],
             position=position,
         )
@@ -217,7 +220,7 @@ class _Trajectory:
             if ref.part == "curve":
                 for iteration in self._measured(ref.detail, end):
                     done = self.curves.get(ref.detail, [])
-                    # The last point is measured even if a checkpoint has it: which images are right is not in there.
+                    # The last point is measured even if a checkpoint has it: which examples are right is not in there.
                     known = bool(done) and done[-1]["iteration"] >= iteration and iteration < end
                     if iteration >= position and not known:
                         pause = at(iteration)
@@ -236,7 +239,7 @@ class _Trajectory:
     # On the way.
 
     def _look(self, training: Training, position: int, loss: float) -> None:
-        self.channel.progress({"iteration": position, "stop": self.stop, "loss": loss, "accuracy": self._last_accuracy})
+        self.channel.progress({"iteration": position, "stop": self.stop, "loss": loss, **self._last})
         if time.monotonic() - self._saved_at >= self.checkpoint_seconds:
             self._checkpoint(training)
 
@@ -246,22 +249,30 @@ class _Trajectory:
             raise DivergedError(training.position)
         for detail in sorted(point.curves):
             how = self.work.curves[detail]
-            measured = measure(training.model, self.data, how["splits"], how["train_sample"])
+            if detail not in self._measuring:
+                self._measuring[detail] = self.workbench.measuring(how["task"])
+            measuring = self._measuring[detail]
+            measured = measure(training.model, measuring, self.data, how["splits"], how["train_sample"])
             before = [p for p in self.curves.get(detail, []) if p["iteration"] < training.position]
             self.curves[detail] = [*before, {"iteration": training.position, **measured.values}]
-            self._hits[detail] = measured.hits
-            values = measured.values
-            self._last_accuracy = values.get("valid/accuracy", values.get("test/accuracy", self._last_accuracy))
+            self._correct[detail] = measured.correct
+            self._note(measuring, measured.values)
         parents = [p.address for p in self.work.parents]
         for ref in point.saved:
             files, meta = self._output(ref, training)
             self.workbench.store.put(ref.address, files, meta, parents)
 
+    def _note(self, measuring: Measuring, values: Mapping[str, float | None]) -> None:
+        metric = primary(measuring.metrics)
+        for split in ("test", "valid"):
+            if (value := values.get(f"{split}/{metric}")) is not None:
+                self._last = {"metric": metric, "unit": measuring.metrics[metric].unit, "value": value}
+
     def _output(self, ref: Ref, training: Training) -> tuple[dict[str, bytes], dict[str, Any]]:
         if ref.part == "curve":
             files = {"curve.json": keys.canonical({"points": self._until(ref)}).encode()}
-            if "test" in self._hits[ref.detail]:
-                files["test.hits"] = pack_hits(self._hits[ref.detail]["test"])
+            if "test" in self._correct[ref.detail]:
+                files["test.hits"] = pack_correct(self._correct[ref.detail]["test"])
             return files, {} if self.longer == 1.0 else {"longer": self.longer}
         if ref.part == "weights":
             state = training.model.state_dict()
@@ -275,7 +286,7 @@ class _Trajectory:
         assert training.units is not None
         self._check_count(mask, training)
         files = {"mask.safetensors": dump_tensors(pack_mask(mask))}
-        return files, mask_meta(mask, training.units, training.model, self.spec["model"]["shape"])
+        return files, mask_meta(mask, training.units, training.model, self.workbench.example(self.spec))
 
     def _until(self, ref: Ref) -> list[dict[str, Any]]:
         assert ref.at is not None

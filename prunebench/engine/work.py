@@ -62,7 +62,7 @@ class Channel(Protocol):
     """How work speaks while it runs."""
 
     def progress(self, fields: Mapping[str, Any]) -> None:
-        """Tell how far it is: "iteration", "loss", "accuracy". Raises CancelledError when it must stop."""
+        """Tell how far it is: "iteration", "stop", "loss", and what was measured. Raises CancelledError to stop."""
         ...
 
 

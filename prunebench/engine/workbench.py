@@ -18,9 +18,12 @@ from prunebench.api.info import DataInfo
 from prunebench.api.masks import Mask, Units
 from prunebench.api.planning import Ref
 from prunebench.api.random import Rng, Streams
+from prunebench.api.task import Task
 from prunebench.api.tickets import Inputs, Optimum
 from prunebench.components.catalogue import Catalogue
 from prunebench.components.managers import accepts, run_manager
+from prunebench.components.metrics import metrics_of
+from prunebench.engine.measuring import Measuring
 from prunebench.kernels import weight_files
 from prunebench.kernels.macs import macs_of
 from prunebench.store.store import Artifact, Store
@@ -94,11 +97,29 @@ class Workbench:
         model.load_state_dict(dict(state))
         return model.to(self.device).eval()
 
+    def task(self, described: Mapping[str, Any], label_smoothing: float = 0.0) -> Task:
+        """A task; label smoothing is of its objective in training."""
+        use = self.catalogue.from_json(described)
+        task: object = run_manager([use]).hook.prunebench_task(label_smoothing=label_smoothing)
+        if not isinstance(task, Task):
+            raise ContractError(f"task {use}: it returned {type(task).__name__}, not a Task")
+        return task
+
+    def measuring(self, described: Mapping[str, Any]) -> Measuring:
+        """What a curve measures of a task."""
+        use = self.catalogue.from_json(described)
+        return Measuring(str(use), self.task(described), metrics_of(use))
+
+    def example(self, spec: Mapping[str, Any]) -> Tensor:
+        """A batch of one as a phase's model takes it, on the CPU."""
+        return self.task(spec["task"]).example(shape_of(spec["model"]))
+
     def units(self, spec: Mapping[str, Any], model: nn.Module) -> Units:
         """The units of a phase's model."""
         use = self.catalogue.from_json(spec["units"])
-        info = shape_of(spec["model"])
-        units: Units = run_manager([use]).hook.prunebench_units(model=model, data_info=info)
+        units: Units = run_manager([use]).hook.prunebench_units(
+            model=model, data_info=shape_of(spec["model"]), example=self.example(spec)
+        )
         return units
 
     def manager(self, *described: Mapping[str, Any]) -> tuple[list[BoundComponent], pluggy.PluginManager]:
@@ -137,9 +158,8 @@ class Workbench:
 
 
 def shape_of(model: Mapping[str, Any]) -> DataInfo:
-    """Of the data, what shapes a model: image shape and classes, from the model's description."""
-    channels, height, width = model["shape"]
-    return DataInfo("", "", {}, (channels, height, width), model["classes"])
+    """Of the data, what shapes a model: shape of an input and classes, from the model's description."""
+    return DataInfo("", "", {}, tuple(model["shape"]), model["classes"])
 
 
 class _Points(Sequence[Optimum]):
@@ -165,13 +185,13 @@ class _Points(Sequence[Optimum]):
         )
 
 
-def mask_meta(mask: Mask, units: Units, model: nn.Module, shape: Sequence[int]) -> dict[str, Any]:
+def mask_meta(mask: Mask, units: Units, model: nn.Module, example: Tensor) -> dict[str, Any]:
     """What the results say of a mask: units kept by layer; parameters and multiply-accumulates left of all.
 
     Args:
-        shape: (channels, height, width) of an image.
+        example: a batch of one as the model takes it.
     """
-    macs = macs_of(model, shape, units, mask)
+    macs = macs_of(model, example, units, mask)
     removed = sum(int((~keep).sum()) for keep in units.expand(mask).values())
     total = sum(p.numel() for p in model.parameters())
     return {

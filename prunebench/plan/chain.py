@@ -109,6 +109,9 @@ class Chain:
             recipe = recipe.replace(**ticket.changes)
         clock = self.setting.clock(recipe)
         assert clock.horizon is not None
+        task = self.setting.task_use
+        if recipe.label_smoothing and not accepts(task.planner, "prunebench_task", "label_smoothing"):
+            raise PlanError(f"label_smoothing: task {task} has none; leave it out")
         start = ticket.start.iterations(clock)
         stop = clock.horizon if recipe.stop is None else recipe.stop.iterations(clock)
         if ticket.over is not None:
@@ -147,6 +150,7 @@ class Chain:
         masked = ticket.mask is not None or bool(updates) or bool(loss)
         spec = {
             "data": self.setting.data_json,
+            "task": self.setting.task_json,
             "model": self.setting.model_json,
             "units": self.setting.units_use.to_json() if masked else None,
             "recipe": {
@@ -211,6 +215,7 @@ class Chain:
         (select,), select_inputs = self._taking_part((entry.select,), request, None)
         spec = {
             "data": setting.data_json,
+            "task": setting.task_json,
             "model": setting.model_json,
             "units": setting.units_use.to_json(),
             "score": score,
@@ -235,6 +240,7 @@ class Chain:
             if not described:
                 continue
             spec = {
+                "task": self.setting.task_json,
                 "model": self.setting.model_json,
                 "init": None if self.setting.init_use is None else self.setting.init_use.to_json(),
                 "units": self.setting.units_use.to_json(),
@@ -263,6 +269,7 @@ class Chain:
             described, inputs = _with_inputs(use, needs, None)
             spec = {
                 "data": self.setting.data_json,
+                "task": self.setting.task_json,
                 "model": self.setting.model_json,
                 "units": self.setting.units_use.to_json(),
                 "analysis": described,

@@ -34,8 +34,8 @@ class Probe(Protocol):
         """Sizes and digest of a data set."""
         ...
 
-    def model(self, chosen: ModelChoice, data: DataInfo, units: BoundComponent) -> ModelInfo:
-        """Layers and units of a model."""
+    def model(self, chosen: ModelChoice, data: DataInfo, units: BoundComponent, task: BoundComponent) -> ModelInfo:
+        """Layers and units of a model, as a task's inputs go through it."""
         ...
 
     def weights(self, chosen: ModelChoice, data: DataInfo) -> str:
@@ -131,7 +131,7 @@ class _Planner:
                 finds |= self._training_ancestors(ticket)
                 ticket = own.edited(ticket, entry.edits, draw) if round > 0 else ticket
                 run = own.train(ticket, entry.evaluate, round + 1, draw=draw)
-                evaluations.append(self._evaluation(run, round, draw))
+                evaluations.append(self._evaluation(entry, run, round, draw))
         analyses = []
         for use in entry.analyses:
             edited = tuple(source.edited(t, entry.edits, 0) if t.round else t for t in tickets)
@@ -159,14 +159,15 @@ class _Planner:
             units=setting.model.units,
             parameters=setting.model.parameters,
             layers=setting.model.layers,
+            metrics=entry.metrics,
             evaluations=tuple(evaluations),
             analyses=tuple(analyses),
             finds=frozenset(finds),
             note=setting.data.note,
         )
 
-    def _evaluation(self, run: Run, round: int, draw: int) -> Evaluation:
-        spec = curve_spec(self.benchmark.measure, run)
+    def _evaluation(self, entry: Entry, run: Run, round: int, draw: int) -> Evaluation:
+        spec = curve_spec(self.benchmark.measure, entry.task, run)
         detail = keys.digest(spec)
         self.curves[detail] = spec
         return Evaluation(round, draw, run, Ref(run.key, "curve", run.stop, detail), run.end_mask)
@@ -193,8 +194,8 @@ class _Planner:
         data, model = entry.data[place.data], entry.models[place.model]
         info: DataInfo = self._once(("data", id(data.use)), lambda: self.probe.data(data))
         shape: ModelInfo = self._once(
-            ("model", id(model.use), id(data.use), id(entry.units)),
-            lambda: self.probe.model(model, info, entry.units),
+            ("model", id(model.use), id(data.use), id(entry.units), id(entry.task)),
+            lambda: self.probe.model(model, info, entry.units, entry.task),
         )
         if shape.units == 0:
             raise CannotTakePart(f"units {entry.units}: model {model.label} has nothing to prune")
@@ -202,7 +203,7 @@ class _Planner:
         if model.weights is not None:
             digest = self._once(("weights", id(model)), lambda: self.probe.weights(model, info))
             weights = {"file": model.weights, "digest": digest}
-        return TrialContext(data.use, info, model.use, model.init, shape, entry.units, place.seed, weights)
+        return TrialContext(data.use, info, model.use, model.init, shape, entry.units, entry.task, place.seed, weights)
 
     def _once(self, what: Any, make: Callable[[], Any]) -> Any:
         if what not in self._infos:

@@ -24,6 +24,7 @@ class TrialContext:
     init_use: BoundComponent | None
     model: ModelInfo
     units_use: BoundComponent
+    task_use: BoundComponent
     seed: int
     weights: Mapping[str, str] | None = None
     """The file that the first weights are read from, and its digest."""
@@ -38,10 +39,17 @@ class TrialContext:
         """The model's identity; of the data, only what shapes it."""
         return {**self.model_use.to_json(), "shape": list(self.data.shape), "classes": self.data.classes}
 
+    @cached_property
+    def task_json(self) -> dict[str, Any]:
+        """The task's identity, without what only changes what is measured."""
+        return self.task_use.trained_json()
+
     def clock(self, recipe: Recipe) -> Clock:
         """The clock of a run under a recipe: incomplete batches are dropped."""
         train = self.data.sizes["train"]
         if recipe.batch > train:
-            raise PlanError(f"batch {recipe.batch:,} is larger than the {train:,} training images of {self.data.name}")
+            raise PlanError(
+                f"batch {recipe.batch:,} is larger than the {train:,} training examples of {self.data.name}"
+            )
         steps = train // recipe.batch
         return Clock(steps, recipe.horizon.iterations(Clock(steps)))

@@ -8,6 +8,7 @@ from typing import Any
 
 from prunebench.api.info import Layer
 from prunebench.api.planning import Evaluation, Ref
+from prunebench.api.task import Metrics
 from prunebench.plan.phases import Phase
 
 
@@ -22,6 +23,7 @@ class Trial:
     units: int
     parameters: int
     layers: tuple[Layer, ...]
+    metrics: Metrics
     evaluations: tuple[Evaluation, ...]
     analyses: tuple[tuple[str, Ref], ...]
     finds: frozenset[str]

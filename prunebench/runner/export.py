@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 SIDECAR, WEIGHTS, MASK, ONNX = "model.json", "weights.safetensors", "mask.safetensors", "model.onnx"
 FORMAT = 1
 TRIED = 8
-"""Images that the files' outputs are compared on."""
+"""Inputs that the files' outputs are compared on."""
 NEAR = 1e-4
 """The largest difference of logits, relative to the largest of them, that counts as equal in float32."""
 
@@ -88,7 +88,8 @@ def export(
     import torch
 
     from prunebench.engine.masking import MaskedParameters
-    from prunebench.engine.workbench import DivergedParentError, Workbench, shape_of
+    from prunebench.engine.workbench import DivergedParentError, Workbench
+    from prunebench.kernels.noise import batch_like
     from prunebench.store.tensors import dump_tensors
 
     if onnx:
@@ -117,17 +118,18 @@ def export(
     (folder / WEIGHTS).write_bytes(dump_tensors(state))
     if mask_ref is not None:
         (folder / MASK).write_bytes(store.get(mask_ref.address).files[MASK])
-    shape = shape_of(spec["model"])
+    example = workbench.example(spec)
     sidecar = {
         "format": FORMAT,
         "model": spec["model"],
+        "input": {"shape": list(example.shape[1:]), "dtype": str(example.dtype).removeprefix("torch.")},
         "units": None if mask is None else units_json,
         "history": history(prepared.plan, trial, evaluation, choice),
         "size": _sizes(original, small, state, None if mask is None else (units, mask)),
         "files": {name: digest_of(folder / name) for name in (WEIGHTS, MASK) if mask is not None or name == WEIGHTS},
     }
     (folder / SIDECAR).write_text(json.dumps(sidecar, indent=2) + "\n", encoding="utf-8")
-    images = torch.randn(TRIED, *shape.shape, generator=torch.Generator().manual_seed(0))
+    images = batch_like(example, TRIED, 0)
     loaded = load_exported(folder, prepared.benchmark.catalogue)
     with torch.inference_mode():
         wanted = original(images)
@@ -168,8 +170,12 @@ def load_exported(folder: Path, catalogue: Catalogue | None = None) -> nn.Module
     with torch.inference_mode(False):
         model: nn.Module = run_manager([catalogue.from_json(sidecar["model"])]).hook.prunebench_model(data_info=info)
         if sidecar["units"] is not None:
+            # Exports from before inputs had types are of images.
+            taken = sidecar.get("input", {"shape": info.shape, "dtype": "float32"})
             units = run_manager([catalogue.from_json(sidecar["units"])]).hook.prunebench_units(
-                model=model, data_info=info
+                model=model,
+                data_info=info,
+                example=torch.zeros(1, *taken["shape"], dtype=getattr(torch, taken["dtype"])),
             )
             model = units.shrink(model, unpack_mask(load_tensors((folder / MASK).read_bytes())))
         model.load_state_dict(load_tensors((folder / WEIGHTS).read_bytes()))

@@ -18,7 +18,7 @@ import pytest
 from torch import nn
 
 from prunebench.api.data import Data
-from prunebench.testing.contract import Contract
+from prunebench.testing.contract import Contract, task_of
 from prunebench.testing.data import ToyData, some_mask, two_layer_net, weight_units
 from prunebench.testing.imports import foreign_imports
 from prunebench.testing.inputs import DataContract, InitialiseContract, ModelContract, UnitsContract
@@ -26,6 +26,7 @@ from prunebench.testing.pruning import AnalyseContract, ScheduleContract, ScoreC
 from prunebench.testing.results import toy_results
 from prunebench.testing.states import no_global_randomness, same, state
 from prunebench.testing.store_backend import StoreBackendContract
+from prunebench.testing.task import TaskContract
 from prunebench.testing.toy import ToyProbe, toy_benchmark, toy_catalogue, toy_chain, toy_plan, toy_request
 from prunebench.testing.training import LossContract, LrContract, MaskUpdateContract, OptimizerContract
 
@@ -43,6 +44,7 @@ __all__ = [
     "ScoreContract",
     "SelectContract",
     "StoreBackendContract",
+    "TaskContract",
     "TicketContract",
     "ToyData",
     "ToyProbe",
@@ -52,6 +54,7 @@ __all__ = [
     "same",
     "some_mask",
     "state",
+    "task_of",
     "toy_benchmark",
     "toy_catalogue",
     "toy_chain",

@@ -83,7 +83,7 @@ class ToyProbe:
         """See prunebench.plan.compile.Probe."""
         return ToyData().prunebench_data().info
 
-    def model(self, chosen: ModelChoice, data: DataInfo, units: BoundComponent) -> ModelInfo:
+    def model(self, chosen: ModelChoice, data: DataInfo, units: BoundComponent, task: BoundComponent) -> ModelInfo:
         """See prunebench.plan.compile.Probe."""
         net = two_layer_net()
         return ModelInfo(chosen.label, sum(p.numel() for p in net.parameters()), weight_units(net).layers)

@@ -419,8 +419,7 @@ def test_expectations_of_entries_that_are_not_scored_wait(mine: Path) -> None:
         (
             'against = "imp"',
             'metric = "accuracy"',
-            'report.metric: write SPLIT/METRIC, such as "test/accuracy" or "test/early_stop_accuracy", '
-            "not 'accuracy'",
+            'report.metric: write SPLIT/METRIC, such as "test/loss" or "valid/early_stop_iteration", not \'accuracy\'',
         ),
         (
             'every = "8it"',

@@ -150,7 +150,7 @@ def test_the_provenance_says_where_the_numbers_come_from(store_path: Path) -> No
     assert told["hardware"]["cores"] >= 1
     assert told["components"]["toy-net"] == {"version": 1, "distribution": "prunebench.testing", "paper": ""}
     assert set(told["components"]) == {
-        "constant", "global", "magnitude", "rewind", "sgd", "toy-data", "toy-net", "toy-units",
+        "classification", "constant", "global", "magnitude", "rewind", "sgd", "toy-data", "toy-net", "toy-units",
     }  # fmt: skip
     json.dumps(told, allow_nan=False)
     assert run(store_path).provenance.runs.model_dump() == {"naive": 5, "distinct": 3, "cached": 3}

@@ -120,7 +120,8 @@ class Workshop:
     def curve(self, run: Run, **how: Any) -> Ref:
         """A curve of a run, up to its stop unless `until` says otherwise."""
         until = how.pop("until", run.stop)
-        spec = {"every": None, "at": [], "splits": ["test", "valid"], "train_sample": None, **how}
+        task = self.chain.setting.task_use.to_json()
+        spec = {"task": task, "every": None, "at": [], "splits": ["test", "valid"], "train_sample": None, **how}
         detail = keys.digest(spec)
         self.curves[detail] = spec
         return Ref(run.key, "curve", until, detail)

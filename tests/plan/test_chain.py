@@ -20,6 +20,8 @@ from prunebench.plan.counts import matched
 from prunebench.plan.curves import curve_spec
 from prunebench.testing import ToyProbe, toy_benchmark, toy_catalogue, toy_chain
 
+CLASSES = toy_catalogue().use("classification", slot="task")
+
 # How many units live.
 
 
@@ -202,7 +204,8 @@ def test_incomplete_batches_are_dropped() -> None:
 def test_a_curve_is_measured_in_the_iterations_of_its_run() -> None:
     _, run = dense_run()
     measure = Measure(every=Position.parse("0.5ep"), at=(Position.parse("2ep"), Position.parse("3it")))
-    assert curve_spec(measure, run) == {
+    assert curve_spec(measure, CLASSES, run) == {
+        "task": {"use": "classification", "version": 1, "config": {"top5": False}},
         "every": 6,
         "at": [3, 24],
         "splits": ["test", "train", "valid"],
@@ -212,7 +215,8 @@ def test_a_curve_is_measured_in_the_iterations_of_its_run() -> None:
 
 def test_the_size_of_the_training_sample_counts_only_where_train_is_measured() -> None:
     _, run = dense_run()
-    assert curve_spec(Measure(splits=("test",)), run) == {
+    assert curve_spec(Measure(splits=("test",)), CLASSES, run) == {
+        "task": CLASSES.to_json(),
         "every": None,
         "at": [],
         "splits": ["test"],
@@ -223,7 +227,7 @@ def test_the_size_of_the_training_sample_counts_only_where_train_is_measured() -
 def test_measuring_outside_of_a_run_is_refused() -> None:
     _, run = dense_run()
     with pytest.raises(PlanError, match=r'measure\.at: "3ep" \(iteration 36\) is outside of the run'):
-        curve_spec(Measure(at=(Position.parse("3ep"),)), run)
+        curve_spec(Measure(at=(Position.parse("3ep"),)), CLASSES, run)
 
 
 # Schedules: what a chain holds them to.

@@ -395,7 +395,7 @@ class Probe:
     def data(self, chosen):
         return DataInfo("mnist5k", "0", {"train": 4000, "valid": 500, "test": 500}, (1, 28, 28), 10)
 
-    def model(self, chosen, data, units):
+    def model(self, chosen, data, units, task):
         return ModelInfo(chosen.label, 1010, (Layer("fc1.weight", 0, 900), Layer("head.weight", 900, 100)))
 
 plan = make_plan(load(Path(sys.argv[1]), Catalogue.load(), settings=["rounds=3"]), Probe())
@@ -491,7 +491,7 @@ def errors(*changes: Mapping[str, Any], probe: Any = None, **more: Any) -> tuple
 
 def test_what_is_true_of_every_entry_and_seed_is_told_once() -> None:
     assert errors(train={"batch": 1_000}, seeds=[0, 1, 2]) == (
-        "toy.toml: batch 1,000 is larger than the 96 training images of toy",
+        "toy.toml: batch 1,000 is larger than the 96 training examples of toy",
     )
 
 
@@ -536,8 +536,8 @@ def test_data_that_is_missing_is_told_by_its_plan() -> None:
 
 def test_a_model_without_units_has_nothing_to_prune() -> None:
     class Bare(ToyProbe):
-        def model(self, chosen: ModelChoice, data: DataInfo, units: BoundComponent) -> ModelInfo:
-            return replace(super().model(chosen, data, units), layers=())
+        def model(self, chosen: ModelChoice, data: DataInfo, units: BoundComponent, task: BoundComponent) -> ModelInfo:
+            return replace(super().model(chosen, data, units, task), layers=())
 
     (message,) = errors(probe=Bare())
     assert message.endswith("model toy-net has nothing to prune")

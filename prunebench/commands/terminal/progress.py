@@ -30,7 +30,7 @@ class Display(Protocol):
 
 
 def display(console: Console, plan: Plan, sample_steps: int) -> Display:
-    """The display that fits a console. `sample_steps` is the work still to do, in training images."""
+    """The display that fits a console. `sample_steps` is the work still to do, in training examples."""
     return Bars(console, plan, sample_steps) if console.is_terminal else Lines(console, plan)
 
 
@@ -52,10 +52,11 @@ class _Runs:
 
 
 def facts(fields: Mapping[str, Any]) -> str:
-    """Iteration, loss and accuracy of a progress event, in a few words."""
+    """Iteration, loss and the task's primary metric of a progress event, in a few words."""
     words = [f"{fields['iteration']:,}/{fields['stop']:,} it", f"loss {fields['loss']:.3f}"]
-    if fields.get("accuracy") is not None:
-        words.append(f"accuracy {fields['accuracy']:.1%}")
+    if fields.get("value") is not None:
+        number = f"{fields['value']:.1%}" if fields["unit"] == "fraction" else f"{fields['value']:.4g}"
+        words.append(f"{fields['metric']} {number}")
     return "  ".join(words)
 
 

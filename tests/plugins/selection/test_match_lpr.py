@@ -118,7 +118,7 @@ def test_a_count_that_is_off_by_the_rounding_of_layers_is_matched() -> None:
 class OtherLayers(ToyProbe):
     """A probe for which entries with units "weights" prune the first layer alone."""
 
-    def model(self, chosen: ModelChoice, data: DataInfo, units: BoundComponent) -> ModelInfo:
+    def model(self, chosen: ModelChoice, data: DataInfo, units: BoundComponent, task: BoundComponent) -> ModelInfo:
         info = super().model(chosen, data, units)
         return info if units.name == "toy-units" else replace(info, layers=info.layers[:1])
 
