@@ -90,7 +90,7 @@ class _Reader:
             "key": evaluation.run.key,
             **self._mixed(artifact),
         }
-        metrics = [(split, metric) for split in spec["splits"] for metric in ("accuracy", "loss")]
+        metrics = [(split, metric) for split in spec.splits for metric in ("accuracy", "loss")]
         diverged = artifact is not None and artifact.meta.get("outcome") == "diverged"
         if artifact is None or diverged:
             outcome = "diverged" if diverged else "failed"
@@ -100,17 +100,17 @@ class _Reader:
         points = {p["iteration"]: p for p in json.loads(artifact.files["curve.json"])["points"]}
         outcome = "collapsed" if facts["collapsed"] else "ok"
         longer = artifact.meta.get("longer", 1.0)
-        for iteration in dict.fromkeys(round(at * longer) for at in (*spec["at"], evaluation.run.stop)):
+        for iteration in dict.fromkeys(round(at * longer) for at in (*spec.at, evaluation.run.stop)):
             for split, metric in metrics:
                 value = points[iteration][f"{split}/{metric}"]
                 became = "diverged" if value is None else outcome
                 yield _row(base, metric, split, value, UNITS[metric], f"{iteration}it", became)
-        if "valid" in spec["splits"] and spec["every"] is not None:
+        if "valid" in spec.splits and spec.every is not None:
             # The first of the smallest: the iteration at which early stopping would have stopped.
             best = min(points.values(), key=lambda p: (_or_inf(p["valid/loss"]), p["iteration"]))
             at = best["iteration"]
             yield _row(base, "early_stop_iteration", "valid", float(at), "it", f"{at}it", outcome)
-            for split in spec["splits"]:
+            for split in spec.splits:
                 value = best[f"{split}/accuracy"]
                 yield _row(base, "early_stop_accuracy", split, value, "fraction", f"{at}it", outcome)
 
