@@ -90,7 +90,7 @@ class _Reader:
             "key": evaluation.run.key,
             **self._mixed(artifact),
         }
-        metrics = [(split, metric) for split in spec["splits"] for metric in trial.metrics]
+        metrics = [(split, metric) for split in spec.splits for metric in trial.metrics]
         units = {name: info.unit for name, info in all_metrics(trial.metrics).items()}
         diverged = artifact is not None and artifact.meta.get("outcome") == "diverged"
         if artifact is None or diverged:
@@ -101,18 +101,18 @@ class _Reader:
         points = {p["iteration"]: p for p in json.loads(artifact.files["curve.json"])["points"]}
         outcome: Outcome = "collapsed" if facts["collapsed"] else "ok"
         longer = artifact.meta.get("longer", 1.0)
-        for iteration in dict.fromkeys(round(at * longer) for at in (*spec["at"], evaluation.run.stop)):
+        for iteration in dict.fromkeys(round(at * longer) for at in (*spec.at, evaluation.run.stop)):
             for split, metric in metrics:
                 value = points[iteration][f"{split}/{metric}"]
                 became: Outcome = "diverged" if value is None else outcome
                 yield _row(base, metric, split, value, units[metric], f"{iteration}it", became)
-        if "valid" in spec["splits"] and spec["every"] is not None:
+        if "valid" in spec.splits and spec.every is not None:
             # The first of the smallest: the iteration at which early stopping would have stopped.
             best = min(points.values(), key=lambda p: (_or_inf(p[f"valid/{LOSS}"]), p["iteration"]))
             at = best["iteration"]
             yield _row(base, STOPPED_AT, "valid", float(at), units[STOPPED_AT], f"{at}it", outcome)
             judged = primary(trial.metrics)
-            for split in spec["splits"]:
+            for split in spec.splits:
                 value = best[f"{split}/{judged}"]
                 yield _row(base, EARLY_STOP + judged, split, value, units[judged], f"{at}it", outcome)
 

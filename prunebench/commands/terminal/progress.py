@@ -10,7 +10,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from prunebench.api.events import Event
-from prunebench.commands.terminal.labels import labels_of
+from prunebench.commands.terminal.labels import label_of, labels_of
+from prunebench.plan.phases import spec_of
+from prunebench.plan.specs import TrainSpec
 from prunebench.plan.trial import Plan
 
 QUIET_SECONDS = 1.0
@@ -42,13 +44,11 @@ class _Runs:
         self._labels = labels_of(plan)
 
     def label(self, key: str) -> str:
-        phase = self._phases[key]
-        return self._labels.get(key, f"{phase.kind}, seed {phase.spec['streams']['seed']}")
+        return self._labels.get(key) or label_of(self._phases[key])
 
     def samples(self, key: str, iteration: int) -> int:
-        spec = self._phases[key].spec
-        done: int = (iteration - spec["start"]) * spec["recipe"]["batch"]
-        return done
+        spec = spec_of(self._phases, key, TrainSpec)
+        return (iteration - spec.start) * spec.recipe.batch
 
 
 def facts(fields: Mapping[str, Any]) -> str:

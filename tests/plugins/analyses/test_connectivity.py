@@ -106,7 +106,7 @@ def test_a_real_run_gives_the_numbers_of_its_own_masks(tmp_path: Path) -> None:
     for ticket in shop.chain.tickets[1:]:
         assert ticket.mask is not None
         for layer, shape, keep in zip(
-            shop.chain.setting.model.layers, ((6, 8), (3, 6)), shop.mask(ticket.mask).keep, strict=True
+            shop.chain.context.model.layers, ((6, 8), (3, 6)), shop.mask(ticket.mask).keep, strict=True
         ):
             matrix = keep.numpy().reshape(shape)
             for side, neurons in (("incoming", matrix.sum(1)), ("outgoing", matrix.sum(0))):
