@@ -92,7 +92,9 @@ def test_a_phase_survives_json() -> None:
 
 
 def test_a_curves_description_survives_json() -> None:
-    spec = CurveSpec(every=None, at=(3, 24), splits=("test",), train_sample=None)
+    spec = CurveSpec(
+        task=ComponentSpec("classification", 1, {}), every=None, at=(3, 24), splits=("test",), train_sample=None
+    )
     assert from_json(CurveSpec, json.loads(json.dumps(to_json(spec))), "curve") == spec
 
 
