@@ -19,7 +19,16 @@ from prunebench.api.planning import Ref
 from prunebench.plan.curves import CurveSpec
 from prunebench.plan.json_values import canonical, from_json, to_json
 from prunebench.plan.phases import ENGINE_VERSION, Phase
-from prunebench.plan.specs import InitSpec, LoadSpec, ModelSpec, PhaseSpec, TrainSpec, WeightFile, refs_of
+from prunebench.plan.specs import (
+    ComponentSpec,
+    InitSpec,
+    LoadSpec,
+    ModelSpec,
+    PhaseSpec,
+    TrainSpec,
+    WeightFile,
+    refs_of,
+)
 from prunebench.testing import toy_plan
 
 EVERYTHING: dict[str, Any] = {
