@@ -165,7 +165,7 @@ class Chain(Protocol):
     cut: float | None
     counts: tuple[int, ...]
     entry: Any
-    setting: Any
+    context: Any
 
     @property
     def rounds(self) -> int:

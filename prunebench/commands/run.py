@@ -45,6 +45,7 @@ def run(out: Path | None, wandb: str | None, as_json: bool, traceback: bool, **g
     )
     shown = display(console, prepared.plan, numbers.sample_steps)
     traces: list[str] = []
+    complaints: list[str] = []
 
     def observe(event: Any) -> None:
         if event.kind == "phase-failed" and event.fields["traceback"]:
@@ -52,7 +53,7 @@ def run(out: Path | None, wandb: str | None, as_json: bool, traceback: bool, **g
         shown(event)
 
     try:
-        outcome = runner.run(prepared, observe, before=numbers)
+        outcome = runner.run(prepared, observe, before=numbers, folder=folder, complain=complaints.append)
     except (InterruptedRunError, KeyboardInterrupt) as stop:
         shown.close()
         done = (
@@ -64,7 +65,7 @@ def run(out: Path | None, wandb: str | None, as_json: bool, traceback: bool, **g
         sys.exit(130)
     finally:
         shown.close()
-    runner.write(prepared, outcome, folder)
+    runner.write(prepared, outcome, folder, complaints.append)
     for trace in traces if traceback else ():
         console.print(trace, markup=False)
     if as_json:
@@ -75,7 +76,10 @@ def run(out: Path | None, wandb: str | None, as_json: bool, traceback: bool, **g
         click.echo(f"Leaderboard: {folder / 'README.md'}")
     for trial, error in outcome.failed.items():
         show_error(f"{trial}: {error}")
+    for complaint in complaints:
+        show_error(complaint)
     if outcome.failed:
         more = "" if traceback or not traces else " (--traceback shows where)"
         click.echo(f"{len(outcome.failed)} of {numbers.trials} trials failed{more}.", err=True)
+    if outcome.failed or complaints:
         sys.exit(1)

@@ -24,4 +24,4 @@ class Results:
 def untyped(results: typed.Results) -> Results:
     """The same results without their types."""
     rows, details = ([line.to_json() for line in lines] for lines in (results.rows, results.details))
-    return Results(results.name, rows, details, results.provenance.to_json())
+    return Results(results.name, rows, details, results.provenance.model_dump(mode="json", by_alias=True))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from prunebench.api.errors import PlanError
-from prunebench.benchmark.entries import Density
+from prunebench.benchmark.densities import Density
 
 
 def matched(densities: Sequence[Density], counts: Sequence[int]) -> list[int]:

@@ -52,9 +52,14 @@ def read_provenance(folder: Path) -> Provenance:
         content = content_of(path)
     except FileNotFoundError as error:
         raise PrunebenchError(f"{folder}: not a leaderboard: it has no {PROVENANCE}") from error
-    schema = parsed(content, _Schema.of, str(path)).schema_version
+    return parsed_provenance(content, str(path))
+
+
+def parsed_provenance(content: bytes, where: str = PROVENANCE) -> Provenance:
+    """The content of a `provenance.json`. Raises PrunebenchError, with file and field."""
+    schema = parsed(content, _Schema.of, where).schema_version
     if schema not in range(FIRST_SCHEMA, SCHEMA + 1):
         raise PrunebenchError(
-            f"{path}: written with schema {schema}, and this prunebench reads up to {SCHEMA}. Install a newer one."
+            f"{where}: written with schema {schema}, and this prunebench reads up to {SCHEMA}. Install a newer one."
         )
-    return parsed(content, Provenance.model_validate_json, str(path))
+    return parsed(content, Provenance.model_validate_json, where)

@@ -11,6 +11,8 @@ from typing import Any, Literal
 from prunebench.benchmark import load as config
 from prunebench.benchmark.entries import Benchmark
 from prunebench.components.catalogue import Catalogue
+from prunebench.components.managers import call_planning_hook
+from prunebench.components.time_limit import watched
 from prunebench.engine.environment import fingerprint
 from prunebench.engine.probe import StoreProbe
 from prunebench.plan.compile import make_plan
@@ -83,7 +85,9 @@ def prepare(options: Options, catalogue: Catalogue | None = None) -> Prepared:
     for table in options.also:
         use = catalogue.use(table, slot="report", where="also")
         others = tuple(other for other in benchmark.also if other.name != use.name)
-        benchmark = replace(benchmark, also=(*others, use))
+        benchmark = replace(benchmark, report=benchmark.report.model_copy(update={"also": (*others, use)}))
     root, store_path = data_root(), options.store or default_store()
     probe = StoreProbe(Store(store_path, environment=Environment({"for": "planning"})), root)
-    return Prepared(options, benchmark, make_plan(benchmark, probe), root, store_path)
+    with watched(call_planning_hook.__code__):
+        plan = make_plan(benchmark, probe)
+    return Prepared(options, benchmark, plan, root, store_path)

@@ -5,21 +5,14 @@ from __future__ import annotations
 import datetime
 from collections.abc import Mapping, Sequence
 
-from prunebench.api.provenance import ComponentOrigin, MetricInfo, Provenance, ReportSettings, RunCounts
+from prunebench.api.provenance import ComponentOrigin, Provenance, ReportSettings, RunCounts
 from prunebench.api.rows import Row
+from prunebench.api.task import all_metrics
 from prunebench.engine.scheduler import Execution
 from prunebench.kernels.hardware import hardware
 from prunebench.runner.preparing import Prepared
 from prunebench.runner.work_left import Status
 from prunebench.store.store import Store
-
-CLASSIFICATION = {
-    "accuracy": MetricInfo(unit="fraction", higher=True, low=0.0, high=1.0),
-    "loss": MetricInfo(unit="nats", higher=False, low=0.0),
-    "early_stop_accuracy": MetricInfo(unit="fraction", higher=True, low=0.0, high=1.0),
-    "early_stop_iteration": MetricInfo(unit="it", higher=False, low=0.0),
-}
-"""How the metrics of image classification read."""
 
 
 def provenance_of(
@@ -66,7 +59,7 @@ def provenance_of(
             expectations=tuple(expect.model_dump() for expect in benchmark.expect),
         ),
         also=tuple(use.to_json() for use in benchmark.also),
-        metrics=CLASSIFICATION,
+        metrics={name: info for entry in benchmark.entries for name, info in all_metrics(entry.metrics).items()},
     )
 
 

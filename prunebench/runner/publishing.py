@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,33 +11,46 @@ from prunebench.api.errors import PrunebenchError
 from prunebench.api.results import Results
 from prunebench.components.catalogue import Catalogue
 from prunebench.components.managers import run_manager
-from prunebench.results.details import read_details
-from prunebench.results.manifest import check_manifest, write_manifest
-from prunebench.results.provenance import read_provenance
-from prunebench.results.rows import read_rows
+from prunebench.results.details import details_text, parsed_details, read_details
+from prunebench.results.manifest import INDEX, SOURCES, check_manifest, files_in, read_manifest
+from prunebench.results.provenance import parsed_provenance, provenance_text, read_provenance
+from prunebench.results.reading import sha256_of
+from prunebench.results.rows import parsed_rows, read_rows, rows_text
 from prunebench.results.tolerance import RULES, rules_text, tolerance_of
+from prunebench.results.writing import complete, remove_others, replacing, seal
+from prunebench.runner.components import Complain, call, described, on_standard_error, text_of
 from prunebench.runner.preparing import Prepared
 from prunebench.runner.running import Outcome
 
+_SOMETIMES = ("ranks.svg",)
+"""Files that not every leaderboard has: one of an earlier report would belong to other numbers."""
 
-def write(prepared: Prepared, outcome: Outcome, out: Path) -> None:
-    """Write the leaderboard, then let the file's own reports write beside it."""
-    _write(out, outcome.results, prepared.benchmark.also)
+
+def write(prepared: Prepared, outcome: Outcome, out: Path, complain: Complain = on_standard_error) -> None:
+    """Write the leaderboard, then let the file's own reports write beside it.
+
+    Args:
+        complain: told of each report that failed or changed what is not its own; the others go on.
+    Raises:
+        PrunebenchError: the folder cannot be written; what was there before is unchanged.
+    """
+    _write(out, outcome.results, prepared.benchmark.also, complain)
 
 
 def report_again(folder: Path, metric: str | None = None, against: str | None = None) -> Results:
     """Write a leaderboard's tables and curves again from its results, which are returned.
 
     Raises:
-        PrunebenchError: the folder is not a leaderboard, or its results were edited.
+        PrunebenchError: the folder is not a leaderboard, or its results or its manifest were edited.
     """
-    rows, provenance = read_rows(folder), read_provenance(folder)
-    edited = [line for line in check_manifest(folder) if line.split()[0] in ("results.jsonl", "details.jsonl")]
-    if edited:
-        raise PrunebenchError(f"{folder}: {edited[0]}; a page is only written for results as they were recorded")
-    return write_results(
-        folder, Results(provenance.report.name, rows, read_details(folder), provenance), metric, against
-    )
+    if not complete(folder):
+        read_manifest(folder)
+        edited = [line for line in check_manifest(folder) if line.split()[0] in SOURCES]
+        if edited:
+            raise PrunebenchError(f"{folder}: {edited[0]}; a page is only written for results as they were recorded")
+    provenance = read_provenance(folder)
+    results = Results(provenance.report.name, read_rows(folder), read_details(folder), provenance)
+    return write_results(folder, results, metric, against)
 
 
 def write_results(folder: Path, results: Results, metric: str | None = None, against: str | None = None) -> Results:
@@ -46,24 +59,60 @@ def write_results(folder: Path, results: Results, metric: str | None = None, aga
     report = report.model_copy(update={"metric": metric or report.metric, "against": against or report.against})
     results = replace(results, provenance=results.provenance.model_copy(update={"report": report}))
     catalogue = Catalogue.load()
-    _write(folder, results, [catalogue.from_json(use) for use in results.provenance.also])
+    _write(folder, results, [catalogue.from_json(use) for use in results.provenance.also], on_standard_error)
     return results
 
 
-def _write(folder: Path, results: Results, also: Sequence[BoundComponent]) -> None:
-    from prunebench.leaderboard import write_leaderboard
-    from prunebench.leaderboard.page import write_page
+def _write(folder: Path, results: Results, also: Sequence[BoundComponent], complain: Complain) -> None:
     from prunebench.leaderboard.tiers import verification_of
 
     provenance = results.provenance
     tolerance = tolerance_of(results.rows, results.details, provenance.report.metric)
-    rules = rules_text(tolerance, len(provenance.seeds), provenance.report.alpha)
     more = {"tolerance": tolerance.to_json(), "verification": verification_of(folder, results.rows)}
     results = replace(results, provenance=provenance.model_copy(update=more))
-    write_leaderboard(folder, results)
-    write_page(folder / "index.html", results)
-    (folder / RULES).write_text(rules, encoding="utf-8", newline="\n")
-    # Once for what is reported with the folder, and again for what reports leave in it.
-    write_manifest(folder)
-    run_manager(also).hook.prunebench_report(results=results, folder=folder)
-    write_manifest(folder)
+    written = _replace(folder, results)
+    for use in also:
+        # A copy each, from what was written: a report cannot change what the next one is given.
+        own = Results(
+            results.name,
+            parsed_rows(rows_text(results.rows).encode()),
+            parsed_details(details_text(results.details).encode()),
+            parsed_provenance(provenance_text(results.provenance).encode()),
+            results.artifact,
+        )
+        try:
+            manager = run_manager([use])
+        except Exception as error:
+            complain(f"{described(use)}: {text_of(error)}")
+            continue
+        call(use, manager, "prunebench_report", complain, results=own, folder=folder)
+        for name in remove_others(folder, written):
+            complain(f"{described(use)}: it left {name}, which is no file of its own and was removed")
+        changed = [name for name, digest in written.items() if _sha256(folder / name) != digest]
+        if changed:
+            complain(f"{described(use)}: it changed {', '.join(changed)}; a report may only add files. Written again.")
+            _replace(folder, results)
+    seal(folder)
+
+
+def _replace(folder: Path, results: Results) -> Mapping[str, str]:
+    """Write everything that is made from results; the sha256 of each file."""
+    from prunebench.leaderboard import write_leaderboard
+    from prunebench.leaderboard.page import write_page
+
+    report = results.provenance.report
+    tolerance = tolerance_of(results.rows, results.details, report.metric)
+    with replacing(folder, _SOMETIMES) as aside:
+        write_leaderboard(aside, results)
+        write_page(aside / INDEX, results)
+        rules = rules_text(tolerance, len(results.provenance.seeds), report.alpha)
+        (aside / RULES).write_text(rules, encoding="utf-8", newline="\n")
+        written = {name: sha256_of(aside / name) for name in files_in(aside)}
+    return written
+
+
+def _sha256(path: Path) -> str | None:
+    try:
+        return sha256_of(path)
+    except (FileNotFoundError, PrunebenchError):
+        return None

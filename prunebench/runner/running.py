@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from prunebench.api.details import Detail
 from prunebench.api.errors import LostArtifact, PrunebenchError, StoreError
@@ -14,7 +15,6 @@ from prunebench.api.provenance import Provenance
 from prunebench.api.results import Results
 from prunebench.api.rows import Row
 from prunebench.components.catalogue import Catalogue
-from prunebench.components.managers import run_manager
 from prunebench.engine.environment import device_of
 from prunebench.engine.executors.api import Executor, Resources, WorkerConfig
 from prunebench.engine.executors.inline import InlineExecutor
@@ -24,6 +24,7 @@ from prunebench.plan.trial import Plan
 from prunebench.results.measured_details import details_of
 from prunebench.results.measured_rows import rows_of
 from prunebench.results.outputs import Outputs
+from prunebench.runner.components import Complain, Trackers, on_standard_error
 from prunebench.runner.preparing import Prepared
 from prunebench.runner.provenance import notes, provenance_of
 from prunebench.runner.work_left import Status, status
@@ -57,21 +58,26 @@ def run(
     observe: Callable[[Event], None] = lambda event: None,
     catalogue: Catalogue | None = None,
     before: Status | None = None,
+    folder: Path | None = None,
+    complain: Complain = on_standard_error,
 ) -> Outcome:
     """Make what is missing and read the results off.
 
     Args:
         before: the status of the plan, where the caller has just looked.
+        folder: the leaderboard's, below which the file's trackers may write. Without one they are not called.
+        complain: told of each tracker that failed; the run goes on without it.
     Raises:
         StoreError: the store cannot be written, or its artifacts are damaged as fast as they are made.
         InterruptedRunError: on Ctrl-C; what was done is stored.
     """
     store = prepared.open_store()
     before = status(prepared, store) if before is None else before
-    trackers = run_manager(prepared.benchmark.track)
+    trackers = None if folder is None else Trackers(prepared.benchmark.track, folder, complain)
 
     def tell(event: Event) -> None:
-        trackers.hook.prunebench_track(event=event)
+        if trackers is not None:
+            trackers(event)
         observe(event)
 
     execution = Execution()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from prunebench.plan.demand import demanded
+from prunebench.plan.specs import TrainSpec
 from prunebench.runner.preparing import Prepared
 from prunebench.store.store import Store
 
@@ -40,10 +41,10 @@ def status(prepared: Prepared, store: Store) -> Status:
     steps = 0
     runs_missing = 0
     for key, refs in missing.items():
-        phase = plan.phases[key]
-        if phase.kind == "train":
+        spec = plan.phases[key].spec
+        if isinstance(spec, TrainSpec):
             runs_missing += 1
-            steps += (max(ref.at or 0 for ref in refs) - phase.spec["start"]) * phase.spec["recipe"]["batch"]
+            steps += (max(ref.at or 0 for ref in refs) - spec.start) * spec.recipe.batch
     runs = len(plan.runs)
     return Status(
         trials=len(plan.trials),

@@ -18,13 +18,15 @@ import pytest
 from torch import nn
 
 from prunebench.api.data import Data
-from prunebench.testing.contract import Contract
+from prunebench.testing.contract import Contract, task_of
 from prunebench.testing.data import ToyData, some_mask, two_layer_net, weight_units
 from prunebench.testing.imports import foreign_imports
 from prunebench.testing.inputs import DataContract, InitialiseContract, ModelContract, UnitsContract
 from prunebench.testing.pruning import AnalyseContract, ScheduleContract, ScoreContract, SelectContract, TicketContract
 from prunebench.testing.results import toy_results
 from prunebench.testing.states import no_global_randomness, same, state
+from prunebench.testing.store_backend import StoreBackendContract
+from prunebench.testing.task import TaskContract
 from prunebench.testing.toy import ToyProbe, toy_benchmark, toy_catalogue, toy_chain, toy_plan, toy_request
 from prunebench.testing.training import LossContract, LrContract, MaskUpdateContract, OptimizerContract
 
@@ -41,6 +43,8 @@ __all__ = [
     "ScheduleContract",
     "ScoreContract",
     "SelectContract",
+    "StoreBackendContract",
+    "TaskContract",
     "TicketContract",
     "ToyData",
     "ToyProbe",
@@ -50,6 +54,7 @@ __all__ = [
     "same",
     "some_mask",
     "state",
+    "task_of",
     "toy_benchmark",
     "toy_catalogue",
     "toy_chain",

@@ -13,7 +13,8 @@ from prunebench import Component, ComponentConfig, hookimpl
 from prunebench.api.component import BoundComponent
 from prunebench.api.info import DataInfo, ModelInfo
 from prunebench.api.planning import Recipes, Request
-from prunebench.benchmark.entries import Benchmark, Chosen
+from prunebench.benchmark.choices import DataChoice, ModelChoice
+from prunebench.benchmark.entries import Benchmark
 from prunebench.benchmark.load import resolve
 from prunebench.benchmark.merging import merge, normalise
 from prunebench.components.catalogue import Catalogue
@@ -78,16 +79,16 @@ def toy_catalogue() -> Catalogue:
 class ToyProbe:
     """Sizes and shapes of the toy benchmark, without a store."""
 
-    def data(self, chosen: Chosen) -> DataInfo:
+    def data(self, chosen: DataChoice) -> DataInfo:
         """See prunebench.plan.compile.Probe."""
         return ToyData().prunebench_data().info
 
-    def model(self, chosen: Chosen, data: DataInfo, units: BoundComponent) -> ModelInfo:
+    def model(self, chosen: ModelChoice, data: DataInfo, units: BoundComponent, task: BoundComponent) -> ModelInfo:
         """See prunebench.plan.compile.Probe."""
         net = two_layer_net()
         return ModelInfo(chosen.label, sum(p.numel() for p in net.parameters()), weight_units(net).layers)
 
-    def weights(self, chosen: Chosen, data: DataInfo) -> str:
+    def weights(self, chosen: ModelChoice, data: DataInfo) -> str:
         """See prunebench.plan.compile.Probe."""
         assert chosen.weights is not None
         return digest_of(Path(chosen.weights))

@@ -11,7 +11,7 @@ import pytest
 from prunebench.api.errors import ConfigError, DataMissing
 from prunebench.api.info import DataInfo
 from prunebench.benchmark import load as config
-from prunebench.benchmark.entries import Chosen
+from prunebench.benchmark.choices import DataChoice
 from prunebench.benchmark.merging import read_file
 from prunebench.components.catalogue import Catalogue
 from prunebench.engine.probe import StoreProbe
@@ -37,7 +37,7 @@ PUBLISHED = {
 class PublishedSizes(StoreProbe):
     """Plans as if the published data were there; other data must be."""
 
-    def data(self, chosen: Chosen) -> DataInfo:
+    def data(self, chosen: DataChoice) -> DataInfo:
         name = chosen.use.name
         if name not in PUBLISHED:
             try:

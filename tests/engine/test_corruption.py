@@ -11,7 +11,7 @@ import pytest
 from engine.toy_runs import Trained, Workshop, open_store, prepared, run, text
 from prunebench.api.errors import StoreError
 from prunebench.api.events import Event
-from prunebench.store.store import RECORD
+from prunebench.store.copies import RECORD
 
 ROUNDS, EACH = 40, 5
 
@@ -130,7 +130,7 @@ def test_a_lost_parent_is_made_again_before_what_needs_it(store_path: Path, undi
     run(store_path)
     store = open_store(store_path)
     # The end of the first find run is gone without a trace in its size: planning takes it for sound.
-    (first,) = [phase for phase in ready.plan.runs if phase.spec["streams"]["round"] == 1]
+    (first,) = [phase for phase in ready.plan.runs if phase.spec.streams.round == 1]
     (end,) = [ref for ref in ready.plan.wanted[first.key] if ref.part == "weights"]
     (folder,) = (store_path / "objects" / end.address[:2] / end.address).iterdir()
     flip(folder / "weights.safetensors", random.Random(1))

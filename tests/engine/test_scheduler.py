@@ -154,7 +154,7 @@ def test_what_rests_on_a_failed_phase_is_skipped_and_names_it(store_path: Path) 
     execution = carried_out(ready, Noting(store_path))
     (failed,) = execution.failed
     phase = ready.plan.phases[failed]
-    assert (phase.kind, phase.spec["streams"]["round"]) == ("prune", 2)
+    assert (phase.kind, phase.spec.streams.round) == ("prune", 2)
     below: set[str] = {failed}
     for key in ready.plan.wanted:
         if any(parent.key in below for parent in ready.plan.phases[key].parents):

@@ -198,13 +198,14 @@ def test_a_prunable_layer_that_no_image_passes_is_trained_around(store_path: Pat
 # The objective.
 
 
-def one_step(training: Training) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Tensor]]:
+def one_step(
+    training: Training, smoothing: float = 0.0
+) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Tensor]]:
     """Weights before a step, the plain gradients by hand, and weights after the engine's step."""
     before = state(training.model)
     net = nn.Sequential(nn.Flatten(), nn.Linear(8, 6), nn.ReLU(), nn.Linear(6, 3))
     net.load_state_dict(before)
     images, labels = next(batches(training, training.position + 1))
-    smoothing = training.label_smoothing
     log = functional.log_softmax(net(images), 1)
     wanted = (1 - smoothing) * functional.one_hot(labels, 3) + smoothing / 3
     torch.autograd.backward(-(wanted * log).sum(1).mean())
@@ -234,7 +235,7 @@ def test_the_gradient_of_a_loss_term_is_masked(store_path: Path) -> None:
 
 def test_label_smoothing_spreads_the_targets(store_path: Path) -> None:
     changes = recipe(label_smoothing=0.3, optimizer={"use": "sgd", "lr": 0.2, "momentum": 0.0})
-    before, gradients, after = one_step(dense(Workshop(store_path, changes)))
+    before, gradients, after = one_step(dense(Workshop(store_path, changes)), 0.3)
     for name, gradient in gradients.items():
         torch.testing.assert_close(after[name], before[name] - 0.2 * gradient)
 

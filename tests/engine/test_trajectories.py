@@ -199,9 +199,9 @@ def test_a_curve_is_of_the_weights_at_its_points(workshop: Workshop) -> None:
     run = dense(workshop)
     curve = workshop.curve(run, every=6, splits=["test"])
     workshop.make(curve, run.at("6it"), run.end)
-    data = workshop.workbench.data(workshop.work(run.key, frozenset()).spec["data"], 0)
+    data = workshop.workbench.data(workshop.work(run.key, frozenset()).spec.data, 0)
     ((images, labels),) = data["test"].batches([_all(24)])
-    model = workshop.workbench.model(workshop.chain.setting.model_json, workshop.weights(run.end))
+    model = workshop.workbench.model(workshop.chain.context.model_spec, workshop.weights(run.end))
     with torch.no_grad():
         logits = model(images)
     last = workshop.points(curve)[-1]

@@ -14,7 +14,6 @@ from torch import Tensor
 
 from engine import parts
 from prunebench import runner
-from prunebench.api import keys
 from prunebench.api.events import Event
 from prunebench.api.masks import Mask
 from prunebench.api.planning import Recipes, Ref, Run
@@ -28,7 +27,9 @@ from prunebench.engine.work import Channel, Silent, Work
 from prunebench.engine.workbench import Workbench, unpack_mask
 from prunebench.plan.chain import Chain
 from prunebench.plan.compile import chain_of, make_plan
+from prunebench.plan.curves import CurveSpec
 from prunebench.plan.demand import demanded
+from prunebench.plan.specs import ComponentSpec
 from prunebench.plan.trial import Plan
 from prunebench.results.rows import rows_text
 from prunebench.runner.preparing import Options, Prepared
@@ -73,9 +74,15 @@ def ignore(event: Event) -> None:
     """Observe nothing."""
 
 
-def run(store: Path, *changes: Mapping[str, Any], observe: Callable[[Event], None] = ignore, **more: Any) -> Outcome:
+def run(
+    store: Path,
+    *changes: Mapping[str, Any],
+    observe: Callable[[Event], None] = ignore,
+    folder: Path | None = None,
+    **more: Any,
+) -> Outcome:
     """Carry the toy benchmark out, in this process."""
-    return runner.run(prepared(store, *changes, **more), observe, catalogue())
+    return runner.run(prepared(store, *changes, **more), observe, catalogue(), folder=folder)
 
 
 def text(outcome: Outcome) -> bytes:
@@ -109,26 +116,27 @@ class Workshop:
         self.workbench = Workbench(self.store, catalogue(), root, "cpu")
         self.chain: Chain = chain_of(benchmark, StoreProbe(self.store, root), entry, benchmark.seeds[0])
         self.recipes = Recipes(self.chain.entry.find, self.chain.entry.evaluate)
-        self.curves: dict[str, Mapping[str, Any]] = {}
+        self.curves: dict[str, CurveSpec] = {}
 
     def curve(self, run: Run, **how: Any) -> Ref:
         """A curve of a run, up to its stop unless `until` says otherwise."""
         until = how.pop("until", run.stop)
-        spec = {"every": None, "at": [], "splits": ["test", "valid"], "train_sample": None, **how}
-        detail = keys.digest(spec)
-        self.curves[detail] = spec
-        return Ref(run.key, "curve", until, detail)
+        task = ComponentSpec.of(self.chain.context.task)
+        how = {"every": None, "at": (), "splits": ("test", "valid"), "train_sample": None, **how}
+        spec = CurveSpec(**{"task": task, **how, "at": tuple(how["at"]), "splits": tuple(how["splits"])})
+        self.curves[spec.digest] = spec
+        return Ref(run.key, "curve", until, spec.digest)
 
     def work(self, key: str, outputs: frozenset[Ref]) -> Work:
-        plan = Plan(self.chain._phases.by_key, (), self.curves, {}, 0)
+        plan = Plan(self.chain.phases.by_key, (), self.curves, {}, 0)
         return Work.of(plan, plan.phases[key], outputs)
 
     def make(self, *refs: Ref, channel: Channel | None = None, seconds: float = 1e9) -> list[str]:
         """Make what is missing of these outputs; the kinds of the phases that were worked on."""
-        wanted = demanded(self.chain._phases.by_key, list(refs), lambda ref: self.store.has(ref.address))
+        wanted = demanded(self.chain.phases.by_key, list(refs), lambda ref: self.store.has(ref.address))
         for key, outputs in wanted.items():
             perform(self.work(key, outputs), self.workbench, channel or Silent(), seconds)
-        return [self.chain._phases.by_key[key].kind for key in wanted]
+        return [self.chain.phases.by_key[key].kind for key in wanted]
 
     def weights(self, ref: Ref) -> dict[str, Tensor]:
         return load_tensors(self.store.get(ref.address).files["weights.safetensors"])
@@ -144,9 +152,9 @@ class Workshop:
         """The engine's loop for a run, ready for its first step."""
         outputs = frozenset([Ref(run.key, "weights", run.stop if stop is None else stop)])
         work = self.work(run.key, outputs)
-        self.make(*work.parents)
-        trajectory = _Trajectory(work, tuple(outputs), self.workbench, Silent(), 1e9)
-        trajectory.data = self.workbench.data(work.spec["data"], work.spec["streams"]["seed"])
+        self.make(*work.phase.parents)
+        trajectory = _Trajectory(work, work.spec, tuple(outputs), self.workbench, Silent(), 1e9)
+        trajectory.data = self.workbench.data(work.spec.data, work.spec.streams.seed)
         return trajectory._prepared()
 
 

@@ -11,14 +11,17 @@ from hypothesis import strategies as st
 from prunebench import Component, ComponentConfig, PlanError, Position, hookimpl
 from prunebench.api.errors import ConfigError
 from prunebench.api.planning import Needs, PlannedTicket, Recipes, Ref, Request, TrainedPoint
-from prunebench.benchmark.entries import Density
+from prunebench.benchmark.densities import Density
 from prunebench.benchmark.tables import Measure
 from prunebench.kernels.counts import count_at, global_count
 from prunebench.plan.chain import Chain
 from prunebench.plan.compile import chain_of
 from prunebench.plan.counts import matched
-from prunebench.plan.curves import curve_spec
+from prunebench.plan.curves import CurveSpec, curve_spec
+from prunebench.plan.specs import ComponentSpec
 from prunebench.testing import ToyProbe, toy_benchmark, toy_catalogue, toy_chain
+
+CLASSES = toy_catalogue().use("classification", slot="task")
 
 # How many units live.
 
@@ -156,7 +159,7 @@ def test_a_ticket_may_change_fields_of_the_recipe() -> None:
     changes = {"optimizer": chain.use({"use": "sgd", "lr": 0.001}, "optimizer"), "batch": 16}
     run = chain.train(chain.dense.replace(changes=changes), recipes.find, 1)
     assert run.batch == 16
-    assert chain._phases.by_key[run.key].spec["recipe"]["optimizer"]["config"]["lr"] == 0.001
+    assert chain.phases.by_key[run.key].spec.recipe.optimizer.config["lr"] == 0.001
     assert recipes.find.batch == 8
 
 
@@ -193,7 +196,7 @@ def test_one_epoch_of_a_ticket_is_that_of_the_run_which_it_starts() -> None:
 
 def test_incomplete_batches_are_dropped() -> None:
     chain, _ = toy_chain(1, changes={"train": {"batch": 50}})
-    assert chain.setting.clock(chain.entry.find).steps_per_epoch == 1
+    assert chain.context.clock(chain.entry.find).steps_per_epoch == 1
 
 
 # How curves are measured.
@@ -202,28 +205,26 @@ def test_incomplete_batches_are_dropped() -> None:
 def test_a_curve_is_measured_in_the_iterations_of_its_run() -> None:
     _, run = dense_run()
     measure = Measure(every=Position.parse("0.5ep"), at=(Position.parse("2ep"), Position.parse("3it")))
-    assert curve_spec(measure, run) == {
-        "every": 6,
-        "at": [3, 24],
-        "splits": ["test", "train", "valid"],
-        "train_sample": 10_000,
-    }
+    assert curve_spec(measure, CLASSES, run) == CurveSpec(
+        task=ComponentSpec("classification", 1, {"top5": False}),
+        every=6,
+        at=(3, 24),
+        splits=("test", "train", "valid"),
+        train_sample=10_000,
+    )
 
 
 def test_the_size_of_the_training_sample_counts_only_where_train_is_measured() -> None:
     _, run = dense_run()
-    assert curve_spec(Measure(splits=("test",)), run) == {
-        "every": None,
-        "at": [],
-        "splits": ["test"],
-        "train_sample": None,
-    }
+    assert curve_spec(Measure(splits=("test",)), CLASSES, run) == CurveSpec(
+        task=ComponentSpec.of(CLASSES), every=None, at=(), splits=("test",), train_sample=None
+    )
 
 
 def test_measuring_outside_of_a_run_is_refused() -> None:
     _, run = dense_run()
     with pytest.raises(PlanError, match=r'measure\.at: "3ep" \(iteration 36\) is outside of the run'):
-        curve_spec(Measure(at=(Position.parse("3ep"),)), run)
+        curve_spec(Measure(at=(Position.parse("3ep"),)), CLASSES, run)
 
 
 # Schedules: what a chain holds them to.
@@ -264,19 +265,19 @@ def test_the_first_ticket_is_dense() -> None:
 
 def test_a_ticket_that_was_never_trained_can_be_pruned_and_so_can_any_state_of_a_run() -> None:
     chain, recipes = toy_chain(1)
-    at_init = chain._phases.by_key[chain.prune(chain.dense, 1).key].spec
-    assert (at_init["weights"], at_init["mask"]) == (chain.dense.weights.to_json(), None)
+    at_init = chain.phases.by_key[chain.prune(chain.dense, 1).key].spec
+    assert (at_init.weights, at_init.mask) == (chain.dense.weights, None)
     run = chain.train(chain.dense, recipes.find, 1)
-    early = chain._phases.by_key[chain.prune(run, 1, at=Position.parse("1ep"), count=10).key].spec
-    assert (early["weights"]["at"], early["count"]) == (12, 10)
+    early = chain.phases.by_key[chain.prune(run, 1, at=Position.parse("1ep"), count=10).key].spec
+    assert (early.weights.at, early.count) == (12, 10)
 
 
 def test_a_global_selection_is_keyed_by_its_count_alone_and_a_layer_wise_one_by_cut_and_round_too() -> None:
     keyed = []
     for select in ("global", "layerwise"):
         chain, _ = toy_chain(1, changes={"entry": [{"name": "imp", "select": select}]})
-        spec = chain._phases.by_key[chain.prune(chain.dense, 1).key].spec
-        keyed.append((spec["cut"], spec["round"]))
+        spec = chain.phases.by_key[chain.prune(chain.dense, 1).key].spec
+        keyed.append((spec.cut, spec.round))
     assert keyed == [(None, None), (0.2, 1)]
 
 
@@ -315,12 +316,12 @@ def asking(answer: Any, slot: str = "loss") -> Chain:
 
 def spec_of(chain: Chain, round: int) -> Any:
     run = chain.train(chain.tickets[round - 1], chain.entry.find, round)
-    return chain._phases.by_key[run.key].spec
+    return chain.phases.by_key[run.key].spec
 
 
 def test_a_term_that_repels_from_earlier_optima_has_none_in_round_1_and_is_absent_from_its_key() -> None:
     chain = asking(lambda request: Needs({"optima": request.optima}, active=bool(request.optima)))
-    assert spec_of(chain, 1)["loss"] == []
+    assert spec_of(chain, 1).loss == ()
     plain, _ = toy_chain(3)
     assert chain.train(chain.dense, chain.entry.find, 1).key == plain.train(plain.dense, plain.entry.find, 1).key
 
@@ -329,14 +330,14 @@ def test_a_term_that_repels_from_earlier_optima_has_none_in_round_1_and_is_absen
 def test_in_round_r_it_reads_the_ends_of_the_r_minus_1_find_runs_before(round: int) -> None:
     chain = asking(lambda request: Needs({"optima": request.optima}, active=bool(request.optima)))
     spec = spec_of(chain, round)
-    (term,) = spec["loss"]
-    assert [optimum["round"] for optimum in term["inputs"]["optima"]] == list(range(1, round))
-    assert [optimum["weights"]["at"] for optimum in term["inputs"]["optima"]] == [24] * (round - 1)
-    assert [optimum["mask"] is None for optimum in term["inputs"]["optima"]] == [True] + [False] * (round - 2)
+    (term,) = spec.loss
+    assert [optimum.round for optimum in term.inputs["optima"]] == list(range(1, round))
+    assert [optimum.weights.at for optimum in term.inputs["optima"]] == [24] * (round - 1)
+    assert [optimum.mask is None for optimum in term.inputs["optima"]] == [True] + [False] * (round - 2)
     # What it reads is made before it runs.
     run = chain.train(chain.tickets[round - 1], chain.entry.find, round)
-    parents = {ref.to_json()["key"] for ref in chain._phases.by_key[run.key].parents}
-    assert {optimum["weights"]["key"] for optimum in term["inputs"]["optima"]} <= parents
+    parents = {ref.key for ref in chain.phases.by_key[run.key].parents}
+    assert {optimum.weights.key for optimum in term.inputs["optima"]} <= parents
 
 
 def test_judging_a_ticket_sees_the_optima_that_the_find_run_of_the_next_round_sees() -> None:
@@ -369,7 +370,7 @@ def test_a_label_of_an_input_is_in_the_key_too() -> None:
 
         return answer
 
-    assert spec_of(asking(labelled("a")), 1)["loss"] != spec_of(asking(labelled("b")), 1)["loss"]
+    assert spec_of(asking(labelled("a")), 1).loss != spec_of(asking(labelled("b")), 1).loss
 
 
 def test_only_an_analysis_may_ask_more_than_once() -> None:
@@ -387,5 +388,5 @@ def test_where_a_component_changes_the_mask_each_state_has_one_of_its_own() -> N
     run = chain.train(chain.dense, chain.entry.find, 1)
     assert run.dynamic
     assert run.end_mask == Ref(run.key, "mask", 24)
-    spec = chain._phases.by_key[run.key].spec
-    assert (spec["count"], spec["units"]["use"]) == (66, "toy-units")
+    spec = chain.phases.by_key[run.key].spec
+    assert (spec.count, spec.units.use) == (66, "toy-units")

@@ -42,9 +42,10 @@ class Connectivity:
 
     @hookimpl
     def prunebench_analyse(self, inputs: Inputs, model: nn.Module, units: Units) -> Analysis:
-        """`incoming` and `outgoing`, each with `mean`, `sd` and `none`, for each layer and round.
+        """`incoming` and `outgoing`, each with `mean`, `sd`, `spread` and `none`, for each layer and round.
 
         `mean` and `sd` (divided by n) are of the connections of a neuron, `none` is the share of neurons without any.
+        `spread` is sd / mean, which layers of any width and rounds of any density share; absent where nothing is kept.
         """
         tickets = sorted(inputs["tickets"], key=lambda ticket: ticket.round)
         rounds = [ticket.round for ticket in tickets]
@@ -76,12 +77,15 @@ def counts(kept: Mapping[str, Tensor], model: nn.Module) -> Counts:
 
 
 def measured(found: Counts, round: int) -> Iterator[Measurement]:
-    """The three numbers of each layer and side."""
+    """The numbers of each layer and side."""
     for side, layers in found.items():
         for name, connections in layers.items():
             values = connections.double()
-            yield Measurement(f"{side}/mean/{name}", float(values.mean()), "connections", round)
-            yield Measurement(f"{side}/sd/{name}", float(values.std(correction=0)), "connections", round)
+            mean, sd = float(values.mean()), float(values.std(correction=0))
+            yield Measurement(f"{side}/mean/{name}", mean, "connections", round)
+            yield Measurement(f"{side}/sd/{name}", sd, "connections", round)
+            if mean > 0:
+                yield Measurement(f"{side}/spread/{name}", sd / mean, round=round)
             yield Measurement(f"{side}/none/{name}", float((values == 0).double().mean()), "fraction", round)
 
 
@@ -126,4 +130,4 @@ def cumulative(axes: Axes, shares: Tensor, **style: Any) -> None:
 def prunebench_components() -> Iterable[Component]:
     """Offer `connectivity`."""
     paper = "Frankle & Carbin 2019, appendix F.6"
-    yield Component("connectivity", ComponentConfig, Connectivity, version=1, paper=paper)
+    yield Component("connectivity", ComponentConfig, Connectivity, version=2, paper=paper)

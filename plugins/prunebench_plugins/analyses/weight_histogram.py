@@ -9,11 +9,11 @@ Source: Maene et al. 2021, section 4.2, figures 5, 19 and 22.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
-from prunebench import Component, ComponentConfig, Figure, Measurement, hookimpl
+from prunebench import Component, ComponentConfig, Figure, Measurement, PlanError, hookimpl
 from prunebench.api.measurements import Analysis
 from prunebench.api.tickets import Inputs, Optimum
 from prunebench_plugins.analyses import _figures, _optima, _weights
@@ -28,25 +28,46 @@ WHOLE = "all layers"
 
 
 class WeightHistogramConfig(ComponentConfig):
-    """`near`: a weight is near zero if it is smaller than this share of the mean magnitude of its group."""
+    """`near`: a weight is near zero if it is smaller than this share of the mean magnitude of its group.
+
+    `rounds`: whose distributions are drawn, 0 for the dense network's; a few evenly chosen ones if left out. All judged
+    rounds are measured.
+    """
 
     near: Annotated[float, Field(gt=0)] = 0.2
+    rounds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_the_default(self, rest: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # the field is younger than leaderboards whose keys must stand
+        fields: dict[str, Any] = rest(self)
+        return {name: value for name, value in fields.items() if (name, value) != ("rounds", None)}
 
 
 class WeightHistogram:
     """Reads the surviving weights of optima."""
 
     def __init__(self, config: WeightHistogramConfig) -> None:
-        self._near = config.near
+        self._near, self._rounds = config.near, config.rounds
 
     @hookimpl
     def prunebench_needs(self, request: Request) -> Needs:
-        """The optima of the dense network and of the judged rounds."""
+        """The optima of the dense network and of the judged rounds.
+
+        Raises:
+            PlanError: a round is to be drawn that is not judged.
+        """
         from dataclasses import replace
 
         from prunebench.api.planning import Needs
 
         runs = _optima.judged_runs(request)
+        absent = [round for round in self._rounds or () if round not in runs]
+        if absent:
+            raise PlanError(
+                f"weight-histogram: rounds: {', '.join(map(str, absent))} cannot be drawn; the entry judges "
+                f"{', '.join(map(str, runs))}"
+            )
         return Needs({"optima": [replace(run.optimum, round=round) for round, run in runs.items()]})
 
     @hookimpl
@@ -57,13 +78,14 @@ class WeightHistogram:
         share of them that is smaller than `near` times `mean_abs`. A layer without survivors has none of them.
         """
         optima = inputs["optima"]
-        drawn = _figures.evenly(len(optima), _figures.PANELS)
+        evenly = _figures.evenly(len(optima), _figures.PANELS)
+        drawn = self._rounds or [optima[index].round for index in evenly]
         measurements: list[Measurement] = []
         chosen: dict[int, Mapping[str, Tensor]] = {}
-        for index, optimum in enumerate(optima):
+        for optimum in optima:
             survivors = surviving(optimum, units)
             measurements += measured(survivors, self._near, optimum.round)
-            if index in drawn:
+            if optimum.round in drawn:
                 chosen[optimum.round] = survivors
         return Analysis(tuple(measurements), (figure(chosen, units),))
 

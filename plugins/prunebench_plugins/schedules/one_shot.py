@@ -35,7 +35,8 @@ class OneShot:
         return [
             chain.dense,
             *(
-                chain.ticket(round, chain.prune(dense, round, at_once=True), weights, self._config.to)
+                # The first round of a chain is one cut too: its mask, and the run that judges it, are shared.
+                chain.ticket(round, chain.prune(dense, round, at_once=round > 1), weights, self._config.to)
                 for round in range(1, chain.rounds + 1)
             ),
         ]

@@ -10,7 +10,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from prunebench.api.events import Event
-from prunebench.commands.terminal.labels import labels_of
+from prunebench.commands.terminal.labels import label_of, labels_of
+from prunebench.plan.phases import spec_of
+from prunebench.plan.specs import TrainSpec
 from prunebench.plan.trial import Plan
 
 QUIET_SECONDS = 1.0
@@ -30,7 +32,7 @@ class Display(Protocol):
 
 
 def display(console: Console, plan: Plan, sample_steps: int) -> Display:
-    """The display that fits a console. `sample_steps` is the work still to do, in training images."""
+    """The display that fits a console. `sample_steps` is the work still to do, in training examples."""
     return Bars(console, plan, sample_steps) if console.is_terminal else Lines(console, plan)
 
 
@@ -42,20 +44,19 @@ class _Runs:
         self._labels = labels_of(plan)
 
     def label(self, key: str) -> str:
-        phase = self._phases[key]
-        return self._labels.get(key, f"{phase.kind}, seed {phase.spec['streams']['seed']}")
+        return self._labels.get(key) or label_of(self._phases[key])
 
     def samples(self, key: str, iteration: int) -> int:
-        spec = self._phases[key].spec
-        done: int = (iteration - spec["start"]) * spec["recipe"]["batch"]
-        return done
+        spec = spec_of(self._phases, key, TrainSpec)
+        return (iteration - spec.start) * spec.recipe.batch
 
 
 def facts(fields: Mapping[str, Any]) -> str:
-    """Iteration, loss and accuracy of a progress event, in a few words."""
+    """Iteration, loss and the task's primary metric of a progress event, in a few words."""
     words = [f"{fields['iteration']:,}/{fields['stop']:,} it", f"loss {fields['loss']:.3f}"]
-    if fields.get("accuracy") is not None:
-        words.append(f"accuracy {fields['accuracy']:.1%}")
+    if fields.get("value") is not None:
+        number = f"{fields['value']:.1%}" if fields["unit"] == "fraction" else f"{fields['value']:.4g}"
+        words.append(f"{fields['metric']} {number}")
     return "  ".join(words)
 
 

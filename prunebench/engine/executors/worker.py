@@ -34,23 +34,23 @@ class _Worker:
         """One piece of work; the event that ends it."""
         from prunebench.engine.phases import perform
 
-        work = Work.from_json(json.loads(text))
-        began = time.monotonic()
+        data = json.loads(text)
+        key, began = data["key"], time.monotonic()
         try:
-            with self.workbench.store.lease(work.key) as lease:
+            with self.workbench.store.lease(key) as lease:
                 if not lease.try_acquire():
-                    return {"kind": "busy", "key": work.key}
-                perform(work, self.workbench, channel, self.site.checkpoint_seconds)
+                    return {"kind": "busy", "key": key}
+                perform(Work.from_json(data), self.workbench, channel, self.site.checkpoint_seconds)
         except CancelledError:
-            return {"kind": "cancelled", "key": work.key}
+            return {"kind": "cancelled", "key": key}
         except LostArtifact as error:
-            return {"kind": "lost", "key": work.key, "address": error.address, "error": str(error)}
+            return {"kind": "lost", "key": key, "address": error.address, "error": str(error)}
         except StoreError as error:
-            return {"kind": "failed", "key": work.key, "error": str(error), "fatal": True}
+            return {"kind": "failed", "key": key, "error": str(error), "fatal": True}
         except (ContractError, DataMissing, PlanError, ConfigError) as error:
-            return {"kind": "failed", "key": work.key, "error": str(error), "fatal": False}
+            return {"kind": "failed", "key": key, "error": str(error), "fatal": False}
         except Exception as error:  # a plugin may raise anything; the other trials go on
             shown = "".join(traceback.format_exception(error)[-4:])
             message = f"{type(error).__name__}: {error}"
-            return {"kind": "failed", "key": work.key, "error": message, "traceback": shown, "fatal": False}
-        return {"kind": "done", "key": work.key, "seconds": time.monotonic() - began}
+            return {"kind": "failed", "key": key, "error": message, "traceback": shown, "fatal": False}
+        return {"kind": "done", "key": key, "seconds": time.monotonic() - began}

@@ -52,6 +52,14 @@ def test_connections_are_counted_per_neuron_on_both_sides() -> None:
     assert found["outgoing/mean/0.weight", 1] == pytest.approx(2 / 3)
     assert found["outgoing/sd/0.weight", 1] == pytest.approx(np.std([1, 1, 0]))
     assert found["outgoing/none/0.weight", 1] == pytest.approx(1 / 3)
+    assert found["incoming/spread/0.weight", 0] == 0
+    assert found["outgoing/spread/0.weight", 1] == pytest.approx(np.std([1, 1, 0]) / (2 / 3))
+
+
+def test_a_layer_that_keeps_nothing_has_no_spread() -> None:
+    found = values(analysed(nn.Sequential(nn.Linear(3, 2)), Mask((torch.zeros(6, dtype=torch.bool),))))
+    assert found["incoming/sd/0.weight", 0] == 0
+    assert not [metric for metric, _ in found if "/spread/" in metric]
 
 
 def counted_one_by_one(module: Any, keep: Tensor) -> tuple[list[int], list[int]]:
@@ -98,7 +106,7 @@ def test_a_real_run_gives_the_numbers_of_its_own_masks(tmp_path: Path) -> None:
     for ticket in shop.chain.tickets[1:]:
         assert ticket.mask is not None
         for layer, shape, keep in zip(
-            shop.chain.setting.model.layers, ((6, 8), (3, 6)), shop.mask(ticket.mask).keep, strict=True
+            shop.chain.context.model.layers, ((6, 8), (3, 6)), shop.mask(ticket.mask).keep, strict=True
         ):
             matrix = keep.numpy().reshape(shape)
             for side, neurons in (("incoming", matrix.sum(1)), ("outgoing", matrix.sum(0))):

@@ -179,7 +179,7 @@ def test_the_start_of_find_runs_is_not_offered() -> None:
 def test_only_what_is_judged_is_compared() -> None:
     plan = toy_plan(asking(), rounds=4, densities=[0.64, 0.41])
     (phase,) = [p for p in plan.phases.values() if p.kind == "analyse"]
-    assert [p["round"] for p in phase.spec["analysis"]["inputs"]["optima"]] == [0, 2, 4]
+    assert [p.round for p in phase.spec.analysis.inputs["optima"]] == [0, 2, 4]
 
 
 def angle(shop: Workshop, first: tuple[Any, Any], second: tuple[Any, Any]) -> float:

@@ -164,7 +164,7 @@ def test_edited_tickets_have_barriers_between_their_own_optima() -> None:
     plan = toy_plan({"entry": [reinit]})
     (phase,) = [p for p in plan.phases.values() if p.kind == "analyse"]
     (trial,) = [t for t in plan.trials if t.entry == "reinit"]
-    keys = [point["weights"]["key"] for point in phase.spec["analysis"]["inputs"]["optima"]]
+    keys = [point.weights.key for point in phase.spec.analysis.inputs["optima"]]
     assert keys[1:] == [evaluation.run.key for evaluation in trial.evaluations]
 
 

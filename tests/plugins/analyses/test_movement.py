@@ -173,7 +173,7 @@ def test_a_real_run_gives_the_numbers_of_its_own_states(tmp_path: Path) -> None:
 
 def flat(shop: Workshop, ref: Ref) -> Any:
     weights = shop.weights(ref)
-    return np.concatenate([weights[layer.name].double().numpy().ravel() for layer in shop.chain.setting.model.layers])
+    return np.concatenate([weights[layer.name].double().numpy().ravel() for layer in shop.chain.context.model.layers])
 
 
 def test_masks_that_keep_more_of_what_moved_have_a_larger_ratio() -> None:

@@ -17,7 +17,7 @@ from prunebench import DataMissing, PlanError
 from prunebench.api import keys
 from prunebench.api.data import Data, Gather, Resident, in_order
 from prunebench.api.random import Rng, Streams
-from prunebench.benchmark.entries import Chosen
+from prunebench.benchmark.choices import DataChoice
 from prunebench.components.catalogue import Catalogue
 from prunebench.engine.probe import StoreProbe
 from prunebench.kernels.streaming import Streaming
@@ -199,7 +199,7 @@ def test_planning_sees_an_image_that_was_added_or_taken_away(tmp_path: Path) -> 
     probe = StoreProbe(open_store(tmp_path / "store"), tmp_path)
 
     def sizes() -> int:
-        return sum(probe.data(Chosen("woods", use)).sizes.values())
+        return sum(probe.data(DataChoice(label="woods", use=use)).sizes.values())
 
     assert sizes() == 36
     added = folder / "train" / "cedar" / "nested" / "added.png"

@@ -33,7 +33,7 @@ def test_every_ticket_carries_the_weights_of_the_run_before_and_starts_late_on_t
 def test_each_round_prunes_the_survivors_of_the_round_before():
     chain = chain_with(schedule=LATE)
     for before, after in itertools.pairwise(chain.tickets[1:]):
-        assert chain._phases.by_key[after.mask.key].spec["mask"] == before.mask.to_json()
+        assert chain.phases.by_key[after.mask.key].spec.mask == before.mask
 
 
 def test_its_first_run_is_that_of_every_schedule_that_trains_first():
@@ -57,8 +57,8 @@ def test_find_runs_may_stop_early_and_judging_still_goes_to_the_horizon():
 def test_the_optimizers_state_is_that_of_the_weights():
     chain = chain_with(schedule=LATE, train={"optimizer_state": "with-weights"})
     run = chain.train(chain.tickets[1], chain.entry.find, 2)
-    state = chain._phases.by_key[run.key].spec["optimizer_state"]
-    assert (state["key"], state["at"], state["part"]) == (chain.tickets[1].weights.key, 24, "optimizer")
+    state = chain.phases.by_key[run.key].spec.optimizer_state
+    assert (state.key, state.at, state.part) == (chain.tickets[1].weights.key, 24, "optimizer")
 
 
 @pytest.mark.parametrize("to", ["24it", "3ep"])
