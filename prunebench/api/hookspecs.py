@@ -571,7 +571,7 @@ def prunebench_track(event: Event, folder: Path) -> None:
         task's primary metric as it was measured last, if it was: "metric", its "unit" and its "value".
     Args:
         event: its kind, and fields that are plain JSON values; a copy.
-        folder: the leaderboard's; it may not be there yet.
+        folder: of the trackers, below the leaderboard's; it is not published.
     Raises: whatever it likes; the run goes on without it, and the error is named with the component.
     Must not: write anywhere but below the folder, or wait for a connection.
     Example:

@@ -10,7 +10,7 @@ from prunebench.api.component import BoundComponent
 from prunebench.api.errors import PrunebenchError
 from prunebench.api.results import Results
 from prunebench.components.catalogue import Catalogue
-from prunebench.components.managers import run_manager
+from prunebench.components.managers import implements, run_manager
 from prunebench.results.details import details_text, parsed_details, read_details
 from prunebench.results.manifest import INDEX, SOURCES, check_manifest, files_in, read_manifest
 from prunebench.results.provenance import parsed_provenance, provenance_text, read_provenance
@@ -37,9 +37,19 @@ def write(prepared: Prepared, outcome: Outcome, out: Path, complain: Complain = 
     _write(out, outcome.results, prepared.benchmark.also, complain)
 
 
-def report_again(folder: Path, metric: str | None = None, against: str | None = None) -> Results:
+def report_again(
+    folder: Path,
+    metric: str | None = None,
+    against: str | None = None,
+    *,
+    also: bool = False,
+    complain: Complain = on_standard_error,
+) -> Results:
     """Write a leaderboard's tables and curves again from its results, which are returned.
 
+    Args:
+        metric, against: what to rank by and to compare with, in place of what was recorded.
+        also: whether the reports that the provenance names act too. They may publish; a stranger's folder names them.
     Raises:
         PrunebenchError: the folder is not a leaderboard, or its results or its manifest were edited.
     """
@@ -50,17 +60,39 @@ def report_again(folder: Path, metric: str | None = None, against: str | None = 
             raise PrunebenchError(f"{folder}: {edited[0]}; a page is only written for results as they were recorded")
     provenance = read_provenance(folder)
     results = Results(provenance.report.name, read_rows(folder), read_details(folder), provenance)
-    return write_results(folder, results, metric, against)
+    return write_results(folder, results, metric, against, also=also, complain=complain)
 
 
-def write_results(folder: Path, results: Results, metric: str | None = None, against: str | None = None) -> Results:
-    """Write the leaderboard of results that were read from folders, ranked by what was recorded or by what is given."""
+def write_results(
+    folder: Path,
+    results: Results,
+    metric: str | None = None,
+    against: str | None = None,
+    *,
+    also: bool = False,
+    complain: Complain = on_standard_error,
+) -> Results:
+    """Write the leaderboard of results that were read from folders, with the arguments of `report_again`."""
     report = results.provenance.report
     report = report.model_copy(update={"metric": metric or report.metric, "against": against or report.against})
     results = replace(results, provenance=results.provenance.model_copy(update={"report": report}))
-    catalogue = Catalogue.load()
-    _write(folder, results, [catalogue.from_json(use) for use in results.provenance.also], on_standard_error)
+    _write(folder, results, _reports(results) if also else (), complain)
     return results
+
+
+def _reports(results: Results) -> list[BoundComponent]:
+    """The components that a provenance names to report with. Raises PrunebenchError for what is none."""
+    catalogue = Catalogue.load()
+    uses = []
+    for number, use in enumerate(results.provenance.also, start=1):
+        try:
+            report = catalogue.from_json(use)
+            if not implements(report.build(), "prunebench_report"):
+                raise PrunebenchError(f"{report} has no prunebench_report")
+        except Exception as error:  # whatever stands there, and whatever its component makes of it
+            raise PrunebenchError(f"provenance.json: also: report {number} is none: {text_of(error)}") from error
+        uses.append(report)
+    return uses
 
 
 def _write(folder: Path, results: Results, also: Sequence[BoundComponent], complain: Complain) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 from prunebench import runner
 from prunebench.api import keys
 from prunebench.api.details import Detail
-from prunebench.api.errors import ConfigError, PrunebenchError, nearest
+from prunebench.api.errors import ConfigError, nearest
 from prunebench.api.provenance import Provenance
 from prunebench.api.results import final_rows
 from prunebench.api.rows import Row
@@ -28,6 +28,7 @@ from prunebench.results.tolerance import tolerance_of
 from prunebench.runner.preparing import Options, Prepared
 from prunebench.runner.running import Outcome
 from prunebench.runner.work_left import Status
+from prunebench.verification.source import benchmark_file
 
 Show = Callable[[Prepared, Status], Any]
 
@@ -194,9 +195,7 @@ def rerun(
     show: Show,
 ) -> tuple[Outcome, dict[str, Any]]:
     """Run entries of a leaderboard's file in an empty store; the outcome and the environment."""
-    source = file or Path(provenance.file)
-    if not source.is_file():
-        raise PrunebenchError(f"{folder}: it was made from {source}, which is not here; give --file")
+    source = benchmark_file(folder, provenance, file)
     with tempfile.TemporaryDirectory(prefix="prunebench-verify-") as scratch:
         options = Options(
             source, provenance.profile, tuple(seeds), tuple(entries), provenance.settings, Path(scratch) / "store"

@@ -76,7 +76,7 @@ def test_entries_and_seeds_may_be_chosen(board: Path) -> None:
 
 def test_a_benchmark_file_that_is_gone_is_asked_for(board: Path) -> None:
     provenance = json.loads((board / "provenance.json").read_text())
-    provenance["file"] = "elsewhere/small.toml"
+    provenance["file"] = "elsewhere/other.toml"
     (board / "provenance.json").write_text(json.dumps(provenance))
     write_manifest(board)
     with pytest.raises(PrunebenchError, match=r"which is not here; give --file"):
