@@ -14,7 +14,6 @@ from prunebench.api.masks import Mask, Scores, Units
 from prunebench.api.measurements import Analysis
 from prunebench.api.random import Rng
 from prunebench.api.tickets import State, Ticket
-from prunebench.components.managers import accepts
 from prunebench.engine.masking import MaskedParameters
 from prunebench.engine.trajectory import train
 from prunebench.engine.work import Channel, Work
@@ -81,15 +80,16 @@ def _prune(spec: PruneSpec, workbench: Workbench) -> Produced:
 
     (scorer,), manager = workbench.manager(spec.score)
     before = {name: value._version for name, value in model.state_dict(keep_vars=True).items()}
-    scores: Scores | None = manager.hook.prunebench_score(
-        model=model,
-        data=workbench.data(spec.data, streams.seed) if accepts(scorer.planner, "prunebench_score", "data") else None,
-        task=workbench.task(spec.task),
-        units=units,
-        mask=mask,
-        inputs=workbench.inputs(spec.score),
-        rng=streams.rng("score"),
-    )
+    with workbench.lent(spec.data, streams.seed, scorer, "prunebench_score") as data:
+        scores: Scores | None = manager.hook.prunebench_score(
+            model=model,
+            data=data,
+            task=workbench.task(spec.task),
+            units=units,
+            mask=mask,
+            inputs=workbench.inputs(spec.score),
+            rng=streams.rng("score"),
+        )
     check_scores(scores, units, f"score {scorer}, round {streams.round}")
     assert scores is not None
     if any(v._version != before[n] for n, v in model.state_dict(keep_vars=True).items() if n in before):
@@ -185,14 +185,15 @@ def _analyse(spec: AnalyseSpec, workbench: Workbench) -> Produced:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = workbench.architecture(spec.model).to(workbench.device).eval()
-    answers = manager.hook.prunebench_analyse(
-        inputs=inputs,
-        model=model,
-        data=workbench.data(spec.data, streams.seed) if accepts(use.planner, "prunebench_analyse", "data") else None,
-        task=workbench.task(spec.task),
-        units=workbench.units(spec.units, spec.task, spec.model, model),
-        rng=streams.rng("analyse").child(use.name),
-    )
+    with workbench.lent(spec.data, streams.seed, use, "prunebench_analyse") as data:
+        answers = manager.hook.prunebench_analyse(
+            inputs=inputs,
+            model=model,
+            data=data,
+            task=workbench.task(spec.task),
+            units=workbench.units(spec.units, spec.task, spec.model, model),
+            rng=streams.rng("analyse").child(use.name),
+        )
     files: dict[str, bytes] = {}
     measurements: list[dict[str, Any]] = []
     figures: list[dict[str, str]] = []

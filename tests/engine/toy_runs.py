@@ -60,10 +60,15 @@ def open_store(path: Path, environment: Environment | None = None, reuse: Litera
 
 
 def prepared(
-    store: Path, *changes: Mapping[str, Any], reuse: Literal["same", "any"] = "same", root: Path = Path(), **more: Any
+    store: Path,
+    *changes: Mapping[str, Any],
+    reuse: Literal["same", "any"] = "same",
+    root: Path = Path(),
+    parts: Catalogue | None = None,
+    **more: Any,
 ) -> Prepared:
     """The toy benchmark with tables laid over it, planned on a store."""
-    benchmark = toy_benchmark(INLINE, *changes, catalogue=catalogue(), **more)
+    benchmark = toy_benchmark(INLINE, *changes, catalogue=parts or catalogue(), **more)
     probe = StoreProbe(open_store(store), root)
     return Prepared(
         Options(Path("toy.toml"), store=store, reuse=reuse), benchmark, make_plan(benchmark, probe), root, store
@@ -79,10 +84,11 @@ def run(
     *changes: Mapping[str, Any],
     observe: Callable[[Event], None] = ignore,
     folder: Path | None = None,
+    parts: Catalogue | None = None,
     **more: Any,
 ) -> Outcome:
-    """Carry the toy benchmark out, in this process."""
-    return runner.run(prepared(store, *changes, **more), observe, catalogue(), folder=folder)
+    """Carry the toy benchmark out, in this process; `parts` are other components than the usual ones."""
+    return runner.run(prepared(store, *changes, parts=parts, **more), observe, parts or catalogue(), folder=folder)
 
 
 def text(outcome: Outcome) -> bytes:
