@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from prunebench.api.provenance import Provenance
+from prunebench.api.report import escape
 from prunebench.api.rows import Row
-from prunebench.leaderboard.markdown import escape
 from prunebench.results.rows import rows_text
 
 RECORD = "verification.json"
@@ -26,9 +27,9 @@ def verification_of(folder: Path, rows: Iterable[Row]) -> dict[str, Any] | None:
     return record if same else None
 
 
-def tier(provenance: Mapping[str, Any]) -> str:
+def tier(provenance: Provenance) -> str:
     """One line for the page: the tier, and what it rests on."""
-    record = provenance.get("verification")
+    record = provenance.verification
     if not record:
         return "Tier: **self-reported**; `prunebench verify` with this folder runs it again."
     how = "bit for bit" if record["bit_equal"] else "within the registered tolerance, in another environment"

@@ -3,6 +3,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from prunebench.api.provenance import Provenance
 from prunebench.leaderboard.tiers import tier, verification_of
 
 from .boards import results, typed, write
@@ -17,6 +18,10 @@ RECORD: dict[str, Any] = {
     "seeds": [0],
     "numbers": 120,
 }
+
+
+def provenance(record: dict[str, Any]) -> Provenance:
+    return typed(results()).provenance.model_copy(update={"verification": record})
 
 
 def recorded(folder: Path) -> None:
@@ -41,7 +46,7 @@ def test_a_record_counts_for_the_very_results_that_it_is_of(tmp_path: Path) -> N
 
 
 def test_the_tier_says_when_where_how_much_and_how_exactly() -> None:
-    said = tier({"verification": RECORD})
+    said = tier(provenance(RECORD))
     for part in ("re-executed", "2026-03-04", "Other CPU", "120 numbers of imp", "1 seeds", "bit for bit"):
         assert part in said
-    assert "within the registered tolerance" in tier({"verification": {**RECORD, "bit_equal": False}})
+    assert "within the registered tolerance" in tier(provenance({**RECORD, "bit_equal": False}))
