@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from prunebench.api.provenance import Provenance
 from prunebench.leaderboard.area import area_table
 from prunebench.leaderboard.blocks import Blocks, blocks_text
 from prunebench.leaderboard.cells import Group
@@ -33,7 +35,7 @@ def page(results: Results, groups: Sequence[Group], blocks: Blocks) -> str:
         f"# {escape(told['name'])}",
         f"**Claim: {escape(told['claim'])}**",
         origin(provenance),
-        tier(provenance),
+        tier(Provenance.model_validate_json(json.dumps(provenance))),
         reduction(provenance, told["notes"]),
     ]
     for group in groups:

@@ -18,8 +18,8 @@ from prunebench.api.provenance import Provenance
 from prunebench.api.results import final_rows
 from prunebench.api.rows import Row
 from prunebench.kernels.hardware import hardware
-from prunebench.leaderboard.tiers import RECORD
 from prunebench.results.details import read_details
+from prunebench.results.manifest import VERIFICATION as RECORD
 from prunebench.results.manifest import check_manifest
 from prunebench.results.merge import detail_identity
 from prunebench.results.provenance import read_provenance

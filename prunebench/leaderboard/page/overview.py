@@ -65,7 +65,8 @@ def _tier(record: Mapping[str, Any] | None) -> str:
     if record is None:
         return "self-reported"
     held = "bit for bit" if record["bit_equal"] else "within the tolerance"
-    return plain(f"re-executed on {record['when']}: {record['numbers']:,} numbers held {held}")
+    claimed = f"{record['numbers']:,} numbers held {held} in a second run on {record['when']}"
+    return plain(f"self-reported; verification.json claims that {claimed}")
 
 
 def _notes(provenance: Mapping[str, Any], notes: Sequence[str]) -> list[str]:
