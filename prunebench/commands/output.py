@@ -14,10 +14,11 @@ if TYPE_CHECKING:
 
 def show_error(message: str) -> None:
     """An error on standard error, marked as such; of what does not print only the lines' ends reach a terminal."""
-    shown = "".join(
-        char if char.isprintable() or char == "\n" else char.encode("unicode_escape").decode() for char in message
-    )
-    click.echo(click.style("error: ", fg="red", bold=True) + shown, err=True)
+    click.echo(click.style("error: ", fg="red", bold=True) + "".join(map(_printable, message)), err=True)
+
+
+def _printable(char: str) -> str:
+    return char if char.isprintable() or char == "\n" else char.encode("unicode_escape").decode()
 
 
 def reports_left_out(results: Results) -> None:

@@ -18,12 +18,13 @@ from prunebench.results.provenance import parsed_provenance, provenance_text, re
 from prunebench.results.reading import sha256_of
 from prunebench.results.rows import parsed_rows, read_rows, rows_text
 from prunebench.results.tolerance import RULES, rules_text, tolerance_of
+from prunebench.results.verification import record_of
 from prunebench.results.writing import complete, remove_others, replacing, seal
 from prunebench.runner.components import Complain, call, described, on_standard_error, text_of
 from prunebench.runner.preparing import Prepared
 from prunebench.runner.running import Outcome
 
-_SOMETIMES = ("ranks.svg",)
+SOMETIMES = ("ranks.svg",)
 """Files that not every leaderboard has: one of an earlier report would belong to other numbers."""
 
 
@@ -98,12 +99,8 @@ def _reports(results: Results) -> list[BoundComponent]:
 
 def _write(folder: Path, results: Results, also: Sequence[BoundComponent], complain: Complain) -> Board:
     from prunebench.leaderboard import board_of
-    from prunebench.leaderboard.tiers import verification_of
 
-    provenance = results.provenance
-    tolerance = tolerance_of(results.rows, results.details, provenance.report.metric)
-    more = {"tolerance": tolerance.to_json(), "verification": verification_of(folder, results.rows)}
-    results = replace(results, provenance=provenance.model_copy(update=more))
+    results = completed(folder, results)
     board = board_of(results)
     written = _replace(folder, results, board)
     for use in also:
@@ -131,18 +128,31 @@ def _write(folder: Path, results: Results, also: Sequence[BoundComponent], compl
     return board
 
 
-def _replace(folder: Path, results: Results, board: Board) -> Mapping[str, str]:
-    """Write everything that is made from results; the sha256 of each file."""
-    from prunebench.leaderboard import write_leaderboard
+def completed(folder: Path, results: Results) -> Results:
+    """The results with what is derived from them: the tolerance, and the record in the folder if it is of them."""
+    tolerance = tolerance_of(results.rows, results.details, results.provenance.report.metric)
+    derived = {"tolerance": tolerance.registered, "verification": record_of(folder, results)}
+    return replace(results, provenance=results.provenance.model_copy(update=derived))
+
+
+def render(folder: Path, results: Results, board: Board | None = None) -> None:
+    """Write everything that is made from completed results into an empty folder, without a manifest."""
+    from prunebench.leaderboard import board_of, write_leaderboard
     from prunebench.leaderboard.page import write_page
 
     report = results.provenance.report
     tolerance = tolerance_of(results.rows, results.details, report.metric)
-    with replacing(folder, _SOMETIMES) as aside:
-        write_leaderboard(aside, results, board)
-        write_page(aside / INDEX, results, board)
-        rules = rules_text(tolerance, len(results.provenance.seeds), report.alpha)
-        (aside / RULES).write_text(rules, encoding="utf-8", newline="\n")
+    board = board_of(results) if board is None else board
+    write_leaderboard(folder, results, board)
+    write_page(folder / INDEX, results, board)
+    rules = rules_text(tolerance, len(results.provenance.seeds), report.alpha)
+    (folder / RULES).write_text(rules, encoding="utf-8", newline="\n")
+
+
+def _replace(folder: Path, results: Results, board: Board) -> Mapping[str, str]:
+    """Write everything that is made from results; the sha256 of each file."""
+    with replacing(folder, SOMETIMES) as aside:
+        render(aside, results, board)
         written = {name: sha256_of(aside / name) for name in files_in(aside)}
     return written
 

@@ -20,8 +20,8 @@ from prunebench.api.results import final_rows
 from prunebench.api.rows import Row
 from prunebench.kernels.hardware import hardware
 from prunebench.leaderboard import board_of
-from prunebench.leaderboard.tiers import RECORD
 from prunebench.results.folder import read_results
+from prunebench.results.manifest import VERIFICATION as RECORD
 from prunebench.results.manifest import check_manifest
 from prunebench.results.merge import detail_identity
 from prunebench.results.tolerance import tolerance_of
