@@ -83,7 +83,7 @@ def prunebench_data(root: Path, rng: Rng) -> Data:
         root: the data root; nothing outside it and the plugin's own files may be read.
         rng: the trial's `split` stream, for splits that are to differ between seeds.
     Returns: Data whose `info.digest` changes whenever an input or a target does, with the splits "train", "valid"
-        and "test"; "valid" is held out of train, never of test.
+        and "test"; "valid" is held out of train, never of test, and absent where nothing is held out.
     Raises: DataMissing, saying what to put where.
     Must not: download.
     Example:

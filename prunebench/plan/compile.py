@@ -206,6 +206,13 @@ class _Planner:
         )
         if shape.units == 0:
             raise CannotTakePart(f"units {entry.units}: model {model.label} has nothing to prune")
+        absent = [split for split in self.benchmark.measure.splits if not info.sizes.get(split)]
+        if absent:
+            rest = ", ".join(f'"{split}"' for split in self.benchmark.measure.splits if split not in absent)
+            raise PlanError(
+                f'measure.splits: data "{data.label}" has no images of "{absent[0]}"; write splits = [{rest}], or hold '
+                "some out (`valid`)"
+            )
         weights = None
         if model.weights is not None:
             digest = self._once(("weights", id(model)), lambda: self.probe.weights(model, info))

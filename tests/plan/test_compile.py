@@ -533,6 +533,17 @@ def test_data_that_is_missing_is_told_by_its_plan() -> None:
     assert errors(probe=Without()) == ("toy.toml: toy-data: no data under the root. Put it there.",)
 
 
+def test_a_split_without_images_cannot_be_measured() -> None:
+    class HoldsNoneOut(ToyProbe):
+        def data(self, chosen: Chosen) -> DataInfo:
+            info = super().data(chosen)
+            return replace(info, sizes={name: size for name, size in info.sizes.items() if name != "valid"})
+
+    (message,) = errors(probe=HoldsNoneOut())
+    assert 'has no images of "valid"; write splits = ["train", "test"], or hold some out' in message
+    assert make_plan(toy_benchmark({"measure": {"splits": ["train", "test"]}}), HoldsNoneOut()).runs
+
+
 def test_a_model_without_units_has_nothing_to_prune() -> None:
     class Bare(ToyProbe):
         def model(self, chosen: ModelChoice, data: DataInfo, units: BoundComponent, task: BoundComponent) -> ModelInfo:
