@@ -535,7 +535,7 @@ def test_data_that_is_missing_is_told_by_its_plan() -> None:
 
 def test_a_split_without_images_cannot_be_measured() -> None:
     class HoldsNoneOut(ToyProbe):
-        def data(self, chosen: Chosen) -> DataInfo:
+        def data(self, chosen: DataChoice) -> DataInfo:
             info = super().data(chosen)
             return replace(info, sizes={name: size for name, size in info.sizes.items() if name != "valid"})
 
