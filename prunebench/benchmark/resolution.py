@@ -24,6 +24,9 @@ from prunebench.benchmark.order import in_order
 from prunebench.benchmark.tables import TopTable
 from prunebench.benchmark.toml import Table
 
+LAID_UNDER = {*CHAIN_KEYS, *CHOICES, *RECIPES, "task"}
+"""Keys of the file that entries are laid over."""
+
 TASK = "classification"
 """What networks are trained for where a file does not say."""
 
@@ -124,7 +127,7 @@ class EntryResolver:
         for key, choices in (("data", entry.data), ("model", entry.models)) if entry is not None else ():
             if len({choice.label for choice in choices}) < len(choices):
                 errors.append(f'{key}: two of them would be called alike; give each a `label = "..."`')
-        if entry is None or not stated.whole or len(errors) > before:
+        if entry is None or not stated.whole or self._wrong & LAID_UNDER or len(errors) > before:
             return None
         dense = entry.schedule is None and entry.tickets is None
         return entry.model_copy(update={"cut": None, "rounds": 0, "densities": None}) if dense else entry

@@ -11,7 +11,7 @@ import pluggy
 
 from prunebench.api import hookspecs
 from prunebench.api.component import BoundComponent, Component
-from prunebench.api.errors import ContractError
+from prunebench.api.errors import ContractError, PlanError, PrunebenchError
 
 GROUP = "prunebench"
 
@@ -56,6 +56,21 @@ def _manager() -> pluggy.PluginManager:
     return manager
 
 
+_checking = cache(_manager)
+"""One manager for looking at hooks alone: making one takes longer than all else about a component."""
+
+
+def check_signatures(plugin: object) -> None:
+    """Raises pluggy.PluginValidationError unless every hook of a plugin is one, with arguments that it has."""
+    manager = _checking()
+    try:
+        manager.register(plugin)
+        manager.check_pending()
+    finally:
+        if manager.is_registered(plugin):
+            manager.unregister(plugin)
+
+
 def implements(plugin: object, hook: str) -> bool:
     """Whether a built component has an implementation of a hook."""
     method = getattr(plugin, hook, None)
@@ -89,10 +104,19 @@ def _parameters(function: Any) -> frozenset[str]:
 
 
 def call_planning_hook(use: BoundComponent, hook: str, **arguments: Any) -> Any:
-    """Ask a component while planning, with the arguments that its implementation wants; None if it has none."""
+    """Ask a component while planning, with the arguments that its implementation wants; None if it has none.
+
+    Raises:
+        PrunebenchError: its own, or a PlanError that names it for whatever else it raises.
+    """
     plugin = use.planner
     if not implements(plugin, hook):
         return None
     method = getattr(plugin, hook)
     wanted = _parameters(_function(method))
-    return method(**{name: value for name, value in arguments.items() if name in wanted})
+    try:
+        return method(**{name: value for name, value in arguments.items() if name in wanted})
+    except PrunebenchError:
+        raise
+    except (Exception, SystemExit) as error:  # a stranger's hook may fail in any way
+        raise PlanError(f"component {use}: {hook}: {type(error).__name__}: {error}") from error

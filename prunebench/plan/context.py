@@ -13,6 +13,9 @@ from prunebench.api.info import DataInfo, ModelInfo
 from prunebench.api.positions import Clock
 from prunebench.api.recipe import Recipe
 
+LONGEST = 10**9
+"""Iterations of a run at most."""
+
 
 @dataclass(frozen=True, eq=False)
 class TrialContext:
@@ -44,4 +47,12 @@ class TrialContext:
         if recipe.batch > train:
             raise PlanError(f"batch {recipe.batch:,} is larger than the {train:,} training images of {self.data.name}")
         steps = train // recipe.batch
-        return Clock(steps, recipe.horizon.iterations(Clock(steps)))
+        horizon = recipe.horizon.iterations(Clock(steps))
+        if horizon == 0 and str(recipe.horizon) != "0it":
+            raise PlanError(
+                f'horizon "{recipe.horizon}" rounds to no iteration, for an epoch has {steps:,}; train longer, or '
+                'write "0it" to judge weights as they are'
+            )
+        if horizon > LONGEST:
+            raise PlanError(f'horizon "{recipe.horizon}" is {horizon:,} iterations; at most {LONGEST:,} can be')
+        return Clock(steps, horizon)
