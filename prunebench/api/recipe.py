@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PlainValidator, ValidationError, ValidationInfo, field_validator
+from pydantic import Field, PlainSerializer, PlainValidator, ValidationError, ValidationInfo, field_validator
 
 from prunebench.api.component import Binder, BoundComponent, Slot
 from prunebench.api.errors import PlanError
@@ -33,12 +33,17 @@ def _horizon(value: object) -> Position | Stretch:
     return Stretch.model_validate(value) if isinstance(value, Mapping) else Position.parse(value)
 
 
+Horizon = Annotated[
+    Position | Stretch,
+    PlainValidator(_horizon, json_schema_input_type=Position | Stretch),
+    PlainSerializer(lambda horizon: horizon.model_dump(mode="json") if isinstance(horizon, Stretch) else str(horizon)),
+]
+
+
 class Recipe(StrictTable):
     """How one kind of run trains: `[train]`, `[find]` and `[evaluate]`, merged."""
 
-    stated_horizon: Annotated[
-        Position | Stretch, PlainValidator(_horizon, json_schema_input_type=Position | Stretch)
-    ] = Field(alias="horizon")
+    stated_horizon: Horizon = Field(alias="horizon")
     """Where the learning-rate clock ends, or what decides it once a mask is there."""
     stop: Position | None = None
     batch: Whole = Field(gt=0)

@@ -14,7 +14,7 @@ from prunebench.api.info import DataInfo, ModelInfo
 from prunebench.api.planning import Evaluation, PlannedTicket, Ref, Request, Run
 from prunebench.benchmark.choices import DataChoice, ModelChoice
 from prunebench.benchmark.entries import Benchmark, Entry
-from prunebench.benchmark.load import entries_named
+from prunebench.benchmark.errors import entries_named
 from prunebench.components.managers import call_planning_hook
 from prunebench.kernels.counts import count_at, global_count
 from prunebench.plan.chain import Chain, draws

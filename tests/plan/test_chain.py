@@ -70,7 +70,8 @@ def test_densities_name_rounds_to_the_precision_that_they_are_printed_with(
     ("printed", "nearest"),
     [
         ("0.210", "0.212 (round 7) and 0.167 (round 8)"),  # stated to three digits, so it is not 0.212
-        ("0.50", "0.52 (round 3) and 0.41 (round 4)"),
+        ("0.50", "0.515 (round 3) and 0.409 (round 4)"),
+        ("0.7", "0.803 (round 1) and 0.636 (round 2)"),  # one digit would show densities that no round has,
         ("0.0001", "0.1364 (round 9) and 0.1061 (round 10)"),
     ],
 )

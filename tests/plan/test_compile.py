@@ -497,7 +497,7 @@ def test_what_is_true_of_every_entry_and_seed_is_told_once() -> None:
 def test_what_is_true_of_some_entries_names_them() -> None:
     assert errors(entry=[LATE, entry("more")], densities=[0.50]) == (
         'toy.toml: entries "imp", "late", "more": no round has density 0.5; '
-        "the nearest are 0.8 (round 1) and 0.6 (round 2)",
+        "the nearest are 0.803 (round 1) and 0.636 (round 2)",
     )
 
 
