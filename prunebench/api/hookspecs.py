@@ -303,7 +303,7 @@ def prunebench_schedule(chain: Chain, recipes: Recipes) -> Sequence[PlannedTicke
 
     When: while planning; nothing trains. The plan is pure: equal configurations give equal plans.
     Args:
-        chain: `chain.dense` is the ticket of round 0; `chain.train`, `chain.prune` and `chain.counts` build on it.
+        chain: `chain.dense` is the ticket of round 0; `chain.find`, `chain.prune` and `chain.counts` build on it.
         recipes: `recipes.find` and `recipes.evaluate`, resolved.
     Returns: the tickets of rounds 0 to `chain.rounds`, the one of round 0 being `chain.dense`.
     Raises: PlanError where the configuration has no meaning, such as a rewind past the horizon.
@@ -314,7 +314,7 @@ def prunebench_schedule(chain: Chain, recipes: Recipes) -> Sequence[PlannedTicke
         ...     def prunebench_schedule(self, chain, recipes):
         ...         tickets = [chain.dense]
         ...         for round in range(1, chain.rounds + 1):
-        ...             run = chain.train(tickets[-1], recipes.find, round)
+        ...             run = chain.find(tickets[-1], round)
         ...             tickets.append(chain.ticket(round, chain.prune(run, round), chain.dense.weights))
         ...         return tickets
         >>> from prunebench.testing import toy_chain

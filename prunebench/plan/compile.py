@@ -131,20 +131,20 @@ class _Planner:
                 ticket = own.tickets[round]
                 self._add_ancestors(ticket, ancestors)
                 ticket = own.edited(ticket, entry.edits, draw) if round > 0 else ticket
-                run = own.train(ticket, entry.evaluate, round + 1, draw=draw)
+                run = own.evaluate(ticket, entry.evaluate, draw=draw)
                 evaluations.append(self._evaluation(entry, run, round, draw))
         analyses = []
         for use in entry.analyses:
             edited = tuple(source.edited(t, entry.edits, 0) if t.round else t for t in tickets)
 
             def rerun(ticket: PlannedTicket, twin: int, chain: Chain = source) -> Run:
-                return chain.train(ticket, entry.evaluate, ticket.round + 1, twin=twin)
+                return chain.evaluate(ticket, entry.evaluate, twin=twin)
 
             request = Request(
                 "analyse",
                 len(tickets) - 1,
                 None,
-                tuple(chain._found[r] for r in sorted(chain._found)),
+                chain.optima,
                 source,
                 self._other(place),
                 edited,

@@ -87,7 +87,7 @@ def test_two_hundred_damaged_artifacts_change_no_result(store_path: Path, undist
 def test_a_damaged_checkpoint_is_not_resumed_from(store_path: Path, tmp_path: Path) -> None:
     intact, damaged = Workshop(tmp_path / "intact"), Workshop(store_path)
     for workshop in (intact, damaged):
-        trained = workshop.chain.train(workshop.chain.dense, workshop.recipes.find, 1)
+        trained = workshop.chain.find(workshop.chain.dense, 1)
         workshop.make(trained.at("12it"))
     (checkpoint,) = [path for path in (store_path / "scratch").rglob("*") if path.is_file()]
     flip(checkpoint, random.Random(3))

@@ -174,7 +174,7 @@ def test_work_that_is_cancelled_checkpoints_and_goes_on_bit_equal(store_path: Pa
     changes = {"train": {"horizon": "3000it"}, "model": {"use": "net", "kind": "dropout"}}
     workshop, at_once = Workshop(store_path, changes), Workshop(tmp_path / "at-once", changes)
     for one in (workshop, at_once):
-        trained = one.chain.train(one.chain.dense, one.recipes.find, 1)
+        trained = one.chain.find(one.chain.dense, 1)
     workshop.make(init(workshop))
     at_once.make(trained.end)
     with local(store_path) as executor:
@@ -209,7 +209,7 @@ def test_what_another_process_is_working_on_is_busy(workshop: Workshop) -> None:
 
 @pytest.mark.usefixtures("quick_workers")
 def test_a_lost_parent_is_told_with_its_address(workshop: Workshop) -> None:
-    trained = workshop.chain.train(workshop.chain.dense, workshop.recipes.find, 1)
+    trained = workshop.chain.find(workshop.chain.dense, 1)
     with local(workshop.store.root) as executor:
         executor.submit(work(workshop, trained.end), Resources())
         event = until(executor, "lost", "done", "failed")[-1]
@@ -219,7 +219,7 @@ def test_a_lost_parent_is_told_with_its_address(workshop: Workshop) -> None:
 @pytest.mark.usefixtures("quick_workers")
 def test_shutdown_ends_a_worker_that_is_in_the_middle_of_something(store_path: Path) -> None:
     workshop = Workshop(store_path, train={"horizon": "1000000it"})
-    trained = workshop.chain.train(workshop.chain.dense, workshop.recipes.find, 1)
+    trained = workshop.chain.find(workshop.chain.dense, 1)
     workshop.make(init(workshop))
     with local(store_path) as executor:
         executor.submit(work(workshop, trained.end), Resources())

@@ -16,7 +16,7 @@ from engine import parts
 from prunebench import runner
 from prunebench.api.events import Event
 from prunebench.api.masks import Mask
-from prunebench.api.planning import Recipes, Ref, Run
+from prunebench.api.planning import Ref, Run
 from prunebench.components.catalogue import Catalogue
 from prunebench.engine.environment import fingerprint
 from prunebench.engine.loop import Training
@@ -121,7 +121,7 @@ class Workshop:
         self.store = open_store(root)
         self.workbench = Workbench(self.store, catalogue(), root, "cpu")
         self.chain: Chain = chain_of(benchmark, StoreProbe(self.store, root), entry, benchmark.seeds[0])
-        self.recipes = Recipes(self.chain.entry.find, self.chain.entry.evaluate)
+        self.recipes = self.chain.recipes
         self.curves: dict[str, CurveSpec] = {}
 
     def curve(self, run: Run, **how: Any) -> Ref:

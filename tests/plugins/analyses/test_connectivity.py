@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 from engine.toy_runs import Workshop, run
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
@@ -79,6 +79,7 @@ def counted_one_by_one(module: Any, keep: Tensor) -> tuple[list[int], list[int]]
     return written.tolist(), read.tolist()
 
 
+@settings(deadline=None)
 @given(st.booleans(), st.sampled_from([1, 2]), st.integers(1, 2), st.integers(1, 3), st.integers(0, 9))
 def test_convolutions_are_counted_as_they_compute(
     transposed: bool, groups: int, read: int, written: int, seed: int

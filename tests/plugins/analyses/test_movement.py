@@ -148,10 +148,10 @@ def test_a_real_run_gives_the_numbers_of_its_own_states(tmp_path: Path) -> None:
     assert not outcome.failed
     rows = {(r["metric"], r["round"]): r for r in outcome.rows if r["role"] == "analyse"}
     shop = Workshop(tmp_path / "store", ANALYSED)
-    dense = shop.chain.train(shop.chain.dense, shop.recipes.find, 1)
+    dense = shop.chain.find(shop.chain.dense, 1)
     for round_ in (1, 2):
         ticket = shop.chain.tickets[round_]
-        judged = shop.chain.train(ticket, shop.recipes.evaluate, round_ + 1)
+        judged = shop.chain.evaluate(ticket)
         assert ticket.mask is not None
         keep = shop.mask(ticket.mask).flat().numpy()
         start, end, own = (flat(shop, ref) for ref in (ticket.weights, dense.end, judged.end))
