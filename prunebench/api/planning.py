@@ -279,6 +279,7 @@ class Chain(Protocol):
 
         Args:
             count: units to keep; those of the round unless stated.
+            at_once: one cut makes the whole way to `count`, so the chain's cut says nothing about its layers.
         """
         ...
 

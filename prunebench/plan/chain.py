@@ -172,7 +172,7 @@ class Chain:
         count: int | None = None,
         at_once: bool = False,
     ) -> Ref:
-        """The mask after pruning a state of a run, or a ticket before it is trained; see the protocol in api.planning."""
+        """The mask after pruning a state of a run, or a ticket before it is trained."""
         entry, context = self.entry, self.context
         assert entry.score is not None
         assert entry.select is not None
