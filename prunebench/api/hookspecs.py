@@ -503,7 +503,8 @@ def prunebench_track(event: Event) -> None:
     """Observe a run.
 
     When: in the process that started the run, as events arrive: "run-started", "phase-started", "progress",
-        "phase-done", "phase-failed", "row" (once a row of the results), "run-finished".
+        "phase-done", "phase-failed", "phase-waiting" (another process has it), "phase-restarted" (its worker died),
+        "artifact-lost" (it is made again), "run-stopping", "row" (once a row of the results), "run-finished".
     Args:
         event: its kind, and fields that are plain JSON values.
     Must not: raise for a lost connection, or write outside its own folder.

@@ -28,7 +28,6 @@ def run(out: Path | None, wandb: str | None, as_json: bool, traceback: bool, **g
     from prunebench import runner
     from prunebench.commands.terminal.progress import display
     from prunebench.commands.terminal.tables import result_table
-    from prunebench.engine.scheduler import InterruptedRunError
 
     options = options_of(given)
     if wandb is not None:
@@ -53,15 +52,6 @@ def run(out: Path | None, wandb: str | None, as_json: bool, traceback: bool, **g
 
     try:
         outcome = runner.run(prepared, observe, before=numbers)
-    except (InterruptedRunError, KeyboardInterrupt) as stop:
-        shown.close()
-        done = (
-            f"{stop.done} of {stop.total} phases are done"
-            if isinstance(stop, InterruptedRunError)
-            else "What is done is"
-        )
-        console.print(f"\nStopped. {done} and stored; the same command goes on from there.", soft_wrap=True)
-        sys.exit(130)
     finally:
         shown.close()
     runner.write(prepared, outcome, folder)

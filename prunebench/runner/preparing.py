@@ -12,6 +12,7 @@ from prunebench.benchmark import load as config
 from prunebench.benchmark.entries import Benchmark
 from prunebench.components.catalogue import Catalogue
 from prunebench.engine.environment import fingerprint
+from prunebench.engine.executors.choice import chosen
 from prunebench.engine.probe import StoreProbe
 from prunebench.plan.compile import make_plan
 from prunebench.plan.trial import Plan
@@ -80,6 +81,7 @@ def prepare(options: Options, catalogue: Catalogue | None = None) -> Prepared:
         only=options.only,
         settings=options.settings,
     )
+    chosen(benchmark.execution.executor, benchmark.execution.workers)
     for table in options.also:
         use = catalogue.use(table, slot="report", where="also")
         others = tuple(other for other in benchmark.also if other.name != use.name)
