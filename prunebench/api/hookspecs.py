@@ -571,8 +571,10 @@ def prunebench_track(event: Event, folder: Path) -> None:
     """Observe a run.
 
     When: in the process that started the run, as events arrive: "run-started", "phase-started", "progress",
-        "phase-done", "phase-failed", "row" (once a row of the results), "run-finished". A "progress" event has the
-        task's primary metric as it was measured last, if it was: "metric", its "unit" and its "value".
+        "phase-done", "phase-failed", "phase-waiting" (another process has it), "phase-restarted" (its worker died),
+        "artifact-lost" (it is made again), "run-stopping", "row" (once a row of the results), "run-finished". A
+        "progress" event has the task's primary metric as it was measured last, if it was: "metric", its "unit" and
+        its "value".
     Args:
         event: its kind, and fields that are plain JSON values; a copy.
         folder: of the trackers, below the leaderboard's; it is not published.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import TYPE_CHECKING
 
 import click
@@ -27,6 +28,19 @@ def reports_left_out(results: Results) -> None:
     if names:
         listed = ", ".join("".join(char if char.isprintable() else " " for char in name[:80]) for name in names[:12])
         click.echo(f"Not run: {listed}. --also lets these reports write and publish.", err=True)
+
+
+def show_stop(stop: BaseException) -> None:
+    """That a command was stopped, on standard error, and what becomes of its work."""
+    from prunebench.api.errors import InterruptedRunError
+
+    if isinstance(stop, InterruptedRunError):
+        by = "" if stop.by == signal.SIGINT else f" by {signal.Signals(stop.by).name}"
+        done = f"{stop.done} of {stop.total} phases are done"
+        running = ", with what was running from its last checkpoint"
+    else:
+        by, done, running = "", "What is done is", ""
+    click.echo(f"\nStopped{by}. {done} and stored; the same command goes on from there{running}.", err=True)
 
 
 def console_for(stderr: bool = False) -> Console:

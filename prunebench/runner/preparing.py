@@ -15,6 +15,7 @@ from prunebench.components.catalogue import Catalogue
 from prunebench.components.managers import call_planning_hook
 from prunebench.components.time_limit import watched
 from prunebench.engine.environment import fingerprint
+from prunebench.engine.executors.choice import chosen
 from prunebench.engine.probe import StoreProbe
 from prunebench.plan.compile import make_plan
 from prunebench.plan.trial import Plan
@@ -84,6 +85,7 @@ def prepare(options: Options, catalogue: Catalogue | None = None) -> Prepared:
         settings=options.settings,
     )
     benchmark = reading.benchmark or reading.sound()
+    chosen(benchmark.execution.executor, benchmark.execution.workers)
     for table in options.also:
         use = catalogue.use(table, slot="report", where="also")
         others = tuple(other for other in benchmark.also if other.name != use.name)

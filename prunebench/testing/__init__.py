@@ -20,6 +20,7 @@ from torch import nn
 from prunebench.api.data import Data
 from prunebench.testing.contract import Contract, task_of
 from prunebench.testing.data import ToyData, some_mask, two_layer_net, weight_units
+from prunebench.testing.executor import ExecutorContract
 from prunebench.testing.imports import foreign_imports
 from prunebench.testing.inputs import DataContract, InitialiseContract, ModelContract, UnitsContract
 from prunebench.testing.pruning import AnalyseContract, ScheduleContract, ScoreContract, SelectContract, TicketContract
@@ -34,6 +35,7 @@ __all__ = [
     "AnalyseContract",
     "Contract",
     "DataContract",
+    "ExecutorContract",
     "InitialiseContract",
     "LossContract",
     "LrContract",

@@ -19,6 +19,8 @@ from prunebench.api.masks import Mask
 from prunebench.api.planning import Ref, Run
 from prunebench.components.catalogue import Catalogue
 from prunebench.engine.environment import fingerprint
+from prunebench.engine.executors.origins import origins_of
+from prunebench.engine.executors.worker import WorkerConfig
 from prunebench.engine.loop import Training
 from prunebench.engine.phases import perform
 from prunebench.engine.probe import StoreProbe
@@ -100,6 +102,25 @@ def rows(outcome: Outcome, **fields: Any) -> list[dict[str, Any]]:
     """The rows with these fields."""
     rows = [row.to_json() for row in outcome.rows]
     return [row for row in rows if all(row[name] == value for name, value in fields.items())]
+
+
+def worker_config(store: Path, **changes: Any) -> WorkerConfig:
+    """What workers of the toy benchmark must know, which find all its components by import."""
+    needed = {"toy-net": 1, "toy-data": 1, "toy-units": 1, "sgd": 1}
+    return WorkerConfig(
+        **{
+            "store": str(store),
+            "data_root": ".",
+            "device": "cpu",
+            "threads": 1,
+            "reuse": "same",
+            "checkpoint_seconds": 60.0,
+            "environment": dict(here().fields),
+            "origins": origins_of(catalogue(), needed),
+            "needed": needed,
+            **changes,
+        }
+    )
 
 
 class Trained:

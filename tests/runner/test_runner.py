@@ -111,16 +111,16 @@ def test_the_store_and_the_data_root_follow_the_environment(monkeypatch: pytest.
 
 def test_by_default_a_run_has_a_worker_for_each_core(store_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from prunebench.engine.executors.local import LocalExecutor
-    from prunebench.runner.running import _executor
+    from prunebench.runner.workers import executor_of
 
     monkeypatch.setattr("os.sched_getaffinity", lambda process: set(range(6)))
     ready = prepared(store_path, {"execution": {"threads": 2}})
     benchmark = ready.benchmark
     execution = benchmark.execution.model_copy(update={"workers": None})
     object.__setattr__(benchmark, "execution", execution)
-    executor = _executor(ready, ready.open_store(), None)
+    executor = executor_of(ready, ready.open_store(), catalogue())
     assert isinstance(executor, LocalExecutor)
-    assert executor.free == 3
+    assert executor._size == 3
 
 
 def test_a_run_of_one_entry_is_enough_for_a_run_of_all_to_go_on_from(store_path: Path) -> None:
