@@ -91,7 +91,7 @@ def chosen(table: Mapping[str, Any] | str | None, workers: int | None) -> Inline
     try:
         choice = KINDS[use].model_validate(table)
     except ValidationError as error:
-        raise ConfigError([one.at(WHERE) for one in problems(error, KINDS[use].model_fields)]) from None
+        raise ConfigError([one.at(f"{WHERE}.") for one in problems(error, KINDS[use].model_fields)]) from None
     if workers is not None and (workers == 0) != isinstance(choice, Inline):
         raise ConfigError([f'{WHERE}: "{use}" does not go with execution.workers = {workers}; leave one of them out'])
     return choice

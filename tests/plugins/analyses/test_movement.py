@@ -7,13 +7,12 @@ import torch
 from engine.toy_runs import Trained, Workshop, run
 from torch import Tensor, nn
 
-from prunebench import ComponentConfig
 from prunebench.api.masks import Mask
 from prunebench.api.measurements import Analysis
 from prunebench.api.planning import Ref
 from prunebench.api.tickets import Inputs, Optimum
 from prunebench.testing import AnalyseContract, some_mask, state, toy_plan, weight_units
-from prunebench_plugins.analyses.movement import Movement
+from prunebench_plugins.analyses.movement import Movement, MovementConfig
 
 ANALYSED = {"entry": [{"name": "imp", "analyse": ["movement"]}]}
 
@@ -50,7 +49,7 @@ def weights(first: list[list[float]], second: list[list[float]]) -> dict[str, Te
 
 
 def analysed(inputs: dict[str, Any]) -> Analysis:
-    return Movement(ComponentConfig()).prunebench_analyse(
+    return Movement(MovementConfig()).prunebench_analyse(
         {"judged_start": (), "judged_end": (), "tickets": (), **inputs}, weight_units(net())
     )
 

@@ -95,7 +95,7 @@ def test_stated_rounds_are_drawn_and_all_are_measured() -> None:
 def test_a_round_that_is_not_judged_cannot_be_drawn() -> None:
     histogram = {"use": "weight-histogram", "rounds": [0, 2, 10]}
     changes = {"entry": [{"name": "imp", "analyse": [histogram]}]}
-    with pytest.raises(ConfigError, match="rounds: 10 cannot be drawn; the entry judges 0, 1, 2, 3"):
+    with pytest.raises(ConfigError, match="rounds: 10 cannot be drawn; the entry has 0, 1, 2, 3"):
         toy_plan(changes, rounds=3)
 
 
