@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
+    from prunebench.api.board import Board
     from prunebench.api.component import Component
     from prunebench.api.data import Data
     from prunebench.api.downloads import Download
@@ -477,24 +478,27 @@ def prunebench_analyse(inputs: Inputs, model: nn.Module, data: Data, units: Unit
 
 
 @hookspec
-def prunebench_report(results: Results, folder: Path) -> None:
+def prunebench_report(results: Results, board: Board, folder: Path) -> None:
     """Write something of one's own beside the leaderboard, or publish it.
 
     When: after a run or `prunebench report`, once the built-in tables are written.
     Args:
         results: rows, curves, layers and figures of every trial, and the provenance; a copy.
+        board: everything that the leaderboard shows: cells, intervals, ranks and differences on the file's axis, for
+            its metric; `board.of(METRIC)` has them for another. What is written beside a leaderboard takes these
+            numbers from here. `prunebench.api.report` prints them, `prunebench.stats` makes more.
         folder: the leaderboard's folder.
     Raises: whatever it likes; the leaderboard stays, and the error is named with the component.
     Must not: change the files that are already there, leave links, or write anywhere but below the folder.
     Example:
         >>> import tempfile; from pathlib import Path
-        >>> from prunebench.testing import toy_results
-        >>> class Count:
-        ...     def prunebench_report(self, results, folder):
-        ...         (folder / "count.txt").write_text(str(len(results.rows)))
+        >>> from prunebench.testing import toy_board
+        >>> class Best:
+        ...     def prunebench_report(self, board, folder):
+        ...         (folder / "best.txt").write_text(" ".join(group.order[0] for group in board.groups))
         >>> folder = Path(tempfile.mkdtemp())
-        >>> Count().prunebench_report(toy_results(), folder); (folder / "count.txt").read_text()
-        '2'
+        >>> Best().prunebench_report(toy_board(), folder); (folder / "best.txt").read_text()
+        'imp'
     """
     raise AssertionError
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from prunebench.api.provenance import Provenance, VerificationRecord
-from prunebench.leaderboard.markdown import escape
+from prunebench.api.report import escape
 
 
 def tier(provenance: Provenance) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from prunebench.api.board import Board
 from prunebench.api.component import BoundComponent
 from prunebench.api.errors import PrunebenchError
 from prunebench.api.results import Results
@@ -27,15 +28,15 @@ SOMETIMES = ("ranks.svg",)
 """Files that not every leaderboard has: one of an earlier report would belong to other numbers."""
 
 
-def write(prepared: Prepared, outcome: Outcome, out: Path, complain: Complain = on_standard_error) -> None:
-    """Write the leaderboard, then let the file's own reports write beside it.
+def write(prepared: Prepared, outcome: Outcome, out: Path, complain: Complain = on_standard_error) -> Board:
+    """Write the leaderboard, then let the file's own reports write beside it; the board that was written.
 
     Args:
         complain: told of each report that failed or changed what is not its own; the others go on.
     Raises:
         PrunebenchError: the folder cannot be written; what was there before is unchanged.
     """
-    _write(out, outcome.results, prepared.benchmark.also, complain)
+    return _write(out, outcome.results, prepared.benchmark.also, complain)
 
 
 def report_again(
@@ -96,9 +97,12 @@ def _reports(results: Results) -> list[BoundComponent]:
     return uses
 
 
-def _write(folder: Path, results: Results, also: Sequence[BoundComponent], complain: Complain) -> None:
+def _write(folder: Path, results: Results, also: Sequence[BoundComponent], complain: Complain) -> Board:
+    from prunebench.leaderboard import board_of
+
     results = completed(folder, results)
-    written = _replace(folder, results)
+    board = board_of(results)
+    written = _replace(folder, results, board)
     for use in also:
         # A copy each, from what was written: a report cannot change what the next one is given.
         own = Results(
@@ -113,14 +117,15 @@ def _write(folder: Path, results: Results, also: Sequence[BoundComponent], compl
         except Exception as error:
             complain(f"{described(use)}: {text_of(error)}")
             continue
-        call(use, manager, "prunebench_report", complain, results=own, folder=folder)
+        call(use, manager, "prunebench_report", complain, results=own, board=board_of(own), folder=folder)
         for name in remove_others(folder, written):
             complain(f"{described(use)}: it left {name}, which is no file of its own and was removed")
         changed = [name for name, digest in written.items() if _sha256(folder / name) != digest]
         if changed:
             complain(f"{described(use)}: it changed {', '.join(changed)}; a report may only add files. Written again.")
-            _replace(folder, results)
+            _replace(folder, results, board)
     seal(folder)
+    return board
 
 
 def completed(folder: Path, results: Results) -> Results:
@@ -130,23 +135,23 @@ def completed(folder: Path, results: Results) -> Results:
     return replace(results, provenance=results.provenance.model_copy(update=derived))
 
 
-def render(folder: Path, results: Results) -> None:
+def render(folder: Path, results: Results, board: Board) -> None:
     """Write everything that is made from completed results into an empty folder, without a manifest."""
     from prunebench.leaderboard import write_leaderboard
     from prunebench.leaderboard.page import write_page
 
     report = results.provenance.report
     tolerance = tolerance_of(results.rows, results.details, report.metric)
-    write_leaderboard(folder, results)
-    write_page(folder / INDEX, results)
+    write_leaderboard(folder, results, board)
+    write_page(folder / INDEX, results, board)
     rules = rules_text(tolerance, len(results.provenance.seeds), report.alpha)
     (folder / RULES).write_text(rules, encoding="utf-8", newline="\n")
 
 
-def _replace(folder: Path, results: Results) -> Mapping[str, str]:
+def _replace(folder: Path, results: Results, board: Board) -> Mapping[str, str]:
     """Write everything that is made from results; the sha256 of each file."""
     with replacing(folder, SOMETIMES) as aside:
-        render(aside, results)
+        render(aside, results, board)
         written = {name: sha256_of(aside / name) for name in files_in(aside)}
     return written
 

@@ -6,46 +6,14 @@ A bootstrap over three seeds is only their minimum and maximum, so there is none
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from math import sqrt
 from statistics import mean, stdev
 
 from prunebench.api.errors import PrunebenchError
+from prunebench.api.estimates import Interval, Paired
 
 _NOISE = 1e-12
 """Differences that differ by less than this share of the values differ by rounding only."""
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A mean of `n` values and the ends of its interval; no ends where one value gives none."""
-
-    mean: float
-    low: float | None
-    high: float | None
-    n: int
-
-
-@dataclass(frozen=True)
-class Paired:
-    """A mean difference over `n` common seeds, its interval, its two-sided p, and the differences' deviation.
-
-    One seed gives a difference and nothing else; equal differences give no interval, and a p without it.
-    """
-
-    difference: float
-    low: float | None
-    high: float | None
-    p: float | None
-    n: int
-    deviation: float | None = None
-
-    @property
-    def why(self) -> str:
-        """Why there is no interval; empty if there is one."""
-        if self.low is not None:
-            return ""
-        return "one seed gives no interval" if self.n == 1 else "equal differences give no interval"
 
 
 def student_interval(values: Iterable[float], alpha: float) -> Interval:

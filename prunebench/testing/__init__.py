@@ -22,7 +22,7 @@ from prunebench.testing.contract import Contract
 from prunebench.testing.data import ToyData, some_mask, two_layer_net, weight_units
 from prunebench.testing.inputs import DataContract, InitialiseContract, ModelContract, UnitsContract
 from prunebench.testing.pruning import AnalyseContract, ScheduleContract, ScoreContract, SelectContract, TicketContract
-from prunebench.testing.results import toy_results
+from prunebench.testing.results import toy_board, toy_results
 from prunebench.testing.states import no_global_randomness, same, state
 from prunebench.testing.toy import ToyProbe, toy_benchmark, toy_catalogue, toy_chain, toy_plan, toy_request
 from prunebench.testing.training import LossContract, LrContract, MaskUpdateContract, OptimizerContract
@@ -49,6 +49,7 @@ __all__ = [
     "some_mask",
     "state",
     "toy_benchmark",
+    "toy_board",
     "toy_catalogue",
     "toy_chain",
     "toy_plan",

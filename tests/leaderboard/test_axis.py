@@ -12,15 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prunebench import PrunebenchError
+from prunebench.api.board import AXES, Between, Group
 from prunebench.api.errors import ConfigError
 from prunebench.api.results import Results
 from prunebench.benchmark import load as config
 from prunebench.components.catalogue import Catalogue
-from prunebench.leaderboard import verdicts, write_leaderboard
-from prunebench.leaderboard.axis import on_axis, placed
-from prunebench.leaderboard.cells import AXES, Group, group_rows
+from prunebench.leaderboard import board_of, verdicts, write_leaderboard
 from prunebench.leaderboard.page.overview import overview
-from prunebench.leaderboard.untyped import untyped
 
 from .boards import PROVENANCE, row, typed
 
@@ -35,7 +33,7 @@ TWO = [ticket("imp", 0.8, 0.9, 0.5), ticket("imp", 0.2, 0.6, 0.25)]
 
 
 def group(rows: list[dict[str, Any]], *at: float, axis: str = AXIS) -> Group:
-    (found,) = group_rows(list(on_axis(rows, axis, at)), "test/accuracy", ("dense", "imp"))
+    (found,) = board_of(board(rows, axis, at)).groups
     return found
 
 
@@ -133,9 +131,9 @@ def test_a_run_that_diverged_before_its_first_ticket_breaks_all_places() -> None
 
 def test_the_dense_reference_stands_where_it_was() -> None:
     found = group([row("dense", 0, 1.0, 0.98), *TWO], 0.4)
-    assert found.dense == {"dense"}
+    assert found.references == ("dense",)
     assert found.at("dense", 0.4).values == {0: 0.98}
-    assert found.densities == (1.0, 0.4)
+    assert found.places == (1.0, 0.4)
 
 
 def test_the_last_measurement_of_a_run_is_what_is_interpolated() -> None:
@@ -143,22 +141,37 @@ def test_the_last_measurement_of_a_run_is_what_is_interpolated() -> None:
     assert group([*TWO, *early], 0.4).at("imp", 0.4).values == {0: pytest.approx(0.75)}
 
 
-def test_analyses_and_find_runs_stay_as_they_are() -> None:
-    others = [{**row("imp", 0, 0.5, 1.0), "role": role} for role in ("analyse", "find")]
-    assert [one for one in on_axis([*others, *TWO], AXIS, [0.4]) if one["role"] != "evaluate"] == others
+def test_analyses_and_find_runs_are_no_tickets() -> None:
+    others = [{**row("imp", 0, 0.5, 1.0), "role": role, "density_macs": 0.4} for role in ("analyse", "find")]
+    assert group([*others, *TWO], 0.4) == group(TWO, 0.4)
 
 
-def test_a_value_between_tickets_is_no_ticket_of_any_round() -> None:
-    (between,) = on_axis(TWO, AXIS, [0.4])
-    assert between["round"] < 0
-    assert (between["density"], between["density_all"], between["density_macs"]) == (0.4, None, None)
+def test_a_value_between_tickets_is_of_no_run_and_names_both_tickets() -> None:
+    cell = group(TWO, 0.4).at("imp", 0.4)
+    assert cell.runs == {}
+    assert cell.between == {0: Between((0.8, 0.2), (0.9, 0.6))}
+    assert group(TWO, 0.8).at("imp", 0.8).between == {}
+
+
+@pytest.mark.parametrize(
+    ("place", "why"),
+    [(0.85, "its largest ticket lies at 80 %"), (0.1, "its smallest ticket lies at 20 %")],
+)
+def test_a_place_without_a_value_says_why(place: float, why: str) -> None:
+    assert group(TWO, 0.4, place).at("imp", place).missing == {0: why}
+
+
+def test_a_find_run_that_broke_breaks_the_places_below_its_last_ticket() -> None:
+    rows = [TWO[0], {**ticket("imp", None, None, 0.4), "role": "find", "outcome": "diverged"}]
+    found = group(rows, 0.8, 0.4)
+    assert (found.at("imp", 0.8).n, found.at("imp", 0.4).broken) == (1, {0: "diverged"})
 
 
 def test_all_parameters_are_an_axis_too() -> None:
     rows = [{**one, "density_all": one["density_macs"], "density_macs": None} for one in TWO]
     found = group(rows, 0.4, axis="density_all")
     assert found.at("imp", 0.4).values == {0: pytest.approx(0.75)}
-    assert found.axis == AXES["density_all"]
+    assert found.axis == "density_all"
 
 
 def test_results_of_an_earlier_version_without_the_axis_are_refused() -> None:
@@ -167,22 +180,28 @@ def test_results_of_an_earlier_version_without_the_axis_are_refused() -> None:
         group(rows, 0.4)
 
 
-def test_density_itself_leaves_results_alone() -> None:
-    results = untyped(board(TWO, axis="density", at=()))
-    assert placed(results) is results
+def test_density_itself_needs_no_note_and_takes_tickets_as_they_are() -> None:
+    found = board_of(board(TWO, axis="density", at=()))
+    assert found.notes == ()
+    assert found.groups[0].at("imp", 0.5).values == {0: 0.9}
 
 
-def test_the_notes_of_the_report_say_how_values_came_about_and_the_original_has_no_more_of_them() -> None:
-    results = untyped(board(TWO))
-    (said,) = placed(results).provenance["report"]["notes"]
+def test_an_axis_that_is_none_is_refused() -> None:
+    with pytest.raises(PrunebenchError, match=r'report.axis: "density_mac" is no axis. Did you mean "density_macs"'):
+        board_of(board(TWO, axis="density_mac"))
+
+
+def test_the_notes_of_the_board_say_how_values_came_about_and_the_report_has_no_more_of_them() -> None:
+    found = board_of(board(TWO))
+    (said,) = found.notes
     assert AXES[AXIS] in said
     assert "interpolated" in said
-    assert results.provenance["report"]["notes"] == []
+    assert found.provenance.report.notes == ()
 
 
 def test_the_readme_and_the_page_name_the_axis_and_the_numbers_stay_those_of_the_tickets(tmp_path: Path) -> None:
     results = board([row("dense", 0, 1.0, 0.98), *TWO])
-    write_leaderboard(tmp_path, results)
+    write_leaderboard(tmp_path, results, board_of(results))
     page = (tmp_path / "README.md").read_text(encoding="utf-8")
     assert f"entry / {AXES[AXIS]}" in page
     assert "75.00" in page
@@ -190,7 +209,7 @@ def test_the_readme_and_the_page_name_the_axis_and_the_numbers_stay_those_of_the
     assert AXES[AXIS] in (tmp_path / "curves.svg").read_text(encoding="utf-8")
     assert AXES[AXIS] in (tmp_path / "table.tex").read_text(encoding="utf-8")
     assert (tmp_path / "results.jsonl").read_text(encoding="utf-8").count("\n") == 3
-    told = overview(untyped(results))
+    told = overview(board_of(results))
     assert told["groups"][0]["axis"] == AXES[AXIS]
     assert any("interpolated" in note for note in told["notes"])
 
@@ -202,16 +221,10 @@ def test_the_command_judges_at_the_same_places_as_the_pages() -> None:
     told = {"source": "", "claim": "", "better": "imp", "worse": "other", "density": 0.4}
     results = board(rows, expectations=[told], entries=["imp", "other"])
     (command,) = verdicts(results)
-    (page,) = overview(untyped(results))["expectations"]
+    (page,) = overview(board_of(results))["expectations"]
     assert command.means is not None
     assert command.means[0] == pytest.approx(0.75)
     assert page["verdict"] == command.verdict == "reproduced"
-
-
-def test_placing_twice_is_refused_rather_than_wrong() -> None:
-    once = placed(untyped(board(TWO)))
-    with pytest.raises(PrunebenchError, match="no density_macs is recorded"):
-        placed(once)
 
 
 FILE = """

@@ -1,23 +1,25 @@
 from typing import Any
 from unicodedata import east_asian_width
 
-from prunebench.leaderboard.cells import group_rows
-from prunebench.leaderboard.metrics import metric_of
-from prunebench.leaderboard.tables import difference_table, results_table
+from prunebench.api.metric import metric_of
+from prunebench.api.report import results_table
+from prunebench.leaderboard.readme.differences import difference_table
 
-from .boards import ENTRIES, results, row
+from .boards import board, lines_of, results, row
 
 ACCURACY = metric_of("test/accuracy", "fraction")
 
 
 def tables(rows: list[dict[str, Any]], against: str = "dense") -> tuple[str, str]:
-    (group,) = group_rows(rows, "test/accuracy", ("dense", *ENTRIES))
-    return results_table(group, ACCURACY, 0.05), difference_table(group, ACCURACY, against, 0.05)
+    found = board(rows, against=against)
+    (group,) = found.groups
+    assert group.differences is not None
+    return results_table(group, 0.05), difference_table(group, group.differences, found)
 
 
 def cells(text: str) -> dict[str, list[str]]:
     """The table's cells by entry."""
-    lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:1] == "|"]
+    lines = lines_of(text)
     name = 1 if lines[0][0] == "rank" else 0
     return {line[name]: line for line in lines}
 

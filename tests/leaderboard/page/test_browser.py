@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from prunebench.leaderboard import board_of
 from prunebench.leaderboard.page import INDEX, write_page
 
 from ..boards import typed_detail
@@ -34,7 +35,8 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     written: Path = tmp_path_factory.mktemp("page") / INDEX
-    write_page(written, board())
+    results = board()
+    write_page(written, results, board_of(results))
     return written
 
 
@@ -217,7 +219,8 @@ def test_hostile_names_show_as_themselves_and_run_nothing(browser: Browser, tmp_
     trial = {name: details[-1][name] for name in ("entry", "model", "data", "seed", "key")}
     drawn = [{"name": HOSTILE, "caption": HOSTILE, "svg": figure}]
     details[-1] = {**trial, "kind": "analysis", "analysis": HOSTILE, "figures": drawn}
-    write_page(tmp_path / INDEX, replace(results, details=[*map(typed_detail, details)]))
+    results = replace(results, details=[*map(typed_detail, details)])
+    write_page(tmp_path / INDEX, results, board_of(results))
     shown = HOSTILE.replace("\u202e", " ").replace("  ", " ")
     with visited(browser, tmp_path / INDEX, *size):
         assert browser.run("document.querySelector('.claim').textContent") == shown

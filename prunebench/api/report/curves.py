@@ -11,10 +11,10 @@ from statistics import median
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
-from prunebench.leaderboard.cells import Group
-from prunebench.leaderboard.markdown import plain
-from prunebench.leaderboard.metrics import Metric, metric_of
-from prunebench.stats.student import Interval, student_interval
+from prunebench.api.board import AXES, Board, Entry, Group
+from prunebench.api.estimates import Interval
+from prunebench.api.metric import Metric
+from prunebench.api.report.text import plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -52,18 +52,19 @@ class Style:
 
 @dataclass(frozen=True)
 class Point:
-    """An entry at one density: a mean with its interval, or None where no trial is ok. In printed units."""
+    """An entry at one place: a mean with its interval, or None where no trial is ok. In printed units."""
 
-    density: float
+    place: float
     interval: Interval | None
     whole: bool
 
 
-def draw_curves(groups: Sequence[Group], metric: str, alpha: float) -> str:
-    """The picture of a leaderboard: SVG with text as text, equal bytes for equal input."""
+def draw_curves(board: Board) -> str:
+    """The picture of a board: SVG with text as text, equal bytes for equal input."""
     import matplotlib.style
     from matplotlib.figure import Figure
 
+    groups = board.groups
     styles = _styles(groups)
     across = min(2, len(groups))
     down = ceil(len(groups) / across)
@@ -78,7 +79,7 @@ def draw_curves(groups: Sequence[Group], metric: str, alpha: float) -> str:
         panels = figure.subplots(down, across, squeeze=False).flat
         handles: dict[str, Line2D] = {}
         for panel, group in zip(panels, groups, strict=False):
-            handles |= _panel(panel, group, metric_of(metric, group.unit), alpha, styles)
+            handles |= _panel(panel, group, styles)
         for panel in list(panels)[len(groups) :]:
             panel.set_axis_off()
         ordered = {entry: handles[entry] for entry in styles if entry in handles}
@@ -131,70 +132,76 @@ def _styles(groups: Sequence[Group]) -> dict[str, Style]:
     return styles
 
 
-def _panel(axes: Axes, group: Group, metric: Metric, alpha: float, styles: dict[str, Style]) -> dict[str, Line2D]:
+def _panel(axes: Axes, group: Group, styles: dict[str, Style]) -> dict[str, Line2D]:
     """Draw one group; the legend's handles by entry."""
+    metric = group.metric
     axes.set_title(literal(f"{group.model} on {group.data}", 60), fontsize=11)
-    axes.set_xlabel(group.axis)
+    axes.set_xlabel(AXES[group.axis])
     axes.set_ylabel(literal(metric.label, 48))
-    curves = {entry: list(_points(group, entry, metric, alpha)) for entry in group.entries}
+    curves = {entry.name: list(_points(group, entry)) for entry in group.entries.values()}
     shown = [point.interval for curve in curves.values() for point in curve if point.interval is not None]
     if not shown:
         axes.set_axis_off()
         axes.text(0.5, 0.5, "no trial is ok", ha="center", transform=axes.transAxes)
         return {}
     low, high = axis_range(shown, metric.higher)
-    _density_axis(axes, group)
+    _place_axis(axes, group)
     handles = {}
-    for entry, curve in curves.items():
+    for name, curve in curves.items():
         if not curve:
             continue
-        if entry in group.dense:
-            handles[entry] = _reference(axes, curve[0], styles[entry])
+        if group.entries[name].dense:
+            handles[name] = _reference(axes, curve[0], styles[name])
         else:
-            handles[entry] = _curve(axes, curve, styles[entry], (low, high), metric.higher)
+            handles[name] = _curve(axes, curve, styles[name], (low, high), metric.higher)
     axes.set_ylim(low, high)
     axes.ticklabel_format(axis="y", useOffset=False, style="plain")
     return {entry: handle for entry, handle in handles.items() if handle is not None}
 
 
-def _points(group: Group, entry: str, metric: Metric, alpha: float) -> Iterator[Point]:
-    for density in group.densities:
-        cell = group.cells.get((entry, density))
-        if cell is None:
-            continue
-        values = [metric.factor * value for value in cell.values.values()]
-        at = density * _aside(group, entry) if density < 1 else density
-        yield Point(at, student_interval(values, alpha) if values else None, not cell.broken)
+def _points(group: Group, entry: Entry) -> Iterator[Point]:
+    for place, cell in entry.cells.items():
+        if cell.trials:
+            at = place * _aside(group, entry.name) if place < 1 else place
+            yield Point(at, printed(cell.interval, group.metric), not cell.broken)
+
+
+def printed(interval: Interval | None, metric: Metric) -> Interval | None:
+    """An interval in the metric's printed unit."""
+    if interval is None:
+        return None
+    low, high = (None if end is None else metric.factor * end for end in (interval.low, interval.high))
+    return Interval(metric.factor * interval.mean, low, high, interval.n)
 
 
 def _aside(group: Group, entry: str) -> float:
-    """A factor that sets entries side by side where all of them have one density only and would cover each other."""
-    if sum(density < 1 for density in group.densities) > 1:
+    """A factor that sets entries side by side where all of them have one place only and would cover each other."""
+    if sum(place < 1 for place in group.places) > 1:
         return 1.0
-    span = max(group.densities) / min(group.densities)
+    span = max(group.places) / min(group.places)
     ranked = group.ranked
     place = ranked.index(entry) - (len(ranked) - 1) / 2 if entry in ranked else 0.0
     return float(max(span, 1.2) ** (-0.3 * place / max(len(ranked), 4)))
 
 
-def _density_axis(axes: Axes, group: Group) -> None:
+def _place_axis(axes: Axes, group: Group) -> None:
     from matplotlib.ticker import NullLocator
 
     axes.set_xscale("log")
     axes.xaxis.set_minor_locator(NullLocator())
-    most, least = max(group.densities), min(group.densities)
+    most, least = max(group.places), min(group.places)
     span = log(most / least)
-    alone = sum(density < 1 for density in group.densities) < 2
+    alone = sum(place < 1 for place in group.places) < 2
     margin = max(most / least, 1.2) ** (0.2 if alone else 0.04)
     axes.set_xlim(most * margin, least / margin)
     # a label is left away where it would touch the one before; its tick stays
     names, last = [], float("inf")
-    for density in group.densities:
-        apart = log(last / density) >= 0.055 * span if last != float("inf") else True
-        names.append(group.labels[density] if apart else "")
-        last = density if apart else last
+    for column in group.columns:
+        apart = log(last / column.place) >= 0.055 * span if last != float("inf") else True
+        names.append(column.label if apart else "")
+        last = column.place if apart else last
     crowded = sum(map(bool, names)) > 9
-    axes.set_xticks(list(group.densities), names)
+    axes.set_xticks(list(group.places), names)
     axes.tick_params(axis="x", labelrotation=45 if crowded else 0)
     if crowded:
         for label in axes.get_xticklabels():
@@ -237,12 +244,12 @@ def _curve(axes: Axes, curve: Sequence[Point], style: Style, limits: tuple[float
         inside: dict[str, Any] = {"markerfacecolor": style.colour if point.whole else "white", "markeredgewidth": 1.3}
         if point.interval is None:
             look: dict[str, Any] = {**mark, "marker": "x", "markersize": 8, "markeredgewidth": 1.8, "clip_on": False}
-            axes.plot([point.density], [worse_end], **look)
+            axes.plot([point.place], [worse_end], **look)
         elif limits[0] <= point.interval.mean <= limits[1]:
-            axes.plot([point.density], [point.interval.mean], **{**mark, **inside})
+            axes.plot([point.place], [point.interval.mean], **{**mark, **inside})
         else:
             axes.plot(
-                [point.density],
+                [point.place],
                 [worse_end],
                 **{**mark, **inside, "marker": triangle, "markersize": 10, "clip_on": False},
             )
@@ -256,7 +263,7 @@ def _stretches(curve: Sequence[Point]) -> list[list[tuple[float, Interval]]]:
         if point.interval is None:
             stretches.append([])
         else:
-            stretches[-1].append((point.density, point.interval))
+            stretches[-1].append((point.place, point.interval))
     return [stretch for stretch in stretches if stretch]
 
 
