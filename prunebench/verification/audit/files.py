@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,16 +22,20 @@ from prunebench.results.provenance import PROVENANCE, provenance_text
 from prunebench.results.reading import content_of
 from prunebench.results.rows import RESULTS, rows_text
 from prunebench.results.verification import misfits, read_record
-from prunebench.runner.publishing import SOMETIMES, completed, render
+from prunebench.runner.publishing import SOMETIMES
 from prunebench.verification.audit.wording import listed
 
 _MADE_WITH = {".svg": "matplotlib", ".html": "plotly", ".parquet": "pyarrow"}
 """Packages whose version shows in the bytes of a file."""
 
 
-def other_files(folder: Path, results: Results) -> Iterator[str]:
-    """The files that are not what the results give, a sentence each."""
-    results = completed(folder, results)
+def other_files(folder: Path, results: Results, made: Path) -> Iterator[str]:
+    """The files that are not what the results give, a sentence each.
+
+    Args:
+        results: completed with what is derived from them.
+        made: a folder with what they give.
+    """
     sources = {
         RESULTS: rows_text(results.rows),
         DETAILS: details_text(results.details),
@@ -41,19 +44,12 @@ def other_files(folder: Path, results: Results) -> Iterator[str]:
     for name, text in sources.items():
         if content_of(folder / name) != text.encode():
             yield f"{name} states what does not follow from the rest, or is not written as prunebench writes it"
-    with tempfile.TemporaryDirectory(prefix="prunebench-audit-") as scratch:
-        made = Path(scratch)
-        try:
-            render(made, results)
-        except PrunebenchError as error:
-            yield f"no page can be made of the results: {error}"
-            return
-        for name in files_in(made):
-            if name not in sources:
-                yield from _compared(folder, made, name)
-        for name in SOMETIMES:
-            if (folder / name).exists() and not (made / name).exists():
-                yield f"{name} is not what the results give: they give none"
+    for name in files_in(made):
+        if name not in sources:
+            yield from _compared(folder, made, name)
+    for name in SOMETIMES:
+        if (folder / name).exists() and not (made / name).exists():
+            yield f"{name} is not what the results give: they give none"
 
 
 def _compared(folder: Path, made: Path, name: str) -> Iterator[str]:
@@ -68,11 +64,9 @@ def _compared(folder: Path, made: Path, name: str) -> Iterator[str]:
         yield f"{name} is not what the results give" + (f" with the installed version of {package}" if package else "")
 
 
-def unproven_files(folder: Path, results: Results) -> Iterator[str]:
-    """The files that nothing derives, a sentence each."""
-    with tempfile.TemporaryDirectory(prefix="prunebench-audit-") as scratch:
-        render(Path(scratch), completed(folder, results))
-        derived = {*files_in(Path(scratch)), *SOURCES, *UNLISTED}
+def unproven_files(folder: Path, results: Results, made: Path) -> Iterator[str]:
+    """The files that nothing derives, a sentence each; with the arguments of `other_files`."""
+    derived = {*files_in(made), *SOURCES, *UNLISTED}
     authored = (name for name in read_manifest(folder).files if name not in derived)
     yield from listed("files of the author, which are not made from the results", authored)
     yield from listed("files that the manifest does not list", foreign_files(folder))

@@ -29,9 +29,8 @@ def other_tickets(results: Results, plan: Plan) -> Iterator[str]:
         for evaluation in trial.evaluations
     }
     yield from _numbers(results, plan, planned)
-    yield from listed(
-        "rows with a key that this version does not plan for them", _of_other_keys(results, plan, planned)
-    )
+    other = _of_other_keys(results, plan, planned)
+    yield from listed("rows with a key that this version does not plan for them", other)
     there = {(trial_of(d), d.round, d.draw) for d in results.details if isinstance(d, EvaluationDetail)}
     lacking = (ticket_text(*ticket) for ticket in planned if ticket not in there)
     yield from listed("tickets of the file without a line in details.jsonl", lacking)

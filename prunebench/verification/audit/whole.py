@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from prunebench.api.errors import PrunebenchError
 from prunebench.api.results import Results
 from prunebench.benchmark import load as config
+from prunebench.leaderboard import board_of
 from prunebench.plan.trial import Plan
 from prunebench.runner.preparing import Prepared
 from prunebench.runner.provenance import notes
+from prunebench.runner.publishing import completed, render
 from prunebench.verification.audit.files import other_files, unproven_files
 from prunebench.verification.audit.terms import other_terms, unusual_terms
 from prunebench.verification.audit.tickets import other_tickets
@@ -47,14 +51,21 @@ def audit(folder: Path, results: Results, prepared: Prepared) -> Audit:
     ]
     if findings:  # of what is not of the file no page need be made, nor can it always be
         return Audit(tuple(findings), (UNCHECKED,))
-    findings = [*other_files(folder, results)]
-    remarks = [
-        *unusual_terms(provenance, benchmark, seeds),
-        *_counts(results, prepared.plan),
-        *(f"a note that nothing derives: {note}" for note in provenance.report.notes if note not in derived),
-        *unproven_files(folder, results),
-        UNCHECKED,
-    ]
+    results = completed(folder, results)
+    with tempfile.TemporaryDirectory(prefix="prunebench-audit-") as scratch:
+        made = Path(scratch)
+        try:
+            render(made, results, board_of(results))
+        except PrunebenchError as error:
+            return Audit((f"no page can be made of the results: {error}",), (UNCHECKED,))
+        findings = [*other_files(folder, results, made)]
+        remarks = [
+            *unusual_terms(provenance, benchmark, seeds),
+            *_counts(results, prepared.plan),
+            *(f"a note that nothing derives: {note}" for note in provenance.report.notes if note not in derived),
+            *unproven_files(folder, results, made),
+            UNCHECKED,
+        ]
     return Audit(tuple(findings), tuple(remarks))
 
 
