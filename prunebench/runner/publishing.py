@@ -135,23 +135,13 @@ def completed(folder: Path, results: Results) -> Results:
     return replace(results, provenance=results.provenance.model_copy(update=derived))
 
 
-<<<<<<< HEAD
-def render(folder: Path, results: Results, board: Board | None = None) -> None:
-    """Write everything that is made from completed results into an empty folder, without a manifest."""
-    from prunebench.leaderboard import board_of, write_leaderboard
-=======
 def render(folder: Path, results: Results, board: Board) -> None:
     """Write everything that is made from completed results into an empty folder, without a manifest."""
     from prunebench.leaderboard import write_leaderboard
->>>>>>> rows
     from prunebench.leaderboard.page import write_page
 
     report = results.provenance.report
     tolerance = tolerance_of(results.rows, results.details, report.metric)
-<<<<<<< HEAD
-    board = board_of(results) if board is None else board
-=======
->>>>>>> rows
     write_leaderboard(folder, results, board)
     write_page(folder / INDEX, results, board)
     rules = rules_text(tolerance, len(results.provenance.seeds), report.alpha)

@@ -51,11 +51,7 @@ def _facts(provenance: Provenance) -> list[list[str]]:
 
 def _tier(provenance: Provenance) -> str:
     record = provenance.verification
-<<<<<<< HEAD
-    return "self-reported" if record is None else plain(f"self-reported; {claim(provenance, record)}")
-=======
     return "self-reported" + ("" if record is None else f"; {plain(claim(provenance, record))}")
->>>>>>> rows
 
 
 def _expectation(judgement: Judgement) -> dict[str, Any]:
