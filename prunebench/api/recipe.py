@@ -9,7 +9,7 @@ from pydantic import Field, PlainSerializer, PlainValidator, ValidationError, Va
 
 from prunebench.api.component import Binder, BoundComponent, Slot
 from prunebench.api.errors import PlanError
-from prunebench.api.positions import Clock, Position
+from prunebench.api.positions import Position
 from prunebench.api.problems import problems
 from prunebench.api.strict import Number, StrictTable, Switch, Whole
 
@@ -108,19 +108,3 @@ class Recipe(StrictTable):
             return type(self).model_validate({**stated, **changes})
         except ValidationError as error:
             raise PlanError("; ".join(one.at("") for one in problems(error))) from None
-
-    def to_json(self, clock: Clock) -> dict[str, Any]:
-        """What the key of a run holds of its recipe, positions in the iterations of the run's clock.
-
-        Not here: `stop`, which is in no key; loss terms and mask updates, which a key holds with their inputs; and what
-        only some runs have (`optimizer_state`, `shrunk`, the stretch). A field that is to join every key joins here.
-        """
-        return {
-            "batch": self.batch,
-            "horizon": clock.horizon,
-            "optimizer": self.optimizer.to_json(clock),
-            "lr": [use.to_json(clock) for use in self.lr],
-            "label_smoothing": self.label_smoothing,
-            "max_gradient_norm": self.max_gradient_norm,
-            "numerics": self.numerics,
-        }

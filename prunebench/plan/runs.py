@@ -95,6 +95,9 @@ class Runs:
             lr=tuple(self._participants.component(piece, clock) for piece in recipe.lr),
             label_smoothing=recipe.label_smoothing,
             max_gradient_norm=recipe.max_gradient_norm,
+            numerics=recipe.numerics,
+            memory_format=recipe.memory_format,
+            compile=recipe.compile,
         )
 
     def _refuse_foreign_state(self, state: Ref, recipe: Recipe) -> None:
