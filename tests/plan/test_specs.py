@@ -27,6 +27,7 @@ from prunebench.plan.specs import (
     LoadSpec,
     ModelSpec,
     PhaseSpec,
+    RecipeSpec,
     TrainSpec,
     WeightFile,
     refs_of,
