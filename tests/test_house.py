@@ -8,13 +8,34 @@ from collections.abc import Iterator
 from fnmatch import fnmatch
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from prunebench.api import PUBLIC
+from prunebench.commands.public_modules import with_table
+from prunebench.testing import foreign_imports
 
 ROOT = Path(__file__).parents[1]
 POINTS: dict[str, str] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"][
     "entry-points"
 ]["prunebench"]
+ROOMS: tuple[str, ...] = (
+    "testing",
+    "commands",
+    "verification",
+    "runner",
+    "leaderboard",
+    "results",
+    "engine",
+    "store",
+    "plan",
+    "benchmark",
+    "components",
+    "stats",
+    "kernels",
+    "api",
+)
 PURE = (
     "api",
     "api.hookspecs",
@@ -80,3 +101,55 @@ def test_no_file_names_a_package_registry_or_a_place_on_one_machine() -> None:
         if f"{ROOT}{os.sep}" in text:
             found.append(f"{path.relative_to(ROOT)}: the path of this checkout")
     assert not found
+
+
+def contracts() -> dict[str, dict[str, Any]]:
+    """The import-linter contracts by type."""
+    found = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
+    return {contract["name"]: contract for contract in found["contracts"]}
+
+
+def test_every_room_is_a_folder_and_nothing_else_lies_beside_the_rooms() -> None:
+    core = ROOT / "prunebench"
+    assert {path.relative_to(core).parts[0] for path in core.rglob("*.py")} == {*ROOMS, "__init__.py"}
+
+
+def test_imports_are_held_to_the_order_of_the_rooms_for_types_too() -> None:
+    (layers,) = (c for c in contracts().values() if c["type"] == "layers")
+    assert tuple(layers["layers"]) == ROOMS
+    assert layers["exhaustive"]
+    assert "exclude_type_checking_imports" not in (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+
+
+def test_the_contract_of_plugins_forbids_every_room_that_is_not_public() -> None:
+    (plugins,) = (
+        c
+        for c in contracts().values()
+        if c["source_modules" if "source_modules" in c else "type"] == ["prunebench_plugins"]
+    )
+    public = {name.removeprefix("prunebench.") for name in PUBLIC}
+    assert set(plugins["forbidden_modules"]) == {f"prunebench.{room}" for room in ROOMS if room not in public}
+    assert "ignore_imports" not in plugins
+
+
+@pytest.mark.parametrize("folder", ["plugins/prunebench_plugins", "plugins/example/prunebench_example"])
+def test_plugins_import_only_what_a_stranger_may(folder: str) -> None:
+    assert foreign_imports(ROOT / folder) == []
+
+
+def test_a_private_import_is_found_wherever_it_stands(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "from typing import TYPE_CHECKING\nfrom prunebench import Component, engine\n"
+        "if TYPE_CHECKING:\n    import prunebench.store.store\n"
+        "def late():\n    from prunebench.api.masks import Mask\n    from prunebench.plan import chain\n"
+    )
+    assert foreign_imports(tmp_path) == [
+        "mine.py:2: prunebench.engine",
+        "mine.py:4: prunebench.store.store",
+        "mine.py:7: prunebench.plan",
+    ]
+
+
+def test_the_readme_of_plugins_lists_the_public_modules_as_they_are() -> None:
+    page = (ROOT / "plugins" / "README.md").read_text(encoding="utf-8")
+    assert with_table(page) == page, "run: python -m prunebench.commands.public_modules plugins/README.md"

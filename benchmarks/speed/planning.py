@@ -12,7 +12,7 @@ from interleave import Row, show
 from prunebench.api.component import BoundComponent
 from prunebench.api.info import DataInfo, Layer, ModelInfo
 from prunebench.benchmark import load as config
-from prunebench.benchmark.entries import Chosen
+from prunebench.benchmark.choices import DataChoice, ModelChoice
 from prunebench.components.catalogue import Catalogue
 from prunebench.plan.compile import make_plan
 
@@ -57,11 +57,11 @@ lr = { "train.optimizer.lr" = [1e-4, 2e-4, 3e-4, 4e-4, 6e-4, 8e-4, 1e-3, 1.2e-3,
 class KnownSizes:
     """What a probe would have cached of MNIST-5k and LeNet-300-100: no data is read, no torch imported."""
 
-    def data(self, chosen: Chosen) -> DataInfo:
+    def data(self, chosen: DataChoice) -> DataInfo:
         """4,000 training images."""
         return DataInfo("mnist5k", "0" * 64, {"train": 4_000, "valid": 500, "test": 500}, (1, 28, 28), 10)
 
-    def model(self, chosen: Chosen, data: DataInfo, units: BoundComponent) -> ModelInfo:
+    def model(self, chosen: ModelChoice, data: DataInfo, units: BoundComponent, task: BoundComponent) -> ModelInfo:
         """Three layers."""
         sizes = {"fc1.weight": 235_200, "fc2.weight": 30_000, "head.weight": 1_000}
         starts = (0, 235_200, 265_200)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
-from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, SerializationInfo, ValidationError, ValidationInfo
 from pydantic_core import CoreSchema, core_schema
 
 from prunebench.api.errors import PlanError
 from prunebench.api.positions import Clock
+from prunebench.api.problems import problems, refusal
+from prunebench.api.strict import StrictTable
 
 
 class EntryRef(str):
@@ -24,10 +26,11 @@ class EntryRef(str):
         return core_schema.no_info_after_validator_function(cls, core_schema.str_schema())
 
 
-class ComponentConfig(BaseModel):
+class ComponentConfig(StrictTable):
     """The base of every component's configuration: frozen, unknown keys forbidden, defaults part of the key."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
+    measured: ClassVar[frozenset[str]] = frozenset()
+    """Of a task: fields that change what is measured and nothing that is trained; in the keys of curves alone."""
 
 
 @dataclass(frozen=True)
@@ -102,9 +105,82 @@ class BoundComponent:
             cache[clock] = {"use": self.name, "version": self.component.version, "config": config}
         return cache[clock]
 
+    def written(self) -> dict[str, Any]:
+        """As a file would write it, defaults included."""
+        return {"use": self.name, **self.config.model_dump(mode="json")}
+
+    def trained_json(self) -> dict[str, Any]:
+        """The same without what only changes what is measured: a task in the key of a run."""
+        whole = self.to_json()
+        kept = {name: value for name, value in whole["config"].items() if name not in self.config.measured}
+        return {**whole, "config": kept}
+
     @cached_property
     def _json(self) -> dict[Clock | None, dict[str, Any]]:
         return {}
 
     def __str__(self) -> str:
         return str(self.provider)
+
+
+class Binder(Protocol):
+    """What a file's tables are validated with, as pydantic's context: it knows the components that are installed."""
+
+    def bind(self, value: object, slot: str) -> BoundComponent:
+        """The component that a table or a name stands for, in one place of the file.
+
+        Raises:
+            ValidationError: with every problem of the table.
+        """
+        ...
+
+    def check_rate(self, optimizer: BoundComponent, pieces: Sequence[BoundComponent]) -> None:
+        """Raises ValueError unless the pieces of a learning rate give one together."""
+        ...
+
+
+@dataclass(frozen=True)
+class Slot:
+    """Marks the field of a table for the component of one place of the file, or for a list of them.
+
+    `optimizer: Annotated[BoundComponent, Slot("optimizer")]` takes a name, a table with `use`, or a component; the
+    first two need a Binder as the validation's context. Where a list is expected, one may stand alone.
+    """
+
+    name: str
+    many: bool = False
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.with_info_plain_validator_function(
+            self._several if self.many else self._one,
+            serialization=core_schema.plain_serializer_function_ser_schema(
+                self._written, info_arg=True, when_used="json"
+            ),
+        )
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"slot": self.name, "many": self.many}
+
+    def _one(self, value: Any, info: ValidationInfo) -> BoundComponent:
+        if isinstance(value, BoundComponent):
+            return value
+        binder: Binder | None = info.context
+        if binder is None:
+            raise TypeError("a table that names components is validated with a Binder as its context")
+        return binder.bind(value, self.name)
+
+    def _several(self, value: Any, info: ValidationInfo) -> tuple[BoundComponent, ...]:
+        items = value if isinstance(value, list | tuple) else [value]
+        bound, wrong = [], []
+        for index, item in enumerate(items):
+            try:
+                bound.append(self._one(item, info))
+            except ValidationError as error:
+                wrong += [one.below(*([index] if len(items) > 1 else [])) for one in problems(error)]
+        if wrong:
+            raise refusal(wrong)
+        return tuple(bound)
+
+    @staticmethod
+    def _written(value: Any, info: SerializationInfo) -> Any:
+        return [use.written() for use in value] if isinstance(value, tuple) else value and value.written()

@@ -13,13 +13,14 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Batch: TypeAlias = "tuple[Tensor, Tensor]"
+"""Inputs and targets of some examples, one a row. Data without targets of its own gives targets of shape (B, 0)."""
 Augmentation: TypeAlias = "Callable[[Tensor, torch.Generator], Tensor]"
 """(uint8 batch of shape (B, C, H, W), generator on its device) -> uint8 batch; one random decision an image."""
 
 
 @dataclass(frozen=True)
 class Gather:
-    """Which images make one batch, and the seed of their augmentation; None leaves them as they are."""
+    """Which examples make one batch, and the seed of their augmentation; None leaves them as they are."""
 
     indices: Tensor
     seed: int | None = None
@@ -30,11 +31,15 @@ class Split(Protocol):
 
     @property
     def size(self) -> int:
-        """How many images."""
+        """How many examples."""
         ...
 
     def batches(self, gathers: Iterable[Gather]) -> Iterator[Batch]:
-        """For each gather, images (B, C, H, W) float32, normalised, and labels (B,) int64, on the device."""
+        """For each gather, inputs (B, *shape) and targets (B, ...), on the device.
+
+        Inputs are what the task and the network take: of images, float32 and normalised, with int64 classes as targets;
+        of tokens, int64.
+        """
         ...
 
     def to(self, device: torch.device) -> Split:
@@ -43,8 +48,31 @@ class Split(Protocol):
 
 
 @dataclass(frozen=True)
+class ResidentTensors:
+    """A split of any kind that lives on the device as it is: inputs (N, *shape), targets (N, ...). Never augmented."""
+
+    inputs: Tensor
+    targets: Tensor
+
+    @property
+    def size(self) -> int:
+        """How many examples."""
+        return int(self.inputs.shape[0])
+
+    def to(self, device: torch.device) -> ResidentTensors:
+        """This split on `device`."""
+        return replace(self, inputs=self.inputs.to(device), targets=self.targets.to(device))
+
+    def batches(self, gathers: Iterable[Gather]) -> Iterator[Batch]:
+        """See Split.batches."""
+        for gather in gathers:
+            indices = gather.indices.to(self.inputs.device)
+            yield self.inputs.index_select(0, indices), self.targets.index_select(0, indices)
+
+
+@dataclass(frozen=True)
 class Resident:
-    """A split that lives on the device as uint8: images (N, C, H, W), labels (N,) int64.
+    """A split of images that lives on the device as uint8: images (N, C, H, W), labels (N,) int64.
 
     `mean` and `std` are of the channels of images scaled to 0..1.
     """
@@ -111,7 +139,7 @@ class Data:
 
 
 def in_order(size: int, batch: int) -> Iterator[Gather]:
-    """Every image once, in order, un-augmented: for measuring."""
+    """Every example once, in order, un-augmented: for measuring."""
     import torch
 
     for start in range(0, size, batch):

@@ -14,7 +14,7 @@ import pluggy
 
 if TYPE_CHECKING:
     import torch
-    from torch import nn
+    from torch import Tensor, nn
 
     from prunebench.api.board import Board
     from prunebench.api.component import Component
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from prunebench.api.planning import Chain, Needs, PlannedTicket, Recipes, Request
     from prunebench.api.random import Rng
     from prunebench.api.results import Results
+    from prunebench.api.task import Metrics, Task
     from prunebench.api.tickets import Inputs, State, Ticket
     from prunebench.api.training import LossTerm, MaskUpdate
 
@@ -34,6 +35,7 @@ hookspec = pluggy.HookspecMarker("prunebench")
 
 SLOTS: dict[str, str] = {
     "data": "prunebench_data",
+    "task": "prunebench_task",
     "model": "prunebench_model",
     "init": "prunebench_initialise",
     "units": "prunebench_units",
@@ -80,8 +82,8 @@ def prunebench_data(root: Path, rng: Rng) -> Data:
     Args:
         root: the data root; nothing outside it and the plugin's own files may be read.
         rng: the trial's `split` stream, for splits that are to differ between seeds.
-    Returns: Data whose `info.digest` changes whenever an image or a label does, with the splits "train", "valid"
-        and "test"; "valid" is held out of train, never of test.
+    Returns: Data whose `info.digest` changes whenever an input or a target does, with the splits "train", "valid"
+        and "test"; "valid" is held out of train, never of test, and absent where nothing is held out.
     Raises: DataMissing, saying what to put where.
     Must not: download.
     Example:
@@ -115,13 +117,69 @@ def prunebench_downloads(root: Path) -> Sequence[Download]:
 
 
 @hookspec(firstresult=True)
+def prunebench_metrics() -> Metrics:
+    """Name what a task measures.
+
+    When: while planning, for the component that a file names as its task. Asked without torch.
+    Returns: for each metric its unit, which way is better and the ends of its range; the first is the primary one, by
+        which a leaderboard ranks. "loss", the mean of the objective, is among them and better when lower: early
+        stopping goes by it on "valid".
+    Must not: import torch, or depend on anything but its configuration. A field of the configuration that changes
+        what is measured and nothing that is trained belongs in `ComponentConfig.measured`: it is in the keys of curves,
+        and not in those of runs.
+    Example:
+        >>> from prunebench.api.task import MetricInfo
+        >>> class Regression:
+        ...     def prunebench_metrics(self):
+        ...         return {"loss": MetricInfo(unit="squared error", higher=False, low=0)}
+        >>> Regression().prunebench_metrics()["loss"].higher
+        False
+    """
+    raise AssertionError
+
+
+@hookspec(firstresult=True)
+def prunebench_task(label_smoothing: float) -> Task:
+    """Say what networks are trained for, how a batch becomes their input, and how they are measured.
+
+    When: at the start of every phase that trains, measures, counts multiply-accumulates or asks a component that wants
+        the task.
+    Args:
+        label_smoothing: the recipe's, 0 <= label_smoothing < 1, for the objective alone; 0 outside of training. A file
+            that states it for a task whose implementation leaves the argument out is refused.
+    Returns: a Task of plain callables. The mean of the objective over a split, without label smoothing, is the metric
+        "loss"; `values` has a number for each name of `prunebench_metrics`.
+    Must not: synchronise with the device in `batch`, `objective` or `contribution`; use any randomness.
+    Example:
+        >>> import torch
+        >>> from prunebench.api.task import Contribution, Task
+        >>> class Regression:
+        ...     def prunebench_task(self):
+        ...         square = lambda outputs, targets: (outputs - targets).square().sum(1)
+        ...         return Task(
+        ...             objective=lambda outputs, targets: square(outputs, targets).mean(),
+        ...             contribution=lambda outputs, targets: Contribution(
+        ...                 {"square": square(outputs, targets).sum(), "examples": len(outputs)}
+        ...             ),
+        ...             values=lambda totals: {"loss": totals["square"] / totals["examples"]},
+        ...             example=lambda info: torch.zeros(1, *info.shape),
+        ...         )
+        >>> float(Regression().prunebench_task().objective(torch.ones(4, 2), torch.zeros(4, 2)))
+        2.0
+    """
+    raise AssertionError
+
+
+@hookspec(firstresult=True)
 def prunebench_model(data_info: DataInfo) -> nn.Module:
     """Build the network.
 
     When: in every phase that needs it, and once while planning under the meta device.
     Args:
-        data_info: image shape (channels, height, width) and number of classes of the data.
-    Returns: an nn.Module that maps (batch, *shape) float32 to (batch, classes) logits.
+        data_info: shape of an input and number of classes of the data: of images (channels, height, width).
+    Returns: an nn.Module that maps a batch of the task's inputs, such as (batch, *shape) float32, to one tensor that
+        the task's objective takes, such as (batch, classes) logits.
+    Raises: PlanError where it cannot take such data.
     Must not: load weights from a network, or depend on anything but its configuration and `data_info`.
     Example:
         >>> from torch import nn
@@ -162,14 +220,14 @@ def prunebench_initialise(model: nn.Module, rng: Rng) -> nn.Module:
 
 
 @hookspec(firstresult=True)
-def prunebench_units(model: nn.Module, data_info: DataInfo) -> Units:
+def prunebench_units(model: nn.Module, data_info: DataInfo, example: Tensor) -> Units:
     """Say what is kept or removed as one.
 
     When: in every phase with a mask, and once while planning under the meta device.
     Args:
         model: the network.
-        data_info: image shape (channels, height, width) and number of classes, for units that follow an image through
-            the network.
+        data_info: shape of an input and number of classes.
+        example: the task's batch of one, on the CPU, for units that follow an input through the network.
     Returns: Units; one per weight of the prunable layers unless a file names another component.
     Raises: PlanError where a pattern matches no layer.
     Must not: read the values of the weights; the model may be on the meta device.
@@ -245,7 +303,7 @@ def prunebench_schedule(chain: Chain, recipes: Recipes) -> Sequence[PlannedTicke
 
     When: while planning; nothing trains. The plan is pure: equal configurations give equal plans.
     Args:
-        chain: `chain.dense` is the ticket of round 0; `chain.train`, `chain.prune` and `chain.counts` build on it.
+        chain: `chain.dense` is the ticket of round 0; `chain.find`, `chain.prune` and `chain.counts` build on it.
         recipes: `recipes.find` and `recipes.evaluate`, resolved.
     Returns: the tickets of rounds 0 to `chain.rounds`, the one of round 0 being `chain.dense`.
     Raises: PlanError where the configuration has no meaning, such as a rewind past the horizon.
@@ -256,7 +314,7 @@ def prunebench_schedule(chain: Chain, recipes: Recipes) -> Sequence[PlannedTicke
         ...     def prunebench_schedule(self, chain, recipes):
         ...         tickets = [chain.dense]
         ...         for round in range(1, chain.rounds + 1):
-        ...             run = chain.train(tickets[-1], recipes.find, round)
+        ...             run = chain.find(tickets[-1], round)
         ...             tickets.append(chain.ticket(round, chain.prune(run, round), chain.dense.weights))
         ...         return tickets
         >>> from prunebench.testing import toy_chain
@@ -323,14 +381,15 @@ def prunebench_loss_terms(model: nn.Module, units: Units, mask: Mask | None, inp
         model: the network; its parameters are updated in place, so references to them stay valid.
         units, mask: what is kept; mask is None in a dense run.
         inputs: what `prunebench_needs` asked for.
-    Returns: terms that the step inlines: a callable (inputs, logits, targets) -> scalar, or a closed-form gradient.
+    Returns: terms that the step inlines: a callable (inputs, outputs, targets) -> scalar, of what the task made of the
+        batch and what the network gave, or a closed-form gradient.
     Must not: synchronise with the device inside a term.
     Example:
         >>> import torch
         >>> from prunebench.api.training import LossTerm
         >>> class L1:
         ...     def prunebench_loss_terms(self, model):
-        ...         return [LossTerm(loss=lambda x, logits, y: model.weight.abs().sum())]
+        ...         return [LossTerm(loss=lambda x, outputs, y: model.weight.abs().sum())]
         >>> term = L1().prunebench_loss_terms(torch.nn.Linear(2, 2))[0]
         >>> term.loss(None, None, None).ndim
         0
@@ -368,13 +427,16 @@ def prunebench_mask_updates(
 
 
 @hookspec(firstresult=True)
-def prunebench_score(model: nn.Module, data: Data, units: Units, mask: Mask | None, inputs: Inputs, rng: Rng) -> Scores:
+def prunebench_score(
+    model: nn.Module, data: Data, task: Task, units: Units, mask: Mask | None, inputs: Inputs, rng: Rng
+) -> Scores:
     """Say how much each unit is worth.
 
     When: once a pruning, on the state that is pruned, in evaluation mode, on the phase's device.
     Args:
         model: the network with its masked weights.
         data: the trial's splits; only "train" may be used.
+        task: what makes a network's input of a batch, and the objective, without label smoothing.
         mask: the units alive before this pruning; None if all are.
     Returns: Scores, one float per unit (dead ones too), none NaN; higher survives.
     Raises: ContractError, naming the component, on a wrong length or a NaN (with the layer's name).
@@ -402,8 +464,8 @@ def prunebench_select(
         scores: finite or infinite floats, never NaN, one per unit; higher survives.
         mask: the units alive before this round.
         count: units that must live after it; 0 < count <= mask.count.
-        cut, round: the chain's cut and the round that `count` belongs to; cut is None where a file gives densities
-            alone.
+        cut, round: the chain's cut and the round that `count` belongs to; cut is None where one cut makes the whole
+            way (`one-shot`), or a file gives densities alone.
     Returns: a Mask, a subset of `mask`, with exactly `count` units. Ties fall to the lower unit index.
     Raises: ContractError, naming the component, if the mask revives a unit or misses the count.
     Must not: change `scores`, `mask` or the model; use any randomness but `rng`.
@@ -457,13 +519,14 @@ def prunebench_ticket(
 
 
 @hookspec
-def prunebench_analyse(inputs: Inputs, model: nn.Module, data: Data, units: Units, rng: Rng) -> Analysis:
+def prunebench_analyse(inputs: Inputs, model: nn.Module, data: Data, task: Task, units: Units, rng: Rng) -> Analysis:
     """Measure what pruning did.
 
     When: in a keyed phase of its own, after the states that `prunebench_needs` asked for exist.
     Args:
         inputs: those states, by name, each with its mask and round.
         model: the network, to load states into; its own weights mean nothing.
+        task: what makes a network's input of a batch, the objective without label smoothing, and what is measured.
     Returns: measurements (each placed by round, position and split) and figures.
     Must not: train; a missing state belongs into `prunebench_needs`.
     Example:
@@ -508,10 +571,13 @@ def prunebench_track(event: Event, folder: Path) -> None:
     """Observe a run.
 
     When: in the process that started the run, as events arrive: "run-started", "phase-started", "progress",
-        "phase-done", "phase-failed", "row" (once a row of the results), "run-finished".
+        "phase-done", "phase-failed", "phase-waiting" (another process has it), "phase-restarted" (its worker died),
+        "artifact-lost" (it is made again), "run-stopping", "row" (once a row of the results), "run-finished". A
+        "progress" event has the task's primary metric as it was measured last, if it was: "metric", its "unit" and
+        its "value".
     Args:
         event: its kind, and fields that are plain JSON values; a copy.
-        folder: the leaderboard's; it may not be there yet.
+        folder: of the trackers, below the leaderboard's; it is not published.
     Raises: whatever it likes; the run goes on without it, and the error is named with the component.
     Must not: write anywhere but below the folder, or wait for a connection.
     Example:

@@ -1,4 +1,4 @@
-"""What planning knows of data and models: sizes and shapes, no pixels and no weights."""
+"""What planning knows of data and models: sizes and shapes, no inputs and no weights."""
 
 from __future__ import annotations
 
@@ -23,13 +23,16 @@ class Layer:
 
 @dataclass(frozen=True)
 class DataInfo:
-    """What planning knows of a data set: no pixels, only sizes and a digest of the source."""
+    """What planning knows of a data set: none of its examples, only sizes and a digest of the source."""
 
     name: str
     digest: str
     sizes: Mapping[str, int]
-    shape: tuple[int, int, int]
+    """Examples in each split."""
+    shape: tuple[int, ...]
+    """Of one input as the splits give it: (channels, height, width) of an image, (length,) of a row of tokens."""
     classes: int
+    """How many values a target may have: classes of images, tokens of a vocabulary. 0 where targets are no classes."""
     note: str = ""
     """What is special about this copy, such as "subset"; shown with the results."""
     files: tuple[str, ...] = ()

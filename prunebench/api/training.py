@@ -17,7 +17,8 @@ class LossTerm:
     """A term of the objective: added to the loss, a closed-form gradient added after backward, or a proximal step.
 
     Args:
-        loss: (inputs, logits, targets) -> scalar tensor, differentiated with the loss.
+        loss: (inputs, outputs, targets) -> scalar tensor, differentiated with the objective: what the network
+            took, what it gave and what it was to give, as the task's objective gets them.
         gradient: adds its gradient to the parameters' `.grad` in place, after backward, before masking.
         proximal: changes the parameters in place after the optimizer's step, given that step's learning rate; what is
             0 must stay 0.

@@ -1,80 +1,67 @@
-"""A benchmark file, resolved: its entries, models and data."""
+"""A benchmark file, resolved: its entries, with every component and default that they take."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
-from prunebench.api.component import BoundComponent, ComponentConfig, EntryRef
+from pydantic import Field
+
+from prunebench.api.component import BoundComponent, ComponentConfig, EntryRef, Slot
 from prunebench.api.recipe import Recipe
+from prunebench.api.strict import Whole
+from prunebench.api.task import Metrics
+from prunebench.benchmark import bounds
+from prunebench.benchmark.choices import DataChoice, ModelChoice, Name
+from prunebench.benchmark.densities import ChainKeys
 from prunebench.benchmark.expectations import Expect
 from prunebench.benchmark.tables import Execution, Measure, Report
 from prunebench.components.catalogue import Catalogue
+from prunebench.components.metrics import metrics_of
 
 
-@dataclass(frozen=True)
-class Density:
-    """A density as the file prints it."""
+class Entry(ChainKeys):
+    """One `[[entry]]`, after grids and `extends`, over what the file says of all entries."""
 
-    value: float
-    text: str
+    more_keys = ("extends", "grid", "train", "loss", "mask_updates")
 
-    @property
-    def decimals(self) -> int:
-        """Digits after the point, which a round's density must match."""
-        mantissa, _, exponent = self.text.lower().partition("e")
-        return max(0, len(mantissa.partition(".")[2]) - int(exponent or 0))
-
-    def __str__(self) -> str:
-        return self.text
-
-
-@dataclass(frozen=True, eq=False)
-class Chosen:
-    """A model or a data set of the file: a label for the results, and its component."""
-
-    label: str
-    use: BoundComponent
-    init: BoundComponent | None = None
-    weights: str | None = None
-    """Of a model: the file below the data root that its first weights are read from, instead of drawn."""
-
-
-@dataclass(frozen=True, eq=False)
-class Entry:
-    """One named configuration, resolved."""
-
-    name: str
-    schedule: BoundComponent | None
-    score: BoundComponent | None
-    select: BoundComponent | None
-    units: BoundComponent
-    tickets: str | None
-    edits: tuple[BoundComponent, ...]
-    analyses: tuple[BoundComponent, ...]
+    name: Name
+    draws: Whole = Field(1, ge=1, le=bounds.DRAWS)
+    tickets: str | None = None
+    task: Annotated[BoundComponent, Slot("task")]
+    data: tuple[DataChoice, ...]
+    models: tuple[ModelChoice, ...] = Field(alias="model")
+    units: Annotated[BoundComponent, Slot("units")] = Field(
+        default_factory=lambda: {"use": "weights"}, validate_default=True
+    )
+    schedule: Annotated[BoundComponent | None, Slot("schedule")] = None
+    score: Annotated[BoundComponent | None, Slot("score")] = None
+    select: Annotated[BoundComponent | None, Slot("select")] = None
+    prune: Annotated[BoundComponent | None, Slot("prune")] = None
+    """Scores and selects in one, instead of `score` and `select`."""
+    edits: Annotated[tuple[BoundComponent, ...], Slot("ticket", many=True)] = Field((), alias="ticket")
+    analyses: Annotated[tuple[BoundComponent, ...], Slot("analyse", many=True)] = Field((), alias="analyse")
     find: Recipe
     evaluate: Recipe
-    models: tuple[Chosen, ...]
-    data: tuple[Chosen, ...]
-    cut: float | None
-    rounds: int | None
-    densities: tuple[Density, ...] | None
-    draws: int
+
+    @property
+    def metrics(self) -> Metrics:
+        """How each metric of its task reads; the first is the primary one."""
+        return metrics_of(self.task)
 
     def uses(self) -> Iterator[BoundComponent]:
         """Every component that the entry names."""
-        for use in (self.schedule, self.score, self.select, self.units):
+        for use in (self.task, self.schedule, self.score, self.select, self.prune, self.units):
             if use is not None:
                 yield use
         yield from self.edits
         yield from self.analyses
         for recipe in (self.find, self.evaluate):
             yield from (recipe.optimizer, *recipe.lr, *recipe.loss, *recipe.mask_updates)
-        for chosen in (*self.models, *self.data):
-            yield chosen.use
-            if chosen.init is not None:
-                yield chosen.init
+        for model in self.models:
+            yield from (model.use,) if model.init is None else (model.use, model.init)
+        yield from (data.use for data in self.data)
 
     def references(self) -> Iterator[tuple[str, str]]:
         """The entries that this one needs, each after where it says so."""
@@ -82,6 +69,12 @@ class Entry:
             yield "tickets", self.tickets
         for use in self.uses():
             yield from ((f'component "{use.name}": {field}', name) for field, name in entry_refs(use.config))
+
+    @property
+    def judged(self) -> int:
+        """How many tickets are judged on one model, data set and seed, or somewhat more."""
+        rounds = self.densities if self.densities is not None else range(self.rounds or 0)
+        return max(1, len(rounds)) * self.draws
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,18 +91,26 @@ class Benchmark:
     all_entries: Mapping[str, Entry]
     measure: Measure
     report: Report
-    also: tuple[BoundComponent, ...]
     execution: Execution
-    track: tuple[BoundComponent, ...]
     expect: tuple[Expect, ...]
     profile: str | None
     catalogue: Catalogue
 
+    @property
+    def also(self) -> tuple[BoundComponent, ...]:
+        """What reports beside the leaderboard."""
+        return self.report.also
+
+    @property
+    def track(self) -> tuple[BoundComponent, ...]:
+        """Where the events of a run go."""
+        return self.execution.track
+
     def uses(self) -> dict[str, BoundComponent]:
         """Every component that is active, by name."""
-        found = {use.name: use for entry in self.entries for use in entry.uses()}
-        found.update((use.name, use) for use in (*self.also, *self.track))
-        return dict(sorted(found.items()))
+        active = {use.name: use for entry in self.entries for use in entry.uses()}
+        active.update((use.name, use) for use in (*self.also, *self.track))
+        return dict(sorted(active.items()))
 
 
 def entry_refs(config: ComponentConfig) -> Iterator[tuple[str, str]]:

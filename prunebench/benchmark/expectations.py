@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from prunebench.api.positions import Position
-from prunebench.benchmark.strict import StrictTable
+from prunebench.api.strict import Number, StrictTable, Switch, Whole
 
 
 class Than(StrictTable):
     """What differs on the losing side of an expectation; what is not stated is as on the winning side."""
 
     metric: str | None = None
-    density: float | None = None
-    round: int | None = Field(None, ge=0)
+    density: Number | None = None
+    round: Whole | None = Field(None, ge=0)
     position: str | None = None
-    value: float | None = None
+    value: Number | None = None
     """A fixed number takes the place of the losing side."""
 
     @field_validator("position")
@@ -44,13 +44,16 @@ class Expect(StrictTable):
     better: str
     worse: str = ""
     """The better entry itself where only `than` says what differs."""
-    metric: str = "test/accuracy"
-    density: float | None = None
-    round: int | None = Field(None, ge=0)
+    metric: str = ""
+    """The task's primary metric on the test split where it is not stated."""
+    density: Number | None = None
+    round: Whole | None = Field(None, ge=0)
     position: str | None = None
     than: Than | None = None
-    published: dict[str, float] = Field(default_factory=dict)
-    judge: bool = True
+    published: dict[Literal["better", "worse"], Number] = Field(default_factory=dict)
+    equal_within: Number | None = Field(None, gt=0)
+    """The two sides are expected to be equal: to differ by less than this, in the metric's unit."""
+    judge: Switch = True
     """False where the file's recipe is not the paper's: the difference is shown, not judged."""
 
     @field_validator("position")
@@ -73,6 +76,14 @@ class Expect(StrictTable):
             raise ValueError(f'"{self.better}" is compared with itself; say with `than` what differs')
         if self.than is not None and self.than.value is not None and self.worse != self.better:
             raise ValueError(f'worse: "{self.worse}" and a fixed value; leave one of the two out')
+        stated = self.published
+        if self.equal_within is not None and "better" in stated and "worse" in stated:
+            apart = abs(stated["better"] - stated["worse"])
+            if apart > self.equal_within:
+                raise ValueError(
+                    f"equal_within: the published numbers are {apart:g} apart, which is a direction; state a margin "
+                    "of at least that, or leave it out"
+                )
         for side in (self, self.than):
             if side is not None and side.density is not None and side.round is not None:
                 raise ValueError("density and round: state one of the two")
@@ -96,4 +107,4 @@ def expected_position(position: str | None) -> str | None:
 
 
 SMALLEST = "smallest_matching_density"
-"""The metric of an expectation that is made of another, written after it: test/accuracy/smallest_matching_density."""
+"""The metric of an expectation that is made of another, written after it: test/loss/smallest_matching_density."""

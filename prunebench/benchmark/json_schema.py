@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import BaseModel
-
 from prunebench.api.hookspecs import SLOTS
-from prunebench.benchmark import tables
-from prunebench.benchmark.merging import ENTRY_LISTS, ENTRY_SINGLE, RECIPE_LISTS
+from prunebench.api.recipe import Recipe
+from prunebench.api.strict import StrictTable
+from prunebench.benchmark.choices import DataChoice, ModelChoice
+from prunebench.benchmark.entries import Entry
+from prunebench.benchmark.merging import CHOICES, LAID_OVER_RECIPES, RECIPES, slots
+from prunebench.benchmark.tables import TopTable
 from prunebench.components.catalogue import Catalogue
 from prunebench.components.managers import slots_of
 
@@ -17,6 +19,8 @@ Json = dict[str, Any]
 
 CHANGES: Mapping[str, Any] = {"type": "object", "not": {"required": ["use"]}}
 """A table without `use` changes some keys of the component that it is laid over."""
+
+RECIPE: Mapping[str, Any] = {"$ref": "#/$defs/recipe"}
 
 
 def json_schema(catalogue: Catalogue) -> Json:
@@ -27,27 +31,20 @@ def json_schema(catalogue: Catalogue) -> Json:
     definitions: Json = {}
     for slot in SLOTS:
         definitions[f"slot-{slot}"] = _slot(catalogue, slot, definitions)
-        one = {"$ref": f"#/$defs/slot-{slot}"}
-        definitions[f"slots-{slot}"] = {"anyOf": [one, {"type": "array", "items": one}]}
-    recipe = _recipe(definitions)
-    definitions["recipe"] = recipe
-    definitions["entry"] = _entry(definitions)
-    top = _properties(tables.TopTable, definitions)
-    for key in ("train", "find", "evaluate"):
-        top[key] = {"$ref": "#/$defs/recipe"}
-    for key in ("data", "model"):
-        top[key] = {"$ref": f"#/$defs/slots-{key}"}
+        definitions[f"slots-{slot}"] = {"anyOf": [_one(slot), {"type": "array", "items": _one(slot)}]}
+    recipe = _properties(Recipe, definitions)
+    recipe["optimizer"] = {"anyOf": [recipe["optimizer"], CHANGES]}
+    recipe["horizon"] = {"anyOf": [recipe["horizon"], CHANGES]}
+    definitions["recipe"] = _table(recipe)
+    definitions["entry"] = {**_table(_entry(recipe, definitions)), "required": ["name"]}
+    top = _properties(TopTable, definitions)
+    top |= dict.fromkeys(RECIPES, RECIPE)
+    top["task"] = {"anyOf": [_one("task"), CHANGES]}
     top["entry"] = {"type": "array", "items": {"$ref": "#/$defs/entry"}}
-    _componentlists(definitions)
     top["extends"] = {"type": "string", "description": "Another file, below this one; seen from this file's folder."}
-    whole = {key: top[key] for key in ("data", "model")}
-    over = {key: {"anyOf": [top[key], CHANGES]} for key in whole}
-    profile = {
-        "type": "object",
-        "properties": {**top, **over},
-        "patternProperties": {r"\.": True},
-        "additionalProperties": False,
-    }
+    whole = {key: {"$ref": f"#/$defs/slots-{key}"} for key in CHOICES}
+    over = {key: {"anyOf": [whole[key], CHANGES]} for key in CHOICES}
+    profile = _table({**top, **over})
     top["profile"] = {"type": "object", "additionalProperties": profile}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -63,14 +60,28 @@ def json_schema(catalogue: Catalogue) -> Json:
     }
 
 
+def _one(slot: str) -> Json:
+    return {"$ref": f"#/$defs/slot-{slot}"}
+
+
+def _table(properties: Json) -> Json:
+    """A table in which single keys of nested tables may be written with dots: "optimizer.lr" = 0.1."""
+    return {
+        "type": "object",
+        "properties": properties,
+        "patternProperties": {r"\.": True},
+        "additionalProperties": False,
+    }
+
+
 def _slot(catalogue: Catalogue, slot: str, definitions: Json) -> Json:
     """What may stand in one place of a file: a component's name, or a table with its keys."""
+    choices: dict[str, type[DataChoice] | type[ModelChoice]] = {"data": DataChoice, "model": ModelChoice}
+    choice = choices.get(slot)
+    extra = {} if choice is None else _properties(choice, definitions)
+    extra.pop("use", None)
     tables: list[Json] = []
     names: list[str] = []
-    extra: Json = {"label": {"type": "string"}} if slot in ("data", "model") else {}
-    if slot == "model":
-        extra["init"] = {"$ref": "#/$defs/slot-init"}
-        extra["weights"] = {"type": "string", "description": "A safetensors file below the data root to start from."}
     for name, provider in catalogue.providers.items():
         if slot not in slots_of(provider.component):
             continue
@@ -81,64 +92,49 @@ def _slot(catalogue: Catalogue, slot: str, definitions: Json) -> Json:
         use: Json = {"const": name}
         if provider.component.paper:
             use["description"] = provider.component.paper
+        needs_name = choice is None or name != choice.default
         table: Json = {
             "type": "object",
             "description": schema.get("description", ""),
             "properties": {"use": use, **extra, **schema.get("properties", {})},
-            # A model without `use` is one of timm's.
-            "required": ([] if slot == "model" and name == "timm" else ["use"]) + schema.get("required", []),
+            "required": (["use"] if needs_name else []) + schema.get("required", []),
             "additionalProperties": False,
         }
         tables.append(table)
     return {"anyOf": [{"enum": names}, *tables]} if names else {"not": {}}
 
 
-def _properties(model: type[BaseModel], definitions: Json) -> Json:
-    schema = model.model_json_schema(ref_template="#/$defs/{model}")
-    definitions.update(schema.get("$defs", {}))
-    properties: Json = schema["properties"]
-    return properties
-
-
-def _recipe(definitions: Json) -> Json:
-    properties = _properties(tables.RecipeTable, definitions)
-    properties["optimizer"] = {"anyOf": [{"$ref": "#/$defs/slot-optimizer"}, CHANGES]}
-    properties["horizon"] = {"anyOf": [properties["horizon"], CHANGES]}
-    for key in RECIPE_LISTS:
-        properties[key] = {"$ref": f"#/$defs/slots-{key}"}
-    # Overlays write single keys with dots: "optimizer.lr" = 0.1.
-    return {
-        "type": "object",
-        "properties": properties,
-        "patternProperties": {r"\.": True},
-        "additionalProperties": False,
-    }
-
-
-def _entry(definitions: Json) -> Json:
-    properties = _properties(tables.EntryTable, definitions)
-    for key in ENTRY_SINGLE:
-        properties[key] = {"anyOf": [{"$ref": f"#/$defs/slot-{key}"}, CHANGES]}
-    for key in ENTRY_LISTS:
-        properties[key] = {"$ref": f"#/$defs/slots-{key}"}
-    for key in ("train", "find", "evaluate"):
-        properties[key] = {"$ref": "#/$defs/recipe"}
+def _entry(recipe: Json, definitions: Json) -> Json:
+    properties = _properties(Entry, definitions)
+    for key, slot in slots(Entry).items():
+        if key in properties and not slot.many:
+            properties[key] = {"anyOf": [properties[key], CHANGES]}
+    properties |= {key: recipe[key] for key in LAID_OVER_RECIPES} | dict.fromkeys(RECIPES, RECIPE)
+    properties |= {key: {"type": "object"} for key in CHOICES}
     properties["extends"] = {"type": "string", "description": "An entry below this one."}
     properties["grid"] = {
         "type": "object",
         "description": "Axes, each a table of keys and equally long lists of values.",
         "additionalProperties": {"type": "object", "additionalProperties": {"type": "array"}},
     }
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": ["name"],
-        "patternProperties": {r"\.": True},
-        "additionalProperties": False,
-    }
+    return properties
 
 
-def _componentlists(definitions: Json) -> None:
-    """The lists of components in [report] and [execution]."""
-    for owner, key, slot in (("Report", "also", "report"), ("Execution", "track", "track")):
-        definitions[owner]["properties"][key] = {"$ref": f"#/$defs/slots-{slot}"}
+def _properties(model: type[StrictTable], definitions: Json) -> Json:
+    """The keys of a table, each with what may stand there. A place that nothing can fill is no key."""
+    schema = model.model_json_schema(ref_template="#/$defs/{model}")
+    definitions.update({name: _placed(table) for name, table in schema.get("$defs", {}).items()})
+    absent = {key for key, slot in slots(model).items() if slot.name not in SLOTS}
+    properties: Json = {key: _placed(value) for key, value in schema["properties"].items() if key not in absent}
+    return properties
+
+
+def _placed(schema: Any) -> Any:
+    """A schema in which the marks of components (`prunebench.api.component.Slot`) are what may stand there."""
+    if isinstance(schema, list):
+        return [_placed(one) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if "slot" in schema:
+        return {"$ref": f"#/$defs/slot{'s' * schema['many']}-{schema['slot']}"}
+    return {key: _placed(value) for key, value in schema.items()}

@@ -1,17 +1,20 @@
-"""The tables of a benchmark file, one model each."""
+"""The tables of a benchmark file beside its entries, one model each."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PlainValidator, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from prunebench.api.component import BoundComponent, Slot
 from prunebench.api.positions import Position
-from prunebench.api.recipe import Stretch
+from prunebench.api.strict import Number, StrictTable, Whole
+from prunebench.benchmark import bounds
+from prunebench.benchmark.densities import ChainKeys
 from prunebench.benchmark.expectations import Expect
-from prunebench.benchmark.strict import StrictTable
-from prunebench.components.explain import explain
+
+Split = Literal["train", "valid", "test"]
 
 
 class Measure(StrictTable):
@@ -19,22 +22,23 @@ class Measure(StrictTable):
 
     every: Position | None = None
     at: tuple[Position, ...] = ()
-    splits: tuple[Literal["train", "valid", "test"], ...] = ("train", "valid", "test")
-    train_sample: int = Field(10_000, gt=0)
-    """Images of the fixed, un-augmented, evenly spaced sample of train that is measured."""
+    splits: tuple[Split, ...] = ("train", "valid", "test")
+    train_sample: Whole = Field(10_000, gt=0)
+    """Examples of the fixed, un-augmented, evenly spaced sample of train that is measured."""
 
 
 class Report(StrictTable):
     """What the leaderboard ranks by."""
 
-    metric: str = "test/accuracy"
+    metric: str = ""
+    """SPLIT/METRIC; the task's primary metric on the test split where it is not stated."""
     against: str | None = None
-    alpha: float = Field(0.05, gt=0, lt=1)
+    alpha: Number = Field(0.05, gt=0, lt=1)
     axis: Literal["density", "density_all", "density_macs"] = "density"
     """What entries are compared at: density of the units, or a cost that entries with other units share."""
-    at: tuple[float, ...] = ()
+    at: tuple[Number, ...] = ()
     """Places on the axis, where it is not density."""
-    also: tuple[dict[str, Any], ...] = ()
+    also: Annotated[tuple[BoundComponent, ...], Slot("report", many=True)] = ()
 
     @model_validator(mode="after")
     def _places(self) -> Report:
@@ -52,74 +56,39 @@ class Report(StrictTable):
     def _split_and_metric(cls, metric: str) -> str:
         split, slash, name = metric.partition("/")
         if split not in ("train", "valid", "test") or not slash or not name:
-            raise ValueError('write SPLIT/METRIC, such as "test/accuracy" or "test/early_stop_accuracy"')
+            raise ValueError('write SPLIT/METRIC, such as "test/loss" or "valid/early_stop_iteration"')
         return metric
 
 
 class Execution(StrictTable):
     """How a run is carried out. Never part of a key."""
 
-    workers: int | None = Field(None, ge=0)
+    workers: Whole | None = Field(None, ge=0, le=bounds.PROCESSES)
     """Processes; by default one for each core. 0 runs in the calling process."""
-    threads: int = Field(1, ge=1)
+    threads: Whole = Field(1, ge=1, le=bounds.PROCESSES)
     """Threads of each worker. Part of the environment fingerprint: sums may round differently."""
     device: str = "auto"
-    checkpoint_seconds: float = Field(60.0, ge=0)
-    track: tuple[dict[str, Any], ...] = ()
+    checkpoint_seconds: Number = Field(60.0, ge=0)
+    restarts: Whole = Field(2, ge=0, le=1_000)
+    """How often a phase whose worker died starts again, from its checkpoint."""
+    executor: dict[str, Any] | str | None = None
+    """What carries the work out; its keys are those of the executor."""
+    track: Annotated[tuple[BoundComponent, ...], Slot("track", many=True)] = ()
 
 
-def _horizon(value: object) -> Position | Stretch:
-    """A position, or the table of a stretched one. One error, where a union would give one for each choice."""
-    if not isinstance(value, Mapping):
-        return Position.parse(value)
-    try:
-        return Stretch.model_validate(value)
-    except ValidationError as error:
-        raise ValueError("; ".join(explain(error, Stretch.model_fields, ""))) from None
+class TopTable(ChainKeys):
+    """The keys of the file itself. What entries are laid over is not yet complete here."""
 
-
-class RecipeTable(StrictTable):
-    """`[train]`, `[find]` and `[evaluate]`, merged."""
-
-    horizon: Annotated[Position | Stretch, PlainValidator(_horizon, json_schema_input_type=Position | Stretch)]
-    stop: Position | None = None
-    batch: int = Field(gt=0)
-    optimizer: dict[str, Any]
-    lr: tuple[dict[str, Any], ...] = ({"use": "constant"},)
-    loss: tuple[dict[str, Any], ...] = ()
-    mask_updates: tuple[dict[str, Any], ...] = ()
-    label_smoothing: float = Field(0.0, ge=0, lt=1)
-    max_gradient_norm: float | None = Field(None, gt=0)
-    optimizer_state: Literal["fresh", "with-weights"] = "fresh"
-    shrunk: bool = False
-
-    @field_validator("horizon")
-    @classmethod
-    def _absolute(cls, horizon: Position | Stretch) -> Position | Stretch:
-        position = horizon.of if isinstance(horizon, Stretch) else horizon
-        if position.unit == "%":
-            raise ValueError(f'"{position}" would be a share of itself: write iterations or epochs')
-        return horizon
-
-    @field_validator("stop")
-    @classmethod
-    def _not_past_the_horizon(cls, stop: Position | None) -> Position | None:
-        if stop is not None and stop.unit == "%" and stop.amount > 100:
-            raise ValueError(f'"{stop}" is past the horizon')
-        return stop
-
-
-class TopTable(StrictTable):
-    """The keys of the file itself."""
+    more_keys = ("extends", "profile")
 
     schema_: Literal[1] = Field(alias="schema")
     claim: str = ""
-    seeds: tuple[int, ...] = Field(min_length=1)
-    cut: float | None = Field(None, gt=0, lt=1)
-    rounds: int | None = Field(None, ge=0)
-    densities: tuple[Any, ...] | None = None
-    data: tuple[dict[str, Any], ...] = Field(min_length=1)
-    model: tuple[dict[str, Any], ...] = Field(min_length=1)
+    seeds: tuple[Annotated[Whole, Field(ge=-bounds.SEED, le=bounds.SEED)], ...] = Field(
+        min_length=1, max_length=bounds.SEEDS
+    )
+    data: tuple[dict[str, Any], ...] = Field(min_length=1, max_length=bounds.CHOICES)
+    task: dict[str, Any] = Field(default_factory=dict)
+    model: tuple[dict[str, Any], ...] = Field(min_length=1, max_length=bounds.CHOICES)
     train: dict[str, Any]
     find: dict[str, Any] = Field(default_factory=dict)
     evaluate: dict[str, Any] = Field(default_factory=dict)
@@ -133,32 +102,8 @@ class TopTable(StrictTable):
 
     @field_validator("seeds")
     @classmethod
-    def _distinct(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
-        twice = sorted({s for s in seeds if seeds.count(s) > 1})
+    def _distinct_seeds(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        twice = sorted(seed for seed, times in Counter(seeds).items() if times > 1)
         if twice:
             raise ValueError(f"seed {twice[0]} is given twice; n counts seeds, so each must be distinct")
         return seeds
-
-
-class EntryTable(StrictTable):
-    """One `[[entry]]`, after grids and `extends`."""
-
-    name: str = Field(min_length=1)
-    schedule: dict[str, Any] | None = None
-    score: dict[str, Any] | None = None
-    select: dict[str, Any] | None = None
-    units: dict[str, Any] = Field(default_factory=lambda: {"use": "weights"})
-    tickets: str | None = None
-    ticket: tuple[dict[str, Any], ...] = ()
-    analyse: tuple[dict[str, Any], ...] = ()
-    loss: tuple[dict[str, Any], ...] | None = None
-    mask_updates: tuple[dict[str, Any], ...] | None = None
-    train: dict[str, Any] = Field(default_factory=dict)
-    find: dict[str, Any] = Field(default_factory=dict)
-    evaluate: dict[str, Any] = Field(default_factory=dict)
-    model: dict[str, Any] = Field(default_factory=dict)
-    data: dict[str, Any] = Field(default_factory=dict)
-    cut: float | None = Field(None, gt=0, lt=1)
-    rounds: int | None = Field(None, ge=0)
-    densities: tuple[Any, ...] | None = None
-    draws: int = Field(1, ge=1)

@@ -14,13 +14,20 @@ def data() -> None:
 
 @data.command("list")
 def data_list() -> None:
-    """List the data sets that components offer, and whether each is under the data root."""
-    from prunebench.commands.terminal.tables import data_table
+    """List the data sets that components offer, and whether each can be read as it lies under the data root."""
+    from prunebench.commands.terminal.data_sets import data_list as listed
     from prunebench.components.catalogue import Catalogue
+    from prunebench.runner.data_sets import data_set, names_of
     from prunebench.runner.preparing import data_root
 
-    console_for().print(data_table(Catalogue.load(), data_root()))
-    click.echo(f"Data root: {data_root()}  (set PRUNEBENCH_DATA to change it)")
+    catalogue, root = Catalogue.load(), data_root()
+    states = []
+    with console_for(stderr=True).status("") as status:
+        for name in names_of(catalogue):
+            status.update(f"reading {name} ...")
+            states.append(data_set(name, catalogue, root))
+    console_for().print(listed(states))
+    click.echo(f"Data root: {root}  (set PRUNEBENCH_DATA to change it)")
 
 
 @data.command("fetch")

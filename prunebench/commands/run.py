@@ -27,7 +27,6 @@ def run(out: Path | None, wandb: str | None, as_json: bool, traceback: bool, **g
 
     from prunebench import runner
     from prunebench.commands.terminal.progress import display
-    from prunebench.engine.scheduler import InterruptedRunError
     from prunebench.leaderboard.terminal import terminal_tables
 
     options = options_of(given)
@@ -54,15 +53,6 @@ def run(out: Path | None, wandb: str | None, as_json: bool, traceback: bool, **g
 
     try:
         outcome = runner.run(prepared, observe, before=numbers, folder=folder, complain=complaints.append)
-    except (InterruptedRunError, KeyboardInterrupt) as stop:
-        shown.close()
-        done = (
-            f"{stop.done} of {stop.total} phases are done"
-            if isinstance(stop, InterruptedRunError)
-            else "What is done is"
-        )
-        console.print(f"\nStopped. {done} and stored; the same command goes on from there.", soft_wrap=True)
-        sys.exit(130)
     finally:
         shown.close()
     board = runner.write(prepared, outcome, folder, complaints.append)

@@ -1,4 +1,4 @@
-"""Installed plugins -> components by name; and the run manager, which registers only what an entry names. No torch."""
+"""Installed plugins -> components by name. No torch."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from pydantic import ValidationError
 from prunebench.api import hookspecs
 from prunebench.api.component import BoundComponent, Component, Provider
 from prunebench.api.errors import ConfigError, ContractError, nearest
-from prunebench.components.explain import explain
-from prunebench.components.managers import GROUP, _manager, implements
+from prunebench.api.problems import Problem, problems, refusal, shortened
+from prunebench.api.untrusted_text import describe
+from prunebench.components.managers import GROUP, _manager, check_signatures, implements
 
 
 @dataclass(frozen=True)
@@ -38,38 +39,38 @@ class Catalogue:
             origin = f"{point.dist.name} {point.dist.version}" if point.dist is not None else point.value
             try:
                 modules.append((origin, point.value, point.load()))
-            except Exception as error:  # a stranger's import may fail in any way; it must not stop the rest
-                broken[point.name] = f"{origin}: {type(error).__name__}: {error}"
+            except (Exception, SystemExit) as error:  # a stranger's import may fail in any way; the rest goes on
+                broken[point.name] = f"{origin}: {describe(error)}"
         return cls.of(modules, broken)
 
     @classmethod
     def of(cls, modules: Iterable[tuple[str, str, object]], broken: Mapping[str, str] | None = None) -> Catalogue:
         """From (distribution, module name, plugin) triples."""
         failed = dict(broken or {})
-        found: dict[str, list[Provider]] = {}
+        offered: dict[str, list[Provider]] = {}
         for distribution, module, plugin in modules:
             manager = _manager()
             try:
                 manager.register(plugin, name=module)
                 manager.check_pending()
-                offers = [c for offered in manager.hook.prunebench_components() for c in offered]
-            except Exception as error:
-                failed[module] = f"{distribution}: {type(error).__name__}: {error}"
+                offers = [one for several in manager.hook.prunebench_components() for one in several]
+            except (Exception, SystemExit) as error:
+                failed[module] = f"{distribution}: {describe(error)}"
                 continue
             if not offers:
                 failed[module] = (
                     f"{distribution}: {module} offers no component; is its prunebench_components a @hookimpl?"
                 )
             for component in offers:
-                found.setdefault(component.name, []).append(Provider(component, distribution, module))
+                offered.setdefault(component.name, []).append(Provider(component, distribution, module))
         clashes = [
             f'component "{name}" is offered by ' + " and by ".join(f"{p.distribution} ({p.module})" for p in providers)
-            for name, providers in sorted(found.items())
+            for name, providers in sorted(offered.items())
             if len(providers) > 1
         ]
         if clashes:
             raise ConfigError([f"{clash}: uninstall one of them or rename its component" for clash in clashes])
-        return cls({name: providers[0] for name, providers in sorted(found.items())}, failed)
+        return cls({name: providers[0] for name, providers in sorted(offered.items())}, failed)
 
     def with_components(self, components: Iterable[Component], distribution: str) -> Catalogue:
         """This catalogue and a few components more, as if a distribution had brought them."""
@@ -95,27 +96,42 @@ class Catalogue:
         Raises:
             ConfigError: with every error of the table.
         """
-        table = {"use": table} if isinstance(table, str) else dict(table)
-        at = f"{where}." if where else ""
-        name = table.pop("use", None)
+        try:
+            return self.bind(table, slot)
+        except ValidationError as error:
+            raise ConfigError([one.at(f"{where}." if where else "") for one in problems(error)]) from None
+
+    def bind(self, table: object, slot: str | None = None) -> BoundComponent:
+        """The same, with errors for a table that the component stands in.
+
+        Raises:
+            ValidationError: with every problem of the table.
+        """
+        if slot is not None and slot not in hookspecs.SLOTS:
+            raise refusal([Problem((), "unknown key.")])
+        keys = {"use": table} if isinstance(table, str) else table
+        if not isinstance(keys, Mapping):
+            raise refusal([Problem((), f"must be a table, not {shortened(table)}")])
+        name = keys.get("use")
         if not isinstance(name, str):
-            raise ConfigError([f'{at}use: which component? Write `use = "NAME"`.'])
+            raise refusal([Problem(("use",), 'which component? Write `use = "NAME"`.')])
         try:
             provider = self.find(name)
         except ConfigError as error:
-            raise ConfigError([f"{at}use: {message}" for message in error.errors]) from None
+            raise refusal([Problem(("use",), message) for message in error.errors]) from None
         try:
-            config = provider.component.config.model_validate(table)
+            config = provider.component.config.model_validate({key: keys[key] for key in keys if key != "use"})
         except ValidationError as error:
-            known = list(provider.component.config.model_fields)
-            raise ConfigError(explain(error, known, at, f' (component "{name}")')) from None
+            raise refusal(problems(error, of=f' (component "{name}")')) from None
+        except Exception as error:  # a validator of a stranger's configuration may fail in any way
+            raise refusal([Problem((), f"component {provider}: {type(error).__name__}: {error}")]) from None
         use = BoundComponent(provider, config)
         if slot is not None:
-            _check_slot(use, slot, at)
+            _check_slot(use, slot)
         return use
 
     def from_json(self, data: Mapping[str, Any]) -> BoundComponent:
-        """A Use from its JSON in a phase. Raises ContractError where another version is installed."""
+        """A component from its JSON in a phase. Raises ContractError where another version is installed."""
         provider = self.find(data["use"])
         if provider.component.version != data["version"]:
             raise ContractError(
@@ -125,19 +141,20 @@ class Catalogue:
         return BoundComponent(provider, provider.component.config.model_validate(data["config"]))
 
 
-def _check_slot(use: BoundComponent, slot: str, at: str) -> None:
+def _check_slot(use: BoundComponent, slot: str) -> None:
+    """Raises ValidationError unless a component can be built and has the hook of its place."""
     hook = hookspecs.SLOTS[slot]
     try:
         plugin = use.build()
-        manager = _manager()
-        manager.register(plugin)
-        manager.check_pending()
+        check_signatures(plugin)
     except pluggy.PluginValidationError as error:
         text = " ".join(str(error).split())
-        raise ConfigError([f"{at}use: component {use} has a hook with a wrong signature: {text}"]) from None
+        raise refusal([Problem(("use",), f"component {use} has a hook with a wrong signature: {text}")]) from None
     except ValueError as error:
-        raise ConfigError([f"{at.rstrip('.')}: component {use}: {error}"]) from None
+        raise refusal([Problem((), f"component {use}: {error}")]) from None
+    except (Exception, SystemExit) as error:  # a stranger's constructor may fail in any way
+        raise refusal([Problem((), f"component {use}: {describe(error)}")]) from None
     if not implements(plugin, hook):
-        slots_of = sorted({s for s, h in hookspecs.SLOTS.items() if implements(plugin, h)})
-        other = f'; it fits "{slots_of[0]}"' if slots_of else ""
-        raise ConfigError([f"{at}use: component {use} has no {hook}, which {slot!r} needs{other}"])
+        fitting = sorted({s for s, h in hookspecs.SLOTS.items() if implements(plugin, h)})
+        other = f'; it fits "{fitting[0]}"' if fitting else ""
+        raise refusal([Problem(("use",), f"component {use} has no {hook}, which {slot!r} needs{other}")])

@@ -1,4 +1,4 @@
-"""The one training loop: gather, forward, loss and its terms, backward, mask, step, measure when due.
+"""The one training loop: gather, forward, objective and its terms, backward, mask, step, measure when due.
 
 What varies between runs was decided before the loop began; hooks are not called inside it.
 """
@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from prunebench.api.data import Gather, Split
+from prunebench.api.data import Batch, Gather, Split
 from prunebench.api.masks import Mask, Units
 from prunebench.api.random import Streams
+from prunebench.api.task import Task
 from prunebench.api.training import LossTerm, MaskUpdate
 from prunebench.engine.masking import MaskedParameters, overlap
 
@@ -46,11 +46,11 @@ class Training:
     batch: int
     steps_per_epoch: int
     streams: Streams
+    task: Task
     units: Units | None
     masked: MaskedParameters | None
     terms: Sequence[LossTerm]
     updates: Sequence[MaskUpdate]
-    label_smoothing: float
     max_gradient_norm: float | None
     position: int
 
@@ -72,23 +72,23 @@ class Training:
         while self.position < stop:
             begin = self.position
             end = min(stop, begin - begin % CHUNK + CHUNK)
-            losses = torch.stack([self._step(images, labels) for images, labels in _take(batches, end - begin)])
+            losses = torch.stack([self._step(*self.task.batch(*batch)) for batch in _take(batches, end - begin)])
             finite = torch.isfinite(losses)
             if not bool(finite.all()):
                 raise DivergedError(begin + int((~finite).nonzero()[0]))
             look(self.position, float(losses[-1]))
 
-    def _step(self, images: Tensor, labels: Tensor) -> Tensor:
+    def _step(self, inputs: Tensor, targets: Tensor) -> Tensor:
         self._seed_dropout()
         rate = self.rates[self.position - self.rates_start]
         for group, base in zip(self.optimizer.param_groups, self._bases, strict=True):
             group["lr"] = base * rate
         self.optimizer.zero_grad()
-        logits = self.model(images)
-        loss = functional.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
+        outputs = self.model(inputs)
+        loss = self.task.objective(outputs, targets)
         for term in self.terms:
             if term.loss is not None:
-                loss = loss + term.loss(images, logits, labels)
+                loss = loss + term.loss(inputs, outputs, targets)
         loss.backward()  # type: ignore[no-untyped-call]
         for term in self.terms:
             if term.gradient is not None:
@@ -132,7 +132,7 @@ class Training:
         return None if self.masked is None else self.masked.mask
 
     def _gathers(self, stop: int) -> Iterator[Gather]:
-        """The images of each step: a new order every epoch of the clock, incomplete batches dropped."""
+        """The examples of each step: a new order every epoch of the clock, incomplete batches dropped."""
         augment = self.streams.rng("augment")
         for step in range(self.position, stop):
             epoch, within = divmod(step, self.steps_per_epoch)
@@ -143,6 +143,6 @@ class Training:
             yield Gather(self._order[within * self.batch : (within + 1) * self.batch], augment.seed(step))
 
 
-def _take(batches: Iterator[tuple[Tensor, Tensor]], count: int) -> Iterable[tuple[Tensor, Tensor]]:
+def _take(batches: Iterator[Batch], count: int) -> Iterable[Batch]:
     for _ in range(count):
         yield next(batches)

@@ -31,7 +31,7 @@ class MaskedParameters:
 
     def mask_gradients(self) -> None:
         """Zero the gradient of every pruned weight."""
-        # A layer that no image passes has no gradient.
+        # A layer that no example passes has no gradient.
         pairs = [(p.grad, m) for p, m in zip(self.parameters, self._masks, strict=True) if p.grad is not None]
         if pairs:
             torch._foreach_mul_(*zip(*pairs, strict=True))

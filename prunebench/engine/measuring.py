@@ -1,4 +1,4 @@
-"""Loss and accuracy on a split, without touching the training streams."""
+"""A task's metrics on splits, without touching the training streams."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from prunebench.api.data import Data, Gather, Split, in_order
+from prunebench.api.data import Data, Gather, in_order
+from prunebench.api.errors import ContractError
+from prunebench.api.task import Metrics, Task
+from prunebench.kernels.evaluation import evaluate
 
 BATCH = 1_000
-"""Images a batch when measuring. Part of the engine's version: sums round in this order."""
+"""Examples a batch when measuring. Part of the engine's version: sums round in this order."""
 
 
 def sampled(size: int, sample: int) -> Iterator[Gather]:
@@ -28,48 +30,58 @@ def sampled(size: int, sample: int) -> Iterator[Gather]:
 
 
 @dataclass(frozen=True)
+class Measuring:
+    """What a curve measures: a task, under its name, with the metrics that it says it has."""
+
+    name: str
+    task: Task
+    metrics: Metrics
+
+
+@dataclass(frozen=True)
 class Measured:
     """What one look at a model gave.
 
     Args:
         values: {"split/metric": number}; None where a number is not finite.
-        hits: for each split, a bool for every image in order: whether it was classified correctly.
+        correct: for each split, a bool for every example in order: whether the model is right; empty where the task has
+            no such notion.
     """
 
     values: Mapping[str, float | None]
-    hits: Mapping[str, Tensor]
+    correct: Mapping[str, Tensor]
 
 
 @torch.no_grad()
-def measure_split(model: nn.Module, split: Split, gathers: Iterator[Gather]) -> tuple[float, Tensor]:
-    """Mean cross-entropy in nats over the images of `gathers`, and which of them were classified correctly."""
-    losses, hits = [], []
-    for images, labels in split.batches(gathers):
-        logits = model(images)
-        # Sums stay on the device, in float64: one synchronisation a split, not one a batch.
-        losses.append(functional.cross_entropy(logits, labels, reduction="sum").double())
-        hits.append(logits.argmax(1) == labels)
-    correct = torch.cat(hits).cpu()
-    return float(torch.stack(losses).sum()) / correct.numel(), correct
+def measure(
+    model: nn.Module, measuring: Measuring, data: Data, splits: Sequence[str], train_sample: int | None
+) -> Measured:
+    """The metrics of a model on splits; the model is left in the mode it was in.
 
-
-def measure(model: nn.Module, data: Data, splits: Sequence[str], train_sample: int | None) -> Measured:
-    """Loss and accuracy of a model on splits; the model is left in the mode it was in."""
+    Raises:
+        ContractError: the task gives other metrics than it says it has.
+    """
     training = model.training
     model.eval()
     values: dict[str, float | None] = {}
-    hits: dict[str, Tensor] = {}
+    correct: dict[str, Tensor] = {}
     for name in splits:
         split = data[name]
         sample = train_sample if name == "train" and train_sample is not None else split.size
-        loss, hits[name] = measure_split(model, split, sampled(split.size, sample))
-        values[f"{name}/loss"] = loss if math.isfinite(loss) else None
-        values[f"{name}/accuracy"] = int(hits[name].sum()) / hits[name].numel()
+        found, correct_ones = evaluate(model, measuring.task, split.batches(sampled(split.size, sample)))
+        if found.keys() != measuring.metrics.keys():
+            raise ContractError(
+                f"task {measuring.name}: it measured {', '.join(found)}; prunebench_metrics names "
+                f"{', '.join(measuring.metrics)}"
+            )
+        values.update({f"{name}/{metric}": v if math.isfinite(v) else None for metric, v in found.items()})
+        if correct_ones is not None:
+            correct[name] = correct_ones
     model.train(training)
-    return Measured(values, hits)
+    return Measured(values, correct)
 
 
-def pack_hits(hits: Tensor) -> bytes:
-    """Eight images a byte, the first in the highest bit."""
-    packed: bytes = np.packbits(hits.numpy()).tobytes()
+def pack_correct(correct: Tensor) -> bytes:
+    """Eight examples a byte, the first in the highest bit."""
+    packed: bytes = np.packbits(correct.cpu().numpy()).tobytes()
     return packed

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -13,15 +12,14 @@ from torch import Tensor
 from prunebench.api.errors import ContractError
 from prunebench.api.masks import Mask, Scores, Units
 from prunebench.api.measurements import Analysis
-from prunebench.api.positions import Position
-from prunebench.api.random import Rng, Streams
-from prunebench.api.tickets import Ticket
-from prunebench.components.managers import accepts
+from prunebench.api.random import Rng
+from prunebench.api.tickets import State, Ticket
 from prunebench.engine.masking import MaskedParameters
 from prunebench.engine.trajectory import train
 from prunebench.engine.work import Channel, Work
 from prunebench.engine.workbench import DivergedParentError, Workbench, mask_meta, pack_mask
 from prunebench.kernels.selection import first_nan
+from prunebench.plan.specs import AnalyseSpec, EditSpec, InitSpec, LoadSpec, PruneSpec, TrainSpec
 from prunebench.store.tensors import dump_tensors
 
 
@@ -38,72 +36,80 @@ def perform(work: Work, workbench: Workbench, channel: Channel, checkpoint_secon
     if not outputs:
         return
     try:
-        if work.kind == "train":
-            train(work, outputs, workbench, channel, checkpoint_seconds)
+        if isinstance(work.spec, TrainSpec):
+            train(work, work.spec, outputs, workbench, channel, checkpoint_seconds)
         else:
-            phase = {"init": _init, "prune": _prune, "edit": _edit, "analyse": _analyse}[work.kind]
-            for part, (files, meta) in phase(work.spec, workbench).items():
-                for ref in outputs:
-                    if ref.part == part:
-                        workbench.store.put(ref.address, files, meta, [p.address for p in work.parents])
+            produced = _produced(work.spec, workbench)
+            for ref in outputs:
+                workbench.store.put(ref.address, *produced[ref.part], work.parents)
     except DivergedParentError as parent:
         for ref in outputs:
-            workbench.store.put(ref.address, {}, parent.meta, [p.address for p in work.parents])
+            workbench.store.put(ref.address, {}, parent.meta, work.parents)
 
 
 Produced = dict[str, tuple[dict[str, bytes], dict[str, Any]]]
 """For each part: its files and metadata."""
 
 
-def _init(spec: Mapping[str, Any], workbench: Workbench) -> Produced:
-    if "weights" in spec:
-        return {"weights": ({"weights.safetensors": dump_tensors(workbench.pretrained(spec))}, {})}
-    rng = Streams(**spec["streams"]).rng("init")
-    return {"weights": ({"weights.safetensors": dump_tensors(workbench.fresh(spec["model"], spec["init"], rng))}, {})}
+def _produced(spec: InitSpec | LoadSpec | PruneSpec | EditSpec | AnalyseSpec, workbench: Workbench) -> Produced:
+    match spec:
+        case InitSpec():
+            return _weights(workbench.fresh(spec.model, spec.init, spec.streams.rng("init")))
+        case LoadSpec():
+            return _weights(workbench.pretrained(spec.model, spec.weights))
+        case PruneSpec():
+            return _prune(spec, workbench)
+        case EditSpec():
+            return _edit(spec, workbench)
+        case AnalyseSpec():
+            return _analyse(spec, workbench)
 
 
-def _prune(spec: Mapping[str, Any], workbench: Workbench) -> Produced:
-    streams = Streams(**spec["streams"])
-    mask = workbench.mask(spec["mask"])
-    model = workbench.model(spec["model"], workbench.tensors(spec["weights"]))
-    units = workbench.units(spec, model)
+def _weights(state: State) -> Produced:
+    return {"weights": ({"weights.safetensors": dump_tensors(state)}, {})}
+
+
+def _prune(spec: PruneSpec, workbench: Workbench) -> Produced:
+    streams, count = spec.streams, spec.count
+    mask = workbench.mask(spec.mask)
+    model = workbench.model(spec.model, workbench.tensors(spec.weights))
+    units = workbench.units(spec.units, spec.task, spec.model, model)
     if mask is not None:
         MaskedParameters(model, units, mask).zero_weights()
     alive = Mask.full(units.layers) if mask is None else mask
-    count: int = spec["count"]
 
-    (scorer,), manager = workbench.manager(spec["score"])
+    (scorer,), manager = workbench.manager(spec.score)
     before = {name: value._version for name, value in model.state_dict(keep_vars=True).items()}
-    scores: Scores | None = manager.hook.prunebench_score(
-        model=model,
-        data=workbench.data(spec["data"], streams.seed)
-        if accepts(scorer.planner, "prunebench_score", "data")
-        else None,
-        units=units,
-        mask=mask,
-        inputs=workbench.inputs(spec["score"]),
-        rng=streams.rng("score"),
-    )
+    with workbench.lent(spec.data, streams.seed, scorer, "prunebench_score") as data:
+        scores: Scores | None = manager.hook.prunebench_score(
+            model=model,
+            data=data,
+            task=workbench.task(spec.task),
+            units=units,
+            mask=mask,
+            inputs=workbench.inputs(spec.score),
+            rng=streams.rng("score"),
+        )
     check_scores(scores, units, f"score {scorer}, round {streams.round}")
     assert scores is not None
     if any(v._version != before[n] for n, v in model.state_dict(keep_vars=True).items() if n in before):
         raise ContractError(f"score {scorer}, round {streams.round}: it changed the model; scores only read it")
 
-    (selector,), manager = workbench.manager(spec["select"])
+    (selector,), manager = workbench.manager(spec.select)
     kept: Mask | None = manager.hook.prunebench_select(
         scores=scores,
         units=units,
         mask=alive,
         count=count,
-        cut=spec["cut"],
+        cut=spec.cut,
         round=streams.round,
-        inputs=workbench.inputs(spec["select"]),
+        inputs=workbench.inputs(spec.select),
         rng=streams.rng("select"),
     )
     check_mask(kept, alive, count, units, f"select {selector}, round {streams.round}")
     assert kept is not None
     files = {"mask.safetensors": dump_tensors(pack_mask(kept))}
-    return {"mask": (files, mask_meta(kept, units, model, spec["model"]["shape"]))}
+    return {"mask": (files, mask_meta(kept, units, model, workbench.example(spec.task, spec.model)))}
 
 
 def check_scores(scores: Scores | None, units: Units, who: str) -> None:
@@ -138,23 +144,22 @@ def check_mask(kept: Mask | None, alive: Mask, count: int, units: Units, who: st
         raise ContractError(f"{who}: it kept {kept.count:,} units; {count:,} were asked for")
 
 
-def _edit(spec: Mapping[str, Any], workbench: Workbench) -> Produced:
-    streams = Streams(**spec["streams"])
-    weights, mask = workbench.tensors(spec["weights"]), workbench.mask(spec["mask"])
-    model = workbench.model(spec["model"], weights)
-    units = workbench.units(spec, model)
-    (use,), manager = workbench.manager(spec["edit"])
-    ticket = Ticket(weights, mask, Position.parse(spec["start"]))
+def _edit(spec: EditSpec, workbench: Workbench) -> Produced:
+    streams = spec.streams
+    weights, mask = workbench.tensors(spec.weights), workbench.mask(spec.mask)
+    model = workbench.model(spec.model, weights)
+    units = workbench.units(spec.units, spec.task, spec.model, model)
+    (use,), manager = workbench.manager(spec.edit)
 
     def fresh(rng: Rng) -> dict[str, Tensor]:
-        return workbench.fresh(spec["model"], spec["init"], rng)
+        return workbench.fresh(spec.model, spec.init, rng)
 
     edited: Ticket | None = manager.hook.prunebench_ticket(
-        ticket=ticket,
+        ticket=Ticket(weights, mask, spec.start),
         model=model,
         units=units,
         fresh=fresh,
-        inputs=workbench.inputs(spec["edit"]),
+        inputs=workbench.inputs(spec.edit),
         rng=streams.rng("ticket").child(use.name),
     )
     who = f"ticket {use}, round {streams.round}"
@@ -163,30 +168,32 @@ def _edit(spec: Mapping[str, Any], workbench: Workbench) -> Produced:
     shapes = {name: value.shape for name, value in weights.items()}
     if {name: value.shape for name, value in edited.weights.items()} != shapes:
         raise ContractError(f"{who}: the weights' names or shapes changed")
-    produced: Produced = {"weights": ({"weights.safetensors": dump_tensors(edited.weights)}, {})}
+    produced = _weights(edited.weights)
     if mask is not None:
         everything = Mask.full(units.layers)
         check_mask(edited.mask, everything, mask.count, units, who)
         assert edited.mask is not None
         files = {"mask.safetensors": dump_tensors(pack_mask(edited.mask))}
-        produced["mask"] = (files, mask_meta(edited.mask, units, model, spec["model"]["shape"]))
+        produced["mask"] = (files, mask_meta(edited.mask, units, model, workbench.example(spec.task, spec.model)))
     return produced
 
 
-def _analyse(spec: Mapping[str, Any], workbench: Workbench) -> Produced:
-    streams = Streams(**spec["streams"])
-    (use,), manager = workbench.manager(spec["analysis"])
-    inputs = workbench.inputs(spec["analysis"])
+def _analyse(spec: AnalyseSpec, workbench: Workbench) -> Produced:
+    streams = spec.streams
+    (use,), manager = workbench.manager(spec.analysis)
+    inputs = workbench.inputs(spec.analysis)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        model = workbench.architecture(spec["model"]).to(workbench.device).eval()
-    answers = manager.hook.prunebench_analyse(
-        inputs=inputs,
-        model=model,
-        data=workbench.data(spec["data"], streams.seed) if accepts(use.planner, "prunebench_analyse", "data") else None,
-        units=workbench.units(spec, model),
-        rng=streams.rng("analyse").child(use.name),
-    )
+        model = workbench.architecture(spec.model).to(workbench.device).eval()
+    with workbench.lent(spec.data, streams.seed, use, "prunebench_analyse") as data:
+        answers = manager.hook.prunebench_analyse(
+            inputs=inputs,
+            model=model,
+            data=data,
+            task=workbench.task(spec.task),
+            units=workbench.units(spec.units, spec.task, spec.model, model),
+            rng=streams.rng("analyse").child(use.name),
+        )
     files: dict[str, bytes] = {}
     measurements: list[dict[str, Any]] = []
     figures: list[dict[str, str]] = []

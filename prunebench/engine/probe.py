@@ -13,7 +13,7 @@ from prunebench.api import keys
 from prunebench.api.component import BoundComponent
 from prunebench.api.info import DataInfo, Layer, ModelInfo
 from prunebench.api.random import Rng
-from prunebench.benchmark.entries import Chosen
+from prunebench.benchmark.choices import DataChoice, ModelChoice
 from prunebench.components.managers import run_manager
 from prunebench.kernels import weight_files
 from prunebench.store.store import Store
@@ -25,7 +25,7 @@ class StoreProbe:
     def __init__(self, store: Store, root: Path) -> None:
         self.store, self.root = store, root
 
-    def data(self, chosen: Chosen) -> DataInfo:
+    def data(self, chosen: DataChoice) -> DataInfo:
         """Sizes, shape and digest. The digest is taken again when a file that it was read from has changed."""
         name = "data-" + keys.digest([chosen.use.to_json(), str(self.root)])
         known = self.store.cached_json(name)
@@ -37,11 +37,12 @@ class StoreProbe:
         self.store.put_json(name, {"info": asdict(info), "stamps": _stamps(info.files)})
         return info
 
-    def model(self, chosen: Chosen, data: DataInfo, units: BoundComponent) -> ModelInfo:
+    def model(self, chosen: ModelChoice, data: DataInfo, units: BoundComponent, task: BoundComponent) -> ModelInfo:
         """Layers, units and parameters, from the network on the meta device: no memory, no numbers."""
         identity = [
             chosen.use.to_json(),
             units.to_json(),
+            task.trained_json(),
             list(data.shape),
             data.classes,
             {package: version(package) for package in ("torch", "timm")},
@@ -49,12 +50,12 @@ class StoreProbe:
         name = "model-" + keys.digest(identity)
         known = self.store.cached_json(name)
         if known is None:
-            known = self._probed(chosen, data, units)
+            known = self._probed(chosen, data, units, task)
             self.store.put_json(name, known)
         layers = tuple(Layer(**layer) for layer in known["layers"])
         return ModelInfo(chosen.label, known["parameters"], layers)
 
-    def weights(self, chosen: Chosen, data: DataInfo) -> str:
+    def weights(self, chosen: ModelChoice, data: DataInfo) -> str:
         """The digest of a weight file, once it is known to fit the network.
 
         Raises:
@@ -74,23 +75,26 @@ class StoreProbe:
         digest: str = known["digest"]
         return digest
 
-    def _shapes(self, chosen: Chosen, data: DataInfo) -> weight_files.Shapes:
+    def _shapes(self, chosen: ModelChoice, data: DataInfo) -> weight_files.Shapes:
         import torch
 
         with torch.device("meta"):
             model = run_manager([chosen.use]).hook.prunebench_model(data_info=data)
         return {name: tuple(value.shape) for name, value in model.state_dict().items()}
 
-    def _probed(self, chosen: Chosen, data: DataInfo, units: BoundComponent) -> dict[str, Any]:
+    def _probed(
+        self, chosen: ModelChoice, data: DataInfo, units: BoundComponent, task: BoundComponent
+    ) -> dict[str, Any]:
         import torch
 
+        example = run_manager([task]).hook.prunebench_task(label_smoothing=0.0).example(data)
         with torch.device("meta"):
             model = run_manager([chosen.use]).hook.prunebench_model(data_info=data)
-        # Units that follow a few small images through the network are slower with many threads than with one.
+        # Units that follow a few small inputs through the network are slower with many threads than with one.
         threads = torch.get_num_threads()
         torch.set_num_threads(1)
         try:
-            found = run_manager([units]).hook.prunebench_units(model=model, data_info=data)
+            found = run_manager([units]).hook.prunebench_units(model=model, data_info=data, example=example)
         finally:
             torch.set_num_threads(threads)
         return {
@@ -112,5 +116,4 @@ def _stamps(files: tuple[str, ...]) -> dict[str, list[int]]:
 
 
 def _data_info(known: Mapping[str, Any]) -> DataInfo:
-    channels, height, width = known["shape"]
-    return DataInfo(**{**known, "shape": (channels, height, width), "files": tuple(known["files"])})
+    return DataInfo(**{**known, "shape": tuple(known["shape"]), "files": tuple(known["files"])})

@@ -16,23 +16,29 @@ from prunebench.api.data import Data
 from prunebench.api.errors import ContractError
 from prunebench.api.masks import Mask, Units
 from prunebench.api.planning import Ref
-from prunebench.api.random import Streams
+from prunebench.api.task import primary
 from prunebench.api.training import LossTerm, MaskUpdate
 from prunebench.components.learning_rate import multiplier
 from prunebench.engine.loop import DivergedError, Training
 from prunebench.engine.masking import MaskedParameters
-from prunebench.engine.measuring import measure, pack_hits
+from prunebench.engine.measuring import Measuring, measure, pack_correct
 from prunebench.engine.unshrink import Unshrink
 from prunebench.engine.work import CancelledError, Channel, Work
 from prunebench.engine.workbench import Workbench, mask_meta, pack_mask, unpack_mask
 from prunebench.kernels.macs import macs_of
+from prunebench.plan.specs import StretchSpec, TrainSpec
 from prunebench.store.tensors import dump_tensors, load_tensors
 
 Curves = dict[str, list[dict[str, Any]]]
 
 
 def train(
-    work: Work, outputs: tuple[Ref, ...], workbench: Workbench, channel: Channel, checkpoint_seconds: float
+    work: Work,
+    spec: TrainSpec,
+    outputs: tuple[Ref, ...],
+    workbench: Workbench,
+    channel: Channel,
+    checkpoint_seconds: float,
 ) -> None:
     """Train until every output is stored; resumes from the run's last checkpoint where that serves them.
 
@@ -40,7 +46,7 @@ def train(
         CancelledError: after a checkpoint was written.
         ContractError: a component that changes the mask missed the count at the horizon.
     """
-    _Trajectory(work, outputs, workbench, channel, checkpoint_seconds).follow()
+    _Trajectory(work, spec, outputs, workbench, channel, checkpoint_seconds).follow()
 
 
 @dataclass
@@ -53,25 +59,33 @@ class _Point:
 
 class _Trajectory:
     def __init__(
-        self, work: Work, outputs: tuple[Ref, ...], workbench: Workbench, channel: Channel, checkpoint_seconds: float
+        self,
+        work: Work,
+        spec: TrainSpec,
+        outputs: tuple[Ref, ...],
+        workbench: Workbench,
+        channel: Channel,
+        checkpoint_seconds: float,
     ) -> None:
         self.work, self.outputs, self.workbench, self.channel = work, outputs, workbench, channel
         self.checkpoint_seconds = checkpoint_seconds
-        self.spec, self.recipe = work.spec, work.spec["recipe"]
-        self.longer = 1.0 if self.spec.get("stretch") is None else self._longer(self.spec["stretch"])
-        self.start = self._steps(self.spec["start"])
-        self.horizon = self._steps(self.recipe["horizon"])
+        self.spec, self.recipe = spec, spec.recipe
+        self.longer = 1.0 if spec.stretch is None else self._longer(spec.stretch)
+        self.start = self._steps(spec.start)
+        self.horizon = self._steps(spec.recipe.horizon)
         self.stop = max(self._steps(ref.at) for ref in outputs if ref.at is not None)
-        self.streams = Streams(**self.spec["streams"])
+        self.streams = spec.streams
         self.curves: Curves = {}
         self.checkpoint_name = f"{work.key}-{workbench.store.environment.id}"
-        self._last_accuracy: float | None = None
-        self._hits: dict[str, Mapping[str, Tensor]] = {}
+        self._last: dict[str, Any] = {}
+        """The primary metric as it was measured last, for those who watch."""
+        self._correct: dict[str, Mapping[str, Tensor]] = {}
+        self._measuring: dict[str, Measuring] = {}
         self._whole: Unshrink | None = None
 
     def follow(self) -> None:
         """Load or resume, then go from point to point."""
-        self.data: Data = self.workbench.data(self.spec["data"], self.streams.seed)
+        self.data: Data = self.workbench.data(self.spec.data, self.streams.seed)
         training = self._prepared()
         points = self._points(training.position)
         self._saved_at = time.monotonic()
@@ -93,15 +107,21 @@ class _Trajectory:
         else:
             self.workbench.store.drop_scratch(self.checkpoint_name)
 
-    def _longer(self, how: Mapping[str, Any]) -> float:
+    def _longer(self, how: StretchSpec) -> float:
         """How many steps one iteration of the planned clock takes: what a step of this mask's network saves."""
         spec, workbench = self.spec, self.workbench
-        mask = workbench.mask(spec["mask"])
-        model = workbench.model(spec["model"], workbench.tensors(spec["weights"]))
-        macs = macs_of(model, spec["model"]["shape"], workbench.units(spec, model), mask)
+        assert spec.units is not None
+        mask = workbench.mask(spec.mask)
+        model = workbench.model(spec.model, workbench.tensors(spec.weights))
+        macs = macs_of(
+            model,
+            workbench.example(spec.task, spec.model),
+            workbench.units(spec.units, spec.task, spec.model, model),
+            mask,
+        )
         # An empty network does nothing, however long it trains.
-        ratio = macs.dense / max(1, macs.effective) if how["times"] == "macs-ratio" and macs.effective else 1.0
-        return ratio if how["at_most"] is None else min(ratio, how["at_most"])
+        ratio = macs.dense / max(1, macs.effective) if how.times == "macs-ratio" and macs.effective else 1.0
+        return ratio if how.at_most is None else min(ratio, how.at_most)
 
     def _steps(self, iteration: int) -> int:
         """Steps done at an iteration of the planned clock."""
@@ -117,12 +137,11 @@ class _Trajectory:
     def _prepared(self) -> Training:
         spec, recipe, workbench = self.spec, self.recipe, self.workbench
         checkpoint = self._resumable()
-        shrunk = spec.get("shrunk", False)
-        weights = checkpoint["model"] if checkpoint and not shrunk else workbench.tensors(spec["weights"])
-        model = workbench.model(spec["model"], weights)
-        units = None if spec["units"] is None else workbench.units(spec, model)
-        first = workbench.mask(spec["mask"])
-        if first is None and spec["mask_updates"]:
+        weights = checkpoint["model"] if checkpoint and not spec.shrunk else workbench.tensors(spec.weights)
+        model = workbench.model(spec.model, weights)
+        units = None if spec.units is None else workbench.units(spec.units, spec.task, spec.model, model)
+        first = workbench.mask(spec.mask)
+        if first is None and spec.mask_updates:
             assert units is not None
             first = Mask.full(units.layers)
         mask = checkpoint["mask"] if checkpoint and checkpoint["mask"] is not None else first
@@ -131,7 +150,7 @@ class _Trajectory:
             assert units is not None
             masked = MaskedParameters(model, units, mask)
             masked.zero_weights()
-        if shrunk:
+        if spec.shrunk:
             assert units is not None
             assert mask is not None
             self._whole = Unshrink(model, units, mask)
@@ -139,13 +158,13 @@ class _Trajectory:
             if checkpoint:
                 model.load_state_dict(checkpoint["model"])
 
-        pieces, manager = workbench.manager(recipe["optimizer"], *recipe["lr"])
+        pieces, manager = workbench.manager(recipe.optimizer, *recipe.lr)
         optimizer: torch.optim.Optimizer = manager.hook.prunebench_optimizer(model=model)
         self._options = [options_of(group) for group in optimizer.param_groups]
         if checkpoint:
             restore_optimizer(optimizer, checkpoint["optimizer"], checkpoint["groups"])
-        elif spec["optimizer_state"] is not None:
-            artifact = workbench.artifact(spec["optimizer_state"])
+        elif spec.optimizer_state is not None:
+            artifact = workbench.artifact(spec.optimizer_state)
             restore_optimizer(optimizer, load_tensors(artifact.files["optimizer.safetensors"]), artifact.meta["groups"])
             if masked is not None:
                 masked.zero_optimizer(optimizer)
@@ -153,7 +172,7 @@ class _Trajectory:
         terms, updates = self._extras(model, units, first)
         position = checkpoint["iteration"] if checkpoint else self.start
         self.curves = checkpoint["curves"] if checkpoint else {}
-        horizon = recipe["horizon"]
+        horizon = recipe.horizon
         rate = multiplier(pieces)
         rates = [rate(min(self._iteration(step), horizon), horizon) for step in range(position, self.stop)]
         train = self.data["train"]
@@ -163,15 +182,15 @@ class _Trajectory:
             rates=rates,
             rates_start=position,
             train=train,
-            batch=recipe["batch"],
-            steps_per_epoch=train.size // recipe["batch"],
+            batch=recipe.batch,
+            steps_per_epoch=train.size // recipe.batch,
             streams=self.streams,
+            task=workbench.task(spec.task, recipe.label_smoothing),
             units=units,
             masked=masked,
             terms=terms,
             updates=updates,
-            label_smoothing=recipe["label_smoothing"],
-            max_gradient_norm=recipe["max_gradient_norm"],
+            max_gradient_norm=recipe.max_gradient_norm,
             position=position,
         )
 
@@ -180,7 +199,7 @@ class _Trajectory:
     ) -> tuple[list[LossTerm], list[MaskUpdate]]:
         """Loss terms and mask updates, each component with its own inputs, in the order of the file."""
         terms: list[LossTerm] = []
-        for one in self.spec["loss"]:
+        for one in self.spec.loss:
             _, manager = self.workbench.manager(one)
             answers = manager.hook.prunebench_loss_terms(
                 model=model, units=units, mask=mask, inputs=self.workbench.inputs(one)
@@ -188,13 +207,13 @@ class _Trajectory:
             terms += [term for answer in answers for term in answer]
         updates: list[MaskUpdate] = []
         self._updating: list[str] = []
-        for one in self.spec["mask_updates"]:
+        for one in self.spec.mask_updates:
             (use,), manager = self.workbench.manager(one)
             answers = manager.hook.prunebench_mask_updates(
                 model=model,
                 units=units,
                 mask=mask,
-                count=self.spec["count"],
+                count=self.spec.count,
                 horizon=self.horizon,
                 rng=self.streams.rng("update").child(use.name),
             )
@@ -217,7 +236,7 @@ class _Trajectory:
             if ref.part == "curve":
                 for iteration in self._measured(ref.detail, end):
                     done = self.curves.get(ref.detail, [])
-                    # The last point is measured even if a checkpoint has it: which images are right is not in there.
+                    # The last point is measured even if a checkpoint has it: which examples are right is not in there.
                     known = bool(done) and done[-1]["iteration"] >= iteration and iteration < end
                     if iteration >= position and not known:
                         pause = at(iteration)
@@ -228,15 +247,15 @@ class _Trajectory:
     def _measured(self, detail: str, stop: int) -> list[int]:
         """The steps at which a curve has a point: multiples of `every`, stated ones, and both ends."""
         how, start = self.work.curves[detail], self.start
-        every = how["every"]
+        every = how.every
         multiples = range((start // every + 1) * every, stop, every) if every else ()
-        stated = [self._steps(iteration) for iteration in how["at"]]
+        stated = [self._steps(iteration) for iteration in how.at]
         return sorted({start, stop, *multiples, *(i for i in stated if start <= i <= stop)})
 
     # On the way.
 
     def _look(self, training: Training, position: int, loss: float) -> None:
-        self.channel.progress({"iteration": position, "stop": self.stop, "loss": loss, "accuracy": self._last_accuracy})
+        self.channel.progress({"iteration": position, "stop": self.stop, "loss": loss, **self._last})
         if time.monotonic() - self._saved_at >= self.checkpoint_seconds:
             self._checkpoint(training)
 
@@ -246,22 +265,29 @@ class _Trajectory:
             raise DivergedError(training.position)
         for detail in sorted(point.curves):
             how = self.work.curves[detail]
-            measured = measure(training.model, self.data, how["splits"], how["train_sample"])
+            if detail not in self._measuring:
+                self._measuring[detail] = self.workbench.measuring(how.task)
+            measuring = self._measuring[detail]
+            measured = measure(training.model, measuring, self.data, how.splits, how.train_sample)
             before = [p for p in self.curves.get(detail, []) if p["iteration"] < training.position]
             self.curves[detail] = [*before, {"iteration": training.position, **measured.values}]
-            self._hits[detail] = measured.hits
-            values = measured.values
-            self._last_accuracy = values.get("valid/accuracy", values.get("test/accuracy", self._last_accuracy))
-        parents = [p.address for p in self.work.parents]
+            self._correct[detail] = measured.correct
+            self._note(measuring, measured.values)
         for ref in point.saved:
             files, meta = self._output(ref, training)
-            self.workbench.store.put(ref.address, files, meta, parents)
+            self.workbench.store.put(ref.address, files, meta, self.work.parents)
+
+    def _note(self, measuring: Measuring, values: Mapping[str, float | None]) -> None:
+        metric = primary(measuring.metrics)
+        for split in ("test", "valid"):
+            if (value := values.get(f"{split}/{metric}")) is not None:
+                self._last = {"metric": metric, "unit": measuring.metrics[metric].unit, "value": value}
 
     def _output(self, ref: Ref, training: Training) -> tuple[dict[str, bytes], dict[str, Any]]:
         if ref.part == "curve":
             files = {"curve.json": keys.canonical({"points": self._until(ref)}).encode()}
-            if "test" in self._hits[ref.detail]:
-                files["test.hits"] = pack_hits(self._hits[ref.detail]["test"])
+            if "test" in self._correct[ref.detail]:
+                files["test.hits"] = pack_correct(self._correct[ref.detail]["test"])
             return files, {} if self.longer == 1.0 else {"longer": self.longer}
         if ref.part == "weights":
             state = training.model.state_dict()
@@ -275,29 +301,30 @@ class _Trajectory:
         assert training.units is not None
         self._check_count(mask, training)
         files = {"mask.safetensors": dump_tensors(pack_mask(mask))}
-        return files, mask_meta(mask, training.units, training.model, self.spec["model"]["shape"])
+        return files, mask_meta(
+            mask, training.units, training.model, self.workbench.example(self.spec.task, self.spec.model)
+        )
 
     def _until(self, ref: Ref) -> list[dict[str, Any]]:
         assert ref.at is not None
         return [p for p in self.curves.get(ref.detail, []) if p["iteration"] <= self._steps(ref.at)]
 
     def _check_count(self, mask: Mask, training: Training) -> None:
-        if training.position >= self.horizon and mask.count != self.spec["count"]:
+        if training.position >= self.horizon and mask.count != self.spec.count:
             names = " and ".join(self._updating)
             raise ContractError(
-                f"mask_updates {names}: {mask.count:,} units are kept at the horizon; {self.spec['count']:,} were "
+                f"mask_updates {names}: {mask.count:,} units are kept at the horizon; {self.spec.count:,} were "
                 "asked for"
             )
 
     def _store_diverged(self, iteration: int) -> None:
         meta = {"outcome": "diverged", "iteration": iteration}
-        parents = [p.address for p in self.work.parents]
         for ref in self.outputs:
             if not self.workbench.store.has(ref.address):
                 files = {}
                 if ref.part == "curve":
                     files = {"curve.json": keys.canonical({"points": self._until(ref)}).encode()}
-                self.workbench.store.put(ref.address, files, meta, parents)
+                self.workbench.store.put(ref.address, files, meta, self.work.parents)
 
     # Checkpoints.
 

@@ -1,69 +1,280 @@
-"""Fetch a publisher's file: mirrors in turn, checksum checked, renamed into place when whole."""
+"""Fetch a publisher's file: mirrors in turn, taken up where one broke off, bounded, checked, put in place last."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import secrets
+import shutil
+import time
 import urllib.request
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
 from http.client import HTTPException
+from pathlib import Path
+from typing import IO, Any
+from urllib.error import HTTPError
+from urllib.parse import urlsplit
 
 from prunebench.api.downloads import Download
 from prunebench.api.errors import PrunebenchError
 
 BLOCK = 1 << 16
+ALGORITHMS = ("md5", "sha1", "sha256", "sha512")
+SCHEMES = ("http", "https", "file")
+ROUNDS = 5
+"""How often the mirrors that broke off are asked for the rest."""
+PAUSE = 1.0
+"""Seconds before they are asked the first time; twice as long before each further time."""
+WINDOW, LEAST = 60.0, 1 << 16
+"""Within so many seconds so many bytes must arrive: a server that sends a byte a minute keeps a connection alive."""
+SPARE = 1 << 24
+"""Bytes that are left free on the disk."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How long a file may take, in seconds.
+
+    Args:
+        answer: for a mirror to answer, and between two pieces of an answer.
+        whole: all mirrors together.
+    """
+
+    answer: float = 30.0
+    whole: float = 6 * 3_600.0
 
 
 def is_there(download: Download) -> bool:
-    """Whether the file is in place and has the published checksum."""
+    """Whether the file is in place and has the published checksum.
+
+    Raises:
+        PrunebenchError: its checksum is of no kind that is known, or it cannot be read.
+    """
     if not download.path.is_file():
         return False
-    name, _, wanted = download.checksum.partition(":")
-    with download.path.open("rb") as file:
-        return hashlib.file_digest(file, name).hexdigest() == wanted
+    algorithm, wanted = _checksum(download)
+    try:
+        return _digest(download.path, algorithm) == wanted
+    except OSError as error:
+        raise PrunebenchError(f"{download.path}: it cannot be read ({error.strerror})") from error
 
 
-def fetch(download: Download, told: Callable[[int], None] = lambda count: None, timeout: float = 30.0) -> None:
+def fetch(download: Download, told: Callable[[int], None] = lambda count: None, limits: Limits | None = None) -> None:
     """Download a file unless it is in place.
 
+    A mirror that breaks off is followed by the next, which is asked for the rest; so is a later call, if the mirror can
+    give parts of files.
+
     Args:
-        told: called with the number of bytes of each block.
-        timeout: seconds to wait for a mirror to answer.
+        told: called with the number of bytes of each piece; a negative number takes back what did not count.
     Raises:
-        PrunebenchError: no mirror gave the file; says what to put where by hand.
+        PrunebenchError: no mirror gave the file (says what to put where by hand), or it cannot be written.
     """
     if is_there(download):
         return
-    problems = []
-    download.path.parent.mkdir(parents=True, exist_ok=True)
-    for url in download.urls:
-        try:
-            _fetch_from(url, download, told, timeout)
-            return
-        except (OSError, HTTPException, ValueError) as error:  # a URLError is an OSError
-            problems.append(f"{url}: {getattr(error, 'reason', None) or error}")
+    try:
+        download.path.parent.mkdir(parents=True, exist_ok=True)
+        part = _Part.of(download)
+    except OSError as error:
+        raise _unwritable(download, error) from error
+    try:
+        _fetch(download, part, told, limits or Limits())
+    finally:
+        part.leave()
+
+
+@dataclass
+class _Part:
+    """What has arrived of a file.
+
+    It lies under a name that no other process uses, and not in a folder for temporary files: a data root is often
+    shared, and those cannot be read by others. Between two calls it lies at `rest`, from where one process takes it.
+    """
+
+    path: Path
+    rest: Path
+    resumable: bool = False
+    """Whether a mirror said that it gives parts of the file."""
+    pieces: int = 0
+    """From how many answers it was put together."""
+
+    @classmethod
+    def of(cls, download: Download) -> _Part:
+        name = f"{download.path.name}.{download.checksum.rpartition(':')[2][:8]}"
+        part = cls(
+            download.path.with_name(f"{name}.{secrets.token_hex(4)}.part"), download.path.with_name(f"{name}.part")
+        )
+        with suppress(FileNotFoundError):
+            os.replace(part.rest, part.path)
+            part.resumable, part.pieces = True, 1
+        part.path.touch()
+        return part
+
+    @property
+    def size(self) -> int:
+        return self.path.stat().st_size
+
+    def leave(self) -> None:
+        """Keep it for the next call if that can go on with it."""
+        with suppress(OSError):
+            if self.resumable and self.size:
+                os.replace(self.path, self.rest)
+            else:
+                self.path.unlink()
+
+
+class _BrokenOffError(Exception):
+    """A mirror gave a beginning; the rest may still be had."""
+
+
+def _fetch(download: Download, part: _Part, told: Callable[[int], None], limits: Limits) -> None:
+    problems: dict[str, str] = {}
+    ends = time.monotonic() + limits.whole
+    told(part.size)
+    urls, most = list(download.urls), 0
+    for again in range(ROUNDS):
+        broken = []
+        for url in urls:
+            try:
+                _fetch_from(url, download, part, told, limits.answer, ends)
+                os.replace(part.path, download.path)
+                return
+            except _BrokenOffError as error:
+                problems[url] = str(error)
+                if part.size > most:  # else asking again brings nothing
+                    broken.append(url)
+                    most = part.size
+            except (OSError, HTTPException, ValueError) as error:  # a URLError is an OSError
+                problems[url] = str(getattr(error, "reason", None) or error)
+        if not broken:
+            break
+        urls = broken
+        time.sleep(min(PAUSE * 2**again, max(0.0, ends - time.monotonic())))
     raise PrunebenchError(
         f"could not fetch {download.path.name}:\n    "
-        + "\n    ".join(problems)
+        + "\n    ".join(f"{url}: {problem}" for url, problem in problems.items())
         + f"\n  Get the file by other means and put it at {download.path} ({download.checksum})."
     )
 
 
-def _fetch_from(url: str, download: Download, told: Callable[[int], None], timeout: float) -> None:
-    name, _, wanted = download.checksum.partition(":")
-    digest = hashlib.new(name, usedforsecurity=False)
-    request = urllib.request.Request(url, headers={"User-Agent": "prunebench"})
-    # Not by tempfile, whose files nobody else may read: a data root is often shared.
-    temporary = download.path.with_name(f"{download.path.name}.{secrets.token_hex(4)}.part")
+def _fetch_from(
+    url: str, download: Download, part: _Part, told: Callable[[int], None], timeout: float, ends: float
+) -> None:
+    """Bring `part` to the whole file, checked.
+
+    Raises:
+        _BrokenOffError: it got longer, and is not whole.
+        OSError, HTTPException, ValueError: the mirror gives no such file; what it gave is dropped.
+        PrunebenchError: it cannot be written.
+    """
+    algorithm, wanted = _checksum(download)
+    if urlsplit(url).scheme not in SCHEMES:
+        raise ValueError(f"is not read: only {', '.join(SCHEMES)} are")
+    with _opened(url, part.size, timeout) as answer:
+        start = part.size if getattr(answer, "status", None) == 206 and _begins_at(answer, part.size) else 0
+        length = _number(answer.headers.get("Content-Length"))
+        part.resumable = part.resumable or start > 0 or answer.headers.get("Accept-Ranges") == "bytes"
+        whole = None if length is None else start + length
+        if whole is not None and whole > download.most:
+            raise ValueError(f"the file has {whole:,} bytes; at most {download.most:,} are taken")
+        free = shutil.disk_usage(part.path.parent).free
+        if length is not None and length + SPARE > free:
+            raise PrunebenchError(
+                f"{download.path}: {length:,} bytes are needed, and {free:,} are free. Make room, or set "
+                "PRUNEBENCH_DATA to a folder on another disk."
+            )
+        if start < part.size:
+            told(start - part.size)
+            os.truncate(part.path, start)
+        part.pieces = part.pieces + 1 if start else 1
+        try:
+            _receive(answer, download, part, told, ends)
+        except ValueError:
+            _drop(part, told)
+            raise
+        except (OSError, HTTPException) as error:
+            if part.size == start:
+                raise
+            raise _BrokenOffError(f"broke off after {part.size:,} bytes ({error})") from error
+    if whole is not None and part.size < whole:
+        raise _BrokenOffError(f"ended after {part.size:,} of {whole:,} bytes, so it is not the published {wanted}")
+    if (got := _digest(part.path, algorithm)) != wanted:
+        _drop(part, told)
+        if part.pieces > 1:
+            raise _BrokenOffError("the pieces do not fit together")
+        raise ValueError(f"the file has {algorithm} {got}, not the published {wanted}")
+
+
+def _drop(part: _Part, told: Callable[[int], None]) -> None:
+    told(-part.size)
+    os.truncate(part.path, 0)
+
+
+def _opened(url: str, start: int, timeout: float) -> Any:
+    def ask(headers: dict[str, str]) -> Any:
+        return urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=timeout)
+
+    headers = {"User-Agent": "prunebench"}
     try:
-        with temporary.open("xb") as file, urllib.request.urlopen(request, timeout=timeout) as answer:
-            while block := answer.read(BLOCK):
-                digest.update(block)
+        return ask({**headers, "Range": f"bytes={start}-"} if start else headers)
+    except HTTPError as error:
+        if error.code != 416 or not start:  # 416: there is no such part of the file
+            raise
+        error.close()
+        return ask(headers)
+
+
+def _receive(answer: IO[bytes], download: Download, part: _Part, told: Callable[[int], None], ends: float) -> None:
+    """Append what comes. Raises OSError if it comes too slowly, ValueError if it is too much."""
+    size, since, then = part.size, time.monotonic(), part.size
+    try:
+        file = part.path.open("ab")
+    except OSError as error:
+        raise _unwritable(download, error) from error
+    with file:
+        # One receipt a time: `read` waits for a whole block, however slowly it comes.
+        while block := answer.read1(BLOCK):  # type: ignore[attr-defined]
+            try:
                 file.write(block)
-                told(len(block))
-        if digest.hexdigest() != wanted:
-            raise ValueError(f"the file has {name} {digest.hexdigest()}, not the published {wanted}")
-        os.replace(temporary, download.path)
-    finally:
-        temporary.unlink(missing_ok=True)
+            except OSError as error:
+                raise _unwritable(download, error) from error
+            size += len(block)
+            told(len(block))
+            if size > download.most:
+                raise ValueError(f"the file has more than {download.most:,} bytes, which is all that is taken")
+            now = time.monotonic()
+            if now > ends:
+                raise TimeoutError("it takes too long")
+            if now - since > WINDOW:
+                if size - then < LEAST:
+                    raise TimeoutError(f"{size - then:,} bytes in {now - since:.0f} s are too slow")
+                since, then = now, size
+
+
+def _begins_at(answer: Any, start: int) -> bool:
+    return str(answer.headers.get("Content-Range", "")).startswith(f"bytes {start}-")
+
+
+def _number(text: str | None) -> int | None:
+    return int(text) if text is not None and text.isascii() and text.isdigit() else None
+
+
+def _checksum(download: Download) -> tuple[str, str]:
+    algorithm, _, wanted = download.checksum.partition(":")
+    if algorithm not in ALGORITHMS:
+        raise PrunebenchError(
+            f'{download.path.name}: its checksum "{download.checksum}" is of no kind that is known '
+            f"({', '.join(ALGORITHMS)})"
+        )
+    return algorithm, wanted.lower()
+
+
+def _digest(path: Path, algorithm: str) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.new(algorithm, usedforsecurity=False)).hexdigest()
+
+
+def _unwritable(download: Download, error: OSError) -> PrunebenchError:
+    return PrunebenchError(f"{download.path}: it cannot be written ({error.strerror or error})")

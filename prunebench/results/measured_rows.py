@@ -9,14 +9,12 @@ from typing import Any
 
 from prunebench.api.planning import Evaluation, Ref
 from prunebench.api.rows import Outcome, Row
+from prunebench.api.task import EARLY_STOP, LOSS, STOPPED_AT, all_metrics, primary
 from prunebench.plan.trial import LeftOut, Plan, Trial
-from prunebench.results.outputs import Outputs
-from prunebench.store.store import Artifact
+from prunebench.results.outputs import Output, Outputs
 
 DENSITIES = ("density", "density_all", "density_macs")
 """The fraction kept of the units that may be pruned, of all parameters, and of the multiply-accumulates."""
-
-UNITS = {"loss": "nats", "accuracy": "fraction"}
 
 
 def rows_of(plan: Plan, outputs: Outputs) -> list[Row]:
@@ -51,7 +49,7 @@ class _Reader:
         for name, ref in trial.analyses:
             yield from self._analysis(trial, name, ref, densities)
 
-    def _mixed(self, artifact: Artifact | None) -> dict[str, Any]:
+    def _mixed(self, artifact: Output | None) -> dict[str, Any]:
         """A mark on rows that rest on artifacts of other environments (`--reuse any`); none on the others."""
         own = (self.outputs.environment,)
         return {} if artifact is None or artifact.lineage == own else {"environments": artifact.lineage}
@@ -91,29 +89,31 @@ class _Reader:
             "key": evaluation.run.key,
             **self._mixed(artifact),
         }
-        metrics = [(split, metric) for split in spec["splits"] for metric in ("accuracy", "loss")]
+        metrics = [(split, metric) for split in spec.splits for metric in trial.metrics]
+        units = {name: info.unit for name, info in all_metrics(trial.metrics).items()}
         diverged = artifact is not None and artifact.meta.get("outcome") == "diverged"
         if artifact is None or diverged:
             broke: Outcome = "diverged" if diverged else "failed"
             for split, metric in metrics:
-                yield _row(base, metric, split, None, UNITS[metric], f"{evaluation.run.stop}it", broke)
+                yield _row(base, metric, split, None, units[metric], f"{evaluation.run.stop}it", broke)
             return
         points = {p["iteration"]: p for p in json.loads(artifact.files["curve.json"])["points"]}
         outcome: Outcome = "collapsed" if facts["collapsed"] else "ok"
         longer = artifact.meta.get("longer", 1.0)
-        for iteration in dict.fromkeys(round(at * longer) for at in (*spec["at"], evaluation.run.stop)):
+        for iteration in dict.fromkeys(round(at * longer) for at in (*spec.at, evaluation.run.stop)):
             for split, metric in metrics:
                 value = points[iteration][f"{split}/{metric}"]
                 became: Outcome = "diverged" if value is None else outcome
-                yield _row(base, metric, split, value, UNITS[metric], f"{iteration}it", became)
-        if "valid" in spec["splits"] and spec["every"] is not None:
+                yield _row(base, metric, split, value, units[metric], f"{iteration}it", became)
+        if "valid" in spec.splits and spec.every is not None:
             # The first of the smallest: the iteration at which early stopping would have stopped.
-            best = min(points.values(), key=lambda p: (_or_inf(p["valid/loss"]), p["iteration"]))
+            best = min(points.values(), key=lambda p: (_or_inf(p[f"valid/{LOSS}"]), p["iteration"]))
             at = best["iteration"]
-            yield _row(base, "early_stop_iteration", "valid", float(at), "it", f"{at}it", outcome)
-            for split in spec["splits"]:
-                value = best[f"{split}/accuracy"]
-                yield _row(base, "early_stop_accuracy", split, value, "fraction", f"{at}it", outcome)
+            yield _row(base, STOPPED_AT, "valid", float(at), units[STOPPED_AT], f"{at}it", outcome)
+            judged = primary(trial.metrics)
+            for split in spec.splits:
+                value = best[f"{split}/{judged}"]
+                yield _row(base, EARLY_STOP + judged, split, value, units[judged], f"{at}it", outcome)
 
     def _analysis(
         self, trial: Trial, name: str, ref: Ref, densities: Mapping[int, Mapping[str, float | None]]

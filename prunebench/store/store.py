@@ -1,122 +1,103 @@
-"""Content-addressed artifacts in a folder: atomic, checksummed, shared between processes. No torch at import time.
+"""Content-addressed artifacts: written once, whole, and checked when they are read. No torch at import time.
 
-A *record* names the files of an artifact with their sha256 and seals itself with its own. It is written last: what has
-no sound record does not exist. A reader takes no lock, since every file appears whole, by rename. Writers of one
-address take turns, so each can sweep what a killed one left behind.
+An artifact's record names its files with their sha256 and seals itself with its own. It is written last, and only where
+there is none: what has no sound record does not exist. A reader takes no lock. Writers of one address take turns, so
+each can remove what a killed one left behind.
 """
 
 from __future__ import annotations
 
-import errno
 import hashlib
-import json
-import os
-import re
-import secrets
-import shutil
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal
-
-from filelock import FileLock, Timeout
+from typing import Any, Literal
 
 from prunebench.api.errors import LostArtifact, StoreError
-from prunebench.api.keys import canonical, digest
-
-if TYPE_CHECKING:
-    pass
+from prunebench.store.backend import Backend, Lease
+from prunebench.store.copies import (
+    AbsentError,
+    Artifact,
+    Copy,
+    DamagedError,
+    all_copies,
+    checked_name,
+    copies_of,
+    prefix_of,
+)
 from prunebench.store.environment import Environment
+from prunebench.store.folder import FolderBackend
+from prunebench.store.marker import claim, is_store
+from prunebench.store.records import Record, as_read, lineage_name
+from prunebench.store.scratch import CachedJson, Checkpoints
 
-FORMAT = 1
+__all__ = ["Artifact", "Record", "Store"]
 
-MARKER = "prunebench-store.json"
-
-RECORD = "record.json"
-
-_ADDRESS = re.compile(r"[0-9a-f]{64}")
-
-_FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
-
-_LINEAGE_NAME = re.compile(r"(mixed-)?[0-9a-f]{16}")
-
-
-@dataclass(frozen=True)
-class Artifact:
-    """What a phase left behind.
-
-    Args:
-        address: 64 hex digits.
-        files: payload by plain file name.
-        meta: JSON.
-        lineage: sorted environment ids of this artifact and all its ancestors.
-        digests: sha256 of each file, in hex.
-    """
-
-    address: str
-    files: Mapping[str, bytes]
-    meta: dict[str, Any]
-    lineage: tuple[str, ...]
-    digests: Mapping[str, str]
-
-
-class Lease:
-    """The right to compute one address. An operating-system lock: it dies with its process, also on kill -9."""
-
-    def __init__(self, store: Store, address: str) -> None:
-        self._store = store
-        # one lease may be taken by one thread and released by another
-        self._lock = FileLock(store.root / "leases" / f"{_checked(address)}.lock", thread_local=False)
-
-    def try_acquire(self) -> bool:
-        """Take the lease if nobody holds it; never waits. True as well where this object holds it already."""
-        if self._lock.is_locked:
-            return True
-        with self._store._writing():
-            self._store._claim()
-            _make_folder(Path(self._lock.lock_file).parent)
-            try:
-                self._lock.acquire(blocking=False)
-            except Timeout:
-                return False
-        return True
-
-    def release(self) -> None:
-        """Give the lease back; nothing happens where it is not held."""
-        self._lock.release()
-
-    def __enter__(self) -> Lease:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.release()
+WRITER_SECONDS = 120.0
+"""How long another writer of the same artifact is waited for. The lease of a phase keeps its writers apart before they
+come here, so this is waited out only where one was stopped in the middle of writing."""
 
 
 class Store:
-    """Artifacts under `root/objects`, checkpoints under `root/scratch`, probes under `root/cache`.
+    """Artifacts under `objects/`, checkpoints under `scratch/`, probes under `cache/`, of a folder or another backend.
 
     An artifact counts under `reuse = "same"` if it and all its ancestors were made in `environment`; under "any" each
-    counts, those made here first. A missing or empty root becomes a store on the first write.
+    counts, those made here first. A missing or empty place becomes a store on the first write.
 
-    Raises: StoreError if the root holds something else, or a store of another format.
+    Raises: StoreError if the place holds something else, or a store of another format.
     """
 
-    def __init__(self, root: Path, *, environment: Environment, reuse: Literal["same", "any"] = "same") -> None:
-        self.root = Path(os.path.abspath(root))
+    def __init__(
+        self, place: Path | Backend, *, environment: Environment, reuse: Literal["same", "any"] = "same"
+    ) -> None:
+        self.backend: Backend = FolderBackend(place) if isinstance(place, Path) else place
         self.environment = environment
         self.reuse = reuse
         self._own = environment.id
-        self._is_store()
+        is_store(self.backend)
+        self._checkpoints, self._cached = Checkpoints(self.backend, self._own), CachedJson(self.backend)
         # A child's lineage follows the parent that was read. A better one may have appeared since.
         self._served: dict[str, tuple[str, ...]] = {}
 
+    @property
+    def root(self) -> Path:
+        """The folder of a store in a folder."""
+        return Path(self.backend.place)
+
     def has(self, address: str) -> bool:
         """Whether the artifact counts and its files are there in their sizes. Hashes no payload."""
-        return any(self._is_complete(folder, address) for folder in self._candidates(address))
+        return self._complete(address) is not None
+
+    def have(self, addresses: Iterable[str]) -> set[str]:
+        """Those of the addresses that `has` is true of."""
+        return {address for address in addresses if self.has(address)}
+
+    def meta(self, address: str) -> Record:
+        """What is recorded of an artifact that counts, without a look at its payload, which `files` reads.
+
+        Raises:
+            LostArtifact: it has no record, or a corrupt one.
+        """
+        why, candidates = "not in the store", self._candidates(address)
+        complete = self._complete(address) if len(candidates) > 1 else None
+        if complete is not None:
+            return complete
+        for copy in candidates:
+            try:
+                return copy.record()
+            except (AbsentError, DamagedError) as reason:
+                why = str(reason)
+        raise LostArtifact(address, self._hint(address, why))
+
+    def files(self, record: Record) -> Mapping[str, bytes]:
+        """The payload of a record, every hash verified. Raises LostArtifact as `get` does."""
+        with suppress(AbsentError, DamagedError):
+            return Copy(self.backend, record.address, lineage_name(record.lineage)).payload(record)
+        artifact = self.get(record.address)  # sets the damaged copy aside, unless it was mended meanwhile
+        if artifact.lineage != record.lineage:
+            raise LostArtifact(record.address, "it was corrupt; a copy from another environment counts instead")
+        return artifact.files
 
     def get(self, address: str) -> Artifact:
         """The artifact, every hash verified.
@@ -125,17 +106,15 @@ class Store:
             as `*.bad`. StoreError if the store cannot be read, or the corrupt artifact cannot be moved.
         """
         why = "not in the store"
-        for folder in self._candidates(address):
+        for copy in self._candidates(address):
             try:
-                artifact = self._sound(folder, address)
-            except (_Absent, _Damaged) as reason:
+                artifact = self._sound(copy)
+            except (AbsentError, DamagedError) as reason:
                 why = str(reason)
             else:
                 self._served[address] = artifact.lineage
                 return artifact
-        if self.reuse == "same" and set(self._lineages(address)) - {self._own}:
-            why += " (but it is there from another environment, which `--reuse any` permits)"
-        raise LostArtifact(address, why)
+        raise LostArtifact(address, self._hint(address, why))
 
     def put(self, address: str, files: Mapping[str, bytes], meta: dict[str, Any], parents: Iterable[str]) -> Artifact:
         """Keep an artifact, all of it or nothing.
@@ -151,44 +130,40 @@ class Store:
         """
         parents = sorted(set(parents))
         lineage = self._lineage_from(parents)
-        folder = self._place(address) / _lineage_name(lineage)
-        digests = {_plain(name): hashlib.sha256(data).hexdigest() for name, data in files.items()}
-        new = _as_read(
-            {
-                "address": address,
-                "environment": dict(self.environment.fields),
-                "files": {name: {"sha256": digests[name], "size": len(data)} for name, data in files.items()},
-                "lineage": lineage,
-                "meta": meta,
-                "parents": parents,
-            }
+        new = Record(
+            address,
+            sizes={checked_name(name): len(data) for name, data in files.items()},
+            digests={name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
+            meta=as_read(meta),
+            lineage=lineage,
+            parents=tuple(parents),
+            environment=as_read(dict(self.environment.fields)),
         )
-        with self._locked(address):
-            known = self._known(folder, address)
+        copy = Copy(self.backend, address, lineage_name(lineage))
+        with self._only_writer(address):
+            known = self._known(copy)
+            # False from `create`: a writer whose lease had run out, thought dead, has come back and was first.
+            if known is None and not copy.create(files, new):
+                known = copy.record()
             if known is not None:
-                self._check_reproduced(folder, known, digests)
-            try:
-                self._write_payload(folder, files, keep=known is not None)
-                if known is None:
-                    _write(folder / RECORD, _seal(new))
-                    _sync_folder(folder)
-            except BaseException:
-                if not (folder / RECORD).exists():
-                    shutil.rmtree(folder, ignore_errors=True)
-                raise
+                self._check_reproduced(copy, known, new.digests)
+                copy.restore(files)
         self._served[address] = lineage
-        return Artifact(address, dict(files), (known or new)["meta"], lineage, digests)
+        return Artifact(address, dict(files), (known or new).meta, lineage, new.digests)
 
     def drop_payload(self, address: str) -> None:
         """Free the payload and keep the record: the artifact is absent, and a recomputation is held against it."""
-        for folder in filter(Path.exists, self._candidates(address)):
-            with suppress(_Absent, _Damaged), self._locked(address):
-                for name in self._record(folder, address)["files"]:
-                    (folder / name).unlink(missing_ok=True)
+        for copy in self._candidates(address):
+            with suppress(AbsentError, DamagedError):
+                copy.record()  # where there is none, nothing is locked
+                with self._only_writer(address):
+                    copy.drop_payload()
 
     def lease(self, address: str) -> Lease:
         """A lease on computing an address, not yet taken; leaving its `with` block releases it."""
-        return Lease(self, address)
+        prefix_of(address)
+        claim(self.backend)
+        return self.backend.lease(address)
 
     def scan(self) -> Iterator[tuple[str, bool]]:
         """Verify every artifact, of whatever lineage: its address, and whether it is sound.
@@ -196,126 +171,70 @@ class Store:
         A record whose payload was dropped is sound; one without some of its files is not. What is corrupt is moved
         aside, and what a killed writer left unfinished is removed.
         """
-        objects = self.root / "objects"
-        addresses = [name for shard in _names(objects) for name in _names(objects / shard)]
-        for address in sorted(filter(_ADDRESS.fullmatch, addresses)):
-            for name in self._lineages(address):
-                folder = self._place(address) / name
-                try:
-                    self._sound(folder, address)
-                except _Absent as absent:
-                    if absent.what == "record":
-                        self._remove_unfinished(folder, address)
-                    else:
-                        yield address, absent.what == "payload"
-                except _Damaged:
-                    yield address, False
-                else:
-                    yield address, True
+        for copy in all_copies(self.backend):
+            try:
+                self._sound(copy)
+            except AbsentError as absent:
+                if absent.what != "record":
+                    yield copy.address, absent.what == "payload"
+                    continue
+                # a store that can only be read is scanned as well, and this is only tidying
+                with suppress(StoreError), self._only_writer(copy.address):
+                    copy.remove_unfinished()
+            except DamagedError:
+                yield copy.address, False
+            else:
+                yield copy.address, True
 
     def put_scratch(self, name: str, data: bytes) -> None:
         """Keep or replace a checkpoint of this environment. Raises StoreError if the store cannot be written."""
-        path = self._scratch(name)
-        with self._locked(path.name):
-            self._replace(path, _scratch_seal(path, data), b"\n", data)
+        claim(self.backend)
+        self._checkpoints.put(name, data)
 
     def get_scratch(self, name: str) -> bytes | None:
         """A checkpoint, its hash verified; None where there is none or it was corrupt (moved aside as `*.bad`)."""
-        path = self._scratch(name)
-        with suppress(_Damaged):
-            return _read_scratch(path)
-        with self._locked(path.name):
-            try:
-                return _read_scratch(path)  # another process may have replaced it meanwhile
-            except _Damaged:
-                _set_aside(path)
-                return None
+        return self._checkpoints.get(name)
 
     def drop_scratch(self, name: str) -> None:
         """Remove a checkpoint; nothing happens where there is none."""
-        path = self._scratch(name)
-        if path.parent.exists():
-            with self._locked(path.name):
-                path.unlink(missing_ok=True)
-                _sweep(path.parent, path.name)
+        self._checkpoints.drop(name)
 
     def put_json(self, name: str, value: Any) -> None:
         """Cache a JSON value, such as a probe's answer, for all environments."""
-        path = self._cache(name)
-        with self._locked(path.name):
-            self._replace(path, _seal(_as_read({"name": name, "value": value})))
+        claim(self.backend)
+        self._cached.put(name, value)
 
     def cached_json(self, name: str) -> Any | None:
         """A cached JSON value; None where there is none or it is corrupt."""
-        data = _content(self._cache(name))
-        kept = None if data is None else _unseal(data)
-        return kept["value"] if isinstance(kept, dict) and kept.get("name") == name else None
+        return self._cached.get(name)
 
-    # -- where things lie ----------------------------------------------------------------------------------------------
+    # -- which copy counts ---------------------------------------------------------------------------------------------
 
-    def _place(self, address: str) -> Path:
-        return self.root / "objects" / _checked(address)[:2] / address
+    def _candidates(self, address: str) -> list[Copy]:
+        """The copies that count under the reuse rule, best first; they need not be there."""
+        own = Copy(self.backend, address, self._own)
+        if self.reuse == "same":
+            return [own]
+        return [own, *(copy for copy in copies_of(self.backend, address) if copy.lineage != self._own)]
 
-    def _scratch(self, name: str) -> Path:
-        # by environment: a checkpoint resumed elsewhere would mix lineages unseen
-        return self.root / "scratch" / self._own / hashlib.sha256(name.encode()).hexdigest()
+    def _complete(self, address: str) -> Record | None:
+        return next(filter(None, (copy.complete() for copy in self._candidates(address))), None)
 
-    def _cache(self, name: str) -> Path:
-        return self.root / "cache" / f"{hashlib.sha256(name.encode()).hexdigest()}.json"
-
-    def _lineages(self, address: str) -> list[str]:
-        return sorted(filter(_LINEAGE_NAME.fullmatch, _names(self._place(address))))
-
-    def _candidates(self, address: str) -> list[Path]:
-        """The folders that count under the reuse rule, best first; they need not exist."""
-        others = [name for name in self._lineages(address) if name != self._own] if self.reuse == "any" else []
-        return [self._place(address) / name for name in (self._own, *others)]
-
-    # -- reading -------------------------------------------------------------------------------------------------------
-
-    def _record(self, folder: Path, address: str) -> dict[str, Any]:
-        data = _content(folder / RECORD)
-        if data is None:
-            raise _Absent("not in the store", "record")
-        record = _unseal(data)
-        if not isinstance(record, dict):
-            raise _Damaged("its record is damaged")
-        if record.get("address") != address or _lineage_name(record["lineage"]) != folder.name:
-            raise _Damaged("its folder holds the record of another artifact")
-        return record
-
-    def _read(self, folder: Path, address: str) -> Artifact:
-        record = self._record(folder, address)
-        digests = {name: entry["sha256"] for name, entry in record["files"].items()}
-        files = {}
-        for name, sha256 in digests.items():
-            data = _content(folder / name)
-            if data is None:
-                continue
-            if hashlib.sha256(data).hexdigest() != sha256:
-                raise _Damaged(f'file "{name}" does not have its recorded hash')
-            files[name] = data
-        gone = sorted(digests.keys() - files.keys())
-        if gone:
-            raise _Absent(f"only its record is kept; gone: {', '.join(gone)}", "some files" if files else "payload")
-        return Artifact(address, files, record["meta"], tuple(record["lineage"]), digests)
-
-    def _sound(self, folder: Path, address: str) -> Artifact:
-        """The artifact of a folder; a damaged one is set aside and _Damaged raised."""
-        with suppress(_Damaged):
-            return self._read(folder, address)
-        with self._locked(address):
+    def _sound(self, copy: Copy) -> Artifact:
+        """The artifact of a copy; a damaged one is set aside and DamagedError raised."""
+        with suppress(DamagedError):
+            return copy.read()
+        with self._only_writer(copy.address):
             try:
-                return self._read(folder, address)  # another process may have mended it meanwhile
-            except _Damaged as damage:
-                raise _Damaged(f"{damage}; set aside as {_set_aside(folder)}") from None
+                return copy.read()  # another process may have mended it meanwhile
+            except DamagedError as damage:
+                raise DamagedError(f"{damage}; set aside as {copy.set_aside()}") from None
 
-    def _is_complete(self, folder: Path, address: str) -> bool:
-        try:
-            record = self._record(folder, address)
-            return all(os.stat(folder / name).st_size == entry["size"] for name, entry in record["files"].items())
-        except (_Absent, _Damaged, OSError):
-            return False
+    def _hint(self, address: str, why: str) -> str:
+        others = () if self.reuse == "any" else copies_of(self.backend, address)
+        if any(copy.lineage != self._own for copy in others):
+            return why + " (but it is there from another environment, which `--reuse any` permits)"
+        return why
 
     def _lineage_from(self, parents: Iterable[str]) -> tuple[str, ...]:
         ids = {self._own}
@@ -325,244 +244,48 @@ class Store:
 
     def _lineage_of(self, address: str) -> tuple[str, ...]:
         # the order in which `get` would serve them
-        for folder in sorted(self._candidates(address), key=lambda folder: not self._is_complete(folder, address)):
-            with suppress(_Absent, _Damaged):
-                return tuple(self._record(folder, address)["lineage"])
+        complete = self._complete(address)
+        if complete is not None:
+            return complete.lineage
+        for copy in self._candidates(address):
+            with suppress(AbsentError, DamagedError):
+                return copy.record().lineage
         raise LostArtifact(address, "not in the store, and another artifact names it as its parent")
 
     # -- writing -------------------------------------------------------------------------------------------------------
 
-    def _is_store(self) -> bool:
-        """Whether the root is marked as a store; False where one may be made."""
-        # Listed before the marker is read: the marker comes first, so whatever a store holds, it holds a marker.
-        foreign = [name for name in _names(self.root) if not name.startswith(f".{MARKER}.")]
-        if self.root.exists() and not self.root.is_dir():
-            raise StoreError(f"{self.root}: not a folder. Name an empty or a new folder with --store.")
-        marker = _content(self.root / MARKER)
-        if marker is None:
-            if foreign:
-                raise StoreError(
-                    f"{self.root}: not a prunebench store: it holds {min(foreign)!r} and no {MARKER}. "
-                    "Name an empty or a new folder with --store."
-                )
-            return False
-        try:
-            found = json.loads(marker)["format"]
-        except (ValueError, KeyError, TypeError):
-            raise StoreError(
-                f'{self.root}: {MARKER} is damaged. Write {{"format": {FORMAT}}} into it if this is a prunebench store.'
-            ) from None
-        if found != FORMAT:
-            raise StoreError(
-                f"{self.root}: a store of format {found}; this prunebench knows format {FORMAT}. "
-                "Use the prunebench that made it, or name another folder with --store."
-            )
-        return True
-
-    def _claim(self) -> None:
-        _make_folder(self.root)
-        if not self._is_store():
-            _write(self.root / MARKER, canonical({"format": FORMAT}).encode())
-            _sync_folder(self.root)
-
     @contextmanager
-    def _writing(self) -> Iterator[None]:
-        try:
+    def _only_writer(self, address: str) -> Iterator[None]:
+        """Take turns with the other writers of an address."""
+        claim(self.backend)
+        deadline, pause = time.monotonic() + WRITER_SECONDS, 0.001
+        with self.backend.lease(f"{address}-write") as lease:
+            while not lease.try_acquire():
+                if time.monotonic() > deadline:
+                    raise StoreError(
+                        f"{self.backend.place}: artifact {address[:12]} is being written by {lease.holder()}, for more "
+                        f"than {WRITER_SECONDS:.0f} s. Let that process go on, or end it, and run again."
+                    )
+                time.sleep(pause)
+                pause = min(2 * pause, 0.1)
             yield
-        except OSError as error:
-            if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-                advice = "Free some space and run again"
-            elif error.errno in {errno.EROFS, errno.EACCES, errno.EPERM}:
-                advice = "Make the folder writable and run again"
-            else:
-                advice = "Mend it and run again"
-            raise StoreError(
-                f"{self.root}: cannot write to the store: {error.strerror or error}. "
-                f"{advice} (nothing finished is lost), or name another folder with --store."
-            ) from error
 
-    @contextmanager
-    def _locked(self, name: str) -> Iterator[None]:
-        """Hold the lock of the writers of `name`; there are 256, not one for each name."""
-        with self._writing():
-            self._claim()
-            folder = self.root / "locks"
-            _make_folder(folder)
-            with FileLock(folder / f"{name[:2]}.lock").acquire(poll_interval=0.005):
-                yield
-
-    def _known(self, folder: Path, address: str) -> dict[str, Any] | None:
+    def _known(self, copy: Copy) -> Record | None:
         try:
-            return self._record(folder, address)
-        except _Absent:
+            return copy.record()
+        except AbsentError:
             return None
-        except _Damaged:
-            _set_aside(folder)
+        except DamagedError:
+            copy.set_aside()
             return None
 
-    def _check_reproduced(self, folder: Path, known: Mapping[str, Any], digests: Mapping[str, str]) -> None:
-        recorded = {name: entry["sha256"] for name, entry in known["files"].items()}
-        differ = sorted(name for name, _ in recorded.items() ^ digests.items())
+    def _check_reproduced(self, copy: Copy, known: Record, digests: Mapping[str, str]) -> None:
+        differ = sorted(name for name, _ in known.digests.items() ^ digests.items())
         if differ:
             name = differ[0]
-            before, now = (side.get(name, "no such file")[:12] for side in (recorded, digests))
+            before, now = (side.get(name, "no such file")[:12] for side in (known.digests, digests))
             raise StoreError(
-                f"{self.root}: the recomputation of {known['address'][:12]} did not reproduce its digest: "
+                f"{self.backend.place}: the recomputation of {known.address[:12]} did not reproduce its digest: "
                 f'file "{name}" was {before}, is now {now}. Something that changes numbers is in neither the key nor '
-                f"the environment; to keep the new one, move {folder.relative_to(self.root)} away and run again."
+                f"the environment; to keep the new one, move {copy.prefix} away and run again."
             )
-
-    def _write_payload(self, folder: Path, files: Mapping[str, bytes], *, keep: bool) -> None:
-        if keep:
-            _sweep(folder)
-        elif folder.exists():
-            shutil.rmtree(folder)  # without a record it is what a killed writer left
-        _make_folder(folder)
-        for name, data in files.items():
-            if not (keep and _content(folder / name) == data):
-                _write(folder / name, data)
-        _sync_folder(folder)
-
-    def _replace(self, path: Path, *chunks: bytes) -> None:
-        _make_folder(path.parent)
-        _sweep(path.parent, path.name)
-        _write(path, *chunks)
-        _sync_folder(path.parent)
-
-    def _remove_unfinished(self, folder: Path, address: str) -> None:
-        # a store that can only be read is scanned as well, and this is only tidying
-        with suppress(StoreError), self._locked(address):
-            if not (folder / RECORD).exists():
-                shutil.rmtree(folder, ignore_errors=True)
-
-
-class _Absent(Exception):
-    """Nothing to read, and nothing wrong with what is there: no record, no payload, or only some of its files."""
-
-    def __init__(self, why: str, what: Literal["record", "payload", "some files"]) -> None:
-        self.what = what
-        super().__init__(why)
-
-
-class _Damaged(Exception):
-    """What is there is not what was written."""
-
-
-def _checked(address: str) -> str:
-    if not _ADDRESS.fullmatch(address):
-        raise ValueError(f"{address!r} is not an address: 64 lower-case hex digits")
-    return address
-
-
-def _plain(name: str) -> str:
-    if name == RECORD or name.endswith((".tmp", ".bad")) or not _FILE_NAME.fullmatch(name):
-        raise ValueError(f'{name!r} cannot name a file of an artifact: letters, digits, "_", "-" and "."')
-    return name
-
-
-def _lineage_name(lineage: Iterable[str]) -> str:
-    ids = sorted(lineage)
-    return ids[0] if len(ids) == 1 else f"mixed-{digest(ids)[:16]}"
-
-
-def _as_read(value: Any) -> Any:
-    """A value as JSON gives it back: tuples are lists, keys are strings. Raises ValueError on NaN."""
-    return json.loads(canonical(value))
-
-
-def _seal(value: Any) -> bytes:
-    return canonical({"content": value, "sha256": digest(value)}).encode() + b"\n"
-
-
-def _unseal(data: bytes) -> Any | None:
-    """The sealed value; None if a single byte differs."""
-    try:
-        value = json.loads(data)["content"]
-        return value if _seal(value) == data else None
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return None
-
-
-def _scratch_seal(path: Path, data: bytes) -> bytes:
-    sha256 = hashlib.sha256("/".join(path.parts[-2:]).encode())  # its place is sealed too, so a swap is found
-    sha256.update(data)
-    return sha256.hexdigest().encode()
-
-
-def _read_scratch(path: Path) -> bytes | None:
-    content = _content(path)
-    if content is None:
-        return None
-    data = content[65:]
-    if content[:65] != _scratch_seal(path, data) + b"\n":
-        raise _Damaged("the checkpoint does not have its hash")
-    return data
-
-
-def _content(path: Path) -> bytes | None:
-    """A file's bytes; None where there is none."""
-    try:
-        return path.read_bytes()
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except OSError as error:
-        if error.errno == errno.EIO:
-            return b""  # a bad sector is a corrupt file: its hash fails, and it is set aside
-        raise StoreError(f"{path}: cannot read the store: {error.strerror}. Make it readable and run again.") from error
-
-
-def _names(folder: Path) -> list[str]:
-    """The names in a folder; none where there is no folder."""
-    try:
-        return os.listdir(folder)
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    except OSError as error:
-        raise StoreError(f"{folder}: cannot read the store: {error.strerror}. Make it readable.") from error
-
-
-def _write(path: Path, *chunks: bytes) -> None:
-    """Let a file appear whole. The caller syncs its folder."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
-    handle = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
-    try:
-        try:
-            for chunk in chunks:
-                rest = memoryview(chunk)
-                while rest:
-                    rest = rest[os.write(handle, rest) :]
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
-def _sweep(folder: Path, name: str = "") -> None:
-    """Remove what killed writers left, of one name or of all. Only under the lock of that name."""
-    for left in _names(folder):
-        if left.startswith(f".{name}") and left.endswith(".tmp"):
-            (folder / left).unlink(missing_ok=True)
-
-
-def _make_folder(folder: Path) -> None:
-    if not folder.is_dir():
-        _make_folder(folder.parent)
-        folder.mkdir(exist_ok=True)
-        _sync_folder(folder.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _set_aside(path: Path) -> str:
-    aside = path.with_name(f"{path.name}.{secrets.token_hex(4)}.bad")
-    os.rename(path, aside)
-    return aside.name

@@ -18,12 +18,16 @@ import pytest
 from torch import nn
 
 from prunebench.api.data import Data
-from prunebench.testing.contract import Contract
+from prunebench.testing.contract import Contract, task_of
 from prunebench.testing.data import ToyData, some_mask, two_layer_net, weight_units
+from prunebench.testing.executor import ExecutorContract
+from prunebench.testing.imports import foreign_imports
 from prunebench.testing.inputs import DataContract, InitialiseContract, ModelContract, UnitsContract
 from prunebench.testing.pruning import AnalyseContract, ScheduleContract, ScoreContract, SelectContract, TicketContract
 from prunebench.testing.results import toy_board, toy_results
 from prunebench.testing.states import no_global_randomness, same, state
+from prunebench.testing.store_backend import StoreBackendContract
+from prunebench.testing.task import TaskContract
 from prunebench.testing.toy import ToyProbe, toy_benchmark, toy_catalogue, toy_chain, toy_plan, toy_request
 from prunebench.testing.training import LossContract, LrContract, MaskUpdateContract, OptimizerContract
 
@@ -31,6 +35,7 @@ __all__ = [
     "AnalyseContract",
     "Contract",
     "DataContract",
+    "ExecutorContract",
     "InitialiseContract",
     "LossContract",
     "LrContract",
@@ -40,14 +45,18 @@ __all__ = [
     "ScheduleContract",
     "ScoreContract",
     "SelectContract",
+    "StoreBackendContract",
+    "TaskContract",
     "TicketContract",
     "ToyData",
     "ToyProbe",
     "UnitsContract",
+    "foreign_imports",
     "no_global_randomness",
     "same",
     "some_mask",
     "state",
+    "task_of",
     "toy_benchmark",
     "toy_board",
     "toy_catalogue",

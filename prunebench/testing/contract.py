@@ -14,6 +14,7 @@ from prunebench.api.data import Data
 from prunebench.api.hookspecs import SLOTS
 from prunebench.api.masks import Units
 from prunebench.api.random import Rng, Streams
+from prunebench.api.task import Task
 from prunebench.api.tickets import Inputs
 from prunebench.components.catalogue import Catalogue
 from prunebench.components.managers import implements, run_manager
@@ -29,11 +30,22 @@ def installed() -> Catalogue:
     return Catalogue.load()
 
 
+def task_of(component: Mapping[str, Any], label_smoothing: float = 0.0) -> Task:
+    """The task of an installed component."""
+    manager = run_manager([installed().use(component, slot="task")])
+    task: Task = manager.hook.prunebench_task(label_smoothing=label_smoothing)
+    return task
+
+
 class Contract:
-    """What holds for every component. Subclasses name theirs as a benchmark file would: {"use": NAME, ...}."""
+    """What holds for every component. Subclasses name theirs as a benchmark file would: {"use": NAME, ...}.
+
+    `of_task` is the task of the data, the networks and the components that laws are tried with.
+    """
 
     component: ClassVar[Mapping[str, Any]]
     slot: ClassVar[str]
+    of_task: ClassVar[Mapping[str, Any]] = {"use": "classification"}
 
     def use(self) -> BoundComponent:
         """The component, found among what is installed."""
@@ -58,6 +70,10 @@ class Contract:
     def units(self, model: nn.Module) -> Units:
         """Its units."""
         return weight_units(model)
+
+    def task(self) -> Task:
+        """What the networks are for, without label smoothing."""
+        return task_of(self.of_task)
 
     def inputs(self) -> Inputs:
         """What `prunebench_needs` would have brought."""

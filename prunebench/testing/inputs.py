@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -17,6 +16,7 @@ from prunebench import DataMissing
 from prunebench.api.data import Data, Gather, in_order
 from prunebench.api.info import DataInfo
 from prunebench.api.masks import Mask, Units
+from prunebench.kernels.noise import batch_like
 from prunebench.kernels.weight_units import layer_weights
 from prunebench.testing.contract import Contract
 from prunebench.testing.data import some_mask
@@ -47,30 +47,41 @@ class DataContract(Contract):
             pytest.skip(f"no {self.component['use']} under $PRUNEBENCH_DATA")
         return data
 
-    def test_the_sizes_are_those_of_the_three_splits(self) -> None:
+    def test_the_sizes_are_those_of_the_splits(self) -> None:
         data = self.load(0)
-        assert {"train", "valid", "test"} <= set(data.splits)
+        assert {"train", "test"} <= set(data.splits) <= {"train", "valid", "test"}
         assert data.info.sizes == {name: split.size for name, split in data.splits.items()}
         assert all(size > 0 for size in data.info.sizes.values())
 
     def test_batches_have_the_stated_shape_and_classes(self) -> None:
         data = self.load(0)
         for split in data.splits.values():
-            images, labels = next(iter(split.batches(in_order(split.size, min(32, split.size)))))
-            assert images.shape == (min(32, split.size), *data.info.shape)
-            assert images.dtype == torch.float32
-            assert bool(images.isfinite().all())
-            assert labels.dtype == torch.int64
-            assert 0 <= int(labels.min()) <= int(labels.max()) < data.info.classes
+            inputs, targets = next(iter(split.batches(in_order(split.size, min(32, split.size)))))
+            assert inputs.shape == (min(32, split.size), *data.info.shape)
+            assert inputs.dtype in (torch.float32, torch.int64)
+            assert bool(inputs.isfinite().all())
+            assert len(targets) == len(inputs)
+            if data.info.classes and targets.numel():
+                assert targets.dtype == torch.int64
+                assert 0 <= int(targets.min()) <= int(targets.max()) < data.info.classes
+
+    def test_the_task_makes_of_a_batch_what_its_example_is_one_of(self) -> None:
+        data, task = self.load(0), self.task()
+        (batch,) = data["train"].batches([Gather(torch.arange(3))])
+        taken, targets = task.batch(*batch)
+        example = task.example(data.info)
+        assert taken.shape == (3, *example.shape[1:])
+        assert taken.dtype == example.dtype
+        assert len(targets) == 3
 
     def test_equal_streams_give_equal_data(self) -> None:
         a, b = self.load(0), self.load(0)
         assert a.info == b.info
         for name in a.splits:
             gathers = list(itertools.islice(in_order(a[name].size, 16), 4))
-            for (x, y), (again, labels) in zip(a[name].batches(gathers), b[name].batches(gathers), strict=True):
+            for (x, y), (again, targets) in zip(a[name].batches(gathers), b[name].batches(gathers), strict=True):
                 assert torch.equal(x, again)
-                assert torch.equal(y, labels)
+                assert torch.equal(y, targets)
 
     def test_the_digest_is_of_the_source_and_not_of_the_split(self) -> None:
         assert self.load(0).info.digest == self.load(1).info.digest != ""
@@ -81,10 +92,10 @@ class DataContract(Contract):
     def test_a_batch_holds_what_its_gather_names(self) -> None:
         split = self.load(0)["train"]
         order = torch.tensor([3, 0, 2])
-        ((images, labels),) = split.batches([Gather(order)])
-        ((straight, straight_labels),) = split.batches([Gather(torch.arange(4))])
-        assert torch.equal(images, straight[order])
-        assert torch.equal(labels, straight_labels[order])
+        ((inputs, targets),) = split.batches([Gather(order)])
+        ((straight, straight_targets),) = split.batches([Gather(torch.arange(4))])
+        assert torch.equal(inputs, straight[order])
+        assert torch.equal(targets, straight_targets[order])
 
     def test_augmentation_depends_on_its_seed_alone(self) -> None:
         split = self.load(0)["train"]
@@ -93,33 +104,43 @@ class DataContract(Contract):
             (a, _), (b, _) = split.batches([Gather(indices, seed=5), Gather(indices, seed=5)])
         assert torch.equal(a, b)
 
-    def test_only_training_images_are_augmented(self) -> None:
+    def test_only_training_examples_are_augmented(self) -> None:
         data = self.load(0)
-        for name in ("valid", "test"):
+        for name in set(data.splits) - {"train"}:
             indices = torch.arange(min(64, data[name].size))
             (a, _), (b, _) = data[name].batches([Gather(indices, seed=5), Gather(indices)])
             assert torch.equal(a, b)
 
 
 class ModelContract(Contract):
-    """Laws of prunebench_model."""
+    """Laws of prunebench_model. Override `output_shape` where `of_task` wants another than a number for each class."""
 
     slot = "model"
-    shape: ClassVar[tuple[int, int, int]] = (1, 2, 4)
+    shape: ClassVar[tuple[int, ...]] = (1, 2, 4)
     classes: ClassVar[int] = 3
 
+    def info(self) -> DataInfo:
+        """The data that the network is for: inputs of `shape`, and `classes` classes."""
+        return DataInfo("toy", "0", {"train": 8}, self.shape, self.classes)
+
     def model(self) -> nn.Module:
-        """The component's network for images of `shape` and `classes` classes."""
-        info = DataInfo("toy", "0", {"train": 8}, self.shape, self.classes)
-        network: nn.Module = self.hooks().prunebench_model(data_info=info)
+        """The component's network for such data."""
+        network: nn.Module = self.hooks().prunebench_model(data_info=self.info())
         return network
 
-    def test_images_become_finite_logits(self) -> None:
-        images = torch.linspace(-1, 1, 2 * math.prod(self.shape)).view(2, *self.shape)
+    def taken(self) -> Tensor:
+        """A batch of two that the network takes."""
+        return batch_like(self.task().example(self.info()), 2, 0)
+
+    def output_shape(self) -> tuple[int, ...]:
+        """What the network puts out for one example."""
+        return (self.classes,)
+
+    def test_inputs_become_finite_outputs(self) -> None:
         with torch.no_grad():
-            logits = self.model().eval()(images)
-        assert logits.shape == (2, self.classes)
-        assert bool(logits.isfinite().all())
+            outputs = self.model().eval()(self.taken())
+        assert outputs.shape == (2, *self.output_shape())
+        assert bool(outputs.isfinite().all())
 
     def test_the_network_on_the_meta_device_has_the_same_tensors(self) -> None:
         with torch.device("meta"):
@@ -131,9 +152,8 @@ class ModelContract(Contract):
     def test_equal_weights_give_equal_outputs_in_evaluation(self) -> None:
         first, second = self.model().eval(), self.model().eval()
         second.load_state_dict(first.state_dict())
-        images = torch.linspace(-1, 1, 2 * math.prod(self.shape)).view(2, *self.shape)
         with torch.no_grad():
-            assert torch.equal(first(images), second(images))
+            assert torch.equal(first(self.taken()), second(self.taken()))
 
 
 class InitialiseContract(Contract):
@@ -180,14 +200,15 @@ class UnitsContract(Contract):
 
     def units(self, model: nn.Module) -> Units:
         """The component's units."""
-        units: Units = self.hooks().prunebench_units(model=model, data_info=self.data().info)
+        units: Units = self.hooks().prunebench_units(
+            model=model, data_info=self.data().info, example=self.task().example(self.data().info)
+        )
         return units
 
-    def images(self) -> Tensor:
+    def taken(self) -> Tensor:
         """A batch that the network takes."""
-        data = self.data()
-        ((images, _),) = data["test"].batches([Gather(torch.arange(8))])
-        return images
+        (batch,) = self.data()["test"].batches([Gather(torch.arange(8))])
+        return self.task().batch(*batch)[0]
 
     def test_layers_are_numbered_without_gaps(self) -> None:
         layers = self.units(self.model()).layers
@@ -287,4 +308,4 @@ class UnitsContract(Contract):
         with torch.no_grad():
             for name, kept in units.expand(mask).items():
                 model.get_parameter(name).masked_fill_(~kept, 0.0)
-            assert torch.allclose(small(self.images()), model(self.images()), atol=1e-5)
+            assert torch.allclose(small(self.taken()), model(self.taken()), atol=1e-5)

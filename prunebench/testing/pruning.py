@@ -70,6 +70,7 @@ class ScoreContract(Contract):
         scores: Scores = self.hooks().prunebench_score(
             model=model,
             data=self.data(),
+            task=self.task(),
             units=self.units(model),
             mask=mask,
             inputs=self.inputs(),
@@ -266,7 +267,12 @@ class AnalyseContract(Contract):
         model = self.model()
         with no_global_randomness():
             (analysis,) = self.hooks().prunebench_analyse(
-                inputs=inputs, model=model, data=self.data(), units=self.units(model), rng=self.rng()
+                inputs=inputs,
+                model=model,
+                data=self.data(),
+                task=self.task(),
+                units=self.units(model),
+                rng=self.rng(),
             )
         assert isinstance(analysis, Analysis)
         return analysis

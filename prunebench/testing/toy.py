@@ -13,7 +13,8 @@ from prunebench import Component, ComponentConfig, hookimpl
 from prunebench.api.component import BoundComponent
 from prunebench.api.info import DataInfo, ModelInfo
 from prunebench.api.planning import Recipes, Request
-from prunebench.benchmark.entries import Benchmark, Chosen
+from prunebench.benchmark.choices import DataChoice, ModelChoice
+from prunebench.benchmark.entries import Benchmark
 from prunebench.benchmark.load import resolve
 from prunebench.benchmark.merging import merge, normalise
 from prunebench.components.catalogue import Catalogue
@@ -78,16 +79,16 @@ def toy_catalogue() -> Catalogue:
 class ToyProbe:
     """Sizes and shapes of the toy benchmark, without a store."""
 
-    def data(self, chosen: Chosen) -> DataInfo:
+    def data(self, chosen: DataChoice) -> DataInfo:
         """See prunebench.plan.compile.Probe."""
         return ToyData().prunebench_data().info
 
-    def model(self, chosen: Chosen, data: DataInfo, units: BoundComponent) -> ModelInfo:
+    def model(self, chosen: ModelChoice, data: DataInfo, units: BoundComponent, task: BoundComponent) -> ModelInfo:
         """See prunebench.plan.compile.Probe."""
         net = two_layer_net()
         return ModelInfo(chosen.label, sum(p.numel() for p in net.parameters()), weight_units(net).layers)
 
-    def weights(self, chosen: Chosen, data: DataInfo) -> str:
+    def weights(self, chosen: ModelChoice, data: DataInfo) -> str:
         """See prunebench.plan.compile.Probe."""
         assert chosen.weights is not None
         return digest_of(Path(chosen.weights))
@@ -112,12 +113,12 @@ def toy_chain(
     """The chain of an entry of the toy benchmark before its schedule was asked, and its recipes."""
     benchmark = toy_benchmark(changes or {}, rounds=rounds, cut=cut)
     chain = chain_of(benchmark, ToyProbe(), entry, benchmark.seeds[0])
-    return chain, Recipes(chain.entry.find, chain.entry.evaluate)
+    return chain, chain.recipes
 
 
 def toy_request(round: int = 1) -> Request:
-    """What a loss term is asked with in a find round of the toy benchmark."""
-    chain, recipes = toy_chain(rounds=max(2, round))
+    """What a loss term is asked with in a find round of the toy benchmark, which trains the ticket before it."""
+    chain, _ = toy_chain(rounds=max(2, round))
     tickets = chain.tickets
-    optima = tuple(chain.train(tickets[r - 1], recipes.find, r).optimum for r in range(1, round))
-    return Request("train", round, tickets[round - 1], optima, chain, lambda name: chain)
+    optima = tuple(chain.find(tickets[r - 1], r).optimum for r in range(1, round))
+    return Request("train", round - 1, tickets[round - 1], optima, chain, lambda name: chain)

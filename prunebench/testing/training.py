@@ -37,11 +37,12 @@ class OptimizerContract(Contract):
         self, model: nn.Module, optimizer: torch.optim.Optimizer, steps: range, keep: Mapping[str, Tensor]
     ) -> None:
         """Steps on batches of 8; gradients are masked before each, as the engine does."""
-        split = self.data()["train"]
+        split, task = self.data()["train"], self.task()
         gathers = [Gather((torch.arange(8) + 8 * step) % split.size) for step in steps]
-        for images, labels in split.batches(gathers):
+        for batch in split.batches(gathers):
+            inputs, targets = task.batch(*batch)
             optimizer.zero_grad()
-            torch.autograd.backward(nn.functional.cross_entropy(model(images), labels))
+            torch.autograd.backward(task.objective(model(inputs), targets))
             for name, parameter in model.named_parameters():
                 if name in keep and parameter.grad is not None:
                     parameter.grad.masked_fill_(~keep[name], 0.0)
@@ -73,10 +74,11 @@ class OptimizerContract(Contract):
 
     @torch.no_grad()
     def loss(self, model: nn.Module) -> float:
-        """The mean loss over the training images."""
-        split = self.data()["train"]
-        ((images, labels),) = split.batches([Gather(torch.arange(split.size))])
-        return float(nn.functional.cross_entropy(model(images), labels))
+        """The mean loss over the training examples."""
+        split, task = self.data()["train"], self.task()
+        (batch,) = split.batches([Gather(torch.arange(split.size))])
+        inputs, targets = task.batch(*batch)
+        return float(task.objective(model(inputs), targets))
 
     def test_training_lowers_the_loss(self) -> None:
         model = self.model()
@@ -153,16 +155,17 @@ class LossContract(Contract):
         """What the terms leave in the gradients of a fresh network, applied `times` times."""
         model = self.model()
         before = state(model)
-        ((images, labels),) = self.data()["train"].batches([Gather(torch.arange(8))])
+        (batch,) = self.data()["train"].batches([Gather(torch.arange(8))])
+        taken, targets = self.task().batch(*batch)
         for parameter in model.parameters():
             parameter.grad = torch.zeros_like(parameter)
         terms = self.terms(model, mask)
         for _ in range(times):
-            logits = model(images)
+            outputs = model(taken)
             for term in terms:
                 assert any((term.loss, term.gradient, term.proximal)), "a term does something"
                 if term.loss is not None:
-                    loss = term.loss(images, logits, labels)
+                    loss = term.loss(taken, outputs, targets)
                     assert loss.ndim == 0
                     assert bool(loss.isfinite())
                     if loss.requires_grad:

@@ -14,20 +14,21 @@ from prunebench import runner
 from prunebench.api import keys
 from prunebench.api.board import Board, Group
 from prunebench.api.details import Detail
-from prunebench.api.errors import ConfigError, PrunebenchError, nearest
+from prunebench.api.errors import ConfigError, nearest
 from prunebench.api.provenance import Provenance
 from prunebench.api.results import final_rows
 from prunebench.api.rows import Row
 from prunebench.kernels.hardware import hardware
 from prunebench.leaderboard import board_of
-from prunebench.leaderboard.tiers import RECORD
 from prunebench.results.folder import read_results
+from prunebench.results.manifest import VERIFICATION as RECORD
 from prunebench.results.manifest import check_manifest
 from prunebench.results.merge import detail_identity
 from prunebench.results.tolerance import tolerance_of
 from prunebench.runner.preparing import Options, Prepared
 from prunebench.runner.running import Outcome
 from prunebench.runner.work_left import Status
+from prunebench.verification.source import benchmark_file
 
 Show = Callable[[Prepared, Status], Any]
 
@@ -200,9 +201,7 @@ def rerun(
     show: Show,
 ) -> tuple[Outcome, dict[str, Any]]:
     """Run entries of a leaderboard's file in an empty store; the outcome and the environment."""
-    source = file or Path(provenance.file)
-    if not source.is_file():
-        raise PrunebenchError(f"{folder}: it was made from {source}, which is not here; give --file")
+    source = benchmark_file(folder, provenance, file)
     with tempfile.TemporaryDirectory(prefix="prunebench-verify-") as scratch:
         options = Options(
             source, provenance.profile, tuple(seeds), tuple(entries), provenance.settings, Path(scratch) / "store"

@@ -1,16 +1,13 @@
 from __future__ import annotations
 
-from itertools import pairwise
-
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch import Tensor, nn
+from torch import Tensor
 
-from prunebench.api.data import Data, Gather, Resident, in_order
-from prunebench.engine.measuring import measure, measure_split, sampled
-from prunebench.testing import ToyData, no_global_randomness, two_layer_net
+from prunebench.api.data import Data, Gather, Resident, ResidentTensors, in_order
+from prunebench.testing import ToyData, no_global_randomness
 
 
 def split(count: int = 10, **more: object) -> Resident:
@@ -99,62 +96,10 @@ def test_data_moves_with_all_its_splits(toy: Data) -> None:
     assert all(moved[name].size == toy[name].size for name in moved.splits)
 
 
-# Measuring.
-
-
-@given(st.integers(1, 3_000), st.integers(1, 3_000))
-def test_a_sample_is_even_fixed_and_never_repeats_an_image(size: int, sample: int) -> None:
-    indices = [i for gather in sampled(size, sample) for i in gather.indices.tolist()]
-    assert len(indices) == min(size, sample)
-    assert indices == sorted(set(indices))
-    assert set(indices) <= set(range(size))
-    steps = [b - a for a, b in pairwise(indices)]
-    assert not steps or max(steps) - min(steps) <= 1
-    assert indices == [i for gather in sampled(size, sample) for i in gather.indices.tolist()]
-
-
-def test_loss_and_accuracy_are_means_over_images_whatever_the_batches(toy: Data) -> None:
-    net = two_layer_net().eval()
-    loss, hits = measure_split(net, toy["test"], in_order(24, 1))
-    by_seven, same_hits = measure_split(net, toy["test"], in_order(24, 7))
-    assert torch.equal(hits, same_hits)
-    assert loss == pytest.approx(by_seven, rel=1e-6)
-    ((images, labels),) = toy["test"].batches([Gather(torch.arange(24))])
-    with torch.no_grad():
-        logits = net(images)
-    assert loss == pytest.approx(float(nn.functional.cross_entropy(logits, labels)), rel=1e-5)
-    assert torch.equal(hits, logits.argmax(1) == labels)
-    measured = measure(net, toy, ["test"], None)
-    assert measured.values["test/accuracy"] == int(hits.sum()) / 24
-    assert torch.equal(measured.hits["test"], hits)
-
-
-@pytest.mark.parametrize("training", [True, False])
-def test_measuring_leaves_a_model_as_it_was(toy: Data, training: bool) -> None:
-    net = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(8), nn.Dropout(0.5), nn.Linear(8, 3)).train(training)
-    before = {name: value.clone() for name, value in net.state_dict().items()}
-    with no_global_randomness():
-        first = measure(net, toy, ["train", "test"], 50).values
-        again = measure(net, toy, ["train", "test"], 50).values
-    assert first == again
-    assert set(first) == {"train/loss", "train/accuracy", "test/loss", "test/accuracy"}
-    assert net.training is training
-    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
-
-
-def test_only_the_training_split_is_sampled(toy: Data) -> None:
-    net = two_layer_net()
-    few, whole = measure(net, toy, ["train", "valid"], 10), measure(net, toy, ["train", "valid"], None)
-    assert few.values["valid/loss"] == whole.values["valid/loss"]
-    assert few.values["train/loss"] != whole.values["train/loss"]
-    assert {split: len(hits) for split, hits in few.hits.items()} == {"train": 10, "valid": 24}
-    assert {split: len(hits) for split, hits in whole.hits.items()} == {"train": 96, "valid": 24}
-
-
-def test_a_loss_that_is_not_finite_has_no_value(toy: Data) -> None:
-    net = two_layer_net()
-    with torch.no_grad():
-        net.get_parameter("fc2.weight").fill_(float("nan"))
-    found = measure(net, toy, ["test"], None).values
-    assert found["test/loss"] is None
-    assert found["test/accuracy"] is not None
+def test_tensors_of_any_kind_are_gathered_as_they_are() -> None:
+    tokens = torch.arange(12).view(4, 3)
+    part = ResidentTensors(tokens, torch.zeros(4, 0)).to(torch.device("cpu"))
+    assert part.size == 4
+    ((inputs, targets),) = part.batches([Gather(torch.tensor([3, 1]), seed=7)])
+    assert inputs.tolist() == [[9, 10, 11], [3, 4, 5]]
+    assert targets.shape == (2, 0)

@@ -8,7 +8,8 @@ import pytest
 
 from prunebench import Component, ComponentConfig, EntryRef, hookimpl
 from prunebench.api.errors import ConfigError
-from prunebench.benchmark.entries import Benchmark, Density, Entry
+from prunebench.benchmark.densities import Density
+from prunebench.benchmark.entries import Benchmark, Entry
 from prunebench.benchmark.load import load
 from prunebench.benchmark.toml import Printed
 from prunebench.components.catalogue import Catalogue
@@ -418,8 +419,7 @@ def test_expectations_of_entries_that_are_not_scored_wait(mine: Path) -> None:
         (
             'against = "imp"',
             'metric = "accuracy"',
-            'report.metric: write SPLIT/METRIC, such as "test/accuracy" or "test/early_stop_accuracy", '
-            "not 'accuracy'",
+            'report.metric: write SPLIT/METRIC, such as "test/loss" or "valid/early_stop_iteration", not \'accuracy\'',
         ),
         (
             'every = "8it"',
@@ -434,10 +434,10 @@ def test_expectations_of_entries_that_are_not_scored_wait(mine: Path) -> None:
             "rounds = 0",
             'entry "imp": rounds: after 0 rounds there is no ticket to judge',
         ),
-        ("0.80, 0.51", "0.0", "densities: 0.0 is not a density: a fraction kept, above 0 and at most 1"),
-        ("0.80, 0.51", "1.1", "densities: 1.1 is not a density: a fraction kept, above 0 and at most 1"),
-        ("0.80, 0.51", "-0.5", "densities: -0.5 is not a density: a fraction kept, above 0 and at most 1"),
-        ("0.80, 0.51", '"half"', "densities: half is not a density: a fraction kept, above 0 and at most 1"),
+        ("0.80, 0.51", "0.0", "densities[0]: 0.0 is not a density: a fraction kept, above 0 and at most 1"),
+        ("0.80, 0.51", "1.1", "densities[0]: 1.1 is not a density: a fraction kept, above 0 and at most 1"),
+        ("0.80, 0.51", "-0.5", "densities[0]: -0.5 is not a density: a fraction kept, above 0 and at most 1"),
+        ("0.80, 0.51", '"half"', "densities[0]: 'half' is not a density: a fraction kept, above 0 and at most 1"),
         ("0.80, 0.51", "0.8, 0.80", "densities: a density is given twice"),
         ("0.80, 0.51", "", "densities: the list is empty; leave it out to evaluate every round"),
         (

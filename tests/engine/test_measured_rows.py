@@ -85,8 +85,8 @@ def test_a_row_leads_to_the_run_that_it_was_read_off(store_path: Path) -> None:
     for row in rows(outcome):
         phase = plan.phases[row["key"]]
         assert phase.kind == "train"
-        assert phase.spec["streams"]["seed"] == row["seed"]
-        assert phase.spec["streams"]["round"] == row["round"] + 1
+        assert phase.spec.streams.seed == row["seed"]
+        assert phase.spec.streams.round == row["round"] + 1
 
 
 def test_values_are_stated_where_the_file_asks_and_at_the_end(store_path: Path) -> None:
@@ -150,7 +150,7 @@ def test_the_provenance_says_where_the_numbers_come_from(store_path: Path) -> No
     assert told["hardware"]["cores"] >= 1
     assert told["components"]["toy-net"] == {"version": 1, "distribution": "prunebench.testing", "paper": ""}
     assert set(told["components"]) == {
-        "constant", "global", "magnitude", "rewind", "sgd", "toy-data", "toy-net", "toy-units",
+        "classification", "constant", "global", "magnitude", "rewind", "sgd", "toy-data", "toy-net", "toy-units",
     }  # fmt: skip
     json.dumps(told, allow_nan=False)
     assert run(store_path).provenance.runs.model_dump() == {"naive": 5, "distinct": 3, "cached": 3}

@@ -2,16 +2,19 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from engine.toy_runs import catalogue, open_store, prepared, run
 from prunebench.api.errors import ContractError, DataMissing, PrunebenchError
-from prunebench.benchmark.entries import Chosen
+from prunebench.benchmark.choices import DataChoice, ModelChoice
 from prunebench.engine.probe import StoreProbe
 
 UNITS = {"use": "toy-units"}
+
+CLASSES = catalogue().use("classification", slot="task")
 
 
 @pytest.fixture
@@ -22,8 +25,9 @@ def root(tmp_path: Path) -> Path:
     return folder
 
 
-def chosen(name: str, slot: str, **config: object) -> Chosen:
-    return Chosen(name, catalogue().use({"use": name, **config}, slot=slot))
+def chosen(name: str, slot: str, **config: object) -> Any:
+    choice = {"data": DataChoice, "model": ModelChoice}[slot]
+    return choice(label=name, use=catalogue().use({"use": name, **config}, slot=slot))
 
 
 def reads(root: Path) -> int:
@@ -82,7 +86,7 @@ def test_a_model_is_probed_once_and_on_the_meta_device(
     probe, use = StoreProbe(open_store(store_path), root), catalogue().use(UNITS, slot="units")
     data = probe.data(chosen("toy-data", "data"))
     before = torch.get_rng_state()
-    first = probe.model(chosen("toy-net", "model"), data, use)
+    first = probe.model(chosen("toy-net", "model"), data, use, CLASSES)
     assert torch.equal(torch.get_rng_state(), before)
     assert (first.parameters, first.units) == (75, 66)
     assert [(layer.name, layer.start, layer.count) for layer in first.layers] == [
@@ -90,14 +94,14 @@ def test_a_model_is_probed_once_and_on_the_meta_device(
         ("3.weight", 48, 18),
     ]
     monkeypatch.setattr(StoreProbe, "_probed", lambda *arguments: pytest.fail("it was cached"))
-    assert StoreProbe(open_store(store_path), root).model(chosen("toy-net", "model"), data, use) == first
+    assert StoreProbe(open_store(store_path), root).model(chosen("toy-net", "model"), data, use, CLASSES) == first
 
 
 def test_other_units_are_another_probe(store_path: Path, root: Path) -> None:
     probe = StoreProbe(open_store(store_path), root)
     data = probe.data(chosen("toy-data", "data"))
     units = [catalogue().use(table, slot="units") for table in (UNITS, {"use": "weights"})]
-    found = [probe.model(chosen("toy-net", "model"), data, use).units for use in units]
+    found = [probe.model(chosen("toy-net", "model"), data, use, CLASSES).units for use in units]
     assert found == [66, 48]
 
 

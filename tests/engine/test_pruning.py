@@ -19,7 +19,7 @@ from prunebench.api.masks import Mask, Scores
 from prunebench.engine.phases import check_mask, check_scores
 from prunebench.engine.workbench import mask_meta, pack_mask, unpack_mask
 from prunebench.store.tensors import dump_tensors, load_tensors
-from prunebench.testing import ToyData, same, some_mask, two_layer_net, weight_units
+from prunebench.testing import same, some_mask, two_layer_net, weight_units
 
 
 def imp(**changes: Any) -> dict[str, Any]:
@@ -154,7 +154,7 @@ def test_masks_are_nested_and_have_the_planned_counts(store_path: Path) -> None:
 def test_magnitude_keeps_the_largest_weights_of_the_end_of_the_run(workshop: Workshop) -> None:
     ticket = workshop.chain.tickets[1]
     assert ticket.mask is not None
-    trained = workshop.chain.train(workshop.chain.dense, workshop.recipes.find, 1)
+    trained = workshop.chain.find(workshop.chain.dense, 1)
     workshop.make(ticket.mask, trained.end)
     weights = workshop.weights(trained.end)
     flat = torch.cat([weights[name].flatten() for name in ("1.weight", "3.weight")]).abs()
@@ -223,7 +223,7 @@ def test_the_meta_of_a_mask_counts_units_by_layer_and_parameters_of_all() -> Non
     net = two_layer_net()
     units = weight_units(net)
     mask = some_mask(units, 20)
-    assert mask_meta(mask, units, net, ToyData().prunebench_data().info.shape) == {
+    assert mask_meta(mask, units, net, torch.zeros(1, 1, 2, 4)) == {
         "count": 20,
         "counts": list(mask.counts),
         "layers": ["fc1.weight", "fc2.weight"],
@@ -282,7 +282,7 @@ def test_an_analysis_that_is_added_trains_nothing(store_path: Path) -> None:
 
 
 def test_pruned_weights_are_stored_as_positive_zeros(workshop: Workshop) -> None:
-    trained = workshop.chain.train(workshop.chain.tickets[2], workshop.recipes.evaluate, 3)
+    trained = workshop.chain.evaluate(workshop.chain.tickets[2])
     workshop.make(trained.end)
     assert trained.ticket.mask is not None
     weights = workshop.weights(trained.end)

@@ -16,10 +16,11 @@ from safetensors.torch import load_file, save_file
 from prunebench.api.data import in_order
 from prunebench.api.errors import ConfigError, PrunebenchError
 from prunebench.commands.main import main
-from prunebench.engine.measuring import measure_split
 from prunebench.engine.workbench import Workbench
+from prunebench.kernels.evaluation import evaluate
+from prunebench.plan.specs import ComponentSpec
 from prunebench.runner.export import Choice, Exported, chosen, export, load_exported
-from prunebench.testing import ToyData
+from prunebench.testing import ToyData, task_of
 
 Export = Callable[..., Exported]
 
@@ -39,8 +40,11 @@ def out(store: Path, tmp_path: Path) -> Export:
 
 def accuracy(folder: Path) -> float:
     test = ToyData().prunebench_data()["test"]
-    _, hits = measure_split(load_exported(folder, catalogue()), test, in_order(test.size, 100))
-    return float(hits.double().mean())
+    task = task_of({"use": "classification"})
+    with torch.no_grad():
+        _, correct = evaluate(load_exported(folder, catalogue()), task, test.batches(in_order(test.size, 100)))
+    assert correct is not None
+    return float(correct.double().mean())
 
 
 def test_a_trained_network_has_the_accuracy_that_it_was_judged_by(store: Path, out: Export) -> None:
@@ -144,10 +148,10 @@ def masked_original(store: Path, changes: Mapping[str, Any], entry: str) -> torc
     _, evaluation = chosen(made.plan, Choice(entry))
     workbench = Workbench(made.open_store(), catalogue(), Path(), "cpu")
     spec = made.plan.phases[evaluation.run.key].spec
-    model = workbench.model(spec["model"], workbench.tensors(evaluation.run.end))
+    model = workbench.model(spec.model, workbench.tensors(evaluation.run.end))
     mask = workbench.mask(evaluation.mask)
     assert mask is not None
-    units = workbench.units({**spec, "units": made.benchmark.all_entries[entry].units.to_json()}, model)
+    units = workbench.units(ComponentSpec.of(made.benchmark.all_entries[entry].units), spec.model, model)
     with torch.no_grad():
         for name, keep in units.expand(mask).items():
             model.get_parameter(name).mul_(keep)

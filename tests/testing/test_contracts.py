@@ -15,6 +15,7 @@ from prunebench.api.data import Data, Resident
 from prunebench.api.masks import Mask, Scores, Units
 from prunebench.api.measurements import Analysis, Figure, Measurement
 from prunebench.api.random import Rng
+from prunebench.api.task import Contribution, MetricInfo, Metrics, Task
 from prunebench.api.tickets import Inputs, Ticket
 from prunebench.api.training import LossTerm, MaskUpdate
 from prunebench.kernels.selection import keep_highest
@@ -329,8 +330,8 @@ class AugmentsTheTest(Plugin):
 DATA = {
     Toy: set(),
     AugmentsTheTest: {
-        "test_only_training_images_are_augmented",
-        "test_the_sizes_are_those_of_the_three_splits",
+        "test_only_training_examples_are_augmented",
+        "test_the_sizes_are_those_of_the_splits",
         "test_the_digest_is_of_the_source_and_not_of_the_split",
     },
 }
@@ -371,7 +372,7 @@ class Noisy(Plugin):
 
 MODELS = {
     Net: set(),
-    Wide: {"test_images_become_finite_logits"},
+    Wide: {"test_inputs_become_finite_outputs"},
     Noisy: {"test_equal_weights_give_equal_outputs_in_evaluation"},
 }
 
@@ -474,6 +475,89 @@ ANALYSES = {
     SpoilsItsInputs: {"test_equal_inputs_give_equal_analyses_and_are_not_changed"},
 }
 
+
+def regression(**changes: Any) -> Callable[[], Task]:
+    """A task of the toy data: the mean squared distance of the outputs from one-hot targets."""
+
+    def distances(outputs: Tensor, targets: Tensor) -> Tensor:
+        return (outputs - nn.functional.one_hot(targets, 3)).square().sum(1)
+
+    parts: dict[str, Any] = {
+        "objective": lambda outputs, targets: distances(outputs, targets).mean(),
+        "contribution": lambda outputs, targets: Contribution(
+            {"squares": distances(outputs, targets).sum(), "examples": len(targets)}
+        ),
+        "values": lambda totals: {"loss": totals["squares"] / totals["examples"]},
+        "example": lambda info: torch.zeros(1, *info.shape),
+    }
+    return lambda: Task(**{**parts, **changes})
+
+
+class Regression(Plugin):
+    made = staticmethod(regression())
+
+    @hookimpl
+    def prunebench_metrics(self) -> Metrics:
+        return {"loss": MetricInfo(unit="squares", higher=False, low=0)}
+
+    @hookimpl
+    def prunebench_task(self) -> Task:
+        return self.made()
+
+
+class SumsTheObjective(Regression):
+    made = staticmethod(regression(objective=lambda o, y: (o - nn.functional.one_hot(y, 3)).square().sum()))
+
+
+class MeansOfMeans(Regression):
+    made = staticmethod(
+        regression(
+            contribution=lambda o, y: Contribution(
+                {"squares": (o - nn.functional.one_hot(y, 3)).square().sum(1).mean(), "examples": 1}
+            )
+        )
+    )
+
+
+class WrongExample(Regression):
+    made = staticmethod(regression(example=lambda info: torch.zeros(1, 3)))
+
+
+class ForgetsTheLoss(Regression):
+    @hookimpl
+    def prunebench_metrics(self) -> Metrics:
+        return {"error": MetricInfo(unit="squares", higher=False, low=0)}
+
+
+class OutOfRange(Regression):
+    @hookimpl
+    def prunebench_metrics(self) -> Metrics:
+        return {"loss": MetricInfo(unit="squares", higher=False, low=0, high=1e-6)}
+
+
+class CorrectButNotPrimary(Regression):
+    made = staticmethod(
+        regression(
+            contribution=lambda o, y: Contribution(
+                {"squares": (o - nn.functional.one_hot(y, 3)).square().sum(), "examples": len(y)}, o.argmax(1) == y
+            )
+        )
+    )
+
+
+EVERY = "test_every_metric_is_measured_and_lies_in_its_range"
+PRIMARY = "test_the_primary_metric_is_the_mean_of_what_is_correct"
+TASKS = {
+    Regression: set(),
+    SumsTheObjective: {"test_the_loss_that_is_measured_is_the_mean_of_the_objective"},
+    # The mean over a small last batch counts as much as that over a full one.
+    MeansOfMeans: {"test_the_size_of_batches_makes_no_difference_but_for_rounding"},
+    WrongExample: {"test_a_batch_keeps_its_examples_and_is_like_the_example"},
+    ForgetsTheLoss: {"test_metrics_read_as_they_should", EVERY},
+    OutOfRange: {EVERY},
+    CorrectButNotPrimary: {PRIMARY},
+}
+
 CASES: list[tuple[type[t.Contract], dict[Any, set[str]]]] = [
     (t.ScoreContract, SCORES),
     (t.SelectContract, SELECTIONS),
@@ -483,6 +567,7 @@ CASES: list[tuple[type[t.Contract], dict[Any, set[str]]]] = [
     (t.LrContract, RATES),
     (t.UnitsContract, UNITS),
     (t.DataContract, DATA),
+    (t.TaskContract, TASKS),
     (t.ModelContract, MODELS),
     (t.LossContract, LOSSES),
     (t.MaskUpdateContract, UPDATES),

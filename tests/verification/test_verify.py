@@ -102,7 +102,7 @@ def test_the_top_three_stand_at_the_places_of_the_axis() -> None:
 
 def test_a_benchmark_file_that_is_gone_is_asked_for(board: Path) -> None:
     provenance = json.loads((board / "provenance.json").read_text())
-    provenance["file"] = "elsewhere/small.toml"
+    provenance["file"] = "elsewhere/other.toml"
     (board / "provenance.json").write_text(json.dumps(provenance))
     write_manifest(board)
     with pytest.raises(PrunebenchError, match=r"which is not here; give --file"):

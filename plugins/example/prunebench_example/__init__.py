@@ -1,1 +1,1 @@
-"""Two components from outside of prunebench: a score and an analysis."""
+"""Components from outside of prunebench: a score, an analysis, and a task of another kind with its data and network."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from prunebench import ComponentConfig, Figure, Measurement
+from prunebench import ComponentConfig, ContractError, Figure, Measurement
 from prunebench.api.measurements import Analysis
 from prunebench.api.tickets import State
 from prunebench_plugins.analyses import _figures
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from prunebench.api.data import Data, Gather
+    from prunebench.api.task import Task
 
 BATCH = 1_000
 """Images a batch, when measuring and when recalibrating."""
@@ -65,7 +66,9 @@ class Walk:
         return max(self.errors) - self.ends
 
 
-def walk(first: State, second: State, points: int, model: nn.Module, data: Data, config: PathConfig) -> Walk:
+def walk(
+    first: State, second: State, points: int, model: nn.Module, data: Data, task: Task, config: PathConfig
+) -> Walk:
     """The error along the line from one state to another, at `points` points.
 
     The model is left with other weights, in evaluation mode.
@@ -74,8 +77,8 @@ def walk(first: State, second: State, points: int, model: nn.Module, data: Data,
     for index in range(points):
         model.load_state_dict(between(first, second, index / (points - 1)))
         if config.bn == "recalibrate":
-            recalibrate(model, data)
-        errors.append(error(model, data, config))
+            recalibrate(model, data, task)
+        errors.append(error(model, data, task, config))
     return Walk(errors)
 
 
@@ -87,19 +90,24 @@ def between(first: State, second: State, alpha: float) -> dict[str, Tensor]:
     }
 
 
-def error(model: nn.Module, data: Data, config: PathConfig) -> float:
-    """The share of the chosen images that is classified wrongly."""
+def error(model: nn.Module, data: Data, task: Task, config: PathConfig) -> float:
+    """The share of the chosen examples that the model has wrong.
+
+    Raises:
+        ContractError: the task has no notion of a right example.
+    """
     import torch
+
+    from prunebench.kernels.evaluation import evaluate
 
     split = data[config.split]
     count = split.size if config.images is None else min(config.images, split.size)
     model.eval()
     with torch.no_grad():
-        # Sums stay on the device: one synchronisation a point, not one a batch.
-        wrong = [
-            (model(x).argmax(1) != y).sum() for x, y in split.batches(in_batches(evenly_spaced(split.size, count)))
-        ]
-    return int(torch.stack(wrong).sum()) / count
+        _, correct = evaluate(model, task, split.batches(in_batches(evenly_spaced(split.size, count))))
+    if correct is None:
+        raise ContractError("the error on a path is a share of examples, and this task has no right and wrong ones")
+    return int((~correct).sum()) / count
 
 
 def evenly_spaced(size: int, sample: int) -> Tensor:
@@ -117,7 +125,7 @@ def in_batches(indices: Tensor) -> Iterator[Gather]:
         yield Gather(indices[start : start + BATCH])
 
 
-def recalibrate(model: nn.Module, data: Data) -> None:
+def recalibrate(model: nn.Module, data: Data, task: Task) -> None:
     """Take batch norm's running statistics anew: means over equal batches of what training would see there.
 
     Only normalisations are put into training mode, and only while it lasts: dropout stays off.
@@ -132,8 +140,8 @@ def recalibrate(model: nn.Module, data: Data) -> None:
     with torch.no_grad(), averaging(model) as norms:
         if norms:
             # Each batch is spread over the sample, so that sorted images do not make batches of one class.
-            for images, _ in split.batches(Gather(indices[first::batches]) for first in range(batches)):
-                model(images)
+            for batch in split.batches(Gather(indices[first::batches]) for first in range(batches)):
+                model(task.batch(*batch)[0])
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from prunebench import ContractError
 from prunebench_plugins.analyses._ablation import Ablation
 from prunebench_plugins.analyses._rewriting import has_images, rewritten
 
@@ -132,6 +133,8 @@ class Utility:
         self._labels = torch.cat([labels for _, labels in images.batches()])
         with torch.inference_mode():
             logits = self._logits()
+            if logits.ndim != 2:
+                raise ContractError("utility is of networks that put out a number for each class of an example")
             self._reference = torch.log_softmax(logits.double(), 1)
         self.accuracy = self._accuracy(logits)
 

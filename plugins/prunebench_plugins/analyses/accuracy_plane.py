@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from prunebench.api.data import Data
     from prunebench.api.masks import Units
     from prunebench.api.planning import Needs, Request
+    from prunebench.api.task import Task
 
 NAMES = {"pretrained": "W*", "pruned": "Wp", "retrained": "Wr"}
 
@@ -83,7 +84,7 @@ class AccuracyPlane:
         from prunebench.api.planning import Needs
 
         chain = request.chain
-        if chain.rounds == 0 or chain.entry.score is None:
+        if chain.rounds == 0:
             raise PlanError(
                 "accuracy-plane: the entry prunes nothing: it has neither Wp nor Wr; ask it of one with a schedule"
             )
@@ -101,7 +102,7 @@ class AccuracyPlane:
         asked = []
         for round in sorted(set(rounds)):
             # The entry's own edits may change a mask: what was pruned is the ticket before them.
-            pruned = [point for point in request.optima if point.round <= round][-1]
+            pruned = [point for point in request.optima if point.round < round][-1]
             run = request.evaluate(request.tickets[round], 0)
             if run.start == run.stop:
                 raise PlanError(f"accuracy-plane: round {round}: the judged run trains nothing, so that Wr is Wp")
@@ -114,7 +115,7 @@ class AccuracyPlane:
         return asked
 
     @hookimpl
-    def prunebench_analyse(self, inputs: Inputs, model: nn.Module, data: Data, units: Units) -> Analysis:
+    def prunebench_analyse(self, inputs: Inputs, model: nn.Module, data: Data, task: Task, units: Units) -> Analysis:
         """Accuracy, loss and distances of the three points, and how far both go astray on the lines between them.
 
         `accuracy` and `loss` have `/pretrained`, `/pruned` or `/retrained` behind them. `distance` (all parameters),
@@ -122,14 +123,14 @@ class AccuracyPlane:
         the mean accuracy of the line's two ends less the smallest on it. A loss that is not finite is left out.
 
         Raises:
-            ContractError: two points are equal, or the three are on one line.
+            ContractError: two points are equal, the three are on one line, or the task measures no accuracy.
         """
         config = self._config
         (pretrained,), (pruned,), (retrained,) = (inputs[name] for name in NAMES)
         cut = _weights.restricted(pruned.weights, pruned.mask, units)
         states = dict(zip(NAMES, (pretrained.weights, cut, retrained.weights), strict=True))
         plane = Plane.through(states, model, f"accuracy-plane: round {retrained.round}")
-        place = Surface(plane, model, data, config)
+        place = Surface(plane, model, data, task, config)
         corners = {name: place.at(weights) for name, weights in plane.corners.items()}
         measurements = list(_numbers(place, plane, corners, retrained.round, config))
         return Analysis(tuple(measurements), (figure(place, plane, corners, retrained.round, config),))
@@ -241,8 +242,8 @@ class Plane:
 class Surface:
     """The accuracy and the loss of the networks of a plane."""
 
-    def __init__(self, plane: Plane, model: nn.Module, data: Data, config: AccuracyPlaneConfig) -> None:
-        self._plane, self._model, self._data, self._config = plane, model, data, config
+    def __init__(self, plane: Plane, model: nn.Module, data: Data, task: Task, config: AccuracyPlaneConfig) -> None:
+        self._plane, self._model, self._data, self._task, self._config = plane, model, data, task, config
         from torch.nn.modules.batchnorm import _BatchNorm
 
         norms = [name for name, module in model.named_modules() if isinstance(module, _BatchNorm)]
@@ -254,8 +255,8 @@ class Surface:
         # Beyond the three points a variance may be extrapolated below 0, which has no root.
         self._model.load_state_dict({n: v.clamp(min=0) if n in self._variances else v for n, v in state.items()})
         if self._config.bn == "recalibrate":
-            _paths.recalibrate(self._model, self._data)
-        return measured(self._model, self._data, self._config)
+            _paths.recalibrate(self._model, self._data, self._task)
+        return measured(self._model, self._data, self._task, self._config)
 
     def line(self, one: str, other: str, ends: Mapping[str, Value]) -> list[Value]:
         """Along the straight line between two of the points, whose own values are known."""
@@ -272,22 +273,21 @@ def _mix(first: Weights, second: Weights, alpha: float) -> Weights:
     return a, b, c
 
 
-def measured(model: nn.Module, data: Data, config: AccuracyPlaneConfig) -> Value:
-    """Accuracy and mean cross-entropy on the chosen images."""
+def measured(model: nn.Module, data: Data, task: Task, config: AccuracyPlaneConfig) -> Value:
+    """Accuracy and mean loss on the chosen images, of outputs in double precision."""
     import torch
-    from torch.nn.functional import cross_entropy
+
+    from prunebench.kernels.evaluation import evaluate
 
     split = data[config.split]
     count = split.size if config.images is None else min(config.images, split.size)
-    right, losses = [], []
     model.eval()
     with torch.no_grad():
-        for x, y in split.batches(_paths.in_batches(_paths.evenly_spaced(split.size, count))):
-            logits = model(x)
-            right.append((logits.argmax(1) == y).sum())
-            losses.append(cross_entropy(logits.double(), y, reduction="sum"))
-    # Sums stay on the device until here: one synchronisation a place, not one a batch.
-    return Value(int(torch.stack(right).sum()) / count, float(torch.stack(losses).sum()) / count)
+        batches = split.batches(_paths.in_batches(_paths.evenly_spaced(split.size, count)))
+        values, _ = evaluate(lambda inputs: model(inputs).double(), task, batches)
+    if "accuracy" not in values:
+        raise ContractError(f"accuracy-plane: the task measures {', '.join(values)}, and no accuracy")
+    return Value(values["accuracy"], values["loss"])
 
 
 def _double(value: Tensor) -> Tensor:

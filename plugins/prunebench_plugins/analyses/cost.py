@@ -22,18 +22,19 @@ from prunebench.kernels.hardware import processor_name
 
 if TYPE_CHECKING:
     import torch
-    from torch import nn
+    from torch import Tensor, nn
 
     from prunebench.api.data import Data
     from prunebench.api.masks import Mask, Units
     from prunebench.api.planning import Needs, Request
+    from prunebench.api.task import Task
 
 
 class CostConfig(ComponentConfig):
     """How to time.
 
     Args:
-        batches: images a forward pass, one timing for each.
+        batches: examples a forward pass, one timing for each.
         repeats: timed passes; the median is reported, and the quartiles.
         warm: passes before them.
     """
@@ -57,33 +58,33 @@ class Cost:
         return Needs({"tickets": request.tickets})
 
     @hookimpl
-    def prunebench_analyse(self, inputs: Inputs, model: nn.Module, data: Data, units: Units) -> Analysis:
+    def prunebench_analyse(self, inputs: Inputs, model: nn.Module, data: Data, task: Task, units: Units) -> Analysis:
         """For each round: `parameters`, `macs`, `bytes`, and `latency/batch-N` with its quartiles.
 
-        `macs` are of one image. `bytes` are float32 tensors of what is left; where single weights are pruned, the kept
-        values and one bit a weight, if that is less. Latencies are in milliseconds a batch, on the device that the unit
-        names; they are what a clock said, and are not held to be the same again.
+        `macs` are of one example. `bytes` are float32 tensors of what is left; where single weights are pruned, the
+        kept values and one bit a weight, if that is less. Latencies are in milliseconds a batch, on the device that the
+        unit names; they are what a clock said, and are not held to be the same again.
         """
-        shape = data.info.shape
+        example = task.example(data.info)
         found: list[Measurement] = []
         for ticket in sorted(inputs["tickets"], key=lambda ticket: ticket.round):
             model.load_state_dict(dict(ticket.weights))
-            found += counts(model, units, ticket, shape)
+            found += counts(model, units, ticket, example)
             small = model if ticket.mask is None else units.shrink(model, ticket.mask)
             for batch in self._config.batches:
-                found += self._timed(small.eval(), batch, shape, ticket.round)
+                found += self._timed(small.eval(), batch, example, ticket.round)
         return Analysis(tuple(found))
 
-    def _timed(self, model: nn.Module, batch: int, shape: tuple[int, int, int], round: int) -> Iterator[Measurement]:
+    def _timed(self, model: nn.Module, batch: int, example: Tensor, round: int) -> Iterator[Measurement]:
         import torch
 
         device = next(model.parameters()).device
-        images = torch.zeros(batch, *shape, device=device)
+        taken = example.to(device).repeat(batch, *[1] * (example.ndim - 1))
         passes = []
         with torch.inference_mode():
             for _ in range(self._config.warm + self._config.repeats):
                 begin = time.perf_counter()
-                model(images)
+                model(taken)
                 if device.type == "cuda":
                     torch.cuda.synchronize(device)
                 passes.append(1e3 * (time.perf_counter() - begin))
@@ -93,7 +94,7 @@ class Cost:
             yield Measurement(f"latency/batch-{batch}{name}", value, unit, round=round, exact=False)
 
 
-def counts(model: nn.Module, units: Units, ticket: Optimum, shape: tuple[int, int, int]) -> Iterator[Measurement]:
+def counts(model: nn.Module, units: Units, ticket: Optimum, example: Tensor) -> Iterator[Measurement]:
     """What can be counted without a clock."""
     from prunebench.kernels.macs import macs_of
 
@@ -101,7 +102,7 @@ def counts(model: nn.Module, units: Units, ticket: Optimum, shape: tuple[int, in
     removed = 0
     if ticket.mask is not None:
         removed = sum(int((~keep).sum()) for keep in units.expand(ticket.mask).values())
-    macs = macs_of(model, shape, units, ticket.mask)
+    macs = macs_of(model, example, units, ticket.mask)
     yield Measurement("parameters", float(total - removed), "", round=ticket.round)
     yield Measurement("macs", float(macs.effective), "", round=ticket.round)
     yield Measurement("bytes", float(size(model, units, ticket.mask)), "bytes", round=ticket.round)

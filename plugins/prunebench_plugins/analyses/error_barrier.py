@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from prunebench.api.data import Data
     from prunebench.api.masks import Units
     from prunebench.api.planning import Needs, Request
+    from prunebench.api.task import Task
 
 
 class ErrorBarrierConfig(_paths.PathConfig):
@@ -60,10 +61,10 @@ class ErrorBarrier:
         """
         from prunebench.api.planning import Needs
 
-        return Needs({"optima": _optima.judged(request, "error-barrier")})
+        return Needs({"optima": _optima.ends_of_judged_runs(request, "error-barrier")})
 
     @hookimpl
-    def prunebench_analyse(self, inputs: Inputs, model: nn.Module, data: Data, units: Units) -> Analysis:
+    def prunebench_analyse(self, inputs: Inputs, model: nn.Module, data: Data, task: Task, units: Units) -> Analysis:
         """`barrier` and `ends`, fractions of the split's images, at the later round of each pair.
 
         `barrier` is the largest error on the path over the mean error of its two ends, `ends` is that mean. Both ends
@@ -76,7 +77,7 @@ class ErrorBarrier:
             start = earlier.weights
             if config.mask == "later":
                 start = _weights.restricted(start, later.mask, units)
-            path = _paths.walk(start, later.weights, config.points, model, data, config)
+            path = _paths.walk(start, later.weights, config.points, model, data, task, config)
             walks[later.round] = (f"round {earlier.round} to {later.round}", path)
         caption = (
             f"{config.split.capitalize()} error on the straight line between the optima of successive rounds, and its "

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from prunebench.api.data import Data
     from prunebench.api.planning import Needs, Request, TrainedPoint
+    from prunebench.api.task import Task
 
 
 class InstabilityConfig(_paths.PathConfig):
@@ -54,7 +55,6 @@ class Instability:
         Raises:
             PlanError: a round that the entry does not have.
         """
-        from dataclasses import replace
 
         from prunebench.api.planning import Needs
 
@@ -69,11 +69,11 @@ class Instability:
         for round in sorted(set(rounds)):
             for twin, points in enumerate(twins.values()):
                 run = request.evaluate(request.tickets[round], twin)
-                points.append(replace(run.optimum, round=round))
+                points.append(run.optimum)
         return Needs(twins)
 
     @hookimpl
-    def prunebench_analyse(self, inputs: Inputs, model: nn.Module, data: Data) -> Analysis:
+    def prunebench_analyse(self, inputs: Inputs, model: nn.Module, data: Data, task: Task) -> Analysis:
         """`instability` and `ends`, fractions of the split's images, for each round.
 
         `instability` is the largest error on the path between the twins over the mean error of the two, `ends` is that
@@ -82,7 +82,7 @@ class Instability:
         config = self._config
         walks: dict[int, tuple[str, _paths.Walk]] = {}
         for one, other in zip(inputs["one"], inputs["other"], strict=True):
-            path = _paths.walk(one.weights, other.weights, config.points, model, data, config)
+            path = _paths.walk(one.weights, other.weights, config.points, model, data, task, config)
             walks[one.round] = (f"round {one.round}", path)
         caption = (
             f"{config.split.capitalize()} error on the straight line between two trainings of one ticket that differ "

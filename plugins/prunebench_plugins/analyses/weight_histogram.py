@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from prunebench import Component, ComponentConfig, Figure, Measurement, hookimpl
+from prunebench import Component, Figure, Measurement, hookimpl
 from prunebench.api.measurements import Analysis
 from prunebench.api.tickets import Inputs, Optimum
-from prunebench_plugins.analyses import _figures, _optima, _weights
+from prunebench_plugins.analyses import _figures, _optima, _rounds, _weights
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,8 +27,12 @@ if TYPE_CHECKING:
 WHOLE = "all layers"
 
 
-class WeightHistogramConfig(ComponentConfig):
-    """`near`: a weight is near zero if it is smaller than this share of the mean magnitude of its group."""
+class WeightHistogramConfig(_rounds.DrawnRoundsConfig):
+    """`near`: a weight is near zero if it is smaller than this share of the mean magnitude of its group.
+
+    `rounds`: whose distributions are drawn, 0 for the dense network's; a few evenly chosen ones if left out. All judged
+    rounds are measured.
+    """
 
     near: Annotated[float, Field(gt=0)] = 0.2
 
@@ -37,16 +41,21 @@ class WeightHistogram:
     """Reads the surviving weights of optima."""
 
     def __init__(self, config: WeightHistogramConfig) -> None:
-        self._near = config.near
+        self._near, self._config = config.near, config
 
     @hookimpl
     def prunebench_needs(self, request: Request) -> Needs:
-        """The optima of the dense network and of the judged rounds."""
+        """The optima of the dense network and of the judged rounds.
+
+        Raises:
+            PlanError: a round is to be drawn that is not judged.
+        """
         from dataclasses import replace
 
         from prunebench.api.planning import Needs
 
         runs = _optima.judged_runs(request)
+        self._config.check("weight-histogram", runs)
         return Needs({"optima": [replace(run.optimum, round=round) for round, run in runs.items()]})
 
     @hookimpl
@@ -57,13 +66,14 @@ class WeightHistogram:
         share of them that is smaller than `near` times `mean_abs`. A layer without survivors has none of them.
         """
         optima = inputs["optima"]
-        drawn = _figures.evenly(len(optima), _figures.PANELS)
+        evenly = _figures.evenly(len(optima), _figures.PANELS)
+        drawn = self._config.rounds or [optima[index].round for index in evenly]
         measurements: list[Measurement] = []
         chosen: dict[int, Mapping[str, Tensor]] = {}
-        for index, optimum in enumerate(optima):
+        for optimum in optima:
             survivors = surviving(optimum, units)
             measurements += measured(survivors, self._near, optimum.round)
-            if index in drawn:
+            if optimum.round in drawn:
                 chosen[optimum.round] = survivors
         return Analysis(tuple(measurements), (figure(chosen, units),))
 

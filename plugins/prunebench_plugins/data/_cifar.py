@@ -70,7 +70,7 @@ def read(
 def download(source: Published, root: Path) -> Download:
     """The publisher's archive, which is read without being unpacked."""
     url = f"https://www.cs.toronto.edu/~kriz/{source.archive}"
-    return Download((url,), f"md5:{source.md5}", root / source.archive)
+    return Download((url,), f"md5:{source.md5}", root / source.archive, 2**29)
 
 
 def _arrays(content: bytes, label_bytes: int) -> Arrays:

@@ -12,22 +12,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 _UNSIGNED_BYTE = 8
+LARGEST = 2**30
+"""Bytes of data of the largest file that is read."""
 
 
 def read_idx(path: Path, ndim: int) -> NDArray[np.uint8]:
     """An array of unsigned bytes with `ndim` dimensions from an idx file, gzipped if its name ends in ".gz".
 
+    No more is unpacked than the sizes in the head call for, and one byte.
+
     Raises:
-        ValueError: the file is not such a file, or is cut short; says what is wrong, not where.
+        ValueError: the file is not such a file, is cut short or cannot be read; says what is wrong, not where.
     """
-    try:
-        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise ValueError(f"it cannot be unpacked ({error})") from error
     head = 4 + 4 * ndim
-    if len(content) < head or content[:4] != bytes((0, 0, _UNSIGNED_BYTE, ndim)):
-        raise ValueError(f"it is not an idx file of bytes with {ndim} dimensions")
-    shape = struct.unpack(f">{ndim}I", content[4:head])
-    if len(content) != head + math.prod(shape):
-        raise ValueError(f"it should hold {math.prod(shape):,} bytes of data and holds {len(content) - head:,}")
-    return np.frombuffer(content, np.uint8, offset=head).reshape(shape)
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            start = file.read(head)
+            if len(start) < head or start[:4] != bytes((0, 0, _UNSIGNED_BYTE, ndim)):
+                raise ValueError(f"it is not an idx file of bytes with {ndim} dimensions")
+            shape = struct.unpack(f">{ndim}I", start[4:])
+            if math.prod(shape) > LARGEST:
+                raise ValueError(f"it should hold {math.prod(shape):,} bytes of data; at most {LARGEST:,} are read")
+            content = file.read(math.prod(shape) + 1)
+    except (EOFError, zlib.error, OSError) as error:  # of gzip too
+        raise ValueError(f"it cannot be {'unpacked' if path.suffix == '.gz' else 'read'} ({error})") from error
+    if len(content) != math.prod(shape):
+        more = " or more" if len(content) > math.prod(shape) else ""
+        raise ValueError(f"it should hold {math.prod(shape):,} bytes of data and holds {len(content):,}{more}")
+    return np.frombuffer(content, np.uint8).reshape(shape)

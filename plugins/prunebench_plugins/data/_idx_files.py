@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prunebench import DataMissing
+from prunebench.api.errors import DataUnusable
 from prunebench_plugins.data._idx import read_idx
 from prunebench_plugins.data._splits import Arrays
 
@@ -23,7 +24,8 @@ def read_pairs(
         folders: below `root`, in order of preference.
         files: names of the training images, training labels, test images and test labels, without ".gz".
     Raises:
-        DataMissing: a file is absent, damaged, or does not fit the others.
+        DataMissing: a file is absent.
+        DataUnusable: one is damaged, or does not fit the others.
     """
     paths = [_path(name, root, folders, file) for file in files]
     images, labels, test_images, test_labels = (_array(name, path) for path in paths)
@@ -46,12 +48,12 @@ def _array(name: str, path: Path) -> NDArray[np.uint8]:
     try:
         return read_idx(path, 3 if "idx3" in path.name else 1)
     except ValueError as error:
-        raise DataMissing(f"{name}: {path} is damaged: {error}. Delete it and fetch it again.") from error
+        raise DataUnusable(f"{name}: {path} is damaged: {error}. Delete it and fetch it again.") from error
 
 
 def _pair(name: str, images: NDArray[np.uint8], labels: NDArray[np.uint8], path: Path) -> Arrays:
     if images.shape != (len(labels), 28, 28) or not len(labels) or labels.max() > 9:
-        raise DataMissing(
+        raise DataUnusable(
             f"{name}: {path} holds images of shape {images.shape} and the file beside it {len(labels):,} labels: these "
             f"are not 28 x 28 images that belong together. Run `prunebench data fetch {name}`."
         )

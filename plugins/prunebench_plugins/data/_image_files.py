@@ -3,33 +3,39 @@
 from __future__ import annotations
 
 import hashlib
-import io
+import os
+import stat
 import zipfile
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path, PurePosixPath
-from typing import Literal, NoReturn
+from typing import Any, Literal, NoReturn
 
 import numpy as np
+import PIL
 import torch
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 
-from prunebench import DataMissing
 from prunebench.api.data import Augmentation, Data, Resident, Split
+from prunebench.api.errors import DataUnusable
 from prunebench.api.info import DataInfo
+from prunebench.api.untrusted_text import printable
+from prunebench.kernels.file_facts import remembered
 from prunebench.kernels.streaming import Streaming, ahead
+from prunebench_plugins.data._pictures import BYTES, PIXELS, Background, Check, PictureError, examine, rgb
 
 Crop = Literal["center", "squash", "border"]
 Memory = Literal["auto", "resident", "stream"]
-ENDS = {"JPEG": b"\xff\xd9", "PNG": b"IEND"}
-"""What is found at the end of a whole file."""
-TAIL = 1_024
-"""Bytes in which the end is looked for: some programs write more behind it."""
+DIGEST = 2
+"""Raised when what is examined of an image changes, so that what an earlier version found is not taken for it."""
+SYSTEM = ("__MACOSX",)
+"""Folders that programs leave behind, as they do hidden ones."""
 
 
 @dataclass(frozen=True)
@@ -47,17 +53,34 @@ class Source(ABC):
     how: str
 
     @abstractmethod
+    def names(self) -> list[str]:
+        """The names of all files but hidden ones and those in hidden folders; in no order."""
+
+    @abstractmethod
     def read(self, name: str) -> bytes:
         """The content of a file; may be called by several threads at a time."""
 
     @abstractmethod
-    def stamped(self, names: Iterable[str]) -> list[Path]:
+    def stamped(self, names: Iterable[str]) -> list[str]:
         """What holds `names` on disk: their sizes and times tell whether anything has changed."""
 
 
-def missing(source: Source, what: str) -> NoReturn:
-    """Raise DataMissing: what is amiss at the source, and what to do."""
-    raise DataMissing(f"{source.data}: {what}. {source.how}")
+def missing(source: Source, what: str, because: Exception | None = None) -> NoReturn:
+    """Raise DataUnusable: what is amiss at the source, and what to do."""
+    raise DataUnusable(f"{source.data}: {printable(what)}. {source.how}") from because
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder of this name is left out wherever it stands."""
+    return name.startswith(".") or name in SYSTEM
 
 
 @dataclass(frozen=True)
@@ -66,16 +89,53 @@ class Folder(Source):
 
     base: Path
 
+    def names(self) -> list[str]:
+        """See Source.names; links are followed.
+
+        Raises:
+            DataUnusable: a folder cannot be read, a link leads nowhere or in a circle, or a name is no text.
+        """
+        start = "" if self.place == self.base else f"{self.place.relative_to(self.base).as_posix()}/"
+        return list(self._below(self.place, start, ()))
+
+    def _below(self, folder: Path, prefix: str, around: tuple[tuple[int, int], ...]) -> Iterator[str]:
+        try:
+            own = folder.stat()
+            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        except OSError as error:
+            missing(self, f"{folder} cannot be read ({error.strerror})", error)
+        if (own.st_dev, own.st_ino) in around:
+            missing(self, f"{folder} is a link to a folder that it lies in")
+        for entry in entries:
+            if is_hidden(entry.name):
+                continue
+            name = prefix + entry.name
+            if not _is_text(name):
+                missing(self, f"the name of {name} in {self.place} is not in UTF-8: rename it")
+            if entry.is_symlink() and not Path(entry.path).exists():
+                missing(self, f"{name} in {self.place} is a link to nothing")
+            if entry.is_dir():
+                yield from self._below(Path(entry.path), f"{name}/", (*around, (own.st_dev, own.st_ino)))
+            elif entry.is_file():  # a pipe would be waited on for ever
+                yield name
+
     def read(self, name: str) -> bytes:
         """See Source.read."""
         try:
+            found = os.stat(self.base / name)
+            if not stat.S_ISREG(found.st_mode):
+                missing(self, f"{name} in {self.place} is no file")
+            if found.st_size > BYTES:
+                missing(self, f"{name} in {self.place} has {found.st_size:,} bytes; at most {BYTES:,} are read")
             return (self.base / name).read_bytes()
-        except OSError as error:
-            missing(self, f"{name} in {self.place} cannot be read ({error.strerror})")
+        except (OSError, ValueError) as error:
+            why = getattr(error, "strerror", None) or error
+            missing(self, f"{name} in {self.place} cannot be read ({why})", error)
 
-    def stamped(self, names: Iterable[str]) -> list[Path]:
+    def stamped(self, names: Iterable[str]) -> list[str]:
         """See Source.stamped."""
-        return [self.base / name for name in names]
+        base = f"{self.base}{os.sep}"  # a Path for each of a million names would take seconds
+        return [base + name for name in names]
 
 
 @dataclass(frozen=True)
@@ -87,22 +147,39 @@ class Archive(Source):
         """The archive; several threads may read from it."""
         try:
             return zipfile.ZipFile(self.place)
-        except (zipfile.BadZipFile, OSError) as error:
+        except (zipfile.BadZipFile, OSError, ValueError) as error:
             self._damaged(error)
+
+    def names(self) -> list[str]:
+        """See Source.names."""
+        every = (info.filename for info in self.file.infolist() if not info.is_dir())
+        return [name for name in every if not any(map(is_hidden, PurePosixPath(name).parts))]
 
     def read(self, name: str) -> bytes:
         """See Source.read."""
         try:
-            return self.file.read(name)
-        except (zipfile.BadZipFile, zlib.error, EOFError, KeyError) as error:
+            size = self.file.getinfo(name).file_size
+            if size > BYTES:
+                missing(self, f"{name} in {self.place} has {size:,} bytes; at most {BYTES:,} are read")
+            with self.file.open(name) as member:
+                return member.read(BYTES)
+        except (
+            zipfile.BadZipFile,
+            zlib.error,
+            EOFError,
+            KeyError,
+            OSError,
+            RuntimeError,
+            NotImplementedError,
+        ) as error:
             self._damaged(error)
 
-    def stamped(self, names: Iterable[str]) -> list[Path]:
+    def stamped(self, names: Iterable[str]) -> list[str]:
         """See Source.stamped."""
-        return [self.place]
+        return [str(self.place)]
 
     def _damaged(self, error: Exception) -> NoReturn:
-        raise DataMissing(f"{self.data}: {self.place} is damaged ({error}). Delete it and fetch it again.") from error
+        raise DataUnusable(f"{self.data}: {self.place} is damaged ({error}). Delete it and fetch it again.") from error
 
 
 @dataclass(frozen=True)
@@ -127,62 +204,90 @@ class Listing:
 
 def folders(names: Iterable[str]) -> list[str]:
     """Every folder on the way to `names`; its time changes when an image is added or taken away."""
-    return sorted({str(parent) for name in names for parent in PurePosixPath(name).parents} - {"."})
+    parents = map(PurePosixPath, {name.rpartition("/")[0] for name in names})
+    return sorted({str(folder) for parent in parents for folder in (parent, *parent.parents)} - {"."})
 
 
-def digest(source: Source, listings: Sequence[Listing]) -> str:
-    """sha256 over the names, labels, sizes and contents of all images.
+@dataclass(frozen=True)
+class Finish:
+    """What brings a decoded picture to uint8 (3, size, size), and which sizes of pictures it takes."""
 
+    transform: Callable[[Image.Image], Tensor]
+    check: Check
+    key: str
+    """What stands for `check`."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What looking at every image gave: the digest of them all, and how many of a kind that is worth a note."""
+
+    digest: str
+    remarks: Mapping[str, int]
+
+
+def facts(source: Source, listings: Sequence[Listing], stamped: Sequence[str], finish: Finish, thorough: bool) -> Facts:
+    """sha256 over the names, labels, sizes and contents of all images; remembered while the files stand.
+
+    Args:
+        stamped: what holds them on disk.
+        finish: says which sizes of pictures are taken.
+        thorough: see `examine`.
     Raises:
-        DataMissing: a file is absent, or does not begin and end as an image does.
+        DataUnusable: a file is absent, does not begin and end as an image does, or is not taken; nothing is decoded.
     """
-    found = hashlib.sha256()
+    asked = hashlib.sha256(f"{DIGEST} {PIL.__version__} {source.data} {finish.key} {thorough}\n".encode())
     for listing in listings:
-        for name, label, content in zip(
-            listing.names, listing.labels.tolist(), ahead(source.read, listing.names), strict=True
+        lines = (f"{name!r} {label}\n" for name, label in zip(listing.names, listing.labels.tolist(), strict=True))
+        asked.update("".join(lines).encode())
+    found = remembered(
+        f"{source.place} {asked.hexdigest()}", stamped, lambda: _facts(source, listings, finish.check, thorough)
+    )
+    return Facts(found["digest"], found["remarks"])
+
+
+def _facts(source: Source, listings: Sequence[Listing], check: Check, thorough: bool) -> dict[str, Any]:
+    found, remarks = hashlib.sha256(), Counter[str]()
+
+    def look(name: str) -> tuple[bytes, list[str]]:
+        content = source.read(name)
+        try:
+            return content, examine(content, check, thorough)
+        except PictureError as error:
+            missing(source, f"{name} in {source.place} {error}", error)
+
+    for listing in listings:
+        for name, label, (content, seen) in zip(
+            listing.names, listing.labels.tolist(), ahead(look, listing.names), strict=True
         ):
-            try:
-                _look(content)
-            except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-                missing(source, f"{name} in {source.place} is no image ({_why(error)})")
             found.update(f"{name} {label} {len(content)}\n".encode() + content)
-    return found.hexdigest()
+            remarks.update(seen)
+    return {"digest": found.hexdigest(), "remarks": dict(sorted(remarks.items()))}
 
 
-def _why(error: Exception) -> str:
-    """What PIL says, without the address of the object that it was read from: equal errors are told once."""
-    return "of no format that PIL knows" if isinstance(error, UnidentifiedImageError) else str(error)
+def remarked(remarks: Mapping[str, int], background: Background) -> list[str]:
+    """What the note of a data set says of its pictures."""
+    stored = "their stored colours are read" if background == "none" else f"they are shown on {background}"
+    said = {
+        "transparent": f"have a channel of transparency: {stored}",
+        "several": "hold several pictures: the first is read",
+    }
+    return [f"{remarks[kind]:,} images {text}" for kind, text in said.items() if remarks.get(kind)]
 
 
-def _look(content: bytes) -> None:
-    """Raise what PIL raises unless this begins and ends as an image does; one without a known end is decoded."""
-    with Image.open(io.BytesIO(content)) as image:
-        end = ENDS.get(image.format or "")
-        if end is None or end not in content[-TAIL:]:
-            image.load()
-
-
-def decoded(source: Source, name: str, finish: Callable[[Image.Image], Tensor]) -> Tensor:
+def decoded(
+    source: Source, name: str, finish: Callable[[Image.Image], Tensor], background: Background = "none"
+) -> Tensor:
     """The image of a file, (3, H, W) uint8.
 
     Raises:
-        DataMissing: the file is absent, damaged, or `finish` raises ValueError.
+        DataUnusable: the file is absent, damaged, or `finish` raises ValueError.
     """
     content = source.read(name)
     try:
-        with Image.open(io.BytesIO(content)) as image:
-            # Of palettes with transparency, PIL asks for the detour.
-            through = image.convert("RGBA") if image.mode == "P" and "transparency" in image.info else image
-            # Some are grey.
-            rgb = through.convert("RGB")
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise DataMissing(
-            f"{source.data}: {name} in {source.place} is no image ({_why(error)}). {source.how}"
-        ) from error
-    try:
-        return finish(rgb)
+        return finish(rgb(content, background))
     except ValueError as error:
-        missing(source, f"{name} in {source.place} {error}")
+        missing(source, f"{name} in {source.place} {error}", error)
 
 
 def scaled(size: int, resize: int, crop: Crop) -> Callable[[Image.Image], Tensor]:
@@ -208,15 +313,29 @@ def scaled(size: int, resize: int, crop: Crop) -> Callable[[Image.Image], Tensor
     return transform
 
 
-def exactly(size: int) -> Callable[[Image.Image], Tensor]:
-    """Images that have `size` x `size` pixels already; raises ValueError for others."""
+def to_scale(size: int, resize: int, crop: Crop) -> Finish:
+    """See `scaled`; pictures so narrow that they would be brought to more than PIXELS are not taken."""
 
-    def finish(image: Image.Image) -> Tensor:
-        if image.size != (size, size):
-            raise ValueError(f"has {image.height} x {image.width} pixels, not {size} x {size}")
+    def check(width: int, height: int) -> str | None:
+        if crop == "center" and resize * resize * max(width, height) > PIXELS * min(width, height):
+            return f"has {height:,} x {width:,} pixels: too narrow to be brought to {resize} on its shorter side"
+        return None
+
+    return Finish(scaled(size, resize, crop), check, f"scaled {resize} {crop}")
+
+
+def exactly(size: int) -> Finish:
+    """Images that have `size` x `size` pixels already, and no others."""
+
+    def check(width: int, height: int) -> str | None:
+        return None if (width, height) == (size, size) else f"has {height} x {width} pixels, not {size} x {size}"
+
+    def transform(image: Image.Image) -> Tensor:
+        if problem := check(*image.size):
+            raise ValueError(problem)
         return torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()
 
-    return finish
+    return Finish(transform, check, f"exactly {size}")
 
 
 def is_resident(memory: Memory, images: int, size: int, limit: int) -> bool:
@@ -224,18 +343,37 @@ def is_resident(memory: Memory, images: int, size: int, limit: int) -> bool:
     return memory == "resident" or (memory == "auto" and images * 3 * size * size <= limit)
 
 
+class WhenNeeded(Mapping[str, Split]):
+    """Splits that are made when they are first asked for: planning needs their sizes alone, and decodes nothing."""
+
+    def __init__(self, make: Mapping[str, Callable[[], Split]]) -> None:
+        self._make, self._made = make, dict[str, Split]()
+
+    def __getitem__(self, name: str) -> Split:
+        if name not in self._made:
+            self._made[name] = self._make[name]()
+        return self._made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._make)
+
+    def __len__(self) -> int:
+        return len(self._make)
+
+
 def image_data(
     source: Source,
     lists: Sequence[str],
     whole: Sequence[Listing],
     parts: Mapping[str, Listing],
-    finish: Callable[[Image.Image], Tensor],
+    finish: Finish,
     size: int,
     resident: bool,
     classes: int,
     normalisation: tuple[tuple[float, ...], tuple[float, ...]],
     augment: Augmentation | None,
-    note: str,
+    notes: Sequence[str],
+    background: Background = "none",
 ) -> Data:
     """Data from image files; only "train" is augmented. Bit-equal batches whether `resident` or not.
 
@@ -246,21 +384,27 @@ def image_data(
         parts: the listing of each split.
         finish: what brings a decoded image to (3, size, size) uint8.
         size: pixels of each side.
-        resident: hold all images in memory; else they are decoded when they are needed.
+        resident: hold all images in memory, from when a split is first asked for; else they are decoded for each batch.
         classes: how many.
         normalisation: mean and standard deviation of each channel, of images scaled to 0..1.
         augment: of batches of "train".
-        note: see DataInfo.
+        notes: see DataInfo; what is remarkable about the pictures is added.
+        background: what shows through where they are transparent.
     Raises:
-        DataMissing: a file is absent, cut short or no image; of a resident data set, or damaged anywhere.
+        DataUnusable: there are fewer than two classes, or a file is absent, cut short or no image. One that is damaged
+            inside is named when it is decoded.
     """
+    if classes < 2:
+        missing(
+            source, f"{source.place} has one class: there is nothing to tell apart. Images of a second one are needed"
+        )
     mean, std = normalisation
 
     def split(name: str, listing: Listing) -> Split:
         labels, change = torch.from_numpy(listing.labels), augment if name == "train" else None
 
         def load(index: int) -> Tensor:
-            return decoded(source, listing.names[index], finish)
+            return decoded(source, listing.names[index], finish.transform, background)
 
         if not resident:
             return Streaming(load, labels, mean, std, change)
@@ -269,9 +413,9 @@ def image_data(
             images[index] = image
         return Resident(images, labels, mean, std, change)
 
-    found = digest(source, whole)
-    splits = {name: split(name, listing) for name, listing in parts.items()}
     files = source.stamped([*lists, *(name for listing in whole for name in listing.names)])
+    found = facts(source, whole, files, finish, thorough=resident)
+    note = "; ".join(filter(None, [*notes, *remarked(found.remarks, background)]))
     sizes = {name: len(listing) for name, listing in parts.items()}
-    info = DataInfo(source.data, found, sizes, (3, size, size), classes, note, tuple(map(str, files)))
-    return Data(info, splits)
+    info = DataInfo(source.data, found.digest, sizes, (3, size, size), classes, note, tuple(files))
+    return Data(info, WhenNeeded({name: partial(split, name, listing) for name, listing in parts.items()}))

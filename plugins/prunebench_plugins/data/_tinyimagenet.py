@@ -40,20 +40,18 @@ def listed(root: Path, archive: str) -> Found:
     """
     folder, packed = root / FOLDER, root / archive
     if folder.is_dir():
-        names = [path.relative_to(root).as_posix() for path in folder.rglob("*") if path.is_file()]
-        return _listed(Folder("tinyimagenet", folder, HOW, root), names)
+        return _listed(Folder("tinyimagenet", folder, HOW, root))
     if not packed.is_file():
         raise DataMissing(f"tinyimagenet: no {FOLDER} in {root}. {HOW}")
-    source = Archive("tinyimagenet", packed, HOW)
-    return _listed(source, source.file.namelist())
+    return _listed(Archive("tinyimagenet", packed, HOW))
 
 
-def _listed(source: Source, names: Sequence[str]) -> Found:
+def _listed(source: Source) -> Found:
     lists = [f"{FOLDER}/wnids.txt", f"{FOLDER}/val/val_annotations.txt"]
-    known = set(names)
+    known = set(source.names())
     if gone := [name for name in lists if name not in known]:
         missing(source, f"{source.place} lacks {gone[0]}")
-    wnids, annotations = (source.read(name).decode() for name in lists)
+    wnids, annotations = (_text(source, name) for name in lists)
     label_of = {wnid: label for label, wnid in enumerate(sorted(wnids.split()))}
     train = {name: label_of[name.split("/")[2]] for name in sorted(known) if _in_train(name, label_of)}
     rows = [line.split("\t") for line in annotations.splitlines()]
@@ -63,6 +61,13 @@ def _listed(source: Source, names: Sequence[str]) -> Found:
     if not train or not test:
         missing(source, f"{source.place} has no images of the classes in wnids.txt")
     return Found(source, [*lists, *folders(train)], len(label_of), Listing.of(train), Listing.of(test))
+
+
+def _text(source: Source, name: str) -> str:
+    try:
+        return source.read(name).decode()
+    except UnicodeDecodeError as error:
+        missing(source, f"{name} in {source.place} is no text", error)
 
 
 def _in_train(name: str, label_of: dict[str, int]) -> bool:

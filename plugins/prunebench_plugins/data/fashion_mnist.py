@@ -36,13 +36,13 @@ class FashionMnistConfig(ComponentConfig):
     """What of the training images is used, and how.
 
     Args:
-        valid: images held out of the training set, others for each seed.
+        valid: images held out of the training set, others for each seed; 0: none, and no split "valid".
         train: how many of the rest to train on; all of them if left out.
         augment: "pad-crop-flip" pads each training image with 2 zeros on all sides, crops it at a random place and
             mirrors it with probability 1/2.
     """
 
-    valid: int = Field(default=5_000, gt=0)
+    valid: int = Field(default=5_000, ge=0)
     train: int | None = Field(default=None, gt=0)
     augment: Literal["none", "pad-crop-flip"] = "none"
 
@@ -78,7 +78,9 @@ class FashionMnist:
     def prunebench_downloads(self, root: Path) -> Sequence[Download]:
         """The four files of the publisher, into FashionMNIST/raw/."""
         return [
-            Download(tuple(f"{mirror}{name}.gz" for mirror in MIRRORS), f"md5:{md5}", root / FOLDERS[0] / f"{name}.gz")
+            Download(
+                tuple(f"{mirror}{name}.gz" for mirror in MIRRORS), f"md5:{md5}", root / FOLDERS[0] / f"{name}.gz", 2**26
+            )
             for name, md5 in MD5.items()
         ]
 

@@ -17,9 +17,8 @@ from prunebench.api.downloads import Download
 if TYPE_CHECKING:
     from prunebench.api.data import Data
     from prunebench.api.random import Rng
-    from prunebench_plugins.data._image_files import Listing
+    from prunebench_plugins.data._class_folders import Copy
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".ppm", ".webp")
 Share = Annotated[float, Field(gt=0, lt=1)]
 Channels = tuple[float, float, float]
 
@@ -28,7 +27,7 @@ class ImageFolderConfig(ComponentConfig):
     """Which images, and how they are brought to one size.
 
     Args:
-        path: the folder, below the data root.
+        path: the folder: below the data root, or anywhere for a path that begins with "/" or "~".
         size: pixels of each side of what a model sees.
         resize: pixels that images are brought to before their middle is cut out; `size` if left out.
         crop: what is brought to `resize`: for "center" the shorter side, for "squash" both sides, whatever the ratio,
@@ -38,11 +37,14 @@ class ImageFolderConfig(ComponentConfig):
         train_folder: the folder of the training images.
         test_folder: the folder of the test images; ImageNet's is called "val".
         valid_folder: the folder of the validation images. If left out, they are held out of the training images.
-        valid: how many are held out, others for each seed: a number, or a share of the training images.
+        valid: how many are held out, others for each seed: a number, or a share of the training images. 0: none, and
+            no split "valid".
         train: how many of the rest to train on; all of them if left out.
         augment: "pad-crop-flip" pads each training image with an eighth of its size in zeros on all sides, crops it
             at a random place and mirrors it with probability 1/2; "resized-crop-flip" takes a random box of it
             instead, as is usual for ImageNet.
+        background: what shows through where images are transparent; for "none" their stored colours are read, as
+            torchvision and timm do.
         memory: "resident" holds all images on the device, "stream" decodes them when they are needed, "auto" does
             the former up to `resident_limit`. The numbers are the same.
         resident_limit: bytes of decoded images.
@@ -57,18 +59,28 @@ class ImageFolderConfig(ComponentConfig):
     train_folder: str = "train"
     test_folder: str = "test"
     valid_folder: str | None = None
-    valid: Annotated[int, Field(gt=0, strict=True)] | Share = 0.1
+    valid: Annotated[int, Field(ge=0, strict=True)] | Share = 0.1
     train: int | None = Field(default=None, gt=0)
     augment: Literal["none", "pad-crop-flip", "resized-crop-flip"] = "none"
+    background: Literal["none", "white", "black", "grey"] = "none"
     memory: Literal["auto", "resident", "stream"] = "auto"
     resident_limit: int = Field(default=4 * 2**30, ge=0)
 
-    @field_validator("path", "train_folder", "test_folder", "valid_folder")
+    @field_validator("path")
     @classmethod
-    def _below(cls, path: str | None) -> str | None:
-        if path is not None and (PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts):
-            raise ValueError(f'"{path}" is not a folder below the data root')
+    def _below_the_root_or_anywhere(cls, path: str) -> str:
+        anywhere = PurePosixPath(path).is_absolute() or path.startswith("~")
+        if "\0" in path or (not anywhere and ".." in PurePosixPath(path).parts):
+            raise ValueError(f'"{path}" is not a folder below the data root; one elsewhere begins with "/" or "~"')
         return path
+
+    @field_validator("train_folder", "test_folder", "valid_folder")
+    @classmethod
+    def _below(cls, folder: str | None) -> str | None:
+        parts = PurePosixPath(folder or ".").parts
+        if folder is not None and ("\0" in folder or PurePosixPath(folder).is_absolute() or ".." in parts):
+            raise ValueError(f'"{folder}" is not a folder below `path`')
+        return folder
 
     @field_validator("std")
     @classmethod
@@ -88,7 +100,7 @@ class ImageFolderConfig(ComponentConfig):
 
 
 class ImageFolder:
-    """Reads PATH/FOLDER/CLASS/*.jpg (or .jpeg, .png, .bmp, .ppm, .webp) below the data root."""
+    """Reads PATH/FOLDER/CLASS/*.jpg (or .jpeg, .png, .bmp, .ppm, .pgm, .webp, .tif, .tiff), in folders below too."""
 
     def __init__(self, config: ImageFolderConfig) -> None:
         self._config = config
@@ -101,17 +113,15 @@ class ImageFolder:
             DataMissing: a folder, a class or an image is absent, or an image is damaged.
             PlanError: `valid` and `train` ask for more images than there are.
         """
-        from prunebench_plugins.data._image_files import Folder, folders, image_data, is_resident, scaled
+        from prunebench_plugins.data._image_files import folders, image_data, is_resident, to_scale
         from prunebench_plugins.data._splits import held_out_places
         from prunebench_plugins.data.augmentation import flip, in_turn, pad_crop, resized_crop
 
         config, size = self._config, self._config.size
-        base = root / config.path
-        classes = _classes(base, config)
-        train = _listing(base, config.train_folder, classes)
-        parts = {"test": _listing(base, config.test_folder, classes)}
+        copy = self._listed(root)
+        train, parts = copy.parts[config.train_folder], {"test": copy.parts[config.test_folder]}
         if config.valid_folder is not None:
-            parts["valid"] = _listing(base, config.valid_folder, classes)
+            parts["valid"] = copy.parts[config.valid_folder]
         whole = [train, *parts.values()]
         if config.valid_folder is not None:
             valid = 0
@@ -121,17 +131,18 @@ class ImageFolder:
         parts = {**{split: train.take(chosen) for split, chosen in places.items()}, **parts}
         crop = {"none": None, "pad-crop-flip": pad_crop(size // 8), "resized-crop-flip": resized_crop}[config.augment]
         return image_data(
-            Folder("image-folder", base, "Put the image there anew, or delete it.", base),
+            copy.source,
             folders(name for listing in whole for name in listing.names),
             whole,
             parts,
-            scaled(size, config.resize or size, config.crop),
+            to_scale(size, config.resize or size, config.crop),
             size,
             is_resident(config.memory, sum(map(len, parts.values())), size, config.resident_limit),
-            len(classes),
+            len(copy.classes),
             (config.mean, config.std),
             None if crop is None else in_turn(crop, flip),
-            note,
+            [note, copy.left_out],
+            config.background,
         )
 
     @hookimpl
@@ -141,41 +152,21 @@ class ImageFolder:
         Raises:
             DataMissing: they are not there.
         """
-        _classes(root / self._config.path, self._config)
+        self._listed(root)
         return []
 
+    def _listed(self, root: Path) -> Copy:
+        from prunebench_plugins.data._class_folders import listed
 
-def _classes(base: Path, config: ImageFolderConfig) -> list[str]:
-    folder = base / config.train_folder
-    classes = sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
-    if not classes:
-        raise DataMissing(
-            f"image-folder: no folders of classes in {folder}. Put the images into {config.path}/"
-            f"{config.train_folder}/CLASS/ and {config.path}/{config.test_folder}/CLASS/ below the data root."
-        )
-    return classes
-
-
-def _listing(base: Path, part: str, classes: Sequence[str]) -> Listing:
-    from prunebench_plugins.data._image_files import Listing
-
-    folder = base / part
-    there = {path.name for path in folder.iterdir() if path.is_dir()} if folder.is_dir() else set()
-    if strange := sorted(there - set(classes)):
-        raise DataMissing(f'image-folder: {folder} has the class "{strange[0]}", which the training images lack')
-    labels: dict[str, int] = {}
-    for label, name in enumerate(classes):
-        paths = sorted((folder / name).rglob("*")) if name in there else []
-        images = [path.relative_to(base).as_posix() for path in paths if path.suffix.lower() in SUFFIXES]
-        if not images:
-            raise DataMissing(
-                f"image-folder: no images in {folder / name}. Put at least one there ({', '.join(SUFFIXES)})."
-            )
-        labels |= dict.fromkeys(images, label)
-    return Listing.of(labels)
+        config = self._config
+        try:
+            place = Path(config.path).expanduser()
+        except RuntimeError as error:
+            raise DataMissing(f"image-folder: there is no {config.path} ({error})") from error
+        return listed(root / place, config.path, config.train_folder, config.test_folder, config.valid_folder)
 
 
 @hookimpl
 def prunebench_components() -> Iterable[Component]:
     """Offer `image-folder`."""
-    yield Component("image-folder", ImageFolderConfig, ImageFolder, version=1, paper="Deng et al. 2009 (the layout)")
+    yield Component("image-folder", ImageFolderConfig, ImageFolder, version=2, paper="Deng et al. 2009 (the layout)")

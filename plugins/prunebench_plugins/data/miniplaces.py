@@ -7,19 +7,22 @@ train. Source: the MiniPlaces challenge (Zhou et al. 2017, Places; MIT 6.869).
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
 from prunebench import Component, ComponentConfig, DataMissing, hookimpl
 from prunebench.api.downloads import Download
+from prunebench.api.errors import DataUnusable
 
 if TYPE_CHECKING:
     from prunebench.api.data import Data
     from prunebench.api.random import Rng
 
 FOLDER, IMAGES = "miniplaces", "images"
+LISTS = ("train.txt", "val.txt")
+"""The lists of images."""
 WHOLE = (100, 100_000, 10_000)
 """Classes, training images, validation images."""
 # The mean of the challenge's starter kit, and the deviation over 2,000 of the training images.
@@ -34,7 +37,7 @@ class MiniPlacesConfig(ComponentConfig):
     """What of the training images is used, and how.
 
     Args:
-        valid: images held out of the official training set, others for each seed.
+        valid: images held out of the official training set, others for each seed; 0: none, and no split "valid".
         train: how many of the rest to train on; all of them if left out.
         size: pixels of each side; images that have another size are scaled. The published ones have 128.
         augment: "pad-crop-flip" pads each training image with an eighth of its size in zeros on all sides, crops it
@@ -46,7 +49,7 @@ class MiniPlacesConfig(ComponentConfig):
         resident_limit: bytes of decoded images.
     """
 
-    valid: int = Field(default=10_000, gt=0)
+    valid: int = Field(default=10_000, ge=0)
     train: int | None = Field(default=None, gt=0)
     size: int = Field(default=128, ge=8)
     augment: Literal["none", "pad-crop-flip", "resized-crop-flip"] = "none"
@@ -69,23 +72,23 @@ class MiniPlaces:
             DataMissing: the images are absent or damaged, or fewer than the official ones without `subset = true`.
             PlanError: `valid` and `train` ask for more images than there are.
         """
-        from prunebench_plugins.data._image_files import Folder, Listing, image_data, is_resident, scaled
+        from prunebench_plugins.data._image_files import Folder, Listing, image_data, is_resident, to_scale
         from prunebench_plugins.data._splits import held_out_places, of_a_copy
         from prunebench_plugins.data.augmentation import flip, in_turn, pad_crop, resized_crop
 
         config, size = self._config, self._config.size
-        lists = [f"{FOLDER}/{name}.txt" for name in ("categories", "train", "val")]
+        lists = [f"{FOLDER}/{name}" for name in ("categories.txt", *LISTS)]
         classes, train, test = (_listed(root, name) for name in lists)
         there = (len(classes), len(train), len(test))
         if there != WHOLE and not config.subset:
-            raise DataMissing(
+            raise DataUnusable(
                 f"miniplaces: {root / FOLDER} lists {there[0]} classes, {there[1]:,} training and {there[2]:,} "
                 f"validation images of {WHOLE[0]}, {WHOLE[1]:,} and {WHOLE[2]:,}. {HOW} Or say `subset = true` in the "
                 "file to use this copy as it is."
             )
         for name, labels in zip(lists[1:], (train, test), strict=True):
             if not labels or set(labels.values()) - set(classes.values()):
-                raise DataMissing(f"miniplaces: {root / name} has no images, or classes beside those listed. {HOW}")
+                raise DataUnusable(f"miniplaces: {root / name} has no images, or classes beside those listed. {HOW}")
         places, note = held_out_places("miniplaces", len(train), config.valid, config.train, rng)
         whole = [Listing.of({f"{IMAGES}/{name}": label for name, label in part.items()}) for part in (train, test)]
         parts = {**{split: whole[0].take(chosen) for split, chosen in places.items()}, "test": whole[1]}
@@ -96,13 +99,13 @@ class MiniPlaces:
             [Path(name).name for name in lists],
             whole,
             parts,
-            scaled(size, size, "center"),
+            to_scale(size, size, "center"),
             size,
             is_resident(config.memory, sum(map(len, parts.values())), size, config.resident_limit),
             len(classes),
             (MEAN, STD),
             None if crop is None else in_turn(crop, flip),
-            of_a_copy(there, WHOLE, note),
+            [of_a_copy(there, WHOLE, note)],
         )
 
     @hookimpl
@@ -123,9 +126,13 @@ def _listed(root: Path, name: str) -> Mapping[str, int]:
         raise DataMissing(f"miniplaces: no {name} in {root}. {HOW}")
     try:
         rows = [line.rsplit(maxsplit=1) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-        return {entry: int(label) for entry, label in rows}
-    except ValueError as error:
-        raise DataMissing(f"miniplaces: {path} is damaged: its lines are not a name and a number. {HOW}") from error
+        found = {entry: int(label) for entry, label in rows}
+    except (OSError, ValueError) as error:
+        raise DataUnusable(f"miniplaces: {path} is damaged: its lines are not a name and a number. {HOW}") from error
+    for entry in found if name.endswith(LISTS) else ():
+        if PurePosixPath(entry).is_absolute() or ".." in PurePosixPath(entry).parts:
+            raise DataUnusable(f"miniplaces: {path} names {entry!r}, which is not below {IMAGES}/. {HOW}")
+    return found
 
 
 @hookimpl

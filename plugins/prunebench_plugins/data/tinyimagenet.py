@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from prunebench import Component, ComponentConfig, DataMissing, hookimpl
+from prunebench import Component, ComponentConfig, hookimpl
 from prunebench.api.downloads import Download
+from prunebench.api.errors import DataUnusable
 
 if TYPE_CHECKING:
     from prunebench.api.data import Data
@@ -31,7 +32,7 @@ class TinyImageNetConfig(ComponentConfig):
     """What of the training images is used, and how.
 
     Args:
-        valid: images held out of the official training set, others for each seed.
+        valid: images held out of the official training set, others for each seed; 0: none, and no split "valid".
         train: how many of the rest to train on; all of them if left out.
         augment: "pad-crop-flip" pads each training image with 8 zeros on all sides, crops it at a random place and
             mirrors it with probability 1/2; "resized-crop-flip" takes a random box of it instead, as is usual for
@@ -42,7 +43,7 @@ class TinyImageNetConfig(ComponentConfig):
         resident_limit: bytes of decoded images.
     """
 
-    valid: int = Field(default=10_000, gt=0)
+    valid: int = Field(default=10_000, ge=0)
     train: int | None = Field(default=None, gt=0)
     augment: Literal["none", "pad-crop-flip", "resized-crop-flip"] = "none"
     subset: bool = False
@@ -74,7 +75,7 @@ class TinyImageNet:
         there = (found.classes, len(found.train), len(found.test))
         if there != WHOLE and not config.subset:
             classes, train, test = there
-            raise DataMissing(
+            raise DataUnusable(
                 f"tinyimagenet: {found.source.place} holds {classes} classes, {train:,} training and {test:,} "
                 f"validation images of {WHOLE[0]}, {WHOLE[1]:,} and {WHOLE[2]:,}. Run `prunebench data fetch "
                 "tinyimagenet`, or say `subset = true` in the file to use this copy as it is."
@@ -93,13 +94,13 @@ class TinyImageNet:
             found.classes,
             (MEAN, STD),
             None if crop is None else in_turn(crop, flip),
-            of_a_copy(there, WHOLE, note),
+            [of_a_copy(there, WHOLE, note)],
         )
 
     @hookimpl
     def prunebench_downloads(self, root: Path) -> Sequence[Download]:
         """The publisher's archive; it is read as it is."""
-        return [Download((f"http://cs231n.stanford.edu/{ARCHIVE}",), f"md5:{MD5}", root / ARCHIVE)]
+        return [Download((f"http://cs231n.stanford.edu/{ARCHIVE}",), f"md5:{MD5}", root / ARCHIVE, 2**30)]
 
 
 @hookimpl

@@ -61,7 +61,8 @@ class Timm:
         timm's own networks take an image size, where they do, only from `args`.
 
         Raises:
-            PlanError: no network has this name (the nearest are listed), or it does not take these arguments.
+            PlanError: the data are no images, no network has this name (the nearest are listed), or it does not take
+                these arguments.
         """
         import timm
 
@@ -71,6 +72,8 @@ class Timm:
         # A tag after a dot names pretrained weights, a prefix before a colon a place to load from: neither is a name.
         if not timm.is_model(self._name) or "." in self._name:
             raise PlanError(f'timm: no network "{self._name}".{nearest(self._name.partition(".")[0], names)}')
+        if len(data_info.shape) != 3:
+            raise PlanError(f"timm: its networks take images; {data_info.name} has inputs of shape {data_info.shape}")
         channels, *size = data_info.shape
         arguments: dict[str, Any] = {**self._args}
         if "img_size" in inspect.signature(timm.model_entrypoint(self._name)).parameters:

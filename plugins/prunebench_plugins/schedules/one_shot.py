@@ -29,13 +29,14 @@ class OneShot:
 
     @hookimpl
     def prunebench_schedule(self, chain: Chain, recipes: Recipes) -> list[PlannedTicket]:
-        """Prune the end of the dense run to each count."""
-        dense = chain.train(chain.dense, recipes.find, 1)
+        """Prune the end of the dense run to each count, whatever rounds the file counts in."""
+        dense = chain.find(chain.dense, 1)
         weights = dense.end if self._config.weights == "carry" else dense.at(self._config.to)
         return [
             chain.dense,
             *(
-                chain.ticket(round, chain.prune(dense, round), weights, self._config.to)
+                # The first round of a chain is one cut too: its mask, and the run that judges it, are shared.
+                chain.ticket(round, chain.prune(dense, round, at_once=round > 1), weights, self._config.to)
                 for round in range(1, chain.rounds + 1)
             ),
         ]

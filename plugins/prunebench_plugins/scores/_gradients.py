@@ -1,4 +1,4 @@
-"""Gradients on training images for scores, taken on a copy: the network, its buffers and `.grad` stay as found."""
+"""Gradients on training examples for scores, taken on a copy: the network, its buffers and `.grad` stay as found."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from prunebench.api.data import Gather
@@ -16,6 +15,7 @@ from prunebench.api.data import Gather
 if TYPE_CHECKING:
     from prunebench.api.data import Batch, Data
     from prunebench.api.random import Rng
+    from prunebench.api.task import Task
 
 BatchNorm = Literal["batch", "running"]
 """What batch norm divides by: the statistics of the batch, as in training, or the running ones, as in evaluation."""
@@ -30,10 +30,11 @@ def probe(model: nn.Module, batch_norm: BatchNorm) -> nn.Module:
     return twin
 
 
-def drawn(data: Data, rng: Rng, batch: int, batches: int) -> Iterator[Batch]:
-    """`batches` batches of training images, un-augmented, in the order of permutations of the stream.
+def drawn(data: Data, task: Task, rng: Rng, batch: int, batches: int) -> Iterator[Batch]:
+    """`batches` batches of training examples as the task makes them, in the order of permutations of the stream.
 
-    A batch larger than the split is the whole split; incomplete batches at the end of a permutation are dropped.
+    They are un-augmented. A batch larger than the split is the whole split; incomplete batches at the end of a
+    permutation are dropped.
     """
     train = data["train"]
     size = min(batch, train.size)
@@ -46,13 +47,14 @@ def drawn(data: Data, rng: Rng, batch: int, batches: int) -> Iterator[Batch]:
                 order = torch.from_numpy(rng.permutation(train.size, epoch))
             yield Gather(order[within * size : (within + 1) * size])
 
-    return train.batches(gathers())
+    return (task.batch(*batch) for batch in train.batches(gathers()))
 
 
-def loss_of(model: nn.Module, images: Tensor, labels: Tensor, temperature: float = 1.0) -> Tensor:
-    """The cross-entropy of a batch, its logits divided by the temperature; images take the weights' type."""
+def loss_of(model: nn.Module, task: Task, inputs: Tensor, targets: Tensor, temperature: float = 1.0) -> Tensor:
+    """The task's objective on a batch, the outputs divided by the temperature; floats take the weights' type."""
     first = next(model.parameters())
-    return functional.cross_entropy(model(images.to(first.dtype)) / temperature, labels)
+    taken = inputs.to(first.dtype) if inputs.is_floating_point() else inputs
+    return task.objective(model(taken) / temperature, targets)
 
 
 def gradients(model: nn.Module, scalar: Tensor, *, differentiable: bool = False) -> dict[str, Tensor]:

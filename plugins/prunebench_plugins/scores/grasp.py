@@ -23,10 +23,11 @@ if TYPE_CHECKING:
     from prunebench.api.data import Data
     from prunebench.api.masks import Mask, Scores, Units
     from prunebench.api.random import Rng
+    from prunebench.api.task import Task
 
 
 class GraspConfig(ComponentConfig):
-    """`batch`, `batches`: g and H are of the mean loss over that many training images.
+    """`batch`, `batches`: g and H are of the mean loss over that many training examples.
 
     `temperature` divides the logits. `over`: whose gradient is to flow, that of the "weights" of convolutions and
     linear layers, as in the paper's code, or of "all" parameters. `batch_norm`: the statistics that batch norm uses,
@@ -47,7 +48,9 @@ class Grasp:
         self._config = config
 
     @hookimpl
-    def prunebench_score(self, model: nn.Module, data: Data, units: Units, mask: Mask | None, rng: Rng) -> Scores:
+    def prunebench_score(
+        self, model: nn.Module, data: Data, task: Task, units: Units, mask: Mask | None, rng: Rng
+    ) -> Scores:
         """w * (Hg) for every unit; the gradient of dead weights is no flow, so it has no part in g."""
         import torch
         from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -58,8 +61,8 @@ class Grasp:
         config = self._config
         twin = probe(model, config.batch_norm)
         flow = zeros(twin)
-        for images, labels in drawn(data, rng, config.batch, config.batches):
-            for name, gradient in gradients(twin, loss_of(twin, images, labels, config.temperature)).items():
+        for inputs, targets in drawn(data, task, rng, config.batch, config.batches):
+            for name, gradient in gradients(twin, loss_of(twin, task, inputs, targets, config.temperature)).items():
                 flow[name] += gradient / config.batches
         if config.over == "weights":
             chosen = layer_weights(twin)
@@ -69,10 +72,10 @@ class Grasp:
                 flow[name].masked_fill_(~keep.to(flow[name].device), 0.0)
 
         product = zeros(twin)
-        for images, labels in drawn(data, rng, config.batch, config.batches):
+        for inputs, targets in drawn(data, task, rng, config.batch, config.batches):
             # The fast kernels of attention have no second derivative.
             with sdpa_kernel(SDPBackend.MATH):
-                loss = loss_of(twin, images, labels, config.temperature)
+                loss = loss_of(twin, task, inputs, targets, config.temperature)
                 slopes = gradients(twin, loss, differentiable=True)
                 along = torch.stack([(gradient * slopes[name]).sum() for name, gradient in flow.items()]).sum()
                 found = gradients(twin, along)

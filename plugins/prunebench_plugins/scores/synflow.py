@@ -18,13 +18,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from prunebench import Component, ComponentConfig, hookimpl
+from prunebench import Component, ComponentConfig, ContractError, hookimpl
 
 if TYPE_CHECKING:
     from torch import nn
 
     from prunebench.api.data import Data
     from prunebench.api.masks import Scores, Units
+    from prunebench.api.task import Task
 
 
 class Synflow:
@@ -34,8 +35,8 @@ class Synflow:
         pass
 
     @hookimpl
-    def prunebench_score(self, model: nn.Module, data: Data, units: Units) -> Scores:
-        """dR/d|w| * |w| for every unit; of the data only the shape of an image is used."""
+    def prunebench_score(self, model: nn.Module, data: Data, task: Task, units: Units) -> Scores:
+        """dR/d|w| * |w| for every unit; of the data only the shape of an input is used."""
         import torch
 
         from prunebench_plugins.scores._gradients import gradients, probe
@@ -46,7 +47,10 @@ class Synflow:
                 if value.is_floating_point():
                     value.abs_()
         first = next(twin.parameters())
-        ones = torch.ones(1, *data.info.shape, dtype=first.dtype, device=first.device)
+        example = task.example(data.info)
+        if not example.is_floating_point():
+            raise ContractError(f"synflow: a flow of ones needs inputs that are numbers, and {data.info.name} has none")
+        ones = torch.ones(example.shape, dtype=first.dtype, device=first.device)
         slopes = gradients(twin, twin(ones).sum())
         return units.reduce(lambda name, weight: slopes[name] * weight.double().abs())
 

@@ -1,7 +1,7 @@
 """Taylor scores: by how much the loss changes, to first order, if a weight is removed from the trained network.
 
 Removal changes the loss of a batch by about g * w; the removal of a group of weights by about the sum of theirs. Batch
-norm uses its running statistics; images are un-augmented.
+norm uses its running statistics; examples are un-augmented.
 
 Source: Molchanov et al. 2019 (Importance estimation for neural network pruning), equations 6 to 8
 (8 is that of groups).
@@ -23,10 +23,11 @@ if TYPE_CHECKING:
     from prunebench.api.masks import Scores, Units
     from prunebench.api.planning import Request
     from prunebench.api.random import Rng
+    from prunebench.api.task import Task
 
 
 class TaylorConfig(ComponentConfig):
-    """`batch`, `batches`: the training images that are looked at.
+    """`batch`, `batches`: the training examples that are looked at.
 
     `change`: what is accumulated. "squared", the paper's: the mean of (g * w)^2 over batches. "absolute": the mean of
     |g * w| over batches. "total": (g * w)^2 of the mean gradient, in which batches may cancel.
@@ -59,7 +60,7 @@ class Taylor:
             refuse_single_weights(request, "taylor: group")
 
     @hookimpl
-    def prunebench_score(self, model: nn.Module, data: Data, units: Units, rng: Rng) -> Scores:
+    def prunebench_score(self, model: nn.Module, data: Data, task: Task, units: Units, rng: Rng) -> Scores:
         """The score of every unit; a dead one's is 0, because its weights are."""
         from prunebench.api.masks import Scores
         from prunebench_plugins.scores._gradients import drawn, gradients, loss_of, probe
@@ -67,8 +68,8 @@ class Taylor:
         config = self._config
         twin = probe(model, "running")
         sums: dict[str, Tensor] = {}
-        for images, labels in drawn(data, rng, config.batch, config.batches):
-            found = gradients(twin, loss_of(twin, images, labels))
+        for inputs, targets in drawn(data, task, rng, config.batch, config.batches):
+            found = gradients(twin, loss_of(twin, task, inputs, targets))
             changes = {name: gradient * twin.get_parameter(name).detach() for name, gradient in found.items()}
             for name, change in (self._of_groups(units, changes) if config.group else changes).items():
                 if config.change == "squared":

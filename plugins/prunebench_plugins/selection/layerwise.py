@@ -1,9 +1,15 @@
-"""Layer-wise selection: every layer loses its own share of weights each round.
+"""Layer-wise selection: every layer loses its own share of weights.
 
-The chain's cut holds for every layer; a rate multiplies it, so `rates = { "head*" = 0.5 }` cuts the output layer at
-half the cut.
+A rate multiplies the cut of a layer, so `rates = { "head*" = 0.5 }` cuts the output layer at half the cut. In rounds,
+each with the chain's cut c, layer l of n_l units keeps round((1 - rate_l c) ** r * n_l) after round r. Where one cut
+makes the whole way to a density (`one-shot`, or a file that gives densities alone) it keeps (1 - rate_l p) n_l, with
+the p that makes the sum right: cut by 97 % at once LeNet keeps 51.5 % of its output layer, after 16 rounds of 20 % it
+keeps 18.5 %.
 
-Source: Frankle & Carbin 2019, section 2 ("connections to outputs are pruned at half of the rate of the rest").
+Source: Frankle & Carbin 2019, section 2: "remove a percentage of the weights with the lowest magnitudes within each
+layer [...]. Connections to outputs are pruned at half of the rate of the rest of the network." Section 1, step 3, calls
+p the share that a one-shot cut prunes; figure 4c has cuts by p = 12.5, 25, ... 87.5 % at 87.5, 75.0, 62.6, 50.1, 37.6,
+25.1 and 12.7 % of the weights, which are 265,200 (1 - p) + 1,000 (1 - p / 2) of LeNet's 266,200.
 """
 
 from __future__ import annotations
@@ -55,7 +61,7 @@ class Layerwise:
     ) -> Mask:
         """The highest of each layer: as many as the round's own cuts leave where these sum to `count`.
 
-        Otherwise (a stated density, or a mask that is not this chain's) `spread` solves one scalar cut.
+        Otherwise (one cut to a density, or a mask that is not this chain's) `spread` solves one scalar cut.
         """
         rates = self._layer_rates(units.layers)
         alive = mask.counts

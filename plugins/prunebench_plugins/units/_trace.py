@@ -13,7 +13,7 @@ import math
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -21,31 +21,28 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from prunebench import CannotTakePart, PlanError
 
-if TYPE_CHECKING:
-    from prunebench.api.info import DataInfo
 
-BATCH = 4
-
-
-def twin(model: nn.Module, images: Tensor) -> tuple[nn.Module, Tensor]:
-    """A copy in evaluation mode on the CPU, with weights drawn from one fixed stream, and the images in its type.
+def twin(model: nn.Module, inputs: Tensor) -> tuple[nn.Module, Tensor]:
+    """A copy in evaluation mode on the CPU, with weights drawn from one fixed stream, and the inputs in its type.
 
     Both are fp64, so that rounding cannot be taken for a difference; fp32 if the network makes tensors of that type
-    itself. Batch norm gets the statistics of `images`, so that no layer fades or explodes.
+    itself. Inputs that are no floats stay as they are. Batch norm gets the statistics of `inputs`, so that no layer
+    fades or explodes.
 
-    Raises: CannotTakePart, naming the module and the reason, if the network does not take the images.
+    Raises: CannotTakePart, naming the module and the reason, if the network does not take the inputs.
     """
     try:
-        return _twin(model, images.double())
+        return _twin(model, inputs, torch.float64)
     except PlanError:
-        return _twin(model, images.float())
+        return _twin(model, inputs, torch.float32)
 
 
-def _twin(model: nn.Module, images: Tensor) -> tuple[nn.Module, Tensor]:
+def _twin(model: nn.Module, inputs: Tensor, dtype: torch.dtype) -> tuple[nn.Module, Tensor]:
     drawn = torch.Generator(device="cpu").manual_seed(0)
     bare = copy.deepcopy(model)
     on_meta = any(tensor.is_meta for tensor in (*bare.parameters(), *bare.buffers()))
-    made = (bare.to_empty(device="cpu") if on_meta else bare.to("cpu")).to(images.dtype).eval().requires_grad_(True)
+    made = (bare.to_empty(device="cpu") if on_meta else bare.to("cpu")).to(dtype).eval().requires_grad_(True)
+    taken = inputs.to(dtype) if inputs.is_floating_point() else inputs
     with torch.no_grad():
         for name, parameter in made.named_parameters():
             _fill(name, parameter, drawn)
@@ -56,20 +53,15 @@ def _twin(model: nn.Module, images: Tensor) -> tuple[nn.Module, Tensor]:
         for norm in norms:
             norm.train().momentum = 1.0
         with naming_the_module(made, "run"):
-            made(images)
+            made(taken)
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.eval().momentum = momentum
             if norm.running_var is not None:
                 norm.running_var.clamp_(min=0.05)
-    return made, images
+    return made, taken
 
 
-def some_images(data_info: DataInfo) -> Tensor:
-    """A few images of noise, always the same."""
-    return torch.randn(BATCH, *data_info.shape, generator=torch.Generator().manual_seed(1), device="cpu")
-
-
-def graph(network: nn.Module, images: Tensor) -> Any:
+def graph(network: nn.Module, inputs: Tensor) -> Any:
     """Torch-Pruning's DependencyGraph of a network.
 
     Raises: CannotTakePart, naming the module and the reason, if it cannot be traced.
@@ -79,7 +71,7 @@ def graph(network: nn.Module, images: Tensor) -> Any:
         from torch_pruning.dependency import DependencyGraph
 
         with torch.enable_grad(), naming_the_module(network, "traced"):
-            return DependencyGraph().build_dependency(network, images, forward_fn=lambda net, x: net(x), verbose=False)
+            return DependencyGraph().build_dependency(network, inputs, forward_fn=lambda net, x: net(x), verbose=False)
 
 
 @contextmanager

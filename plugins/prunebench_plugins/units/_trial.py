@@ -23,32 +23,32 @@ TOLERANCE = {torch.float64: 1e-8, torch.float32: 1e-3}
 """Of the largest output; rounding stays well below."""
 
 
-def failures(network: nn.Module, images: Tensor, groups: Sequence[Group]) -> dict[str, str]:
+def failures(network: nn.Module, inputs: Tensor, groups: Sequence[Group]) -> dict[str, str]:
     """Names of the groups for which masked and removed differ, with the reasons; `network` is a twin."""
-    reason = _difference(network, images, groups)
+    reason = _difference(network, inputs, groups)
     if reason is None or not groups:
         return {}
     if len(groups) == 1:
         return {groups[0].name: reason}
     middle = len(groups) // 2
-    found = failures(network, images, groups[:middle]) | failures(network, images, groups[middle:])
+    found = failures(network, inputs, groups[:middle]) | failures(network, inputs, groups[middle:])
     return found or {group.name: f"with other groups: {reason}" for group in groups}
 
 
-def _difference(network: nn.Module, images: Tensor, groups: Sequence[Group]) -> str | None:
+def _difference(network: nn.Module, inputs: Tensor, groups: Sequence[Group]) -> str | None:
     units = ChannelUnits(network, groups)
     mask = _half(groups)
     with torch.no_grad():
-        masked = super(ChannelUnits, units).shrink(network, mask)(images)
+        masked = super(ChannelUnits, units).shrink(network, mask)(inputs)
         try:
-            small = units.shrink(network, mask)(images)
+            small = units.shrink(network, mask)(inputs)
         except Exception as error:
             # Whatever a foreign network's code raises, the answer is that it cannot be smaller.
             return f"the network cannot run without some of them: {type(error).__name__}: {error}".splitlines()[0]
     if small.shape != masked.shape or not bool(masked.isfinite().all()):
         return "the network's output has another shape or is not finite"
     scale = float(masked.abs().max().clamp_min(1e-12))
-    if float((small - masked).abs().max()) <= TOLERANCE[images.dtype] * scale:
+    if float((small - masked).abs().max()) <= TOLERANCE[masked.dtype] * scale:
         return None
     return "a channel of zeros is not the same as none: something takes a mean or a softmax over them"
 

@@ -23,10 +23,13 @@ from prunebench import CannotTakePart, Component, ComponentConfig, PlanError, ho
 from prunebench.api.errors import nearest
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
-    from prunebench.api.info import DataInfo
     from prunebench_plugins.units._channel_units import ChannelUnits
+
+
+TRACED = 4
+"""Inputs that are followed through a network at a time."""
 
 
 class ChannelsConfig(ComponentConfig):
@@ -55,7 +58,7 @@ class Channels:
         self._config = config
 
     @hookimpl
-    def prunebench_units(self, model: nn.Module, data_info: DataInfo) -> ChannelUnits:
+    def prunebench_units(self, model: nn.Module, example: Tensor) -> ChannelUnits:
         """The channels of the groups that the configuration names.
 
         Raises:
@@ -63,18 +66,19 @@ class Channels:
                 prune.
             PlanError: a pattern matches no group.
         """
+        from prunebench.kernels.noise import batch_like
         from prunebench.kernels.weight_units import classifier_weights
         from prunebench_plugins.units._channel_units import ChannelUnits
         from prunebench_plugins.units._coupling import groups
-        from prunebench_plugins.units._trace import graph, some_images, twin
+        from prunebench_plugins.units._trace import graph, twin
         from prunebench_plugins.units._trial import failures
 
         config = self._config
-        network, images = twin(model, some_images(data_info))
-        found = groups(network, graph(network, images), classifier_weights(model))
+        network, inputs = twin(model, batch_like(example, TRACED, 1))
+        found = groups(network, graph(network, inputs), classifier_weights(model))
         excluded = {group.name: group.reason for group in found if group.reason is not None}
         possible = [group for group in found if group.reason is None]
-        excluded |= failures(network, images, possible)
+        excluded |= failures(network, inputs, possible)
         candidates = {g.name: g for g in possible if g.name not in excluded and g.kind in config.kinds}
         for field, patterns in (("include", config.include), ("exclude", config.exclude)):
             for pattern in patterns:

@@ -132,7 +132,7 @@ def row(name: str) -> Row:
         model = network(name)
     shown = f"{name.strip()}{''.join(f', {key} {value}' for key, value in NETWORKS[name].items())}"
     try:
-        units = Channels(ChannelsConfig()).prunebench_units(model, data_info(name))
+        units = Channels(ChannelsConfig()).prunebench_units(model, torch.zeros(1, *data_info(name).shape))
     except PlanError as error:
         return Row(shown, left_out=" ".join(str(error).removeprefix("channels: ").split()).replace("|", "/"))
     total = sum(parameter.numel() for parameter in model.parameters())

@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from types import UnionType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -14,11 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from prunebench.api.component import Provider
-from prunebench.api.errors import DataMissing
 from prunebench.components.catalogue import Catalogue
 from prunebench.components.managers import slots_of
-from prunebench.kernels.download import is_there
-from prunebench.runner.downloads import downloads_of
 from prunebench.runner.preparing import Prepared
 from prunebench.runner.work_left import Status
 
@@ -121,29 +117,6 @@ def _type_name(kind: Any) -> str:
         inner = ", ".join("..." if arg is Ellipsis else _type_name(arg) for arg in get_args(kind))
         return f"{get_origin(kind).__name__}[{inner}]"
     return "None" if kind is type(None) else getattr(kind, "__name__", str(kind))
-
-
-def data_table(catalogue: Catalogue, root: Path) -> RenderableType:
-    """Data sets and whether their files are there."""
-    table = _table("data set", "state", "what it is")
-    for name, provider in catalogue.providers.items():
-        if "data" not in slots_of(provider.component):
-            continue
-        try:
-            files = downloads_of(name, catalogue, root)
-            missing = [file for file in files if not is_there(file)]
-        except DataMissing as error:
-            table.add_row(Text(name), "missing", str(error))
-            continue
-        if not files:
-            state = "comes with the package"
-        elif missing:
-            state = f"missing; `prunebench data fetch {name}`"
-        else:
-            state = "ready"
-        about = (inspect.getdoc(inspect.getmodule(provider.component.build)) or "").split("\n")[0]
-        table.add_row(Text(name), state, about)
-    return table
 
 
 def comparison_table(comparison: Comparison) -> RenderableType:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from prunebench.api.board import AXES, Board, Cell, Entry, Group, Judgement
@@ -24,6 +24,7 @@ from prunebench.api.report import (
 from prunebench.api.report.curves import axis_range
 from prunebench.leaderboard.facts import command, duration, hardware_facts, notes_of, which_seeds
 from prunebench.leaderboard.judgements import ours_text, published_text, sides_text, where_text
+from prunebench.leaderboard.tiers import claim
 
 
 def overview(board: Board) -> dict[str, Any]:
@@ -55,15 +56,13 @@ def _facts(provenance: Provenance) -> list[list[str]]:
             f"{computed}; {runs.cached:,} of them were in the store already" if runs.cached else computed,
         ],
         ["Finished", plain(provenance.finished[:10])],
-        ["Tier", _tier(provenance.verification)],
+        ["Tier", _tier(provenance)],
     ]
 
 
-def _tier(record: Mapping[str, Any] | None) -> str:
-    if record is None:
-        return "self-reported"
-    held = "bit for bit" if record["bit_equal"] else "within the tolerance"
-    return plain(f"re-executed on {record['when']}: {record['numbers']:,} numbers held {held}")
+def _tier(provenance: Provenance) -> str:
+    record = provenance.verification
+    return "self-reported" + ("" if record is None else f"; {plain(claim(provenance, record))}")
 
 
 def _expectation(judgement: Judgement) -> dict[str, Any]:

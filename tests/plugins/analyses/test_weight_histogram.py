@@ -8,6 +8,7 @@ from engine.toy_runs import Workshop, run
 from pydantic import ValidationError
 from torch import nn
 
+from prunebench.api.errors import ConfigError
 from prunebench.api.masks import Mask
 from prunebench.api.measurements import Analysis
 from prunebench.api.tickets import Inputs, Optimum
@@ -80,6 +81,29 @@ def test_the_figure_names_rounds_with_their_density_and_says_which_layers_it_lea
     assert contract.analysed(contract.inputs()).figures[0].caption.endswith("3 of 20 layers are shown.")
 
 
+def test_stated_rounds_are_drawn_and_all_are_measured() -> None:
+    mask = Mask((torch.tensor([False, True]), torch.tensor([True, True])))
+    units = weight_units(nn.Sequential(nn.Linear(2, 1), nn.Linear(1, 2)))
+    optima = [Optimum(WEIGHTS, None if round_ == 0 else mask, round_) for round_ in range(12)]
+    config = WeightHistogramConfig(rounds=(10,))
+    analysis = WeightHistogram(config).prunebench_analyse({"optima": optima}, units)
+    assert {round_ for _, round_ in values(analysis)} == set(range(12))
+    drawn = [round_ for round_ in range(12) if f"round {round_}: density" in analysis.figures[0].svg]
+    assert drawn == [10]
+
+
+def test_a_round_that_is_not_judged_cannot_be_drawn() -> None:
+    histogram = {"use": "weight-histogram", "rounds": [0, 2, 10]}
+    changes = {"entry": [{"name": "imp", "analyse": [histogram]}]}
+    with pytest.raises(ConfigError, match="rounds: 10 cannot be drawn; the entry has 0, 1, 2, 3"):
+        toy_plan(changes, rounds=3)
+
+
+def test_a_histogram_that_states_no_rounds_has_the_key_that_it_had_before_they_could_be_stated() -> None:
+    assert WeightHistogramConfig().model_dump() == {"near": 0.2}
+    assert WeightHistogramConfig(rounds=(10,)).model_dump() == {"near": 0.2, "rounds": (10,)}
+
+
 def test_the_share_must_be_positive() -> None:
     with pytest.raises(ValidationError):
         WeightHistogramConfig(near=0.0)
@@ -98,7 +122,7 @@ def test_a_real_run_gives_the_numbers_of_its_own_states(tmp_path: Path) -> None:
     shop = Workshop(tmp_path / "store", ANALYSED)
     for round_ in (0, 1, 2):
         ticket = shop.chain.tickets[round_]
-        state = shop.weights(shop.chain.train(ticket, shop.recipes.evaluate, round_ + 1).end)
+        state = shop.weights(shop.chain.evaluate(ticket).end)
         kept = np.concatenate([state[name].double().numpy().ravel() for name in ("1.weight", "3.weight")])
         if ticket.mask is not None:
             kept = kept[shop.mask(ticket.mask).flat().numpy()]

@@ -4,6 +4,7 @@ import io
 import os
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -16,14 +17,15 @@ from prunebench import DataMissing, PlanError
 from prunebench.api import keys
 from prunebench.api.data import Data, Gather, Resident, in_order
 from prunebench.api.random import Rng, Streams
-from prunebench.benchmark.entries import Chosen
+from prunebench.benchmark.choices import DataChoice
 from prunebench.components.catalogue import Catalogue
 from prunebench.engine.probe import StoreProbe
 from prunebench.kernels.streaming import Streaming
 from prunebench.runner.preparing import Options, prepare
 from prunebench.runner.running import run as carry_out
 from prunebench.testing import DataContract
-from prunebench_plugins.data._image_files import scaled
+from prunebench_plugins.data import _image_files
+from prunebench_plugins.data._image_files import Source, scaled
 from prunebench_plugins.data.image_folder import ImageFolder, ImageFolderConfig
 
 CLASSES = ("ash", "birch", "cedar")
@@ -98,6 +100,7 @@ def test_splits_are_the_folders_and_valid_is_held_out_of_train(tmp_path: Path) -
     assert sorted(labels(data, "train") + labels(data, "valid")) == [0] * 8 + [1] * 8 + [2] * 8
     assert labels(data, "test") == [0] * 4 + [1] * 4 + [2] * 4
     assert load(tmp_path, valid=0.25).info.sizes == {"train": 18, "valid": 6, "test": 12}
+    assert load(tmp_path, valid=0).info.sizes == {"train": 24, "test": 12}
     assert load(tmp_path, train=4).info.note == "subset: 4 of 22 training images"
 
 
@@ -197,7 +200,7 @@ def test_planning_sees_an_image_that_was_added_or_taken_away(tmp_path: Path) -> 
     probe = StoreProbe(open_store(tmp_path / "store"), tmp_path)
 
     def sizes() -> int:
-        return sum(probe.data(Chosen("woods", use)).sizes.values())
+        return sum(probe.data(DataChoice(label="woods", use=use)).sizes.values())
 
     assert sizes() == 36
     added = folder / "train" / "cedar" / "nested" / "added.png"
@@ -257,12 +260,15 @@ def test_more_images_than_there_are_is_an_error(tmp_path: Path) -> None:
     ("table", "match"),
     [
         ({"path": "../woods"}, "not a folder below the data root"),
-        ({"path": "/woods"}, "not a folder below the data root"),
+        ({"path": "woods/../../x"}, 'one elsewhere begins with "/" or "~"'),
+        ({"path": "woods\0"}, "not a folder below the data root"),
+        ({"train_folder": "/woods"}, "not a folder below `path`"),
+        ({"test_folder": "../woods"}, "not a folder below `path`"),
         ({"test_folder": "train"}, "in different folders"),
         ({"valid_folder": "test/"}, "in different folders"),
         ({"resize": 7}, "resize = 7 is too small to cut 8 pixels out"),
         ({"std": [0.1, 0.0, 0.1]}, "must be positive"),
-        ({"valid": 0}, "greater than 0"),
+        ({"valid": -1}, "greater than or equal to 0"),
         ({"valid": 1.5}, "valid"),
     ],
 )
@@ -315,6 +321,145 @@ def test_an_image_of_no_kind_that_is_known_is_left_alone(tmp_path: Path) -> None
     picture(0, 0).save(content, "GIF")
     (folder / "train" / "ash" / "0.gif").write_bytes(content.getvalue())
     assert sum(load(tmp_path).info.sizes.values()) == 36
+
+
+def test_files_that_may_be_images_and_are_not_read_are_noted(tmp_path: Path) -> None:
+    folder = write(tmp_path)
+    assert load(tmp_path).info.note == ""
+    for number in range(6):
+        picture(0, number).save(folder / "train" / "ash" / f"{number}.gif")
+    for number in range(3):
+        (folder / "test" / "birch" / f"raw{number}").write_bytes(b"pixels")
+    picture(0, 9).save(folder / "train" / "loose.png")
+    note = "10 of 46 files are left out: 6 .gif, 3 without an ending, 1 .png, 1 of them in no class"
+    data = load(tmp_path)
+    assert data.info.note == note
+    assert sum(data.info.sizes.values()) == 36
+    assert load(tmp_path, train=4).info.note == f"subset: 4 of 22 training images; {note}"
+
+
+def test_transparency_and_several_pictures_in_a_file_are_noted(tmp_path: Path) -> None:
+    folder = write(tmp_path)
+    for number in range(2):
+        picture(0, number, "RGBA").save(folder / "train" / "ash" / f"see{number}.png")
+    frames = [picture(1, number).resize((12, 12)) for number in range(2)]
+    frames[0].save(folder / "test" / "ash" / "two.webp", save_all=True, append_images=frames[1:])
+    several = "1 images hold several pictures: the first is read"
+    for background, how in (("none", "their stored colours are read"), ("white", "they are shown on white")):
+        for memory in ("resident", "stream"):
+            found = load(tmp_path, background=background, memory=memory)
+            assert found.info.note == f"2 images have a channel of transparency: {how}; {several}"
+
+
+def test_hidden_files_and_folders_are_no_images_and_no_classes(tmp_path: Path) -> None:
+    folder = write(tmp_path)
+    before = load(tmp_path).info
+    for part in ("train", "test"):
+        for hidden in (".ipynb_checkpoints", "__MACOSX", ".git/objects", "ash/.thumbnails", "ash/__MACOSX"):
+            (folder / part / hidden).mkdir(parents=True)
+            picture(0, 70).save(folder / part / hidden / "copy.png")
+        (folder / part / ".DS_Store").write_bytes(b"x")
+        (folder / part / "ash" / "._0.jpeg").write_bytes(b"x")
+    assert load(tmp_path).info == before
+
+
+def test_folders_and_pipes_that_are_called_like_images_are_none(tmp_path: Path) -> None:
+    folder = write(tmp_path)
+    (folder / "train" / "ash" / "folder.png").mkdir()
+    os.mkfifo(folder / "train" / "ash" / "pipe.png")
+    assert sum(load(tmp_path).info.sizes.values()) == 36
+
+
+def test_links_are_followed_and_circles_and_dead_ones_are_named(tmp_path: Path) -> None:
+    folder = write(tmp_path)
+    (folder / "test" / "ash").rename(tmp_path / "elsewhere")
+    (folder / "test" / "ash").symlink_to(tmp_path / "elsewhere")
+    assert sum(load(tmp_path).info.sizes.values()) == 36
+    dead = folder / "train" / "birch" / "dead.png"
+    dead.symlink_to(tmp_path / "nowhere.png")
+    with pytest.raises(DataMissing, match=r"train/birch/dead\.png in .* is a link to nothing"):
+        load(tmp_path)
+    dead.unlink()
+    (folder / "train" / "birch" / "round").symlink_to(folder / "train")
+    with pytest.raises(DataMissing, match="is a link to a folder that it lies in"):
+        load(tmp_path)
+
+
+def test_one_class_is_refused_by_name(tmp_path: Path) -> None:
+    folder = write(tmp_path)
+    for name in CLASSES[1:]:
+        for part in ("train", "test"):
+            (folder / part / name).rename(folder / part / f".{name}")
+    with pytest.raises(DataMissing, match=r"woods/train has one class, ash: there is nothing to tell apart"):
+        load(tmp_path)
+
+
+def test_a_class_whose_images_are_of_other_kinds_says_which(tmp_path: Path) -> None:
+    folder = write(tmp_path)
+    for number in range(TEST):
+        next((folder / "test" / "birch").glob(f"{number}.*")).rename(folder / "test" / "birch" / f"{number}.heic")
+    with pytest.raises(DataMissing, match=r"no images in .*test/birch.*; of other kinds: 4 \.heic"):
+        load(tmp_path)
+
+
+def test_a_name_that_is_not_in_utf_8_is_named(tmp_path: Path) -> None:
+    folder = write(tmp_path)
+    name = os.fsencode(folder / "train" / "cedar") + b"/caf\xe9.png"
+    with open(name, "wb") as file:
+        picture(2, 9).save(file, "PNG")
+    with pytest.raises(DataMissing, match=r"the name of train/cedar/caf\\udce9\.png in .* is not in UTF-8"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize("memory", ["resident", "stream"])
+@pytest.mark.parametrize("kind", ["PostScript", "a bomb", "floating point", "a narrow strip"])
+def test_what_is_not_opened_is_refused_with_its_name_before_anything_is_decoded(
+    tmp_path: Path, kind: str, memory: str
+) -> None:
+    from plugins.data.test_pictures import BOMBS, FOREIGN
+
+    content = io.BytesIO()
+    if kind == "floating point":
+        Image.new("F", (9, 9)).save(content, "TIFF")
+    elif kind == "a narrow strip":
+        Image.new("L", (60_000, 1)).save(content, "PNG")
+    else:
+        content.write({"PostScript": FOREIGN["PostScript"], "a bomb": BOMBS["pixels"]}[kind])
+    (write(tmp_path) / "train" / "ash" / "odd.png").write_bytes(content.getvalue())
+    with pytest.raises(DataMissing, match=r"train/ash/odd\.png in .*woods (is no image|has )"):
+        load(tmp_path, memory=memory, size=64)
+
+
+def test_a_resident_set_is_decoded_once_and_not_for_planning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path)
+    seen: list[str] = []
+    decode = _image_files.decoded
+
+    def counted(source: Source, name: str, *more: Any) -> Tensor:
+        seen.append(name)
+        return decode(source, name, *more)
+
+    monkeypatch.setattr(_image_files, "decoded", counted)
+    data = load(tmp_path, memory="resident")
+    assert data.info.sizes == {"train": 22, "valid": 2, "test": 12}
+    assert seen == []
+    for _ in range(2):
+        for name in data.splits:
+            list(data[name].batches(in_order(data[name].size, 5)))
+    assert len(seen) == len(set(seen)) == 36
+
+
+def test_a_folder_may_lie_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    elsewhere = tmp_path / "home"
+    write(elsewhere)
+    monkeypatch.setenv("HOME", str(elsewhere))
+    root = tmp_path / "root"
+    wanted = load(elsewhere).info
+    assert load(root, path=str(elsewhere / "woods")).info == wanted
+    assert load(root, path="~/woods").info == wanted
+    for absent in ("~/forest", str(tmp_path / "forest"), "~nobody-of-this-name/woods"):
+        with pytest.raises(DataMissing, match=absent):
+            load(root, path=absent)
 
 
 def test_there_is_nothing_to_fetch_and_what_is_absent_is_told(tmp_path: Path) -> None:

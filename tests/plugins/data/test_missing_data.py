@@ -101,7 +101,10 @@ PARTS: dict[str, tuple[str, dict[str, bytes]]] = {
     ),
     "image-folder": (
         "test/a/1.jpg in",
-        {"images/train/a/1.jpg": jpeg(), "images/train/a/2.jpg": jpeg(), "images/test/a/1.jpg": jpeg()[:-50]},
+        {
+            **{f"images/train/{name}/{number}.jpg": jpeg() for name in "ab" for number in (1, 2)},
+            **{"images/test/a/1.jpg": jpeg()[:-50], "images/test/b/1.jpg": jpeg()},
+        },
     ),
 }
 """What is said, and the files that are there."""

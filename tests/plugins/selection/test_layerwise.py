@@ -10,7 +10,7 @@ from prunebench import PlanError
 from prunebench.api.info import Layer
 from prunebench.api.masks import Mask, Scores
 from prunebench.testing import SelectContract, weight_units
-from prunebench_plugins.selection.layerwise import Layerwise, LayerwiseConfig, spread
+from prunebench_plugins.selection.layerwise import Layerwise, LayerwiseConfig, after_cuts, spread
 
 LENET = (
     Layer("fc1.weight", 0, 235_200),
@@ -64,6 +64,26 @@ def test_a_layer_keeps_its_own_share_however_its_scores_compare() -> None:
 def test_a_stated_density_solves_one_scalar_cut() -> None:
     # 300 (1 - c) + 50 (1 - c) + 20 (1 - c / 2) = 190 at c = 0.5.
     assert select(Layerwise(LayerwiseConfig(rates={"2.weight": 0.5})), 190, None, 1).counts == (150, 25, 15)
+
+
+@pytest.mark.parametrize(
+    ("p", "remaining"),
+    [(12.5, 87.5), (25, 75.0), (37.5, 62.6), (50, 50.1), (62.5, 37.6), (75, 25.1), (87.5, 12.7)],
+)
+def test_one_cut_of_lenet_by_p_stands_where_the_papers_one_shot_axis_has_it(p: float, remaining: float) -> None:
+    """Frankle & Carbin 2019, figure 4c: its ticks, in per cent of the weights."""
+    sizes = [layer.count for layer in LENET]
+    hidden, output = 1 - p / 100, 1 - p / 200
+    count = round(265_200 * hidden + 1_000 * output)
+    assert round(100 * count / sum(sizes), 1) == remaining
+    kept = spread(sizes, sizes, [Fraction(1), Fraction(1), Fraction(1, 2)], count)
+    assert kept == pytest.approx([235_200 * hidden, 30_000 * hidden, 1_000 * output], abs=1)
+
+
+def test_one_cut_to_3_percent_keeps_half_of_the_output_layer_and_16_rounds_a_fifth() -> None:
+    sizes, rates = [layer.count for layer in LENET], [Fraction(1), Fraction(1), Fraction(1, 2)]
+    assert spread(sizes, sizes, rates, round(265_200 * 0.03 + 1_000 * 0.515)) == [7_056, 900, 515]
+    assert after_cuts(LENET, rates, 0.2, 16)[2] == 185
 
 
 def test_a_layer_that_lacks_units_hands_the_rest_to_the_others() -> None:

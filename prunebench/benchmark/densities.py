@@ -1,0 +1,69 @@
+"""How far an entry is pruned: the keys `cut`, `rounds` and `densities`, which a file and its entries share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import Field, GetCoreSchemaHandler, field_validator
+from pydantic_core import CoreSchema, core_schema
+
+from prunebench.api.problems import shortened
+from prunebench.api.strict import Number, StrictTable, Whole
+from prunebench.benchmark import bounds
+from prunebench.benchmark.toml import Printed
+
+
+@dataclass(frozen=True)
+class Density:
+    """A density as the file prints it."""
+
+    value: float
+    text: str
+
+    @classmethod
+    def parse(cls, value: object) -> Density:
+        """Read a density. Raises ValueError unless it is a fraction kept."""
+        if isinstance(value, Density):
+            return value
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1:
+            shown = value if isinstance(value, int | float) else shortened(value)
+            raise ValueError(f"{shown} is not a density: a fraction kept, above 0 and at most 1")
+        return cls(float(value), value.text if isinstance(value, Printed) else str(value))
+
+    @property
+    def decimals(self) -> int:
+        """Digits after the point, which a round's density must match."""
+        mantissa, _, exponent = self.text.lower().partition("e")
+        return max(0, len(mantissa.partition(".")[2]) - int(exponent or 0))
+
+    def __str__(self) -> str:
+        return self.text
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(
+            cls.parse,
+            serialization=core_schema.plain_serializer_function_ser_schema(lambda density: density.value),
+            json_schema_input_schema=core_schema.float_schema(gt=0, le=1),
+        )
+
+
+class ChainKeys(StrictTable):
+    """What says how often and how far an entry is pruned, and which rounds are judged."""
+
+    cut: Number | None = Field(None, gt=0, lt=1)
+    rounds: Whole | None = Field(None, ge=0, le=bounds.ROUNDS)
+    densities: tuple[Density, ...] | None = Field(None, max_length=bounds.DENSITIES)
+
+    @field_validator("densities")
+    @classmethod
+    def _distinct(cls, densities: tuple[Density, ...] | None) -> tuple[Density, ...] | None:
+        if densities == ():
+            raise ValueError("the list is empty; leave it out to evaluate every round")
+        if densities is not None and len({density.value for density in densities}) < len(densities):
+            raise ValueError("a density is given twice")
+        return densities
+
+
+CHAIN_KEYS = tuple(ChainKeys.model_fields)
