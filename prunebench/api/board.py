@@ -51,6 +51,21 @@ class Between:
 
 
 @dataclass(frozen=True)
+class Gap:
+    """Why a seed has no value at a place where one was asked for.
+
+    Args:
+        why: "no ticket" of it was judged; it has tickets on one side only ("beyond"); those on either side are too
+            "far" apart on the axis to read a value off the line between them; or their values are ("steep").
+        places, values: of the nearest judged tickets, the larger place first; none for "no ticket".
+    """
+
+    why: Literal["no ticket", "beyond", "far", "steep"]
+    places: tuple[float, ...] = ()
+    values: tuple[float | None, ...] = ()
+
+
+@dataclass(frozen=True)
 class Cell:
     """The trials of one entry at one place of the axis.
 
@@ -63,6 +78,7 @@ class Cell:
         inclusive: by seed, the values with those that collapsed trials had.
         runs: by seed, the judged runs that its value is the mean of; none where it is interpolated.
         between: by seed, what its value was interpolated between; none where it was measured at the place.
+        neighbours: the mean of `between` over its seeds; None where every value was measured at the place.
         interval: of `values`: mean and Student interval over seeds; None without a value.
         inclusive_interval: the same of `inclusive`.
         over_images: percentile interval of the mean over test images, the networks fixed; None where the results do not
@@ -71,10 +87,11 @@ class Cell:
 
     values: Mapping[int, float] = field(default_factory=dict)
     broken: Mapping[int, Outcome] = field(default_factory=dict)
-    missing: Mapping[int, str] = field(default_factory=dict)
+    missing: Mapping[int, Gap] = field(default_factory=dict)
     inclusive: Mapping[int, float] = field(default_factory=dict)
     runs: Mapping[int, tuple[Run, ...]] = field(default_factory=dict)
     between: Mapping[int, Between] = field(default_factory=dict)
+    neighbours: Between | None = None
     interval: Interval | None = None
     inclusive_interval: Interval | None = None
     over_images: Interval | None = None
@@ -131,8 +148,8 @@ class Entry:
 
     Args:
         dense: whether it was evaluated only before anything was pruned: a reference, never ranked.
-        rank: 1 for the best; shared by entries that are not told apart. None for a reference, and where no place is
-            shared.
+        rank: 1 for the best; shared by entries that are not told apart. None for a reference, for an entry that was
+            tried with one seed, which nothing tells apart from any other, and where no place is shared.
         leader: the entry that it was tested against to find its rank; None for the first of the order.
         cells: by place; absent where nothing was tried. A reference has one, at place 1.
         areas: by seed, the area under the value over ln(place), divided by the range; of seeds with a value at all
@@ -256,8 +273,10 @@ class Group:
         axis: what the columns are; `AXES` has it in words.
         columns: from dense to sparse.
         entries: by name, in the order of the file, dense references among them.
-        order: the ranked entries, best first; in the order of the file where no place is shared.
-        shared: the places below 1 that every ranked entry was tried at; the order is by the mean over them.
+        order: all entries but the references, best first; in the order of the file where no place is shared, and
+            last those that were tried at no place at all.
+        shared: the places below 1 that every entry was tried at which was tried anywhere; the order is by the mean over
+            them.
         comparisons: by (a, b), a minus b of two ranked entries' means over the shared places, paired by seed and
             Holm-corrected over all pairs; absent without a common seed.
         differences: to the entry that the file compares with; None if it names none.

@@ -47,6 +47,12 @@ class Metric:
         """Name and printed unit."""
         return f"{self.name}, {self.shown}" if self.shown else self.name
 
+    @property
+    def title(self) -> str:
+        """Name and printed unit as words, for an axis."""
+        words = self.name.replace("/", " ").replace("_", " ")
+        return f"{words}, {self.shown}" if self.shown else words
+
 
 def metric_of(name: str, unit: str, known: Mapping[str, MetricInfo] | None = None) -> Metric:
     """How to read a metric.
@@ -55,17 +61,24 @@ def metric_of(name: str, unit: str, known: Mapping[str, MetricInfo] | None = Non
         name: "SPLIT/NAME".
         unit: of its stored values, as rows have it.
         known: what the task says of its metrics, by "SPLIT/NAME" or by name. For what it does not say, losses, errors
-            and iterations are better when lower and everything else when higher, and there is no range.
+            and iterations are better when lower and everything else when higher; accuracies lie between 0 and 1, losses
+            and iterations above 0.
     """
     info = _info(name, known or {})
     unit = unit or (info.unit if info else "")
-    low, high = (info.low, info.high) if info else (None, None)
+    low, high = (info.low, info.high) if info else _range(name, unit)
     higher = info.higher if info else not name.rsplit("/", 1)[-1].lower().endswith(_LOWER)
     if unit == "fraction":
         return Metric(name, higher, 100.0, 2, "%", "percentage points", low, high, unit)
     if unit == "it":
         return Metric(name, higher, 1.0, 0, "iterations", "iterations", low, high, unit)
     return Metric(name, higher, 1.0, 4, unit, unit, low, high, unit)
+
+
+def _range(name: str, unit: str) -> tuple[float | None, float | None]:
+    if unit == "fraction" and name.endswith("accuracy"):
+        return 0.0, 1.0
+    return (0.0, None) if name.endswith("loss") or unit == "it" else (None, None)
 
 
 def _info(name: str, known: Mapping[str, MetricInfo]) -> MetricInfo | None:

@@ -9,27 +9,31 @@ between tickets that are far apart, there is none.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf, isclose, log
 from statistics import mean
 
-from prunebench.api.board import AXES, AxisName, Between, Run
+from prunebench.api.board import AXES, AxisName, Between, Gap, Run
 from prunebench.api.errors import PrunebenchError
 from prunebench.api.rows import Outcome
 from prunebench.leaderboard.tickets import Lost, Ticket, worst
 
-WIDEST = 4.0
+WIDEST = 2.0
 """How far apart, as a ratio, two tickets may lie for the line between them to say what is there."""
+
+STEEPEST = 0.1
+"""How far apart their values may lie, as a share of the metric\'s range."""
 
 
 def note_of(axis: AxisName) -> str:
     """What a reader must know of values that no ticket had."""
     return (
         f"Entries are compared at an equal {AXES[axis]}, since they prune different units. The value of a seed there "
-        "is interpolated, linearly in the logarithm, between its two nearest judged tickets; where it has none on both "
-        f"sides, or they are more than {WIDEST:g} times apart, there is no value. The tickets themselves "
-        "are in results.jsonl."
+        "is that of its ticket there, or else interpolated, linearly in the logarithm, between its two nearest judged "
+        "tickets: marked with ≈, and shown with both. Where it has none on both sides, where these lie more than "
+        f"{WIDEST:g} times apart, or where their values are more than {STEEPEST:.0%} of the metric's range apart, "
+        "there is no value. The tickets themselves are in results.jsonl."
     )
 
 
@@ -41,7 +45,7 @@ class Point:
         overall: the ticket's density over all parameters; None where that is the axis, or it is not known.
         run: the judged run that the value is of; None where it is of none, or where the axis is a cost.
         between: the tickets that it was interpolated between; None where it was measured.
-        missing: why there is neither a value nor an outcome that is not ok.
+        gap: why there is neither a value nor an outcome that is not ok.
     """
 
     entry: str
@@ -52,7 +56,7 @@ class Point:
     overall: float | None = None
     run: Run | None = None
     between: Between | None = None
-    missing: str = ""
+    gap: Gap | None = None
 
 
 def at_own_density(tickets: Sequence[Ticket]) -> list[Point]:
@@ -73,12 +77,18 @@ def at_own_density(tickets: Sequence[Ticket]) -> list[Point]:
 
 
 def on_cost_axis(
-    tickets: Sequence[Ticket], lost: Sequence[Lost], axis: AxisName, at: Sequence[float], dense: frozenset[str]
+    tickets: Sequence[Ticket],
+    lost: Sequence[Lost],
+    axis: AxisName,
+    at: Sequence[float],
+    dense: frozenset[str],
+    steepest: float = inf,
 ) -> list[Point]:
     """Each trial at the places `at` of an axis, and dense references at 1.
 
     Args:
         dense: the entries that are references.
+        steepest: how far apart two values may lie for the line between them to be read.
     Raises:
         PrunebenchError: a ticket does not say where it lies on the axis.
     """
@@ -92,7 +102,8 @@ def on_cost_axis(
         if all(ticket.round == 0 for ticket in own):
             points += at_own_density(own)
         if entry not in dense:
-            points += _at_places(entry, seed, _known(own, gone, axis), at)
+            rounds = _known(own, gone, axis)
+            points += [_at(entry, seed, rounds, place, steepest) for place in sorted(at, reverse=True)]
     return points
 
 
@@ -149,12 +160,7 @@ def _round(tickets: Sequence[Ticket], axis: AxisName) -> _Round:
     return _Round(density, mean(places), mean(values) if len(values) == len(tickets) else None, outcome)
 
 
-def _at_places(entry: str, seed: int, rounds: Sequence[_Round], at: Sequence[float]) -> Iterator[Point]:
-    for place in sorted(at, reverse=True):
-        yield _at(entry, seed, rounds, place)
-
-
-def _at(entry: str, seed: int, rounds: Sequence[_Round], place: float) -> Point:
+def _at(entry: str, seed: int, rounds: Sequence[_Round], place: float, steepest: float) -> Point:
     lying = [(one.place, one) for one in rounds if one.place is not None]
     for where, one in lying:
         if isclose(where, place, rel_tol=1e-9):
@@ -169,26 +175,22 @@ def _at(entry: str, seed: int, rounds: Sequence[_Round], place: float) -> Point:
     if broken:
         return Point(entry, seed, place, worst(broken), None)
     if left is None or right is None:
-        return Point(entry, seed, place, "ok", None, missing=_beyond(lying, place))
+        near = [one for one in (left, right) if one is not None]
+        gap = Gap("beyond" if near else "no ticket", *_placed(near))
+        return Point(entry, seed, place, "ok", None, gap=gap)
     (left_place, above), (right_place, below) = left, right
     if left_place / right_place > WIDEST:
-        far = f"its nearest tickets, at {_share(left_place)} and {_share(right_place)}, are more than {WIDEST:g} times"
-        return Point(entry, seed, place, "ok", None, missing=f"{far} apart")
+        return Point(entry, seed, place, "ok", None, gap=Gap("far", *_placed([left, right])))
     outcome = worst([above.outcome, below.outcome])
     if above.value is None or below.value is None:
         return Point(entry, seed, place, outcome, None)
+    if outcome == "ok" and abs(above.value - below.value) > steepest:
+        return Point(entry, seed, place, "ok", None, gap=Gap("steep", *_placed([left, right])))
     share = log(left_place / place) / log(left_place / right_place)
     value = above.value + share * (below.value - above.value)
     between = Between((left_place, right_place), (above.value, below.value))
     return Point(entry, seed, place, outcome, value, between=between)
 
 
-def _beyond(lying: Sequence[tuple[float, _Round]], place: float) -> str:
-    if not lying:
-        return "no ticket of it was judged"
-    nearest = min((where for where, _ in lying), key=lambda where: abs(log(where / place)))
-    return f"its {'smallest' if nearest > place else 'largest'} ticket lies at {_share(nearest)}"
-
-
-def _share(place: float) -> str:
-    return f"{100 * place:.3g} %"
+def _placed(rounds: Sequence[tuple[float, _Round]]) -> tuple[tuple[float, ...], tuple[float | None, ...]]:
+    return tuple(place for place, _ in rounds), tuple(one.value for _, one in rounds)

@@ -9,7 +9,8 @@ from statistics import mean
 from typing import TYPE_CHECKING, TypeAlias
 
 from prunebench.api.board import CORRECT_OF, Blocks, Board, Cell, Column, Entry, Group, Images, Smallest
-from prunebench.api.estimates import Interval
+from prunebench.api.estimates import Compared, Interval
+from prunebench.api.metric import Metric
 from prunebench.api.report.text import percent_labels
 from prunebench.api.results import Results
 from prunebench.api.rows import Outcome
@@ -23,7 +24,7 @@ from prunebench.stats.bootstrap import RESAMPLES, image_interval, mean_over_seed
 from prunebench.stats.friedman import friedman, ranks
 from prunebench.stats.ranking import Place, comparisons, merit, seed_scores, shared_ranks
 from prunebench.stats.smallest import Step, smallest
-from prunebench.stats.student import student_interval
+from prunebench.stats.student import difference_within, student_interval, within
 
 if TYPE_CHECKING:
     from numpy import float64
@@ -56,6 +57,10 @@ def _board(results: Results, source: Source, metric: str, ranked_by: Callable[[s
         _group(where, tried, source, results, report.against) for where, tried in source.tried(metric).items()
     )
     note = () if source.axis == "density" else (note_of(source.axis),)
+    recorded = {row.entry for row in results.rows}
+    absent = [name for name in results.provenance.entries if name not in recorded]
+    if absent:
+        note = (*note, f"Asked for, and nothing is recorded of: {', '.join(absent)}.")
     return Board(
         name=report.name,
         claim=report.claim,
@@ -78,7 +83,7 @@ def _group(where: Where, tried: Tried, source: Source, results: Results, against
     scores: Scores = {}
     if metric.name == CORRECT_OF:
         scores = image_scores(tried.cells.by_where, results.details, *where)
-    cells = {at: _with_intervals(cell, scores.get(at), alpha) for at, cell in tried.cells.by_where.items()}
+    cells = {at: _with_intervals(cell, metric, scores.get(at), alpha) for at, cell in tried.cells.by_where.items()}
     places = tried.cells.places
     whole: _Whole = {
         name: {place: cells.get((name, 1.0 if name in tried.dense else place), Cell()) for place in places}
@@ -87,10 +92,13 @@ def _group(where: Where, tried: Tried, source: Source, results: Results, against
     ranked = [name for name in tried.entries if name not in tried.dense]
     competing = [name for name in ranked if any(cell.trials for cell in whole[name].values())]
     shared = tuple(place for place in places if place < 1 and all(whole[name][place].trials for name in competing))
-    tests = comparisons({name: seed_scores(_at(whole[name], shared)) for name in competing}, alpha)
+    raw = comparisons({name: seed_scores(_at(whole[name], shared)) for name in competing}, alpha)
+    tests = {at: Compared(difference_within(one.pair, metric.low, metric.high), one.p) for at, one in raw.items()}
     merits = {name: _merit(whole[name], shared, tried) for name in competing} if shared else {}
-    ranks_of = {place.entry: place for place in shared_ranks(merits, tests, metric.higher, alpha)}
-    order = (*ranks_of, *(name for name in ranked if name not in ranks_of))
+    several = {name: own for name, own in merits.items() if _seeds(whole[name], shared) > 1}
+    ranks_of = {place.entry: place for place in shared_ranks(several, tests, metric.higher, alpha)}
+    ordered = sorted(merits, key=merits.__getitem__)
+    order = (*ordered, *(name for name in ranked if name not in merits))
     references = [name for name in tried.entries if name in tried.dense]
     shown = {name: whole[name] for name in (*references, *order)}
     reference = _reference(whole, references, against)
@@ -109,7 +117,7 @@ def _group(where: Where, tried: Tried, source: Source, results: Results, against
         order=order,
         shared=shared,
         comparisons=tests,
-        differences=None if against is None else differences_of(shown, tried.dense, places, against, scores, alpha),
+        differences=None if against is None else differences_of(shown, tried, against, scores, alpha),
         reference=reference,
         images=_images(scores, cells.values()),
         unplaced=tried.cells.unplaced,
@@ -138,27 +146,32 @@ def _entry(
         leader=None if place is None else place.leader,
         cells=dict(sorted(own.items(), reverse=True)),
         areas=by_seed,
-        area=_interval(by_seed, alpha),
+        area=_interval(by_seed, tried.metric, alpha),
         smallest=kept,
         outcomes={outcome: counts[outcome] for outcome in _OUTCOMES},
     )
 
 
-def _with_intervals(cell: Cell, scores: Mapping[int, NDArray[float64]] | None, alpha: float) -> Cell:
+def _with_intervals(cell: Cell, metric: Metric, scores: Mapping[int, NDArray[float64]] | None, alpha: float) -> Cell:
     return replace(
         cell,
-        interval=_interval(cell.values, alpha),
-        inclusive_interval=_interval(cell.inclusive, alpha),
+        interval=_interval(cell.values, metric, alpha),
+        inclusive_interval=_interval(cell.inclusive, metric, alpha),
         over_images=None if scores is None else image_interval(mean_over_seeds(scores), alpha),
     )
 
 
-def _interval(values: Mapping[int, float], alpha: float) -> Interval | None:
-    return student_interval(values.values(), alpha) if values else None
+def _interval(values: Mapping[int, float], metric: Metric, alpha: float) -> Interval | None:
+    return within(student_interval(values.values(), alpha), metric.low, metric.high) if values else None
 
 
 def _at(cells: Mapping[float, Cell], places: Sequence[float]) -> list[Mapping[int, float]]:
     return [cells[place].values for place in places]
+
+
+def _seeds(cells: Mapping[float, Cell], shared: Sequence[float]) -> int:
+    """With how many seeds an entry was tried at the places that its rank would be by."""
+    return len({seed for place in shared for seed in (*cells[place].values, *cells[place].broken)})
 
 
 def _merit(cells: Mapping[float, Cell], shared: Sequence[float], tried: Tried) -> tuple[int, float]:
@@ -193,7 +206,7 @@ def _blocks(groups: Sequence[Group], alpha: float) -> Blocks:
     """Mean ranks over the groups that have any; a group's value is a mean over its seeds and places."""
     used = [group for group in groups if group.shared]
     ranked = {name: 0 for group in used for name in group.ranked}
-    names = [name for name in ranked if all(_has_rank(group, name) for group in used)]
+    names = [name for name in ranked if all(_is_tried(group, name) for group in used)]
     blocks = tuple((group.model, group.data) for group in used)
     if len(names) < 2 or not used:
         return Blocks(blocks, {}, None, None, None, "fewer than two entries were ranked in every block")
@@ -204,9 +217,9 @@ def _blocks(groups: Sequence[Group], alpha: float) -> Blocks:
     return Blocks(blocks, ordered, test.statistic, test.p, test.critical, test.why)
 
 
-def _has_rank(group: Group, name: str) -> bool:
+def _is_tried(group: Group, name: str) -> bool:
     entry = group.entries.get(name)
-    return entry is not None and entry.rank is not None
+    return entry is not None and not entry.dense and all(entry.at(place).trials for place in group.shared)
 
 
 def _merit_of(group: Group, name: str) -> tuple[int, float]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from statistics import mean
 from typing import TypeAlias
 
-from prunebench.api.board import SAME_PLACE, Cell
+from prunebench.api.board import SAME_PLACE, Between, Cell
 from prunebench.api.rows import Outcome
 from prunebench.leaderboard.axis import Point
 from prunebench.leaderboard.tickets import Lost, worst
@@ -124,13 +124,21 @@ def _cell(by_seed: Mapping[int, Sequence[Point]], never_reached: Mapping[int, Ou
     values = {seed: [p.value for p in points if p.value is not None] for seed, points in sorted(by_seed.items())}
     whole = {seed: own for seed, own in values.items() if own and seed not in broken}
     between = {seed: one for seed in whole for one in (by_seed[seed][0].between,) if one is not None}
+    missing = {seed: gap for seed, points in sorted(by_seed.items()) for gap in (points[0].gap,) if gap is not None}
     return Cell(
         values={seed: mean(own) for seed, own in whole.items()},
         broken=dict(sorted(broken.items())),
-        missing={seed: points[0].missing for seed, points in sorted(by_seed.items()) if points[0].missing},
+        missing=missing,
         inclusive={
             seed: mean(own) for seed, own in values.items() if own and broken.get(seed, "collapsed") == "collapsed"
         },
         runs={seed: tuple(p.run for p in by_seed[seed] if p.run is not None) for seed in whole if seed not in between},
         between=between,
+        neighbours=_mean_of(list(between.values())) if between else None,
     )
+
+
+def _mean_of(between: Sequence[Between]) -> Between:
+    places, values = zip(*((one.places, one.values) for one in between), strict=True)
+    above, below = (tuple(map(mean, zip(*pairs, strict=True))) for pairs in (places, values))
+    return Between((above[0], above[1]), (below[0], below[1]))

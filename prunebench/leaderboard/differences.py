@@ -7,22 +7,19 @@ from statistics import fmean
 
 from prunebench.api.board import Cell, Detectable, Difference, Differences, Group, Overall
 from prunebench.api.estimates import Paired
+from prunebench.api.metric import Metric
 from prunebench.leaderboard.correct import Scores
+from prunebench.leaderboard.source import Tried
 from prunebench.stats.bootstrap import image_interval, paired_images
 from prunebench.stats.ranking import seed_scores
-from prunebench.stats.student import detectable, holm, paired
+from prunebench.stats.student import detectable, difference_within, holm, paired
 
 MORE_PAIRS = (5, 10, 20)
 """Numbers of pairs for which the least detectable difference is computed, where they are more than there are."""
 
 
 def differences_of(
-    cells: Mapping[str, Mapping[float, Cell]],
-    dense: frozenset[str],
-    places: Sequence[float],
-    against: str,
-    scores: Scores,
-    alpha: float,
+    cells: Mapping[str, Mapping[float, Cell]], tried: Tried, against: str, scores: Scores, alpha: float
 ) -> Differences:
     """Each entry minus the reference, at each place and over all of them.
 
@@ -30,9 +27,9 @@ def differences_of(
 
     Args:
         cells: by entry, in the order of the main table, and by place; of a dense entry the same cell at all places.
-        places: from dense to sparse.
         scores: by image, where they are known.
     """
+    dense, places, metric = tried.dense, tried.cells.places, tried.metric
     theirs = cells.get(against, {})
     others = tuple(entry for entry in cells if entry != against)
     pairs: dict[tuple[str, float], Paired | None] = {}
@@ -42,7 +39,7 @@ def differences_of(
                 continue
             one, other = cells[entry].get(place, Cell()).values, theirs.get(place, Cell()).values
             if one and other:
-                pairs[entry, place] = paired(one, other, alpha) if one.keys() & other.keys() else None
+                pairs[entry, place] = _paired(one, other, metric, alpha)
     tested = {at: pair.p for at, pair in pairs.items() if pair is not None and pair.p is not None}
     corrected = dict(zip(tested, holm(list(tested.values())), strict=True))
 
@@ -58,7 +55,7 @@ def differences_of(
         entries=others,
         by_place={at: over_images(*at) for at in pairs},
         overall={
-            entry: overall(cells[entry], theirs, own, alpha)
+            entry: overall(cells[entry], theirs, own, metric, alpha)
             for entry in others
             if (own := tuple(place for place in places if pairs.get((entry, place)) is not None))
         },
@@ -67,10 +64,18 @@ def differences_of(
     )
 
 
-def overall(ours: Mapping[float, Cell], theirs: Mapping[float, Cell], places: Sequence[float], alpha: float) -> Overall:
+def overall(
+    ours: Mapping[float, Cell], theirs: Mapping[float, Cell], places: Sequence[float], metric: Metric, alpha: float
+) -> Overall:
     """The difference of each seed's mean over some places."""
     one, other = (seed_scores([cells.get(place, Cell()).values for place in places]) for cells in (ours, theirs))
-    return Overall(tuple(places), paired(one, other, alpha) if one.keys() & other.keys() else None)
+    return Overall(tuple(places), _paired(one, other, metric, alpha))
+
+
+def _paired(a: Mapping[int, float], b: Mapping[int, float], metric: Metric, alpha: float) -> Paired | None:
+    if not a.keys() & b.keys():
+        return None
+    return difference_within(paired(a, b, alpha), metric.low, metric.high)
 
 
 def overall_in(group: Group, entry: str, against: str, places: Sequence[float], alpha: float) -> Overall:
@@ -79,7 +84,7 @@ def overall_in(group: Group, entry: str, against: str, places: Sequence[float], 
     if len(found) < len(places):
         return Overall(tuple(found), None)
     ours, theirs = ({place: group.at(name, place) for place in found} for name in (entry, against))
-    return overall(ours, theirs, found, alpha)
+    return overall(ours, theirs, found, group.metric, alpha)
 
 
 def _detectable(pairs: Sequence[Paired], tests: int, alpha: float) -> Detectable | None:

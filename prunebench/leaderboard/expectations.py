@@ -15,7 +15,7 @@ from prunebench.api.results import Results
 from prunebench.leaderboard.sides import SideValues, base_of, expectation_of, measured, read_side
 from prunebench.leaderboard.source import Source
 from prunebench.stats.ranking import seed_scores
-from prunebench.stats.student import paired
+from prunebench.stats.student import difference_within, paired
 
 _HARMLESS = ("execution.", "report.", "track")
 
@@ -139,7 +139,7 @@ def _compare(
         return _Comparison(broken=broken, reason=f"no ok trial of {' and '.join(absent)}")
     high, low = (seed_scores([cell.values for cell in cells]) for cells in tried)
     try:
-        pair = paired(high, low, alpha)
+        pair = difference_within(paired(high, low, alpha), ours.metric.low, ours.metric.high)
     except PrunebenchError as error:
         return _Comparison(broken=broken, reason=str(error))
     common = sorted(high.keys() & low.keys())

@@ -9,7 +9,7 @@ from prunebench.api.provenance import Provenance
 from prunebench.api.report import plain
 
 
-def seeds_text(provenance: Provenance) -> str:
+def which_seeds(provenance: Provenance) -> str:
     """How many seeds, and which."""
     seeds = provenance.seeds
     return f"{len(seeds)} {'seed' if len(seeds) == 1 else 'seeds'} ({', '.join(str(seed) for seed in seeds)})"

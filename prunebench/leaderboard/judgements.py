@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from prunebench.api.board import VERDICTS, ExpectationSide, Judgement
-from prunebench.api.report import difference_and_half, escape, outcome_note
+from prunebench.api.report import difference_text, escape, outcome_note
 
 
 def counts_text(judgements: Sequence[Judgement]) -> str:
@@ -51,7 +51,7 @@ def ours_text(judgement: Judgement) -> str:
     lone = f", and {pair.why}" if pair.why else ""
     return (
         f"{metric.number(means[0])} against {metric.number(means[1])}, difference "
-        f"{difference_and_half(pair, metric)}{unit}, n = {pair.n}{over}{lone}{ending}"
+        f"{difference_text(pair, metric)}{unit}, n = {pair.n}{over}{lone}{ending}"
     )
 
 

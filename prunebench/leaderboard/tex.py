@@ -6,7 +6,7 @@ import re
 import unicodedata
 
 from prunebench.api.board import AXES, Board, Cell, Group
-from prunebench.api.report import level, plain, value_text
+from prunebench.api.report import between_text, gap_lines, level, plain, value_text
 
 TEX = "table.tex"
 
@@ -28,6 +28,7 @@ _SPECIAL = {
     "'": r"\textquotesingle{}",
     "`": r"\textasciigrave{}",
     "±": r"$\pm$",
+    "≈": r"$\approx$",
     "×": r"$\times$",
     "–": r"\textendash{}",
     "…": r"\ldots{}",
@@ -93,7 +94,7 @@ def _table(group: Group, alpha: float) -> str:
     for entry in group.shown:
         cells = [entry.cells.get(place, Cell()) for place in group.places]
         seeds = max((cell.n for cell in cells), default=0)
-        shown = [tex(value_text(cell, metric, group.trials)) for cell in cells]
+        shown = [tex(value_text(cell, metric, group.trials, neighbours=False)) for cell in cells]
         rank = "" if entry.rank is None else str(entry.rank)
         lines.append(" & ".join([rank, tex(entry.name), str(seeds), *shown]) + r" \\")
     labels = [tex(label) for label in group.labels.values()]
@@ -110,7 +111,21 @@ def _table(group: Group, alpha: float) -> str:
             *lines,
             r"\bottomrule",
             r"\end{tabular}",
+            *_notes(group),
             r"\end{table}",
             "",
         ]
     )
+
+
+def _notes(group: Group) -> list[str]:
+    """Below the table: what interpolated values lie between, and what has no value."""
+    lines = [
+        f"{plain(entry.name)} at {group.labels[place]}: {between_text(cell.neighbours, group.metric)}"
+        for entry in group.shown
+        for place, cell in entry.cells.items()
+        if cell.neighbours is not None
+    ]
+    parts = [("≈ interpolated,", lines), ("No value,", gap_lines(group))]
+    texts = [f"{tex(start)} {tex('; '.join(found))}." for start, found in parts if found]
+    return [rf"\\[2pt] \footnotesize {text}" for text in texts]

@@ -6,6 +6,7 @@ A bootstrap over three seeds is only their minimum and maximum, so there is none
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from math import sqrt
 from statistics import mean, stdev
 
@@ -55,6 +56,26 @@ def paired(a: Mapping[int, float], b: Mapping[int, float], alpha: float) -> Pair
     centre, deviation = mean(differences), stdev(differences)
     half = _quantile(alpha, n) * deviation / sqrt(n)
     return Paired(centre, centre - half, centre + half, _p(centre, deviation, n), n, deviation)
+
+
+def within(interval: Interval, low: float | None, high: float | None) -> Interval:
+    """An interval without what lies beyond a range: no share is below 0 or above 1, whatever t says of two seeds."""
+    if interval.ends is None:
+        return interval
+    return replace(interval, low=_within(interval.ends[0], low, high), high=_within(interval.ends[1], low, high))
+
+
+def difference_within(pair: Paired, low: float | None, high: float | None) -> Paired:
+    """The same of a difference of two values that both lie in a range."""
+    if pair.ends is None or low is None or high is None:
+        return pair
+    span = high - low
+    return replace(pair, low=_within(pair.ends[0], -span, span), high=_within(pair.ends[1], -span, span))
+
+
+def _within(end: float, low: float | None, high: float | None) -> float:
+    end = end if low is None else max(end, low)
+    return end if high is None else min(end, high)
 
 
 def holm(ps: Sequence[float]) -> list[float]:

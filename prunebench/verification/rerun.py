@@ -171,7 +171,7 @@ def verify(
 def chosen_entries(entries: str, board: Board) -> tuple[str, ...]:
     """The entries that "all", "top3" or a list of names mean, in the order of the file or of the list.
 
-    "top3" are the first three of each table, as it orders them; all of a table that ranks none.
+    "top3" are the first three of each table, as it orders them; all of a table without an order.
 
     Raises: ConfigError for a name that is not there.
     """
@@ -189,8 +189,7 @@ def chosen_entries(entries: str, board: Board) -> tuple[str, ...]:
 
 
 def _first(group: Group, count: int) -> Sequence[str]:
-    ranked = [name for name in group.order if group.entries[name].rank is not None]
-    return ranked[:count] or group.order
+    return group.order[:count] if group.shared else group.order
 
 
 def rerun(

@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from prunebench.api.board import AXES, Board
+from prunebench.api.metric import Metric
 from prunebench.api.report import RECORD_COLUMNS, board_records
 
 from . import latex
 from .boards import lines_of
 
-_CELL = re.compile(r"(?:(-?[\d.]+)(?: ± ([\d.]+))?)?(?: ?\((.*)\))?")
+_CELL = re.compile(r"(?:(≈?-?[\d.]+)( ± [\d.]+| \[[^\]]*\])?)?(?: ?\((.*)\))?")
+
+_DIFFERENCE = re.compile(
+    r"(?:\*\*)?([+-]?[\d.]+)(?: ± [\d.]+| \[[^\]]*\])?(?:, p([=<][\d.]+))?(?:\*\*)?(?: \(n=\d+\))?$"
+)
 
 
 @dataclass(frozen=True)
 class Number:
-    """What a cell shows: a mean and half its interval as printed, and its remarks without n."""
+    """What a cell shows: a mean, ≈ before it where it lies between tickets, its interval, and remarks without n."""
 
     mean: str | None
-    half: str | None
+    spread: str
     remarks: tuple[str, ...] = ()
 
 
@@ -44,7 +49,7 @@ def number(text: str) -> Number | None:
     match = _CELL.fullmatch(text)
     assert match, text
     remarks = tuple(part for part in (match[3] or "").split("; ") if part and not part.startswith("n="))
-    return Number(match[1], match[2], remarks)
+    return Number(match[1], match[2] or "", remarks)
 
 
 def _line(rank: str, labels: list[str], texts: list[str]) -> Line:
@@ -78,7 +83,7 @@ def differences(text: str) -> dict[tuple[str, str, str], tuple[str, str | None]]
             continue
         for name, *cells in tables[2:]:
             for label, cell in zip(tables[0][1:], cells, strict=True):
-                match = re.match(r"(?:\*\*)?([+-]?[\d.]+)[^,]*?(?:, p([=<][\d.]+))?(?:\*\*)?(?: \(n=\d+\))?$", cell)
+                match = _DIFFERENCE.match(cell)
                 if match:
                     found[where.splitlines()[0], _bare(name), label] = (match[1], match[2])
     return found
@@ -92,8 +97,9 @@ def page(overview: Mapping[str, Any]) -> Form:
             cells = {}
             for label, cell in zip(group["labels"], entry["cells"], strict=True):
                 if cell is not None:
-                    remarks = [f"{count} of {cell['trials']} {name}" for name, count in cell["outcomes"].items()]
-                    cells[label] = Number(cell.get("text"), cell.get("half"), (", ".join(remarks),) if remarks else ())
+                    broken = ", ".join(f"{n} of {cell['trials']} {name}" for name, n in cell["outcomes"].items())
+                    remarks = tuple(filter(None, (cell.get("between"), broken)))
+                    cells[label] = Number(cell.get("text"), cell.get("spread", ""), remarks)
             rank = None if entry["rank"] is None else str(entry["rank"])
             form[f"{group['model']} on {group['data']}", entry["name"]] = Line(rank, cells)
     return form
@@ -106,13 +112,26 @@ def tex(text: str) -> Form:
         caption = re.search(r"\\caption\{(.*?): ", table)
         assert caption
         lines = [[_plain(cell) for cell in line] for line in latex.lines_of(r"\begin{table}" + table)]
+        noted = re.search(r"footnotesize \$\\approx\$ interpolated, (.*)\.$", table, re.MULTILINE)
+        between = dict(note.split(": ", 1) for note in _plain(noted[1]).split("; ")) if noted else {}
         for rank, name, _, *cells in lines[1:]:
-            form[_plain(caption[1]), _bare(name)] = _line(rank, lines[0][3:], cells)
+            read = _line(rank, lines[0][3:], cells)
+            whole = dict(read.cells)
+            for label, one in read.cells.items():
+                if "≈" in (one.mean or ""):
+                    whole[label] = replace(one, remarks=(between[f"{name} at {label}"], *one.remarks))
+            form[_plain(caption[1]), _bare(name)] = replace(read, cells=whole)
     return form
 
 
 def _plain(text: str) -> str:
-    for command, character in ((r"$\pm$", "±"), (r"\%", "%"), (r"\textendash{}", "–"), (r"\_", "_")):
+    for command, character in (
+        (r"$\pm$", "±"),
+        (r"\%", "%"),
+        (r"\textendash{}", "–"),
+        (r"\_", "_"),
+        (r"$\approx$", "≈"),
+    ):
         text = text.replace(command, character)
     return text
 
@@ -157,9 +176,9 @@ def _sections(text: str) -> Iterator[tuple[str, list[str]]]:
         stacked = not any(re.match(r"rank +entry", line) for line in lines)
         joined: list[str] = []
         for line in lines[start:]:
-            if line.startswith("Broke with"):
+            if line.startswith(("Broke with", "No value,")):
                 break
-            if stacked and re.match(r" {6}", line) and not re.match(r" +[\d.]+ %", line):
+            if stacked and re.match(r" {6}", line) and not re.match(r" +[\d.]+ %  ", line):
                 joined[-1] += " " + line.strip()
             elif line.strip():
                 joined.append(line)
@@ -167,21 +186,42 @@ def _sections(text: str) -> Iterator[tuple[str, list[str]]]:
 
 
 def records(board: Board) -> Form:
-    """The flat records, as a tracker has them, printed."""
+    """The flat records, as a tracker and table.csv have them, printed."""
     form: dict[tuple[str, str], tuple[str | None, dict[str, Number]]] = {}
     groups = {(group.model, group.data): group for group in board.groups}
     for values in board_records(board):
         one = dict(zip(RECORD_COLUMNS, values, strict=True))
         group = groups[str(one["model"]), str(one["data"])]
-        mean, high = one["mean"], one["high"]
-        assert isinstance(one["place"], float)
+        if one["n"] == one["collapsed"] == one["diverged"] == one["failed"] == 0:
+            assert one["missing"]
+            assert one["gap"]
+            continue
         trials = sum(int(one[name] or 0) for name in ("n", "collapsed", "diverged", "failed"))
-        remarks = [f"{one[o]} of {trials} {o}" for o in ("collapsed", "diverged", "failed") if one[o]]
+        remarks = [", ".join(f"{one[o]} of {trials} {o}" for o in ("collapsed", "diverged", "failed") if one[o])]
+        if one["interpolated"]:
+            pairs = (("above_mean", "above_place"), ("below_mean", "below_place"))
+            ends = [f"{group.metric.number(_float(one[v]))} at {100 * _float(one[p]):.3g} %" for v, p in pairs]
+            remarks.insert(0, f"between {' and '.join(ends)}")
         at = (f"{one['model']} on {one['data']}", str(one["entry"]))
         rank = None if one["rank"] is None else str(one["rank"])
-        form.setdefault(at, (rank, {}))[1][group.labels[one["place"]]] = Number(
-            group.metric.number(mean) if isinstance(mean, float) else None,
-            group.metric.number(high - mean) if isinstance(high, float) and isinstance(mean, float) else None,
-            (", ".join(remarks),) if remarks else (),
+        form.setdefault(at, (rank, {}))[1][group.labels[_float(one["place"])]] = Number(
+            *_printed(group.metric, one), tuple(filter(None, remarks))
         )
     return {at: Line(rank, cells) for at, (rank, cells) in form.items()}
+
+
+def _printed(metric: Metric, one: Mapping[str, Any]) -> tuple[str | None, str]:
+    mean, low, high = one["mean"], one["low"], one["high"]
+    if mean is None:
+        return None, ""
+    text = ("≈" if one["interpolated"] else "") + metric.number(mean)
+    if low is None:
+        return text, ""
+    if abs((high - mean) - (mean - low)) <= 1e-6 * abs(high - mean):
+        return text, f" ± {metric.number(high - mean)}"
+    return text, f" [{metric.number(low)}, {metric.number(high)}]"
+
+
+def _float(value: object) -> float:
+    assert isinstance(value, float)
+    return value

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from math import log, sqrt
 from pathlib import Path
 from typing import Any
@@ -12,12 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prunebench import PrunebenchError
-from prunebench.api.board import AXES, Between, Group
+from prunebench.api.board import AXES, Between, Gap, Group
 from prunebench.api.errors import ConfigError
+from prunebench.api.report import results_table
 from prunebench.api.results import Results
 from prunebench.benchmark import load as config
 from prunebench.components.catalogue import Catalogue
-from prunebench.leaderboard import board_of, verdicts, write_leaderboard
+from prunebench.leaderboard import axis as axis_module
+from prunebench.leaderboard import board_of, source, verdicts, write_leaderboard
 from prunebench.leaderboard.page.overview import overview
 
 from .boards import PROVENANCE, row, typed
@@ -27,6 +29,15 @@ AXIS = "density_macs"
 
 def ticket(entry: str, macs: float | None, value: float | None, density: float, seed: int = 0, **more: Any) -> Any:
     return row(entry, seed, density, value, **{"density_macs": macs, "round": round(100 * (1 - density)), **more})
+
+
+@pytest.fixture(autouse=True, scope="module")
+def wide() -> Iterator[None]:
+    """Reads values off long lines: how far they may reach has tests of its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(axis_module, "WIDEST", 4.0)
+        patch.setattr(source, "STEEPEST", 1.0)
+        yield
 
 
 TWO = [ticket("imp", 0.8, 0.9, 0.5), ticket("imp", 0.2, 0.6, 0.25)]
@@ -155,10 +166,33 @@ def test_a_value_between_tickets_is_of_no_run_and_names_both_tickets() -> None:
 
 @pytest.mark.parametrize(
     ("place", "why"),
-    [(0.85, "its largest ticket lies at 80 %"), (0.1, "its smallest ticket lies at 20 %")],
+    [(0.85, Gap("beyond", (0.8,), (0.9,))), (0.1, Gap("beyond", (0.2,), (0.6,)))],
 )
-def test_a_place_without_a_value_says_why(place: float, why: str) -> None:
+def test_a_place_without_a_value_says_why(place: float, why: Gap) -> None:
     assert group(TWO, 0.4, place).at("imp", place).missing == {0: why}
+
+
+def test_no_value_is_read_off_a_line_that_is_too_long_or_too_steep(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(axis_module, "WIDEST", 2.0)
+    monkeypatch.setattr(source, "STEEPEST", 0.1)
+    far = [ticket("imp", 0.8, 0.9, 0.5), ticket("imp", 0.39, 0.85, 0.25)]
+    steep = [ticket("imp", 0.542, 0.9019, 0.5), ticket("imp", 0.361, 0.7222, 0.25)]
+    near = [ticket("imp", 0.8, 0.9, 0.5), ticket("imp", 0.4, 0.81, 0.25)]
+    assert group(far, 0.5).at("imp", 0.5).missing == {0: Gap("far", (0.8, 0.39), (0.9, 0.85))}
+    assert group(steep, 0.5).at("imp", 0.5).missing == {0: Gap("steep", (0.542, 0.361), (0.9019, 0.7222))}
+    assert group(near, 0.5).at("imp", 0.5).n == 1
+
+
+def test_an_entry_that_has_no_value_anywhere_keeps_its_row_and_takes_no_rank_from_others() -> None:
+    rows = [{**one, "seed": seed} for one in TWO for seed in (0, 1)]
+    rows += [ticket("other", 0.1, 0.5, 0.1, seed) for seed in (0, 1)]
+    found = group(rows, 0.4)
+    assert found.order == ("imp", "other")
+    assert [found.entries[name].rank for name in found.order] == [1, None]
+    text = results_table(found, 0.05)
+    assert "- other at 40.0 %: it has tickets on one side only, the nearest at 10 %." in text
+    assert "≈75.00" in text
+    assert "between 90.00 at 80 % and 60.00 at 20 %" in text
 
 
 def test_a_find_run_that_broke_breaks_the_places_below_its_last_ticket() -> None:
@@ -181,7 +215,7 @@ def test_results_of_an_earlier_version_without_the_axis_are_refused() -> None:
 
 
 def test_density_itself_needs_no_note_and_takes_tickets_as_they_are() -> None:
-    found = board_of(board(TWO, axis="density", at=()))
+    found = board_of(board(TWO, axis="density", at=(), entries=["imp"]))
     assert found.notes == ()
     assert found.groups[0].at("imp", 0.5).values == {0: 0.9}
 
@@ -192,7 +226,7 @@ def test_an_axis_that_is_none_is_refused() -> None:
 
 
 def test_the_notes_of_the_board_say_how_values_came_about_and_the_report_has_no_more_of_them() -> None:
-    found = board_of(board(TWO))
+    found = board_of(board(TWO, entries=["imp"]))
     (said,) = found.notes
     assert AXES[AXIS] in said
     assert "interpolated" in said

@@ -208,7 +208,7 @@ def test_hostile_names_break_neither_tables_nor_text(tmp_path: Path) -> None:
     assert not re.search(r"(?<!\\)\$x", prose)
     assert "\u202e" not in page
     headings = [line for line in page.splitlines() if line.startswith("#")]
-    assert len(headings) == 14
+    assert len(headings) == 15
     for block in page.split("\n\n"):
         lines = [line for line in block.splitlines() if line.startswith("|")]
         assert len({len(re.findall(r"(?<!\\)(?:\\\\)*\|", line)) for line in lines}) <= 1

@@ -204,7 +204,8 @@ def test_an_entry_with_a_collapsed_trial_ranks_below_those_without_even_if_its_o
 
 
 def test_a_trial_that_broke_while_dense_counts_against_its_entry() -> None:
-    rows = [row("imp", 0, 0.5, 0.9), row("imp", 0, 1.0, None, outcome="diverged"), row("random", 0, 0.5, 0.5)]
+    rows = [row("imp", s, 0.5, 0.9) for s in (0, 1)] + [row("random", s, 0.5, 0.5) for s in (0, 1)]
+    rows.append(row("imp", 0, 1.0, None, outcome="diverged"))
     assert places(rows) == [("random", 1), ("imp", 2)]
 
 

@@ -31,7 +31,7 @@ def x_of(svg: str, label: str) -> float:
 
 def test_text_is_text_and_densities_run_from_dense_to_sparse() -> None:
     svg = picture(results())
-    assert {"dense", "imp", "imp-late", "random", "lenet on mnist", "test/accuracy, %"} <= set(texts(svg))
+    assert {"dense", "imp", "imp-late", "random", "lenet on mnist", "test accuracy, %"} <= set(texts(svg))
     places = [x_of(svg, label) for label in ("100 %", "51.2 %", "26.2 %", "13.4 %", "6.87 %")]
     assert places == sorted(places)
     assert places[0] < places[1]

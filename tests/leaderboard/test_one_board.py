@@ -82,10 +82,11 @@ def _verification(board: Board, text: str) -> None:
         assert claim.recorded == group.differences.overall[claim.entry].pair
         assert claim.fresh == claim.recorded
     tables: dict[str, list[str]] = defaultdict(list)
-    for (where, entry), line in forms.readme(text).items():
-        if line.rank is not None:
+    references = {f"{group.model} on {group.data}": group.references for group in board.groups}
+    for where, entry in forms.readme(text):
+        if entry not in references[where]:
             tables[where].append(entry)
-    if len(tables) == len(board.groups):
+    if all(group.shared for group in board.groups):
         best = {entry for order in tables.values() for entry in order[:3]}
         assert set(chosen_entries("top3", board)) == best
 

@@ -17,7 +17,7 @@ def test_outcomes_are_counted_by_entry_and_collapsed_trials_have_a_table_that_co
     assert ["imp", "4", "2", "1", "1", "0"] in lines
     assert ["random", "4", "4", "0", "0", "0"] in lines
     assert ["gone", "1", "0", "0", "0", "1"] in lines
-    assert ["imp", "63.33 ± 114.74 (n=3, 1 collapsed)"] in lines
+    assert ["imp", "63.33 [0.00, 100.00] (n=3, 1 collapsed)"] in lines
     assert ["random", "80.00 ± 0.00"] in lines
 
 

@@ -33,8 +33,20 @@ def test_the_dense_reference_is_the_first_row_and_unranked() -> None:
 
 
 def test_a_cell_is_the_mean_and_half_the_interval_in_percent() -> None:
-    text, _ = tables([row("imp", 0, 0.5, 0.98), row("imp", 1, 0.5, 0.99), row("imp", 2, 0.5, 1.0)])
-    assert cells(text)["imp"] == ["1", "imp", "3", "99.00 ± 2.48"]
+    text, _ = tables([row("imp", 0, 0.5, 0.90), row("imp", 1, 0.5, 0.91), row("imp", 2, 0.5, 0.92)])
+    assert cells(text)["imp"] == ["1", "imp", "3", "91.00 ± 2.48"]
+
+
+def test_an_interval_ends_where_the_range_of_the_metric_does() -> None:
+    text, differences = tables(
+        [row("dense", s, 1.0, 0.2) for s in (0, 1)] + [row("imp", s, 0.5, v) for s, v in ((0, 0.1), (1, 0.31))]
+    )
+    assert cells(text)["imp"][-1] == "20.50 [0.00, 100.00]"
+    assert "ends where the metric's range does" in text
+    assert (
+        cells(differences)["imp"][1].startswith("+0.50 ± 100.00")
+        or "[-100.00, +100.00]" in cells(differences)["imp"][1]
+    )
 
 
 def test_one_seed_has_no_interval_and_the_page_says_so() -> None:

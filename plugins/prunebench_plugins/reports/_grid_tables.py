@@ -11,7 +11,7 @@ from statistics import mean
 from typing import TYPE_CHECKING
 
 from prunebench.api.board import AXES, Board
-from prunebench.api.report import NOTHING, difference_and_half, escape, level, mean_and_half, p_note, table
+from prunebench.api.report import NOTHING, difference_text, escape, interval_text, level, p_note, table
 from prunebench.stats.best import Pick, values_of
 
 if TYPE_CHECKING:
@@ -79,12 +79,12 @@ def _line(one: Maxima, config: GridMaximaConfig, alpha: float) -> list[str]:
     shown = [one.group.labels[one.place]]
     for name in ("coupled", "decoupled"):
         interval = one.levels[name]
-        shown.append(NOTHING if interval is None else mean_and_half(interval, one.metric))
+        shown.append(NOTHING if interval is None else interval_text(interval, one.metric))
     pair = one.pair
     if pair is None:
         shown.append("one seed: none to choose by" if _seeds(one) == 1 else "no common seed")
     else:
-        text = difference_and_half(pair, one.metric)
+        text = difference_text(pair, one.metric)
         text = text if one.p is None else p_note(text, one.p, alpha)
         shown.append(f"{text} (n={pair.n})" if pair.n < _seeds(one) else text)
     shown.append(NOTHING if one.plain is None else one.metric.signed(one.plain.difference))

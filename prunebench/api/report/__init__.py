@@ -6,14 +6,21 @@ opens with, of whatever board they are given. Importing this costs no matplotlib
 
 from prunebench.api.report.curves import draw_curves, literal, printed
 from prunebench.api.report.numbers import (
+    FEW,
     NOTHING,
+    around,
+    between_text,
     compared_text,
-    difference_and_half,
+    difference_text,
+    gap_lines,
+    gap_text,
+    interval_text,
     level,
-    mean_and_half,
     outcome_note,
     p_note,
     p_text,
+    seeds_text,
+    share_text,
     value_text,
 )
 from prunebench.api.report.records import RECORD_COLUMNS, board_records
@@ -21,18 +28,23 @@ from prunebench.api.report.tables import corner, name_of, results_table, rule
 from prunebench.api.report.text import display_width, escape, percent_labels, plain, table
 
 __all__ = [
+    "FEW",
     "NOTHING",
     "RECORD_COLUMNS",
+    "around",
+    "between_text",
     "board_records",
     "compared_text",
     "corner",
-    "difference_and_half",
+    "difference_text",
     "display_width",
     "draw_curves",
     "escape",
+    "gap_lines",
+    "gap_text",
+    "interval_text",
     "level",
     "literal",
-    "mean_and_half",
     "name_of",
     "outcome_note",
     "p_note",
@@ -42,6 +54,8 @@ __all__ = [
     "printed",
     "results_table",
     "rule",
+    "seeds_text",
+    "share_text",
     "table",
     "value_text",
 ]

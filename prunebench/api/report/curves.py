@@ -137,7 +137,7 @@ def _panel(axes: Axes, group: Group, styles: dict[str, Style]) -> dict[str, Line
     metric = group.metric
     axes.set_title(literal(f"{group.model} on {group.data}", 60), fontsize=11)
     axes.set_xlabel(AXES[group.axis])
-    axes.set_ylabel(literal(metric.label, 48))
+    axes.set_ylabel(literal(metric.title, 48))
     curves = {entry.name: list(_points(group, entry)) for entry in group.entries.values()}
     shown = [point.interval for curve in curves.values() for point in curve if point.interval is not None]
     if not shown:

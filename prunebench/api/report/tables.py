@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from prunebench.api.board import AXES, Entry, Group
-from prunebench.api.report.numbers import NOTHING, level, value_text
+from prunebench.api.estimates import Interval
+from prunebench.api.report.numbers import NOTHING, around, gap_lines, level, value_text
 from prunebench.api.report.text import escape, table
 
 
@@ -27,6 +28,11 @@ def results_table(group: Group, alpha: float) -> str:
         )
     if any(cell.n > 1 and len(set(cell.values.values())) == 1 for cell in group.cells):
         under.append("An interval of width 0 means that all seeds gave the same value, not that others would.")
+    if any(_is_cut(cell.interval) for cell in group.cells):
+        under.append("An interval in brackets ends where the metric's range does.")
+    gaps = gap_lines(group)
+    if gaps:
+        under.append("\n".join(["Asked for, and without a value:", "", *(f"- {escape(line)}." for line in gaps)]))
     if any(cell.broken for cell in group.cells):
         under.append(
             "Means and n are over trials that are ok; the cells count the others, with a seed counted as not ok if any "
@@ -65,18 +71,24 @@ def rule(group: Group, alpha: float) -> str:
         f"({listed}), {'highest' if group.metric.higher else 'lowest'} first; an entry with trials that are not ok "
         "stands below every entry without any, and above one with more, whatever its mean over ok trials is."
     ]
-    if len(group.ranked) > 1:
+    if sum(entry.rank is not None for entry in group.entries.values()) > 1:
         parts.append(
             "Rank: entries that cannot be told apart share one. Walking down, an entry joins the group above it unless "
             "it has more trials that are not ok, or its difference to the first of that group, paired by seed, is "
             f"significant: p below {alpha:g} after Holm's correction over all {group.testable} testable pairs of "
             "ranked entries."
         )
-        if not group.testable:
-            parts.append(
-                "Nothing could be tested here: no two entries have two seeds in common, and the order proves nothing."
-            )
+    if any(group.entries[name].rank is None and group.entries[name].tried for name in group.order):
+        parts.append("An entry that was tried with one seed has no rank: nothing tells it apart from any other.")
+    elif len(group.ranked) > 1 and not group.testable:
+        parts.append(
+            "Nothing could be tested here: no two entries have two seeds in common, and the order proves nothing."
+        )
     return "\n\n".join(parts)
+
+
+def _is_cut(interval: Interval | None) -> bool:
+    return interval is not None and "[" in around(interval.mean, interval.ends, str)
 
 
 def _counts(entry: Entry) -> str:

@@ -9,9 +9,20 @@ from prunebench.api.board import AXES, Board, Cell, Entry, Group, Judgement
 from prunebench.api.estimates import Interval
 from prunebench.api.metric import Metric
 from prunebench.api.provenance import Provenance
-from prunebench.api.report import NOTHING, level, plain, printed, rule
+from prunebench.api.report import (
+    FEW,
+    NOTHING,
+    around,
+    between_text,
+    gap_text,
+    level,
+    plain,
+    printed,
+    rule,
+    seeds_text,
+)
 from prunebench.api.report.curves import axis_range
-from prunebench.leaderboard.facts import command, duration, hardware_facts, notes_of, seeds_text
+from prunebench.leaderboard.facts import command, duration, hardware_facts, notes_of, which_seeds
 from prunebench.leaderboard.judgements import ours_text, published_text, sides_text, where_text
 from prunebench.leaderboard.tiers import claim
 
@@ -37,7 +48,7 @@ def _facts(provenance: Provenance) -> list[list[str]]:
     runs = provenance.runs
     computed = f"{runs.distinct:,} distinct of {runs.naive:,} asked for"
     return [
-        ["n", seeds_text(provenance)],
+        ["n", which_seeds(provenance)],
         ["Hardware", ", ".join(hardware_facts(provenance))],
         ["Wall time", duration(provenance.wall_seconds)],
         [
@@ -83,6 +94,7 @@ def _group(group: Group, alpha: float) -> dict[str, Any]:
         "model": plain(group.model),
         "data": plain(group.data),
         "metric": plain(metric.label),
+        "title": plain(metric.title),
         "higher": metric.higher,
         "densities": list(group.places),
         "axis": AXES[group.axis],
@@ -105,6 +117,7 @@ def _entry(entry: Entry, group: Group) -> dict[str, Any]:
         "rank": entry.rank,
         "n": [min(counts, default=0), max(counts, default=0)],
         "cells": cells,
+        "gaps": [_gap(entry.cells.get(place), group.metric) for place in group.places],
     }
 
 
@@ -116,10 +129,22 @@ def _cell(cell: Cell, metric: Metric) -> dict[str, Any] | None:
     interval = printed(cell.interval, metric)
     if cell.interval is None or interval is None:
         return shown
-    high = cell.interval.high
-    half = None if high is None else metric.number(high - cell.interval.mean)
-    text = metric.number(cell.interval.mean)
-    return shown | {"mean": interval.mean, "low": interval.low, "high": interval.high, "text": text, "half": half}
+    return shown | {
+        "mean": interval.mean,
+        "low": interval.low,
+        "high": interval.high,
+        "text": ("≈" if cell.between else "") + metric.number(cell.interval.mean),
+        "spread": around(cell.interval.mean, cell.interval.ends, metric.number),
+        "seeds": seeds_text(cell, metric) if 1 < cell.n <= FEW else None,
+        "between": None if cell.neighbours is None else between_text(cell.neighbours, metric),
+    }
+
+
+def _gap(cell: Cell | None, metric: Metric) -> str | None:
+    """Why a place that was asked for has no value."""
+    if cell is None or not cell.missing:
+        return None
+    return "; ".join(dict.fromkeys(gap_text(gap, metric) for gap in cell.missing.values()))
 
 
 def _full(intervals: Sequence[Interval]) -> list[float]:

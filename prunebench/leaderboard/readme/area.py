@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from prunebench.api.board import Board, Group
-from prunebench.api.report import NOTHING, escape, level, mean_and_half, name_of, table
+from prunebench.api.report import NOTHING, escape, interval_text, level, name_of, table
 
 
 def area_table(group: Group, board: Board) -> str:
@@ -15,7 +15,7 @@ def area_table(group: Group, board: Board) -> str:
         [
             name_of(entry),
             str(len(entry.areas)),
-            NOTHING if entry.area is None else mean_and_half(entry.area, metric),
+            NOTHING if entry.area is None else interval_text(entry.area, metric),
         ]
         for entry in group.shown
     ]

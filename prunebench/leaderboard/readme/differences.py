@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prunebench.api.board import Board, Difference, Differences, Group
 from prunebench.api.metric import Metric
-from prunebench.api.report import NOTHING, corner, difference_and_half, escape, level, name_of, p_note, table
+from prunebench.api.report import NOTHING, corner, difference_text, escape, level, name_of, p_note, table
 
 
 def difference_table(group: Group, differences: Differences, board: Board) -> str:
@@ -47,7 +47,7 @@ def _difference(difference: Difference | None, metric: Metric, alpha: float, mos
     pair = difference.pair
     if pair is None:
         return "no common seed"
-    text = difference_and_half(pair, metric)
+    text = difference_text(pair, metric)
     text = text if difference.p is None else p_note(text, difference.p, alpha)
     return f"{text} (n={pair.n})" if pair.n == 1 or pair.n != most else text
 

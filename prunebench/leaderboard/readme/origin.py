@@ -5,13 +5,13 @@ from __future__ import annotations
 from prunebench.api.board import Board
 from prunebench.api.provenance import Provenance, RunCounts
 from prunebench.api.report import NOTHING, escape, table
-from prunebench.leaderboard.facts import command, duration, hardware_facts, notes_of, seeds_text
+from prunebench.leaderboard.facts import command, duration, hardware_facts, notes_of, which_seeds
 
 
 def origin(provenance: Provenance) -> str:
     """One line: seeds, hardware, wall time, date."""
     parts = [
-        seeds_text(provenance),
+        which_seeds(provenance),
         ", ".join(escape(fact) for fact in hardware_facts(provenance)),
         f"{duration(provenance.wall_seconds)} of wall time{_stored(provenance.runs)}",
         f"finished {escape(provenance.finished[:10])}",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prunebench.api.board import Board, Cell, Group
 from prunebench.api.metric import Metric
-from prunebench.api.report import NOTHING, corner, escape, level, mean_and_half, table
+from prunebench.api.report import NOTHING, corner, escape, interval_text, level, table
 
 
 def outcomes_tables(group: Group, board: Board) -> str:
@@ -43,6 +43,6 @@ def _inclusive(group: Group, alpha: float) -> list[str]:
 def _value(cell: Cell | None, metric: Metric) -> str:
     if cell is None or cell.inclusive_interval is None:
         return NOTHING
-    text = mean_and_half(cell.inclusive_interval, metric)
+    text = interval_text(cell.inclusive_interval, metric)
     counted = len(cell.inclusive) - cell.n
     return f"{text} (n={len(cell.inclusive)}, {counted} collapsed)" if counted else text

@@ -12,6 +12,7 @@ from prunebench.leaderboard.readme.images import image_tables
 from prunebench.leaderboard.readme.neighbours import neighbours_table
 from prunebench.leaderboard.readme.origin import making, origin, reduction, reproduction
 from prunebench.leaderboard.readme.outcomes import outcomes_tables
+from prunebench.leaderboard.readme.seeds import seeds_table
 from prunebench.leaderboard.readme.smallest import smallest_table
 from prunebench.leaderboard.tiers import tier
 
@@ -74,6 +75,8 @@ def _behind(group: Group, board: Board) -> list[str]:
         f"## Behind the table: {_title(group)}",
         "### Neighbours in rank",
         neighbours_table(group, board),
+        "### Each seed",
+        seeds_table(group, board),
         "### Other seeds, other images",
         image_tables(group, board),
         "### Area under the curve",
