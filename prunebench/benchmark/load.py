@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
@@ -98,7 +98,7 @@ def _resolved(raw: Table, catalogue: Catalogue, path: Path, changes: Changes) ->
         entry = resolver.resolve(one, errors)
         if entry is not None:
             entries[one.name] = entry
-    scored = _scored(top, list(stated), changes.get("only", ()), errors)
+    scored = _scored(top, stated, changes.get("only", ()), errors)
     errors.extend(checks.unknown_references(entries, stated))
     entries = linked(entries, errors)
     chosen = tuple(entries[name] for name in scored if name in entries)
@@ -158,13 +158,14 @@ def _top_table(raw: Table, binder: FileBinder, errors: Errors) -> tuple[TopTable
             wrong |= {str(one.path[0]) for one in found}
 
 
-def _scored(top: TopTable, names: list[str], only: Sequence[str], errors: Errors) -> list[str]:
+def _scored(top: TopTable, stated: Collection[str], only: Sequence[str], errors: Errors) -> list[str]:
     """The entries that are scored, in the order of the file."""
+    names = list(stated)
     for key, wanted in (("entries", top.entries), ("--only", only or None)):
         if wanted is None:
             continue
-        absent = [name for name in dict.fromkeys(wanted) if name not in names]
-        errors.extend(f'{key}: no entry "{name}".{nearest(name, names)}' for name in absent)
+        absent = [name for name in dict.fromkeys(wanted) if name not in stated]
+        errors.extend(f'{key}: no entry "{name}".{nearest(name, stated)}' for name in absent)
         names = [name for name in names if name in wanted]
         if not names and not absent:
             errors.append(f"{key}: no entry is left to score")
