@@ -65,6 +65,10 @@ class Workbench:
             self._data = {name: data.to(self.device)}
         return self._data[name]
 
+    def data_for(self, component: BoundComponent, hook: str, spec: DataSpec, seed: int) -> Data | None:
+        """The splits, where a component's implementation of a hook asks for `data`: to read them takes time."""
+        return self.data(spec, seed) if accepts(component.planner, hook, "data") else None
+
     def architecture(self, spec: ModelSpec) -> nn.Module:
         """The network on the CPU, its weights as the constructor drew them from torch's generator."""
         model: nn.Module = run_manager([self.bound(spec)]).hook.prunebench_model(data_info=shape_of(spec))
