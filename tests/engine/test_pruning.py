@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from engine.toy_runs import TESTS, Workshop, bits, open_store, prepared, rows, run
 from prunebench.api.errors import ContractError
 from prunebench.api.masks import Mask, Scores
-from prunebench.engine.phases import check_mask, check_scores
+from prunebench.engine.phases.checks import check_mask, check_scores
 from prunebench.engine.workbench import mask_meta, pack_mask, unpack_mask
 from prunebench.store.tensors import dump_tensors, load_tensors
 from prunebench.testing import same, some_mask, two_layer_net, weight_units

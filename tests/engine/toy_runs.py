@@ -24,7 +24,7 @@ from prunebench.engine.executors.worker import WorkerConfig
 from prunebench.engine.loop import Training
 from prunebench.engine.phases import perform
 from prunebench.engine.probe import StoreProbe
-from prunebench.engine.trajectory import _Trajectory
+from prunebench.engine.trajectory import Trajectory
 from prunebench.engine.work import Channel, Silent, Work
 from prunebench.engine.workbench import Workbench, unpack_mask
 from prunebench.plan.chain import Chain
@@ -180,9 +180,7 @@ class Workshop:
         outputs = frozenset([Ref(run.key, "weights", run.stop if stop is None else stop)])
         work = self.work(run.key, outputs)
         self.make(*work.phase.parents)
-        trajectory = _Trajectory(work, work.spec, tuple(outputs), self.workbench, Silent(), 1e9)
-        trajectory.data = self.workbench.data(work.spec.data, work.spec.streams.seed)
-        return trajectory._prepared()
+        return Trajectory(work, work.spec, tuple(outputs), self.workbench, Silent(), 1e9).run.training
 
 
 class Steps(Silent):
