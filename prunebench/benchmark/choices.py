@@ -54,12 +54,12 @@ class _Choice(StrictTable):
             rest = {key: value for key, value in keys.items() if key not in own}
             return handler({"label": next(named, ""), **own, "use": rest})
         except ValidationError as error:
-            found = problems(error)
+            wrong = problems(error)
         # A component's keys have the paths that they have in the file; a label that it would have given is not missing.
-        unnamed = "label" not in keys and any(one.path[:1] == ("use",) for one in found)
+        unnamed = "label" not in keys and any(one.path[:1] == ("use",) for one in wrong)
         raise refusal(
             replace(one, path=one.path[1:]) if one.path[:1] == ("use",) else one
-            for one in found
+            for one in wrong
             if not (unnamed and one.path == ("label",))
         )
 
