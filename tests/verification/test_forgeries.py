@@ -32,13 +32,11 @@ def publish(board: Path, results: Results) -> None:
     write_manifest(board)
 
 
-def changed(
-    board: Path, rows: Sequence[Row] | None = None, drop: Callable[[Any], bool] = lambda line: False
-) -> Results:
-    """The results with other rows, without the rows and details that are dropped."""
+def changed(board: Path, drop: Callable[[Any], bool]) -> Results:
+    """The results without the rows and details that are dropped."""
     results = read_results(board)
-    kept = [row for row in (results.rows if rows is None else rows) if not drop(row)]
-    return replace(results, rows=kept, details=[line for line in results.details if not drop(line)])
+    rows = [row for row in results.rows if not drop(row)]
+    return replace(results, rows=rows, details=[line for line in results.details if not drop(line)])
 
 
 def with_provenance(results: Results, report: dict[str, Any] | None = None, **fields: Any) -> Results:
@@ -225,10 +223,9 @@ def test_other_numbers_in_the_parquet_do_not_hold(board: Path) -> None:
     from pyarrow import compute, parquet
 
     table = parquet.read_table(board / "results.parquet")
-    values = compute.multiply(table["value"], 2.0)
-    parquet.write_table(
-        table.set_column(table.schema.get_field_index("value"), "value", values), board / "results.parquet"
-    )
+    place = table.schema.get_field_index("value")
+    forged = table.set_column(place, "value", compute.multiply(table["value"], 2.0))
+    parquet.write_table(forged, board / "results.parquet")
     write_manifest(board)
     assert "results.parquet is not what the results give" in verify(board, show=quietly).verdict
 
