@@ -6,7 +6,6 @@ import math
 from dataclasses import replace
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from prunebench.api.errors import ContractError
@@ -55,7 +54,8 @@ Produced = dict[str, tuple[dict[str, bytes], dict[str, Any]]]
 def _produced(spec: InitSpec | LoadSpec | PruneSpec | EditSpec | AnalyseSpec, workbench: Workbench) -> Produced:
     match spec:
         case InitSpec():
-            return _weights(workbench.fresh(spec.model, spec.init, spec.streams.rng("init")))
+            drawn = workbench.fresh(spec.model, spec.init, spec.streams.rng("init"))
+            return _weights(drawn if spec.weights is None else workbench.transferred(spec.model, spec.weights, drawn))
         case LoadSpec():
             return _weights(workbench.pretrained(spec.model, spec.weights))
         case PruneSpec():
@@ -182,9 +182,7 @@ def _analyse(spec: AnalyseSpec, workbench: Workbench) -> Produced:
     streams = spec.streams
     (use,), manager = workbench.manager(spec.analysis)
     inputs = workbench.inputs(spec.analysis)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        model = workbench.architecture(spec.model).to(workbench.device).eval()
+    model = workbench.architecture(spec.model).to(workbench.device).eval()
     answers = manager.hook.prunebench_analyse(
         inputs=inputs,
         model=model,
