@@ -102,6 +102,8 @@ def _problem(item: ErrorDetails, known: Iterable[str], of: str) -> Problem:
         return Problem(path, "missing", of=of, missing=True)
     what = PLAIN.get(kind) or item["msg"].removeprefix("Value error, ").replace("Input should be", "must be", 1)
     got = item["input"]
+    if kind == "literal_error" and item["ctx"]["expected"] in ("True", "False"):
+        what = what.lower()
     if kind == "too_short" and not got:
         what = "the list is empty"
     elif kind == "too_long":
@@ -114,5 +116,5 @@ def _problem(item: ErrorDetails, known: Iterable[str], of: str) -> Problem:
 
 def shortened(value: object) -> str:
     """A value as an error repeats it."""
-    text = repr(value)
+    text = repr(value).lower() if isinstance(value, bool) else repr(value)
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."

@@ -27,8 +27,7 @@ def run(out: Path | None, wandb: str | None, as_json: bool, traceback: bool, **g
 
     from prunebench import runner
     from prunebench.commands.terminal.progress import display
-    from prunebench.commands.terminal.tables import result_table
-    from prunebench.engine.scheduler import InterruptedRunError
+    from prunebench.leaderboard.terminal import terminal_tables
 
     options = options_of(given)
     if wandb is not None:
@@ -54,26 +53,17 @@ def run(out: Path | None, wandb: str | None, as_json: bool, traceback: bool, **g
 
     try:
         outcome = runner.run(prepared, observe, before=numbers, folder=folder, complain=complaints.append)
-    except (InterruptedRunError, KeyboardInterrupt) as stop:
-        shown.close()
-        done = (
-            f"{stop.done} of {stop.total} phases are done"
-            if isinstance(stop, InterruptedRunError)
-            else "What is done is"
-        )
-        console.print(f"\nStopped. {done} and stored; the same command goes on from there.", soft_wrap=True)
-        sys.exit(130)
     finally:
         shown.close()
-    runner.write(prepared, outcome, folder, complaints.append)
+    board = runner.write(prepared, outcome, folder, complaints.append)
     for trace in traces if traceback else ():
         console.print(trace, markup=False)
     if as_json:
         summary = {**numbers.to_json(), "out": str(folder), "failed": outcome.failed, "rows": len(outcome.rows)}
         click.echo(json.dumps(summary))
     else:
-        console_for().print(result_table(prepared, outcome))
-        click.echo(f"Leaderboard: {folder / 'README.md'}")
+        click.echo(terminal_tables(board, console_for().width))
+        click.echo(f"Leaderboard: {folder / 'index.html'}, and as text {folder / 'README.md'}")
     for trial, error in outcome.failed.items():
         show_error(f"{trial}: {error}")
     for complaint in complaints:

@@ -38,7 +38,7 @@ def verify(
 
         claims = verify_fresh(folder, entries=entries, seeds=seeds, file=file, show=show)
         if as_json:
-            click.echo(json.dumps([{**vars(claim), "verdict": claim.verdict} for claim in claims]))
+            click.echo(json.dumps([claim.to_json() for claim in claims]))
         else:
             console_for().print(claims_table(claims))
         sys.exit(1 if any(claim.verdict == "contradicted" for claim in claims) else 0)

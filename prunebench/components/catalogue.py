@@ -15,7 +15,7 @@ from prunebench.api.component import BoundComponent, Component, Provider
 from prunebench.api.errors import ConfigError, ContractError, nearest
 from prunebench.api.problems import Problem, problems, refusal, shortened
 from prunebench.api.untrusted_text import describe
-from prunebench.components.managers import GROUP, _manager, implements
+from prunebench.components.managers import GROUP, _manager, check_signatures, implements
 
 
 @dataclass(frozen=True)
@@ -146,9 +146,7 @@ def _check_slot(use: BoundComponent, slot: str) -> None:
     hook = hookspecs.SLOTS[slot]
     try:
         plugin = use.build()
-        manager = _manager()
-        manager.register(plugin)
-        manager.check_pending()
+        check_signatures(plugin)
     except pluggy.PluginValidationError as error:
         text = " ".join(str(error).split())
         raise refusal([Problem(("use",), f"component {use} has a hook with a wrong signature: {text}")]) from None

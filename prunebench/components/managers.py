@@ -69,6 +69,21 @@ def _manager() -> pluggy.PluginManager:
     return manager
 
 
+_checking = cache(_manager)
+"""One manager for looking at hooks alone: making one takes longer than all else about a component."""
+
+
+def check_signatures(plugin: object) -> None:
+    """Raises pluggy.PluginValidationError unless every hook of a plugin is one, with arguments that it has."""
+    manager = _checking()
+    try:
+        manager.register(plugin)
+        manager.check_pending()
+    finally:
+        if manager.is_registered(plugin):
+            manager.unregister(plugin)
+
+
 def implements(plugin: object, hook: str) -> bool:
     """Whether a built component has an implementation of a hook."""
     method = getattr(plugin, hook, None)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, overload
 
@@ -23,6 +24,7 @@ from prunebench.api.tickets import Inputs, Optimum, State
 from prunebench.components.catalogue import Catalogue
 from prunebench.components.managers import accepts, run_manager
 from prunebench.components.metrics import metrics_of
+from prunebench.engine.data_guard import fingerprint_of
 from prunebench.engine.measuring import Measuring
 from prunebench.engine.probe import forget_data
 from prunebench.kernels import weight_files
@@ -51,6 +53,8 @@ class Workbench:
         self.store, self.catalogue, self.root = store, catalogue, root
         self.device = torch.device(device)
         self._data: dict[str, Data] = {}
+        self._lent: tuple[Data, Mapping[str, tuple[int, ...]]] | None = None
+        """The data that a component was handed last, with its fingerprint before any was."""
 
     def bound(self, spec: ComponentSpec) -> BoundComponent:
         """A component as a phase names it. Raises ContractError where another version is installed."""
@@ -72,6 +76,32 @@ class Workbench:
                 )
             self._data = {name: data.to(self.device)}
         return self._data[name]
+
+    @contextmanager
+    def lent(self, spec: DataSpec, seed: int, to: BoundComponent, hook: str) -> Iterator[Data | None]:
+        """The splits for a hook of a component, if it asks for `data`; they must be the same afterwards.
+
+        Raises:
+            ContractError: the component wrote into them. They are read anew for whoever comes next.
+        """
+        if not accepts(to.planner, hook, "data"):
+            yield None
+            return
+        data = self.data(spec, seed)
+        if self._lent is None or self._lent[0] is not data:
+            self._lent = data, fingerprint_of(data)
+        before = self._lent[1]
+        try:
+            yield data
+        finally:
+            after = fingerprint_of(data)
+            changed = sorted(name for name in before if after[name] != before[name])
+            if changed:
+                self._data, self._lent = {}, None
+                raise ContractError(
+                    f"component {to}: {hook} wrote into the data ({', '.join(changed)}), which other entries train "
+                    "and are measured on; work on a copy"
+                )
 
     def architecture(self, spec: ModelSpec, seed: int = 0) -> nn.Module:
         """The network on the CPU, its weights as the constructor drew them from the global generators."""

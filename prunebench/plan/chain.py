@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from prunebench.api.component import BoundComponent
 from prunebench.api.errors import PlanError
+from prunebench.api.info import DataInfo, ModelInfo
 from prunebench.api.planning import START, Needs, PlannedTicket, Recipes, Ref, Request, Run, TrainedPoint
 from prunebench.api.positions import Position
 from prunebench.api.random import Streams
@@ -27,12 +28,12 @@ from prunebench.plan.specs import AnalyseSpec, EditSpec, InitSpec, LoadSpec, Pru
 
 
 class Chain:
-    """Builds the phases of one entry on one model, data set and seed; what `prunebench_schedule` is given.
+    """The chain that `prunebench.api.planning.Chain` describes.
 
-    Attributes:
-        dense: the ticket of round 0: all units, the initial weights, the clock at 0.
-        cut: the share of survivors that a round removes; None where the file gives densities alone.
-        counts: units alive after each round; counts[0] is all of them.
+    Args:
+        counts: units alive after each round.
+        other: the chain of another entry, on the same model, data and seed.
+        draw: of an entry whose masks are drawn, which draw of them.
     """
 
     def __init__(
@@ -46,12 +47,12 @@ class Chain:
         participants: Participants,
         draw: int = 0,
     ) -> None:
-        self.entry, self.context, self.phases, self._draw = entry, context, phases, draw
-        self.cut = entry.cut
-        self.counts = tuple(counts)
-        self._other, self._catalogue, self._participants = other, catalogue, participants
+        self.entry, self.context, self.phases = entry, context, phases
+        self.cut, self.counts = entry.cut, tuple(counts)
+        self.recipes = Recipes(entry.find, entry.evaluate)
+        self._draw, self._other, self._catalogue, self._participants = draw, other, catalogue, participants
         self._runs = Runs(context, participants, phases)
-        self._found: dict[int, TrainedPoint] = {}
+        self._optima: dict[int, TrainedPoint] = {}
         key = phases.add(
             InitSpec(context.model_spec, context.init_spec, Streams(context.seed), context.weights)
             if context.weights is None or context.fresh_head
@@ -64,30 +65,65 @@ class Chain:
         """How many rounds prune."""
         return len(self.counts) - 1
 
+    @property
+    def prunes(self) -> bool:
+        """Whether the entry has a schedule."""
+        return self.entry.schedule is not None
+
+    @property
+    def data(self) -> DataInfo:
+        """Sizes and shapes of the data."""
+        return self.context.data
+
+    @property
+    def model(self) -> ModelInfo:
+        """Layers and sizes of the network."""
+        return self.context.model
+
+    @property
+    def units(self) -> BoundComponent:
+        """The component that says what is pruned as one."""
+        return self.context.units
+
+    @property
+    def optima(self) -> tuple[TrainedPoint, ...]:
+        """The ends of the find runs that were planned, first round first."""
+        return tuple(point for _, point in sorted(self._optima.items()))
+
     @cached_property
     def tickets(self) -> tuple[PlannedTicket, ...]:
         """The unedited tickets of rounds 0 to the last, as the entry's schedule lays them out."""
         schedule = self.entry.schedule
         if schedule is None:
             return (self.dense,)
-        recipes = Recipes(self.entry.find, self.entry.evaluate)
-        tickets = tuple(call_planning_hook(schedule, "prunebench_schedule", chain=self, recipes=recipes))
+        tickets = tuple(call_planning_hook(schedule, "prunebench_schedule", chain=self, recipes=self.recipes))
         if len(tickets) != self.rounds + 1 or tickets[0] != self.dense:
             raise PlanError(
                 f"schedule {schedule} gave {len(tickets)} tickets; {self.rounds + 1} were asked for, the first dense"
             )
+        for round, ticket in enumerate(tickets):
+            if ticket.round != round:
+                raise PlanError(f"schedule {schedule}: the ticket of round {round} says that it is of {ticket.round}")
         return tickets
 
-    def ticket(self, round: int, mask: Ref, weights: Ref, start: Position = START, **more: Any) -> PlannedTicket:
-        """The ticket of a round. `more` are fields of PlannedTicket: `over`, `optimizer`, `changes`, `count`."""
-        return PlannedTicket(round, weights, mask, more.pop("count", self.counts[round]), start, **more)
+    def ticket(
+        self,
+        round: int,
+        mask: Ref,
+        weights: Ref,
+        start: Position = START,
+        *,
+        count: int | None = None,
+        over: Position | None = None,
+        optimizer: Ref | None = None,
+        changes: Mapping[str, Any] | None = None,
+    ) -> PlannedTicket:
+        """The ticket of a round."""
+        count = self.counts[round] if count is None else count
+        return PlannedTicket(round, weights, mask, count, start, over, optimizer, changes or {})
 
     def use(self, table: Mapping[str, Any] | str, slot: str) -> BoundComponent:
-        """Resolve a component that a schedule's configuration names, such as another optimizer.
-
-        Raises:
-            ConfigError: no such component, or a wrong configuration.
-        """
+        """Resolve a component that a schedule's configuration names."""
         return self._catalogue.use(table, slot=slot, where=f"schedule.{slot}")
 
     def rates(self, recipe: Recipe) -> list[float]:
@@ -99,30 +135,33 @@ class Chain:
         places = sorted({horizon * i // 1000 for i in range(1001)})
         return [rate(place, horizon) for place in places]
 
-    def train(self, ticket: PlannedTicket, recipe: Recipe, round: int, *, draw: int = 0, twin: int = 0) -> Run:
-        """The run that trains a ticket under a recipe, drawing the streams of a round.
+    def find(self, ticket: PlannedTicket, round: int, recipe: Recipe | None = None, *, twin: int = 0) -> Run:
+        """A run on the way to the tickets; its end is an optimum for later rounds."""
+        run = self._run(ticket, recipe or self.recipes.find, "find", Streams(self.context.seed, round, 0, twin))
+        if twin == 0:
+            self._optima[round] = run.optimum
+        return run
 
-        Raises:
-            PlanError: an empty window, or a start past the horizon.
-        """
-        finding = recipe is self.entry.find
+    def evaluate(self, ticket: PlannedTicket, recipe: Recipe | None = None, *, draw: int = 0, twin: int = 0) -> Run:
+        """A run that judges a ticket, or another one that no ticket comes from."""
+        streams = Streams(self.context.seed, ticket.round + 1, draw, twin)
+        return self._run(ticket, recipe or self.recipes.evaluate, "evaluate", streams)
+
+    def _run(
+        self, ticket: PlannedTicket, recipe: Recipe, purpose: Literal["find", "evaluate"], streams: Streams
+    ) -> Run:
         if ticket.changes:
             recipe = recipe.replace(**ticket.changes)
         clock = self.context.clock(recipe)
-        start, stop = window(ticket, recipe, clock, round)
-        streams = Streams(self.context.seed, round, draw, twin)
-        request = Request("train", round, ticket, self._optima_before(round), self, self._other)
+        start, stop = window(ticket, recipe, clock)
+        request = Request("train", ticket.round, ticket, self._optima_before(streams.round), self, self._other)
         spec = self._runs.spec(ticket, recipe, clock, start, streams, request)
         dynamic = bool(spec.mask_updates)
-        recipe_of: Literal["find", "evaluate"] = "find" if finding else "evaluate"
-        run = Run(self.phases.add(spec), ticket, start, stop, clock, recipe.batch, round, dynamic, recipe_of)
-        if finding and twin == 0:
-            self._found[round] = run.optimum
-        return run
+        return Run(self.phases.add(spec), ticket, start, stop, clock, recipe.batch, dynamic, purpose)
 
     def _optima_before(self, round: int) -> tuple[TrainedPoint, ...]:
-        """The ends of the find runs of earlier rounds."""
-        return tuple(point for r, point in sorted(self._found.items()) if r < round)
+        """The ends of the find runs of earlier find rounds."""
+        return tuple(point for r, point in sorted(self._optima.items()) if r < round)
 
     def prune(
         self,
@@ -133,12 +172,7 @@ class Chain:
         count: int | None = None,
         at_once: bool = False,
     ) -> Ref:
-        """The mask after pruning the end of a run (or a position of it), or a ticket before it is trained.
-
-        Args:
-            count: units to keep; those of the round unless stated.
-            at_once: one cut makes the whole way to `count`, so the chain's cut says nothing about its layers.
-        """
+        """The mask after pruning a state of a run, or a ticket before it is trained."""
         entry, context = self.entry, self.context
         assert entry.score is not None
         assert entry.select is not None

@@ -14,7 +14,7 @@ from prunebench.api.info import DataInfo, ModelInfo
 from prunebench.api.planning import Evaluation, PlannedTicket, Ref, Request, Run
 from prunebench.benchmark.choices import DataChoice, ModelChoice
 from prunebench.benchmark.entries import Benchmark, Entry
-from prunebench.benchmark.load import entries_named
+from prunebench.benchmark.errors import entries_named
 from prunebench.components.managers import call_planning_hook
 from prunebench.kernels.counts import count_at, global_count
 from prunebench.plan.chain import Chain, draws
@@ -131,20 +131,20 @@ class _Planner:
                 ticket = own.tickets[round]
                 self._add_ancestors(ticket, ancestors)
                 ticket = own.edited(ticket, entry.edits, draw) if round > 0 else ticket
-                run = own.train(ticket, entry.evaluate, round + 1, draw=draw)
+                run = own.evaluate(ticket, entry.evaluate, draw=draw)
                 evaluations.append(self._evaluation(entry, run, round, draw))
         analyses = []
         for use in entry.analyses:
             edited = tuple(source.edited(t, entry.edits, 0) if t.round else t for t in tickets)
 
             def rerun(ticket: PlannedTicket, twin: int, chain: Chain = source) -> Run:
-                return chain.train(ticket, entry.evaluate, ticket.round + 1, twin=twin)
+                return chain.evaluate(ticket, entry.evaluate, twin=twin)
 
             request = Request(
                 "analyse",
                 len(tickets) - 1,
                 None,
-                tuple(chain._found[r] for r in sorted(chain._found)),
+                chain.optima,
                 source,
                 self._other(place),
                 edited,
@@ -206,6 +206,13 @@ class _Planner:
         )
         if shape.units == 0:
             raise CannotTakePart(f"units {entry.units}: model {model.label} has nothing to prune")
+        absent = [split for split in self.benchmark.measure.splits if not info.sizes.get(split)]
+        if absent:
+            rest = ", ".join(f'"{split}"' for split in self.benchmark.measure.splits if split not in absent)
+            raise PlanError(
+                f'measure.splits: data "{data.label}" has no images of "{absent[0]}"; write splits = [{rest}], or hold '
+                "some out (`valid`)"
+            )
         weights = None
         if model.weights is not None:
             digest = self._once(("weights", id(model)), lambda: self.probe.weights(model, info))

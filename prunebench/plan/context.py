@@ -12,6 +12,9 @@ from prunebench.api.positions import Clock
 from prunebench.api.recipe import Recipe
 from prunebench.plan.specs import ComponentSpec, DataSpec, ModelSpec, WeightFile
 
+LONGEST = 10**9
+"""Iterations of a run at most."""
+
 
 @dataclass(frozen=True, eq=False)
 class TrialContext:
@@ -66,4 +69,12 @@ class TrialContext:
                 f"batch {recipe.batch:,} is larger than the {train:,} training examples of {self.data.name}"
             )
         steps = train // recipe.batch
-        return Clock(steps, recipe.horizon.iterations(Clock(steps)))
+        horizon = recipe.horizon.iterations(Clock(steps))
+        if horizon == 0 and str(recipe.horizon) != "0it":
+            raise PlanError(
+                f'horizon "{recipe.horizon}" rounds to no iteration, for an epoch has {steps:,}; train longer, or '
+                'write "0it" to judge weights as they are'
+            )
+        if horizon > LONGEST:
+            raise PlanError(f'horizon "{recipe.horizon}" is {horizon:,} iterations; at most {LONGEST:,} can be')
+        return Clock(steps, horizon)

@@ -23,7 +23,7 @@ from prunebench.plan.specs import (
     refs_of,
 )
 
-ENGINE_VERSION = 1
+ENGINE_VERSION = 2
 """Raised when the training loop, pruning or measuring yields other numbers for the same phase."""
 
 KINDS: Mapping[str, Any] = {

@@ -14,7 +14,7 @@ from prunebench.plan.phases import Phases, spec_of
 from prunebench.plan.specs import ParticipantSpec, RecipeSpec, StretchSpec, TrainSpec
 
 
-def window(ticket: PlannedTicket, recipe: Recipe, clock: Clock, round: int) -> tuple[int, int]:
+def window(ticket: PlannedTicket, recipe: Recipe, clock: Clock) -> tuple[int, int]:
     """The iterations from which and to which a ticket is trained.
 
     Raises:
@@ -30,7 +30,7 @@ def window(ticket: PlannedTicket, recipe: Recipe, clock: Clock, round: int) -> t
     # A horizon of "0it" says in so many words that weights are judged as they are.
     if start >= stop and not start == clock.horizon == 0:
         raise PlanError(
-            f'round {round}: nothing to train: it starts at "{ticket.start}" (iteration {start:,}) and stops at '
+            f'round {ticket.round}: nothing to train: it starts at "{ticket.start}" (iteration {start:,}) and stops at '
             f"iteration {stop:,}; let it start earlier or train longer"
         )
     return start, stop
@@ -95,6 +95,9 @@ class Runs:
             lr=tuple(self._participants.component(piece, clock) for piece in recipe.lr),
             label_smoothing=recipe.label_smoothing,
             max_gradient_norm=recipe.max_gradient_norm,
+            numerics=recipe.numerics,
+            memory_format=recipe.memory_format,
+            compile=recipe.compile,
         )
 
     def _refuse_foreign_state(self, state: Ref, recipe: Recipe) -> None:

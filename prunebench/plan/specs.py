@@ -89,7 +89,9 @@ class RecipeSpec:
     lr: tuple[ComponentSpec, ...]
     label_smoothing: float
     max_gradient_norm: float | None
-    numerics: Literal["float32"] = "float32"
+    numerics: Literal["float32"]
+    memory_format: Literal["contiguous"]
+    compile: Literal[False]
 
 
 @dataclass(frozen=True, slots=True)

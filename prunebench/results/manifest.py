@@ -187,13 +187,23 @@ def check_manifest(folder: Path) -> list[str]:
     differences = []
     for name, digest in manifest.files.items():
         try:
-            if sha256_of(folder / name) != digest:
+            if sha256_of(path_in(folder, name)) != digest:
                 differences.append(f"{name} was edited: its sha256 is not the manifest's")
         except FileNotFoundError:
             differences.append(f"{name} is missing")
         except PrunebenchError as error:
             differences.append(str(error).removeprefix(f"{folder}/"))
     return differences
+
+
+def path_in(folder: Path, name: str) -> Path:
+    """The path of a listed file. Raises PrunebenchError if a link leads there."""
+    path = folder
+    for part in name.split("/")[:-1]:
+        path = path / part
+        if path.is_symlink():
+            raise PrunebenchError(f"{path}: it is a symbolic link, which is not followed")
+    return folder / name
 
 
 def foreign_files(folder: Path) -> list[str]:

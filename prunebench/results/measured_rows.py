@@ -11,8 +11,7 @@ from prunebench.api.planning import Evaluation, Ref
 from prunebench.api.rows import Outcome, Row
 from prunebench.api.task import EARLY_STOP, LOSS, STOPPED_AT, all_metrics, primary
 from prunebench.plan.trial import LeftOut, Plan, Trial
-from prunebench.results.outputs import Outputs
-from prunebench.store.store import Artifact
+from prunebench.results.outputs import Output, Outputs
 
 DENSITIES = ("density", "density_all", "density_macs")
 """The fraction kept of the units that may be pruned, of all parameters, and of the multiply-accumulates."""
@@ -50,7 +49,7 @@ class _Reader:
         for name, ref in trial.analyses:
             yield from self._analysis(trial, name, ref, densities)
 
-    def _mixed(self, artifact: Artifact | None) -> dict[str, Any]:
+    def _mixed(self, artifact: Output | None) -> dict[str, Any]:
         """A mark on rows that rest on artifacts of other environments (`--reuse any`); none on the others."""
         own = (self.outputs.environment,)
         return {} if artifact is None or artifact.lineage == own else {"environments": artifact.lineage}

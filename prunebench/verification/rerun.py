@@ -12,22 +12,23 @@ from typing import Any
 
 from prunebench import runner
 from prunebench.api import keys
+from prunebench.api.board import Board, Group
 from prunebench.api.details import Detail
-from prunebench.api.errors import ConfigError, PrunebenchError, nearest
+from prunebench.api.errors import ConfigError, nearest
 from prunebench.api.provenance import Provenance
 from prunebench.api.results import final_rows
 from prunebench.api.rows import Row
 from prunebench.kernels.hardware import hardware
-from prunebench.leaderboard.tiers import RECORD
-from prunebench.results.details import read_details
+from prunebench.leaderboard import board_of
+from prunebench.results.folder import read_results
+from prunebench.results.manifest import VERIFICATION as RECORD
 from prunebench.results.manifest import check_manifest
 from prunebench.results.merge import detail_identity
-from prunebench.results.provenance import read_provenance
-from prunebench.results.rows import read_rows
 from prunebench.results.tolerance import tolerance_of
 from prunebench.runner.preparing import Options, Prepared
 from prunebench.runner.running import Outcome
 from prunebench.runner.work_left import Status
+from prunebench.verification.source import benchmark_file
 
 Show = Callable[[Prepared, Status], Any]
 
@@ -147,8 +148,9 @@ def verify(
     wrong = check_manifest(folder)
     if wrong:
         return Comparison(manifest=tuple(wrong))
-    recorded, details, provenance = read_rows(folder), read_details(folder), read_provenance(folder)
-    names = chosen_entries(entries, recorded, provenance)
+    results = read_results(folder)
+    recorded, details, provenance = results.rows, results.details, results.provenance
+    names = chosen_entries(entries, board_of(results))
     chosen = provenance.seeds[:seeds]
     outcome, environment = rerun(folder, provenance, names, chosen, file, show)
     metric = provenance.report.metric
@@ -166,23 +168,28 @@ def verify(
     )
 
 
-def chosen_entries(entries: str, rows: Sequence[Row], provenance: Provenance) -> tuple[str, ...]:
-    """The entries that "all", "top3" or a list of names mean. Raises ConfigError for a name that is not there."""
-    known = provenance.entries
+def chosen_entries(entries: str, board: Board) -> tuple[str, ...]:
+    """The entries that "all", "top3" or a list of names mean, in the order of the file or of the list.
+
+    "top3" are the first three of each table, as it orders them; all of a table without an order.
+
+    Raises: ConfigError for a name that is not there.
+    """
+    known = board.provenance.entries
     if entries == "all":
         return known
     if entries == "top3":
-        means: dict[str, list[float]] = {}
-        for row in final_rows(rows, provenance.report.metric):
-            if row.density != 1.0 and row.value is not None:
-                means.setdefault(row.entry, []).append(row.value)
-        best = sorted(means, key=lambda name: (-sum(means[name]) / len(means[name]), known.index(name)))[:3]
+        best = {name for group in board.groups for name in _first(group, 3)}
         return tuple(name for name in known if name in best)
     names = tuple(entries.split(","))
     unknown = [name for name in names if name not in known]
     if unknown:
         raise ConfigError([f'--entries: no entry "{name}" here.{nearest(name, known)}' for name in unknown])
     return names
+
+
+def _first(group: Group, count: int) -> Sequence[str]:
+    return group.order[:count] if group.shared else group.order
 
 
 def rerun(
@@ -194,9 +201,7 @@ def rerun(
     show: Show,
 ) -> tuple[Outcome, dict[str, Any]]:
     """Run entries of a leaderboard's file in an empty store; the outcome and the environment."""
-    source = file or Path(provenance.file)
-    if not source.is_file():
-        raise PrunebenchError(f"{folder}: it was made from {source}, which is not here; give --file")
+    source = benchmark_file(folder, provenance, file)
     with tempfile.TemporaryDirectory(prefix="prunebench-verify-") as scratch:
         options = Options(
             source, provenance.profile, tuple(seeds), tuple(entries), provenance.settings, Path(scratch) / "store"
@@ -262,7 +267,7 @@ def _within(recorded: Row | None, again: Row | None, judged: bool, allowed: floa
 
 def record(folder: Path, comparison: Comparison, entries: str, seeds: int | None) -> None:
     """Note on a leaderboard that it was executed again, when and where; its page shows the tier from then on."""
-    provenance = read_provenance(folder)
+    recorded = read_results(folder)
     results = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["files"]["results.jsonl"]
     noted = {
         "tier": "re-executed",
@@ -270,8 +275,8 @@ def record(folder: Path, comparison: Comparison, entries: str, seeds: int | None
         "hardware": hardware(),
         "environment": dict(comparison.environment),
         "bit_equal": comparison.same_environment,
-        "entries": list(chosen_entries(entries, read_rows(folder), provenance)),
-        "seeds": list(provenance.seeds[:seeds]),
+        "entries": list(chosen_entries(entries, board_of(recorded))),
+        "seeds": list(recorded.provenance.seeds[:seeds]),
         "numbers": comparison.compared,
         "results": results,
     }

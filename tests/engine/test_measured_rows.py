@@ -8,7 +8,7 @@ import pytest
 
 from engine.toy_runs import Trained, prepared, rows, run, text
 from prunebench.api.rows import Row
-from prunebench.leaderboard import read_rows
+from prunebench.results.rows import read_rows
 
 FIELDS = {
     "entry", "model", "data", "seed", "round", "draw", "twin", "role", "density", "density_all", "density_macs",

@@ -56,7 +56,7 @@ def runs(workshop: Workshop) -> tuple[list[TrainSpec], list[TrainSpec]]:
     phases, chain = workshop.chain.phases.by_key, workshop.chain
     masks = [ticket.mask for ticket in chain.tickets if ticket.mask is not None]
     finds = [phases[phases[mask.key].spec.weights.key].spec for mask in masks]
-    judged = [chain.train(t, workshop.recipes.evaluate, t.round + 1).key for t in chain.tickets[1:]]
+    judged = [chain.evaluate(t).key for t in chain.tickets[1:]]
     return finds, [phases[key].spec for key in judged]
 
 
@@ -100,7 +100,7 @@ def test_judging_may_stop_early_where_finding_does_not(store_path: Path) -> None
     workshop = carried_out(store_path, imp(evaluate={"stop": "12it"}))
     chain = workshop.chain
     assert [ticket.mask for ticket in chain.tickets] == [t.mask for t in Workshop(store_path).chain.tickets]
-    judged = chain.train(chain.tickets[1], workshop.recipes.evaluate, 2)
+    judged = chain.evaluate(chain.tickets[1])
     assert (judged.start, judged.stop) == (0, 12)
 
 
@@ -114,14 +114,14 @@ def test_a_mask_may_be_found_early_and_is_judged_in_full(store_path: Path, sched
     ticket = chain.tickets[1]
     assert ticket.mask is not None
     pruned = chain.phases.by_key[ticket.mask.key].spec.weights
-    dense = chain.train(chain.dense, workshop.recipes.evaluate, 1)
+    dense = chain.evaluate(chain.dense)
     assert (pruned.key, pruned.at) == (dense.key, 12)  # a point of the run that goes on to the horizon
     # Global magnitude of that state, by a stable sort.
     weights = workshop.weights(pruned)
     flat = torch.cat([weights[name].flatten().abs() for name in ("1.weight", "3.weight")])
     highest = flat.sort(descending=True, stable=True).indices[:53]
     assert workshop.mask(ticket.mask).flat().nonzero().flatten().tolist() == sorted(highest.tolist())
-    judged = chain.train(ticket, workshop.recipes.evaluate, 2)
+    judged = chain.evaluate(ticket)
     assert judged.stop == (30 if schedule == "fine-tune" else 24)
 
 
@@ -158,7 +158,7 @@ def test_warm_up_may_be_for_finding_alone(store_path: Path, schedule: str) -> No
     assert {tuple(piece.use for piece in spec.recipe.lr) for spec in judged} == {("constant",)}
     # From the same weights on the same batch, with no momentum yet: a fifth of the rate is a fifth of the way.
     chain = workshop.chain
-    find, evaluate = (chain.train(chain.dense, r, 1) for r in (workshop.recipes.find, workshop.recipes.evaluate))
+    find, evaluate = (chain.evaluate(chain.dense, r) for r in (workshop.recipes.find, workshop.recipes.evaluate))
     slow, full = step(workshop, find), step(workshop, evaluate)
     assert any(float(moved.abs().max()) > 1e-3 for moved in full.values())
     assert all(torch.allclose(5 * slow[name], full[name], atol=1e-6) for name in full)

@@ -16,13 +16,15 @@ from engine import parts
 from prunebench import runner
 from prunebench.api.events import Event
 from prunebench.api.masks import Mask
-from prunebench.api.planning import Recipes, Ref, Run
+from prunebench.api.planning import Ref, Run
 from prunebench.components.catalogue import Catalogue
 from prunebench.engine.environment import fingerprint
+from prunebench.engine.executors.origins import origins_of
+from prunebench.engine.executors.worker import WorkerConfig
 from prunebench.engine.loop import Training
 from prunebench.engine.phases import perform
 from prunebench.engine.probe import StoreProbe
-from prunebench.engine.trajectory import _Trajectory
+from prunebench.engine.trajectory import Trajectory
 from prunebench.engine.work import Channel, Silent, Work
 from prunebench.engine.workbench import Workbench, unpack_mask
 from prunebench.plan.chain import Chain
@@ -60,10 +62,15 @@ def open_store(path: Path, environment: Environment | None = None, reuse: Litera
 
 
 def prepared(
-    store: Path, *changes: Mapping[str, Any], reuse: Literal["same", "any"] = "same", root: Path = Path(), **more: Any
+    store: Path,
+    *changes: Mapping[str, Any],
+    reuse: Literal["same", "any"] = "same",
+    root: Path = Path(),
+    parts: Catalogue | None = None,
+    **more: Any,
 ) -> Prepared:
     """The toy benchmark with tables laid over it, planned on a store."""
-    benchmark = toy_benchmark(INLINE, *changes, catalogue=catalogue(), **more)
+    benchmark = toy_benchmark(INLINE, *changes, catalogue=parts or catalogue(), **more)
     probe = StoreProbe(open_store(store), root)
     return Prepared(
         Options(Path("toy.toml"), store=store, reuse=reuse), benchmark, make_plan(benchmark, probe), root, store
@@ -79,10 +86,11 @@ def run(
     *changes: Mapping[str, Any],
     observe: Callable[[Event], None] = ignore,
     folder: Path | None = None,
+    parts: Catalogue | None = None,
     **more: Any,
 ) -> Outcome:
-    """Carry the toy benchmark out, in this process."""
-    return runner.run(prepared(store, *changes, **more), observe, catalogue(), folder=folder)
+    """Carry the toy benchmark out, in this process; `parts` are other components than the usual ones."""
+    return runner.run(prepared(store, *changes, parts=parts, **more), observe, parts or catalogue(), folder=folder)
 
 
 def text(outcome: Outcome) -> bytes:
@@ -94,6 +102,25 @@ def rows(outcome: Outcome, **fields: Any) -> list[dict[str, Any]]:
     """The rows with these fields."""
     rows = [row.to_json() for row in outcome.rows]
     return [row for row in rows if all(row[name] == value for name, value in fields.items())]
+
+
+def worker_config(store: Path, **changes: Any) -> WorkerConfig:
+    """What workers of the toy benchmark must know, which find all its components by import."""
+    needed = {"toy-net": 1, "toy-data": 1, "toy-units": 1, "sgd": 1}
+    return WorkerConfig(
+        **{
+            "store": str(store),
+            "data_root": ".",
+            "device": "cpu",
+            "threads": 1,
+            "reuse": "same",
+            "checkpoint_seconds": 60.0,
+            "environment": dict(here().fields),
+            "origins": origins_of(catalogue(), needed),
+            "needed": needed,
+            **changes,
+        }
+    )
 
 
 class Trained:
@@ -115,7 +142,7 @@ class Workshop:
         self.store = open_store(root)
         self.workbench = Workbench(self.store, catalogue(), root, "cpu")
         self.chain: Chain = chain_of(benchmark, StoreProbe(self.store, root), entry, benchmark.seeds[0])
-        self.recipes = Recipes(self.chain.entry.find, self.chain.entry.evaluate)
+        self.recipes = self.chain.recipes
         self.curves: dict[str, CurveSpec] = {}
 
     def curve(self, run: Run, **how: Any) -> Ref:
@@ -153,9 +180,7 @@ class Workshop:
         outputs = frozenset([Ref(run.key, "weights", run.stop if stop is None else stop)])
         work = self.work(run.key, outputs)
         self.make(*work.phase.parents)
-        trajectory = _Trajectory(work, work.spec, tuple(outputs), self.workbench, Silent(), 1e9)
-        trajectory.data = self.workbench.data(work.spec.data, work.spec.streams.seed)
-        return trajectory._prepared()
+        return Trajectory(work, work.spec, tuple(outputs), self.workbench, Silent(), 1e9).run.training
 
 
 class Steps(Silent):

@@ -497,7 +497,7 @@ def test_what_is_true_of_every_entry_and_seed_is_told_once() -> None:
 def test_what_is_true_of_some_entries_names_them() -> None:
     assert errors(entry=[LATE, entry("more")], densities=[0.50]) == (
         'toy.toml: entries "imp", "late", "more": no round has density 0.5; '
-        "the nearest are 0.8 (round 1) and 0.6 (round 2)",
+        "the nearest are 0.803 (round 1) and 0.636 (round 2)",
     )
 
 
@@ -531,6 +531,17 @@ def test_data_that_is_missing_is_told_by_its_plan() -> None:
             raise DataMissing("toy-data: no data under the root. Put it there.")
 
     assert errors(probe=Without()) == ("toy.toml: toy-data: no data under the root. Put it there.",)
+
+
+def test_a_split_without_images_cannot_be_measured() -> None:
+    class HoldsNoneOut(ToyProbe):
+        def data(self, chosen: DataChoice) -> DataInfo:
+            info = super().data(chosen)
+            return replace(info, sizes={name: size for name, size in info.sizes.items() if name != "valid"})
+
+    (message,) = errors(probe=HoldsNoneOut())
+    assert 'has no images of "valid"; write splits = ["train", "test"], or hold some out' in message
+    assert make_plan(toy_benchmark({"measure": {"splits": ["train", "test"]}}), HoldsNoneOut()).runs
 
 
 def test_a_model_without_units_has_nothing_to_prune() -> None:

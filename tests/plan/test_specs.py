@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import cache
 from typing import Any, get_args
 
@@ -16,6 +16,8 @@ from prunebench import Position
 from prunebench.api import keys
 from prunebench.api.errors import ContractError
 from prunebench.api.planning import Ref
+from prunebench.api.recipe import Recipe
+from prunebench.api.strict import table_keys
 from prunebench.plan.curves import CurveSpec
 from prunebench.plan.json_values import canonical, from_json, to_json
 from prunebench.plan.phases import ENGINE_VERSION, Phase
@@ -25,6 +27,7 @@ from prunebench.plan.specs import (
     LoadSpec,
     ModelSpec,
     PhaseSpec,
+    RecipeSpec,
     TrainSpec,
     WeightFile,
     refs_of,
@@ -167,3 +170,9 @@ def test_a_spec_that_was_changed_on_the_way_is_refused() -> None:
 def test_what_is_no_phase_is_refused_with_what_is_wrong_of_it(change: dict[str, Any], message: str) -> None:
     with pytest.raises(ContractError, match=message):
         Phase.from_json(description(**change))
+
+
+def test_every_key_of_a_recipe_is_in_the_key_of_a_run_or_known_to_be_elsewhere() -> None:
+    # In no key: where a run is stopped. With their inputs: loss terms and mask updates. Where active: the rest.
+    elsewhere = {"stop", "loss", "mask_updates", "optimizer_state", "shrunk"}
+    assert {field.name for field in fields(RecipeSpec)} == set(table_keys(Recipe)) - elsewhere

@@ -13,7 +13,7 @@ from prunebench.api.events import Event
 from prunebench.api.results import Results
 from prunebench.components.catalogue import Catalogue
 from prunebench.results.folder import read_results
-from prunebench.results.manifest import check_manifest, foreign_files
+from prunebench.results.manifest import check_manifest, foreign_files, read_manifest
 from prunebench.runner.components import Trackers, text_of
 from prunebench.runner.publishing import _write
 from prunebench.testing import toy_results
@@ -149,7 +149,7 @@ def test_what_was_written_reads_back(tmp_path: Path) -> None:
     assert [*again.details] == [*toy_results().details]
 
 
-def test_a_tracker_that_fails_is_named_once_and_the_others_see_everything() -> None:
+def test_a_tracker_that_fails_is_named_once_and_the_others_see_everything(tmp_path: Path) -> None:
     seen: list[Event] = []
     complaints: list[str] = []
 
@@ -160,12 +160,28 @@ def test_a_tracker_that_fails_is_named_once_and_the_others_see_everything() -> N
     def leave(event: Event) -> None:
         sys.exit(0)
 
-    trackers = Trackers(bound(Tracker, "track", leave, forge, seen.append), Path("board"), complaints.append)
+    trackers = Trackers(bound(Tracker, "track", leave, forge, seen.append), tmp_path, complaints.append)
     event = Event("row", {"value": 0.5, "curve": [1]})
     trackers(event)
     trackers(event)
     assert complaints == ['component "track-0" (stranger 1.0): SystemExit: 0']
     assert seen == [Event("row", {"value": 0.5, "curve": [1]})] * 2 == [event] * 2
+
+
+def test_what_trackers_log_is_not_published(tmp_path: Path) -> None:
+    def log(results: Results, folder: Path) -> None:
+        (folder / "log" / "events.jsonl").write_text("{}")
+
+    Trackers(bound(Tracker, "track", print), tmp_path, print)
+    assert reported(tmp_path, log) == []
+    assert foreign_files(tmp_path) == []
+    assert "log/events.jsonl" not in read_manifest(tmp_path).files
+
+
+def test_a_log_that_is_a_link_is_an_error_before_the_run(tmp_path: Path) -> None:
+    (tmp_path / "log").symlink_to(tmp_path.parent)
+    with pytest.raises(PrunebenchError, match="log: cannot be written: it is a symbolic link"):
+        Trackers(bound(Tracker, "track", print), tmp_path, print)
 
 
 class Mute(Exception):

@@ -4,15 +4,18 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from leaderboard.boards import board as board_of_rows
+from leaderboard.boards import row
 from quiet import quietly
 
 from prunebench import PrunebenchError
 from prunebench.api.errors import ConfigError
 from prunebench.api.rows import Row
 from prunebench.commands.main import main
+from prunebench.leaderboard import board_of
 from prunebench.results.details import read_details
+from prunebench.results.folder import read_results
 from prunebench.results.manifest import write_manifest
-from prunebench.results.provenance import read_provenance
 from prunebench.results.rows import read_rows
 from prunebench.verification.rerun import chosen_entries, compare, verify
 
@@ -64,19 +67,42 @@ def test_the_command_exits_0_where_it_holds_and_1_where_it_does_not(board: Path)
 
 
 def test_entries_and_seeds_may_be_chosen(board: Path) -> None:
-    rows, provenance = read_rows(board), read_provenance(board)
-    assert chosen_entries("all", rows, provenance) == ("dense", "imp", "random")
-    assert set(chosen_entries("top3", rows, provenance)) == {"imp", "random"}
-    assert chosen_entries("random,imp", rows, provenance) == ("random", "imp")
+    results = read_results(board)
+    shown = board_of(results)
+    assert chosen_entries("all", shown) == ("dense", "imp", "random")
+    assert set(chosen_entries("top3", shown)) == {"imp", "random"}
+    assert chosen_entries("random,imp", shown) == ("random", "imp")
     with pytest.raises(ConfigError, match=r'no entry "inp" here\. Did you mean "imp"'):
-        chosen_entries("inp", rows, provenance)
+        chosen_entries("inp", shown)
     found = verify(board, entries="random", seeds=2, show=quietly)
-    assert found.compared == sum(r.entry == "random" and r.seed in (0, 1) for r in rows)
+    assert found.compared == sum(r.entry == "random" and r.seed in (0, 1) for r in results.rows)
+
+
+def test_the_top_three_of_a_loss_are_the_lowest_and_each_table_has_its_own() -> None:
+    def losses(model: str, values: dict[str, float]) -> list[dict[str, object]]:
+        more = {"metric": "loss", "unit": "nats", "model": model}
+        return [row(name, 0, 0.5, value, **more) for name, value in values.items()]
+
+    rows = losses("lenet", {"a": 0.9, "b": 0.2, "c": 0.3, "d": 0.1, "e": 0.8})
+    shown = board_of_rows(rows, metric="test/loss", entries="abcde")
+    assert chosen_entries("top3", shown) == ("b", "c", "d")
+    rows += losses("conv", {"a": 0.1, "b": 0.9, "c": 0.2, "d": 0.9, "e": 0.3})
+    shown = board_of_rows(rows, metric="test/loss", entries="abcde")
+    assert chosen_entries("top3", shown) == ("a", "b", "c", "d", "e")
+
+
+def test_the_top_three_stand_at_the_places_of_the_axis() -> None:
+    # at equal density a is best, at an equal cost it is worst
+    cost = {"a": 0.9, "b": 0.5, "c": 0.5, "d": 0.5}
+    rows = [row(name, 0, 0.5, 0.6 - i / 100, density_macs=cost[name]) for i, name in enumerate(cost)]
+    rows += [row("a", 0, 0.25, 0.1, density_macs=0.5, round=2)]
+    shown = board_of_rows(rows, entries="abcd", axis="density_macs", at=[0.5])
+    assert chosen_entries("top3", shown) == ("b", "c", "d")
 
 
 def test_a_benchmark_file_that_is_gone_is_asked_for(board: Path) -> None:
     provenance = json.loads((board / "provenance.json").read_text())
-    provenance["file"] = "elsewhere/small.toml"
+    provenance["file"] = "elsewhere/other.toml"
     (board / "provenance.json").write_text(json.dumps(provenance))
     write_manifest(board)
     with pytest.raises(PrunebenchError, match=r"which is not here; give --file"):

@@ -15,12 +15,9 @@ from pydantic import field_validator
 from prunebench import Component, ComponentConfig, hookimpl
 from prunebench.api.events import Event
 
-TAKEN = ("results.jsonl", "details.jsonl")
-"""Files of this kind that a leaderboard has already."""
-
 
 class JsonlConfig(ComponentConfig):
-    """`path`: the file to append to, below the leaderboard's folder, and none of the leaderboard's own."""
+    """`path`: the file to append to, below the folder `log` of the leaderboard."""
 
     path: str = "events.jsonl"
 
@@ -30,8 +27,8 @@ class JsonlConfig(ComponentConfig):
         parts = PurePosixPath(path).parts
         if not parts or path.startswith(("/", "~")) or ".." in parts or not path.isprintable() or "\\" in path:
             raise ValueError(f"{path!r} is no path below the leaderboard's folder")
-        if any(part.startswith(".") for part in parts) or not path.endswith(".jsonl") or path in TAKEN:
-            raise ValueError(f'{path!r} is no name for a log: it ends in ".jsonl", and is neither hidden nor taken')
+        if any(part.startswith(".") for part in parts):
+            raise ValueError(f"{path!r} is hidden")
         return path
 
 

@@ -90,10 +90,7 @@ def test_a_real_run_gives_the_barriers_between_its_own_optima(tmp_path: Path, ma
     shop = Workshop(tmp_path / "store", *change, rounds=3)
     barriers = []
     for round_ in (1, 2, 3):
-        earlier, later = (
-            shop.weights(shop.chain.train(shop.chain.tickets[r], shop.recipes.evaluate, r + 1).end)
-            for r in (round_ - 1, round_)
-        )
+        earlier, later = (shop.weights(shop.chain.evaluate(shop.chain.tickets[r]).end) for r in (round_ - 1, round_))
         if mask == "later":
             ref = shop.chain.tickets[round_].mask
             assert ref is not None

@@ -136,7 +136,7 @@ def test_a_real_run_gives_the_ratios_of_its_own_states(tmp_path: Path, select: s
     assert len(trained.keys) == 3
     rows = {(r["metric"], r["round"], r["position"]): r["value"] for r in outcome.rows if r["role"] == "analyse"}
     shop = Workshop(tmp_path / "store", change)
-    dense = shop.chain.train(shop.chain.dense, shop.recipes.find, 1)
+    dense = shop.chain.find(shop.chain.dense, 1)
     layers = shop.chain.context.model.layers
     places = ["0it", "4it", "12it", "20it", "24it"]
     for round_ in (1, 2):

@@ -219,14 +219,14 @@ def test_a_real_run_gives_the_utilities_of_its_own_states(tmp_path: Path) -> Non
     chain = shop.chain
     units = weight_units(two_layer_net())
     model = shop.workbench.architecture(chain.context.model_spec).eval()
-    dense = chain.train(chain.dense, shop.recipes.find, 1)
+    dense = chain.find(chain.dense, 1)
     data = ToyData().prunebench_data()
     from prunebench.api.random import Streams
 
     rng = Streams(0).rng("analyse").child("utility-ablation")
     for ticket in chain.tickets[1:]:
         assert ticket.mask is not None
-        own = chain.train(ticket, shop.recipes.evaluate, ticket.round + 1)
+        own = chain.evaluate(ticket)
         keep = kept_weights(units, shop.mask(ticket.mask))
         for kind, reference in (("", own.end), ("pretrained/", dense.end)):
             model.load_state_dict(shop.weights(reference))

@@ -373,7 +373,7 @@ def test_a_run_has_the_term_only_where_there_is_an_earlier_optimum() -> None:
     assert len(plan.runs) == 4
     assert by_round[1].spec.loss == ()
     assert [len(by_round[r].spec.loss[0].inputs["optima"]) for r in (2, 3, 4)] == [1, 2, 3]
-    assert [point.round for point in by_round[4].spec.loss[0].inputs["optima"]] == [1, 2, 3]
+    assert [point.round for point in by_round[4].spec.loss[0].inputs["optima"]] == [0, 1, 2]
     assert len(runs) == 3
     assert by_round[1].key in {phase.key for phase in toy_plan(entries(), rounds=3).runs}
 
@@ -381,7 +381,7 @@ def test_a_run_has_the_term_only_where_there_is_an_earlier_optimum() -> None:
 def test_from_the_last_only_one_optimum_is_taken() -> None:
     plan = toy_plan(entries({**REPEL, "against": "last"}), rounds=3)
     by_round = {phase.spec.streams.round: phase.spec.loss for phase in plan.runs}
-    assert [by_round[r][0].inputs["optima"][0].round for r in (2, 3, 4)] == [1, 2, 3]
+    assert [by_round[r][0].inputs["optima"][0].round for r in (2, 3, 4)] == [0, 1, 2]
     assert all(len(by_round[r][0].inputs["optima"]) == 1 for r in (2, 3, 4))
 
 
@@ -452,7 +452,7 @@ def angles(root: Path, *loss: Mapping[str, Any], between: Literal["successive", 
     """The mean angle between optima of rounds of the toy network, on the weights that both have."""
     changes = [entries(*loss), {"train": {"horizon": "200it"}}]
     workshop = Workshop(root, *changes, rounds=4)
-    found = [workshop.chain.train(workshop.chain.tickets[r - 1], workshop.recipes.find, r) for r in range(1, 5)]
+    found = [workshop.chain.find(workshop.chain.tickets[r - 1], r) for r in range(1, 5)]
     workshop.make(*(one.end for one in found))
     step = 1 if between == "successive" else 2
     return sum(angle(workshop, a, b) for a, b in zip(found, found[step:], strict=False)) / (4 - step)

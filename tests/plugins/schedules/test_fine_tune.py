@@ -20,7 +20,7 @@ def chain_with(train=None, **schedule):
 
 
 def retraining(chain):
-    run = chain.train(chain.tickets[1], chain.entry.evaluate, 2)
+    run = chain.evaluate(chain.tickets[1])
     return run, chain.phases.by_key[run.key].spec.recipe
 
 
@@ -28,7 +28,7 @@ def test_weights_carry_on_and_the_clock_starts_at_the_horizon():
     chain = chain_with(optimizer=OWN)
     run, recipe = retraining(chain)
     assert (run.start, run.stop, recipe.horizon) == (24, 34, 24)
-    assert run.ticket.weights == chain.train(chain.dense, chain.entry.find, 1).end
+    assert run.ticket.weights == chain.find(chain.dense, 1).end
 
 
 def test_its_own_optimizer_has_a_constant_rate():
@@ -56,7 +56,7 @@ def test_a_last_rate_near_zero_is_refused_with_what_to_write_instead():
 
 def test_the_next_round_goes_on_from_the_fine_tuned_weights():
     chain = chain_with(optimizer=OWN)
-    second = chain.train(chain.tickets[1], chain.entry.find, 2)
+    second = chain.find(chain.tickets[1], 2)
     assert chain.tickets[2].weights == second.end
 
 

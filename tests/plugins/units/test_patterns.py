@@ -91,7 +91,7 @@ def resnet(units: dict[str, Any], **entry: Any) -> dict[str, Any]:
 
 def judged(workshop: Workshop, round: int) -> dict[str, torch.Tensor]:
     """The weights at the end of the run that judges a ticket."""
-    end = workshop.chain.train(workshop.chain.tickets[round], workshop.recipes.evaluate, round + 1).end
+    end = workshop.chain.evaluate(workshop.chain.tickets[round]).end
     workshop.make(end)
     return workshop.weights(end)
 
