@@ -89,6 +89,14 @@ class ModelChoice(_Choice):
     """What draws the first weights; the network's constructor where it is None."""
     weights: str | None = Field(None, description="A safetensors file below the data root to start from.")
     """Read instead of drawn."""
+    fresh_head: bool = Field(False, description="The classifier is drawn anew, whatever the file has for it.")
+    """For a file of a network that tells other classes apart."""
+
+    @model_validator(mode="after")
+    def _a_head_of_something(self) -> Self:
+        if self.fresh_head and self.weights is None:
+            raise ValueError("fresh_head: there is a head to replace only with `weights`")
+        return self
 
 
 def with_default(table: Mapping[str, Any], use: str | None) -> dict[str, Any]:

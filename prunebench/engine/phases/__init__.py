@@ -41,7 +41,9 @@ def perform(work: Work, workbench: Workbench, channel: Channel, checkpoint_secon
 def _produced(spec: InitSpec | LoadSpec | PruneSpec | EditSpec | AnalyseSpec, workbench: Workbench) -> Produced:
     match spec:
         case InitSpec():
-            return {"weights": weights_files(workbench.fresh(spec.model, spec.init, spec.streams.rng("init")))}
+            drawn = workbench.fresh(spec.model, spec.init, spec.streams.rng("init"))
+            state = drawn if spec.weights is None else workbench.transferred(spec.model, spec.weights, drawn)
+            return {"weights": weights_files(state)}
         case LoadSpec():
             return {"weights": weights_files(workbench.pretrained(spec.model, spec.weights))}
         case PruneSpec():
