@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from prunebench.api import keys
 from prunebench.api.component import BoundComponent
 from prunebench.api.data import Data
-from prunebench.api.errors import ContractError
+from prunebench.api.errors import ContractError, PrunebenchError
 from prunebench.api.info import DataInfo
 from prunebench.api.masks import Mask, Units
 from prunebench.api.planning import Ref, TrainedPoint
@@ -38,7 +38,7 @@ from prunebench.store.store import Artifact, Store
 from prunebench.store.tensors import load_tensors
 
 
-class DivergedParentError(Exception):
+class DivergedParentError(PrunebenchError):
     """A parent diverged, so this output does not exist; carries what the parent's record says."""
 
     def __init__(self, meta: Mapping[str, Any]) -> None:

@@ -367,4 +367,4 @@ def test_a_mistake_that_only_a_run_can_know_fails_its_own_trial(mistake: str, ro
     ((trial, error),) = outcome.failed.items()
     assert trial.startswith("another, ")
     assert error.startswith(said)
-    assert {row["outcome"] for row in outcome.rows if row["entry"] == "imp"} == {"ok"}
+    assert {row.outcome for row in outcome.rows if row.entry == "imp"} == {"ok"}

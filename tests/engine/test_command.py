@@ -69,7 +69,10 @@ def test_a_failed_trial_ends_with_1_and_is_named_and_the_others_are_written(
 ) -> None:
     result = command(BAD)
     assert result.exit_code == 1
-    assert "bad, toy-net, toy-data, seed 0: RuntimeError: this score always fails" in result.stderr
+    assert (
+        "bad, toy-net, toy-data, seed 0: component odd-score (parts 1.0): prunebench_score failed: RuntimeError: this score always fails"
+        in result.stderr
+    )
     assert "1 of 3 trials failed (--traceback shows where)." in result.stderr
     lines = (tmp_path / "board" / "results.jsonl").read_bytes().splitlines(keepends=True)
     assert b"".join(line for line in lines if b'"entry":"bad"' not in line) == undisturbed

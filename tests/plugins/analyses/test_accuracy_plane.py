@@ -188,7 +188,7 @@ def test_a_real_run_gives_what_its_own_three_states_give(tmp_path: Path, schedul
     ]
     outcome = run(tmp_path / "store", *change, rounds=3)
     assert not outcome.failed
-    rows = {(r["metric"], r["round"]): r["value"] for r in outcome.rows if r["role"] == "analyse"}
+    rows = {(r.metric, r.round): r.value for r in outcome.rows if r.role == "analyse"}
     shop = Workshop(tmp_path / "store", *change, rounds=3)
     tickets = shop.chain.tickets
     dense = shop.chain.find(tickets[0], 1)
@@ -219,8 +219,8 @@ def test_a_real_run_gives_what_its_own_three_states_give(tmp_path: Path, schedul
             assert rows[f"accuracy-plane/barrier/{line}", round_] == pytest.approx(ends - smallest, abs=1e-12)
             largest = max(loss for _, loss in path)
             assert rows[f"accuracy-plane/largest_loss/{line}", round_] == pytest.approx(largest, rel=1e-5)
-    details = [d for d in outcome.details if d["kind"] == "analysis"]
-    assert sorted(f["name"] for d in details for f in d["figures"]) == ["accuracy-plane-1", "accuracy-plane-3"]
+    details = [d for d in outcome.details if d.kind == "analysis"]
+    assert sorted(f.name for d in details for f in d.figures) == ["accuracy-plane-1", "accuracy-plane-3"]
 
 
 def analysed(inputs: Inputs, model: nn.Module, units: Units, **config: Any) -> tuple[dict[str, float], str]:

@@ -97,7 +97,7 @@ def test_a_real_run_gives_the_barriers_between_its_own_optima(tmp_path: Path, ma
     ]
     outcome = run(tmp_path / "store", *change, rounds=3)
     assert not outcome.failed
-    rows = {(r["metric"], r["round"]): r for r in outcome.rows if r["role"] == "analyse"}
+    rows = {(r.metric, r.round): r for r in outcome.rows if r.role == "analyse"}
     shop = Workshop(tmp_path / "store", *change, rounds=3)
     barriers = []
     for round_ in (1, 2, 3):
@@ -110,11 +110,11 @@ def test_a_real_run_gives_the_barriers_between_its_own_optima(tmp_path: Path, ma
                 earlier[name] = earlier[name] * keep.reshape(earlier[name].shape)
         path = errors(earlier, later, 11, split)
         barriers.append(max(path) - (path[0] + path[-1]) / 2)
-        assert rows["error-barrier/barrier", round_]["value"] == pytest.approx(barriers[-1], abs=1e-12)
-        assert rows["error-barrier/ends", round_]["value"] == pytest.approx((path[0] + path[-1]) / 2, abs=1e-12)
-        assert rows["error-barrier/barrier", round_]["split"] == split
+        assert rows["error-barrier/barrier", round_].value == pytest.approx(barriers[-1], abs=1e-12)
+        assert rows["error-barrier/ends", round_].value == pytest.approx((path[0] + path[-1]) / 2, abs=1e-12)
+        assert rows["error-barrier/barrier", round_].split == split
     assert max(barriers) > 0
-    (line,) = [d for d in outcome.details if d["kind"] == "analysis"]
+    (line,) = [d for d in outcome.details if d.kind == "analysis"]
     assert [figure["name"] for figure in line["figures"]] == ["error-barrier"]
 
 

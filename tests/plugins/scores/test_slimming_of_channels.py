@@ -79,7 +79,7 @@ def test_a_network_is_slimmed_from_end_to_end(tmp_path: Path, score: str) -> Non
     outcome = carry_out(prepared, ignore, catalogue())
     found = {row["density"] for row in rows(outcome, metric="accuracy", split="test")}
     assert found == {9 / 12, 7 / 12}
-    assert all(row["outcome"] == "ok" for row in outcome.rows)
+    assert all(row.outcome == "ok" for row in outcome.rows)
 
 
 def network(name: str, **args: object) -> nn.Module:
