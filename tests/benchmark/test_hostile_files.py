@@ -38,7 +38,7 @@ class KnownSizes:
     def data(self, chosen: DataChoice) -> DataInfo:
         return DataInfo("mnist5k", "0" * 64, {"train": 4_000, "valid": 500, "test": 500}, (1, 28, 28), 10)
 
-    def model(self, chosen: ModelChoice, data: DataInfo, units: BoundComponent) -> ModelInfo:
+    def model(self, chosen: ModelChoice, data: DataInfo, units: BoundComponent, task: BoundComponent) -> ModelInfo:
         layers = (
             Layer("fc1.weight", 0, 235_200),
             Layer("fc2.weight", 235_200, 30_000),

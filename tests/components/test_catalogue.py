@@ -260,7 +260,7 @@ def test_a_configuration_whose_validator_fails_names_its_component() -> None:
 
 def test_a_planning_hook_that_fails_names_its_component() -> None:
     (use,) = uses(("leaves", Quits))
-    with pytest.raises(PlanError, match=r"component leaves \(mine 1\.0\): prunebench_needs: SystemExit: 0"):
+    with pytest.raises(PlanError, match=r"component leaves \(mine 1\.0\): prunebench_needs failed: SystemExit: 0"):
         call_planning_hook(use, "prunebench_needs")
 
 

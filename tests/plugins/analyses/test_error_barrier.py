@@ -115,7 +115,7 @@ def test_a_real_run_gives_the_barriers_between_its_own_optima(tmp_path: Path, ma
         assert rows["error-barrier/barrier", round_].split == split
     assert max(barriers) > 0
     (line,) = [d for d in outcome.details if d.kind == "analysis"]
-    assert [figure["name"] for figure in line["figures"]] == ["error-barrier"]
+    assert [figure.name for figure in line.figures] == ["error-barrier"]
 
 
 def test_a_state_keeps_what_the_later_mask_keeps_and_all_that_is_not_pruned() -> None:
