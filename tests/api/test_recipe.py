@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from prunebench.api.errors import PlanError
-from prunebench.api.positions import Clock, Position
+from prunebench.api.positions import Position
 from prunebench.api.problems import problems
 from prunebench.api.recipe import Recipe, Stretch
 from prunebench.components.binding import FileBinder

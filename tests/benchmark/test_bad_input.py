@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -308,7 +310,8 @@ def test_every_weight_that_does_not_fit_is_listed(root: Path) -> None:
     offered = {"1.weight": (6, 8), "1.bias": (7,), "3.weight": (3, 5), "extra": (1,)}
     save_file({name: torch.zeros(shape) for name, shape in offered.items()}, root / "w.safetensors")
     said = complaint(root, {"model": {"weights": "w.safetensors"}})
-    assert said.partition("does not fit the network:\n")[2].splitlines()[:4] == [
+    assert "does not fit the network; `fresh_head = true` draws the classifier anew:\n" in said
+    assert said.partition("classifier anew:\n")[2].splitlines()[:4] == [
         "    1.bias: the network has [6], the file [7]",
         "    3.weight: the network has [3, 6], the file [3, 5]",
         "    3.bias: not in the file",
@@ -320,8 +323,8 @@ def test_a_pickle_is_refused_with_the_command_that_converts_it(root: Path) -> No
     torch.save({"1.weight": torch.zeros(6, 8)}, root / "w.pt")
     said = complaint(root, {"model": {"weights": "w.pt"}})
     assert '"w.pt" is a pickle, which may run any code' in said
-    (command,) = (line.strip() for line in said.splitlines() if line.strip().startswith("python -c "))
-    exec(command.removeprefix('python -c "').removesuffix('"'))
+    (command,) = (line.split() for line in said.splitlines() if line.strip().startswith("python -m "))
+    subprocess.run([sys.executable, *command[1:]], check=True)
     assert "1.bias: not in the file" in complaint(root, {"model": {"weights": "w.safetensors"}})
 
 
