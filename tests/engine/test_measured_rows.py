@@ -32,7 +32,7 @@ def test_a_row_has_exactly_the_documented_fields(store_path: Path) -> None:
     assert {frozenset(row) for row in rows(outcome)} == {frozenset(FIELDS)}
     assert {row.role for row in outcome.rows} == {"evaluate", "analyse"}
     assert {row.unit for row in outcome.rows} == {"fraction", "nats", "it"}
-    assert {(row.entry, row.round) for row in rows(outcome, role="evaluate")} == {
+    assert {(row["entry"], row["round"]) for row in rows(outcome, role="evaluate")} == {
         ("dense", 0),
         ("imp", 1),
         ("imp", 2),

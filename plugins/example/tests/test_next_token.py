@@ -60,7 +60,10 @@ class OfTokens:
         return sentences()
 
     def model(self) -> nn.Module:
-        return network(sentences().info)
+        # The laws of units build the network without values; its data has some.
+        with torch.device("cpu"):
+            info = sentences().info
+        return network(info)
 
 
 class TestNextToken(OfTokens, TaskContract):
@@ -177,7 +180,7 @@ def test_images_are_refused(tmp_path: Path) -> None:
     (tmp_path / "images.toml").write_text(text)
     told = subprocess.run([PRUNEBENCH, "check", "images.toml"], cwd=tmp_path, capture_output=True, text=True)
     assert told.returncode != 0
-    assert "mnist5k has inputs of shape (1, 28, 28), no rows of tokens" in told.stderr
+    assert "mnist5k has no rows of tokens, but inputs of shape (1, 28, 28)" in told.stderr
 
 
 def test_label_smoothing_that_the_task_does_not_have_is_refused(tmp_path: Path) -> None:
@@ -235,8 +238,9 @@ def test_the_network_learned_and_the_lower_perplexity_ranks_first(board: Path) -
     }
     assert means["magnitude"] < means["random"] < len(WORDS) / 2
     lines = (board / "README.md").read_text().splitlines()
-    ranked = [line.split("|")[2].strip() for line in lines if line.startswith(("|    1 |", "|    2 |"))][:2]
-    assert ranked == ["magnitude", "random"]
+    # One seed has no rank; the order is that of the means.
+    ordered = [line.split("|")[2].strip() for line in lines if line.startswith("|    – |")]
+    assert ordered == ["dense (unpruned)", "magnitude", "random"]
 
 
 def test_no_example_is_said_to_be_right(board: Path) -> None:

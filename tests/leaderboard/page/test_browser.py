@@ -214,7 +214,7 @@ def test_hostile_names_show_as_themselves_and_run_nothing(browser: Browser, tmp_
     layer = [{"name": HOSTILE, "units": 10, "kept": 5}]
     results = board(entries=entries, name=HOSTILE, claim=HOSTILE, notes=[HOSTILE])
     details = [line.to_json() for line in results.details]
-    details = [{**line, "layers": layer} if line.kind == "evaluation" else line for line in details]
+    details = [{**line, "layers": layer} if line["kind"] == "evaluation" else line for line in details]
     figure = (
         '<svg xmlns="http://www.w3.org/2000/svg"><script>top.hit = 1</script><image href="http://x.invalid/"/></svg>'
     )
