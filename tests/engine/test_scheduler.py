@@ -18,7 +18,7 @@ from prunebench.api.planning import Ref
 from prunebench.engine.executors.api import Resources
 from prunebench.engine.executors.inline import InlineExecutor
 from prunebench.engine.missing import samples
-from prunebench.engine.scheduler import LOSSES, Execution, execute
+from prunebench.engine.scheduler import LOSSES, RESTARTS, Execution, execute
 from prunebench.engine.work import Work
 from prunebench.plan.demand import demanded
 from prunebench.plan.phases import Phase
@@ -351,7 +351,8 @@ def test_all_that_can_be_done_is_done_whatever_becomes_of_the_rest(
         assert why in done.failed
         assert why in _ancestors(plan, key)
     for key in done.failed:
-        assert "failed" in script.get(key, ()) or executor.tries[key] > LOSSES
+        steps = script.get(key, [])
+        assert "failed" in steps or steps.count("died") > RESTARTS or executor.tries[key] > LOSSES
     # What was lost after it had been made, and that nothing else needed, is for whoever reads it to notice.
     if not any("lost" in steps for steps in script.values()):
         assert all(store.has(ref.address) == (ref.key in made) for ref in plan.sinks)
