@@ -139,19 +139,20 @@ class _Scheduler:
     def _runs(self, keys: Iterable[str]) -> int:
         return sum(self.phases[key].kind == "train" for key in keys)
 
-    def _plant(self, wanted: Mapping[str, tuple[Ref, ...]]) -> None:
+    def _plant(self, wanted: Mapping[str, tuple[Ref, ...]], behind: float = 0.0) -> None:
         """Add phases to what is to be done, each to wait for those that make what it needs."""
         self.wanted.update(wanted)
         self.total = self.execution.done + len(self.wanted)
         self.absent.update(ref.address for outputs in wanted.values() for ref in outputs)
-        new = {}
-        for key, outputs in wanted.items():
-            phase = self.phases[key]
-            # What trains nothing takes a moment: it counts only between paths that train alike.
-            new[key] = (float(samples(phase, outputs) or 1), self.resources(phase))
-        # A parent that failed and whose output is gone is noticed when the phase would start.
-        edges = [(parent, key) for key in wanted for parent in self._needs(key) if parent in self.wanted]
-        self.graph.extend(new, edges)
+        self.graph.extend(wanted, self._described, behind)
+
+    def _described(self, key: str) -> tuple[float, Resources, Iterable[str]]:
+        """What a phase costs and needs, and for which phases it waits."""
+        phase = self.phases[key]
+        # What trains nothing takes a moment: it counts only between paths that train alike.
+        cost = float(samples(phase, self.wanted[key]) or 1)
+        # A parent that failed, and whose output is gone, is noticed when the phase would start.
+        return cost, self.resources(phase), [parent for parent in self._needs(key) if parent in self.wanted]
 
     def _needs(self, key: str) -> set[str]:
         """The phases that make what a phase needs and what is to be made."""
@@ -250,11 +251,12 @@ class _Scheduler:
         for address in event["addresses"]:
             self.observe(Event("artifact-lost", {"key": key, "address": address, "error": str(event["error"])}))
         addresses = set(event["addresses"])
-        self._make_again([parent for parent in self.phases[key].parents if parent.address in addresses])
+        lost = [parent for parent in self.phases[key].parents if parent.address in addresses]
+        self._make_again(lost, behind=self.graph.path(key))
         self._wait_for_parents(key)
 
-    def _make_again(self, lost: Iterable[Ref]) -> None:
-        """Plan to make outputs that are gone, with all that this takes."""
+    def _make_again(self, lost: Iterable[Ref], behind: float) -> None:
+        """Plan to make outputs that are gone, with all that this takes, for a phase with so much work behind it."""
         new: dict[str, tuple[Ref, ...]] = {}
         stack = list(lost)
         while stack:
@@ -271,7 +273,7 @@ class _Scheduler:
             elif self.execution.error_of(ref.key) is None:
                 new[ref.key] = (ref,)
                 stack += self.phases[ref.key].parents
-        self._plant(new)
+        self._plant(new, behind)
 
     def _wait_for_parents(self, key: str) -> None:
         """A phase that was taken waits for what it needs; it is skipped where that failed."""
@@ -281,7 +283,7 @@ class _Scheduler:
             self.execution.skipped[key] = self.execution.skipped.get(failed, failed)
             self._drop(key, self.execution.skipped[key])
         elif needs:
-            self.graph.extend({}, [(parent, key) for parent in needs])
+            self.graph.wait(key, needs)
         else:
             self.graph.put_back(key)
 
