@@ -42,6 +42,23 @@ class StoreError(PrunebenchError):
     """The store cannot be read or written: full, read-only, or not a store."""
 
 
+class WorkerError(PrunebenchError):
+    """Workers cannot do the work: none gets going, or they are not like the process that plans it."""
+
+
+class InterruptedRunError(Exception):
+    """A run was stopped on request; what was done is stored.
+
+    Args:
+        done: phases that are done, of `total` that were missing.
+        by: the signal that asked for it.
+    """
+
+    def __init__(self, done: int, total: int, by: int) -> None:
+        self.done, self.total, self.by = done, total, by
+        super().__init__(f"{done} of {total} phases done")
+
+
 class LostArtifact(StoreError):
     """An artifact that a phase needs is absent or was found corrupt (and set aside)."""
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
+    from prunebench.api.board import Board
     from prunebench.api.component import Component
     from prunebench.api.data import Data
     from prunebench.api.downloads import Download
@@ -82,7 +83,7 @@ def prunebench_data(root: Path, rng: Rng) -> Data:
         root: the data root; nothing outside it and the plugin's own files may be read.
         rng: the trial's `split` stream, for splits that are to differ between seeds.
     Returns: Data whose `info.digest` changes whenever an input or a target does, with the splits "train", "valid"
-        and "test"; "valid" is held out of train, never of test.
+        and "test"; "valid" is held out of train, never of test, and absent where nothing is held out.
     Raises: DataMissing, saying what to put where.
     Must not: download.
     Example:
@@ -302,7 +303,7 @@ def prunebench_schedule(chain: Chain, recipes: Recipes) -> Sequence[PlannedTicke
 
     When: while planning; nothing trains. The plan is pure: equal configurations give equal plans.
     Args:
-        chain: `chain.dense` is the ticket of round 0; `chain.train`, `chain.prune` and `chain.counts` build on it.
+        chain: `chain.dense` is the ticket of round 0; `chain.find`, `chain.prune` and `chain.counts` build on it.
         recipes: `recipes.find` and `recipes.evaluate`, resolved.
     Returns: the tickets of rounds 0 to `chain.rounds`, the one of round 0 being `chain.dense`.
     Raises: PlanError where the configuration has no meaning, such as a rewind past the horizon.
@@ -313,7 +314,7 @@ def prunebench_schedule(chain: Chain, recipes: Recipes) -> Sequence[PlannedTicke
         ...     def prunebench_schedule(self, chain, recipes):
         ...         tickets = [chain.dense]
         ...         for round in range(1, chain.rounds + 1):
-        ...             run = chain.train(tickets[-1], recipes.find, round)
+        ...             run = chain.find(tickets[-1], round)
         ...             tickets.append(chain.ticket(round, chain.prune(run, round), chain.dense.weights))
         ...         return tickets
         >>> from prunebench.testing import toy_chain
@@ -540,37 +541,45 @@ def prunebench_analyse(inputs: Inputs, model: nn.Module, data: Data, task: Task,
 
 
 @hookspec
-def prunebench_report(results: Results, folder: Path) -> None:
+def prunebench_report(results: Results, board: Board, folder: Path) -> None:
     """Write something of one's own beside the leaderboard, or publish it.
 
     When: after a run or `prunebench report`, once the built-in tables are written.
     Args:
-        results: rows, curves, layers and figures of every trial, and the provenance.
+        results: rows, curves, layers and figures of every trial, and the provenance; a copy.
+        board: everything that the leaderboard shows: cells, intervals, ranks and differences on the file's axis, for
+            its metric; `board.of(METRIC)` has them for another. What is written beside a leaderboard takes these
+            numbers from here. `prunebench.api.report` prints them, `prunebench.stats` makes more.
         folder: the leaderboard's folder.
-    Must not: change the files that are already there.
+    Raises: whatever it likes; the leaderboard stays, and the error is named with the component.
+    Must not: change the files that are already there, leave links, or write anywhere but below the folder.
     Example:
         >>> import tempfile; from pathlib import Path
-        >>> from prunebench.testing import toy_results
-        >>> class Count:
-        ...     def prunebench_report(self, results, folder):
-        ...         (folder / "count.txt").write_text(str(len(results.rows)))
+        >>> from prunebench.testing import toy_board
+        >>> class Best:
+        ...     def prunebench_report(self, board, folder):
+        ...         (folder / "best.txt").write_text(" ".join(group.order[0] for group in board.groups))
         >>> folder = Path(tempfile.mkdtemp())
-        >>> Count().prunebench_report(toy_results(), folder); (folder / "count.txt").read_text()
-        '2'
+        >>> Best().prunebench_report(toy_board(), folder); (folder / "best.txt").read_text()
+        'imp'
     """
     raise AssertionError
 
 
 @hookspec
-def prunebench_track(event: Event) -> None:
+def prunebench_track(event: Event, folder: Path) -> None:
     """Observe a run.
 
     When: in the process that started the run, as events arrive: "run-started", "phase-started", "progress",
-        "phase-done", "phase-failed", "row" (once a row of the results), "run-finished". A "progress" event has the
-        task's primary metric as it was measured last, if it was: "metric", its "unit" and its "value".
+        "phase-done", "phase-failed", "phase-waiting" (another process has it), "phase-restarted" (its worker died),
+        "artifact-lost" (it is made again), "run-stopping", "row" (once a row of the results), "run-finished". A
+        "progress" event has the task's primary metric as it was measured last, if it was: "metric", its "unit" and
+        its "value".
     Args:
-        event: its kind, and fields that are plain JSON values.
-    Must not: raise for a lost connection, or write outside its own folder.
+        event: its kind, and fields that are plain JSON values; a copy.
+        folder: of the trackers, below the leaderboard's; it is not published.
+    Raises: whatever it likes; the run goes on without it, and the error is named with the component.
+    Must not: write anywhere but below the folder, or wait for a connection.
     Example:
         >>> from prunebench.api.events import Event
         >>> seen = []

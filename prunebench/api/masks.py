@@ -6,6 +6,7 @@ import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
 from prunebench.api.info import Layer
@@ -108,6 +109,8 @@ class Units(ABC):
     """What may be pruned in one model. Units are numbered layer by layer; a layer's units are contiguous."""
 
     layers: tuple[Layer, ...]
+    excluded: Mapping[str, str] = MappingProxyType({})
+    """What could have been units and is none, by the name of a parameter or a layer, with the reason."""
 
     @property
     def count(self) -> int:

@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol
 from prunebench.api import keys
 from prunebench.api.component import BoundComponent
 from prunebench.api.errors import PlanError
+from prunebench.api.info import DataInfo, ModelInfo
 from prunebench.api.positions import Clock, Position
 from prunebench.api.recipe import Recipe
 
@@ -69,7 +70,11 @@ class PlannedTicket:
 
 @dataclass(frozen=True)
 class TrainedPoint:
-    """A state of a run, with the mask it was trained under: what a component may ask for as an input."""
+    """A state of a run, with the mask it was trained under: what a component may ask for as an input.
+
+    Args:
+        round: that of the ticket which the run trains; 0 for the dense network.
+    """
 
     weights: Ref
     mask: Ref | None
@@ -87,11 +92,15 @@ class Run:
     stop: int
     clock: Clock
     batch: int
-    round: int
     dynamic: bool
     """Whether components change the mask while it trains; then each state has a mask of its own."""
-    recipe: Literal["find", "evaluate"] = "evaluate"
-    """Whose recipe it is trained under."""
+    purpose: Literal["find", "evaluate"] = "evaluate"
+    """Whether it is one of the runs that lead to tickets; how errors call its recipe."""
+
+    @property
+    def round(self) -> int:
+        """That of the ticket which it trains."""
+        return self.ticket.round
 
     def at(self, position: Position | str) -> Ref:
         """The weights at a position.
@@ -111,8 +120,8 @@ class Run:
         if not self.start <= iteration <= self.stop:
             raise PlanError(
                 f'position "{place}" (iteration {iteration:,}) is outside of the run, which goes from iteration '
-                f"{self.start:,} to {self.stop:,}; state one inside of it, or another `{self.recipe}.stop` or "
-                f"`{self.recipe}.horizon`"
+                f"{self.start:,} to {self.stop:,}; state one inside of it, or another `{self.purpose}.stop` or "
+                f"`{self.purpose}.horizon`"
             )
         return iteration
 
@@ -153,19 +162,22 @@ class Needs:
 
 
 class Chain(Protocol):
-    """Builds the phases of one entry on one model, data set and seed; what `prunebench_schedule` is given.
+    """Builds the phases of one entry on one model, data set and seed; what `prunebench_schedule` is given."""
 
-    Attributes:
-        dense: the ticket of round 0: all units, the initial weights, the clock at 0.
-        cut: the share of survivors that a round removes; None where the file gives densities alone.
-        counts: units alive after each round; counts[0] is all of them.
-    """
+    @property
+    def dense(self) -> PlannedTicket:
+        """The ticket of round 0: all units, the initial weights, the clock at 0."""
+        ...
 
-    dense: PlannedTicket
-    cut: float | None
-    counts: tuple[int, ...]
-    entry: Any
-    setting: Any
+    @property
+    def cut(self) -> float | None:
+        """The share of survivors that a round removes; None where the file gives densities alone."""
+        ...
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """Units alive after each round; counts[0] is all of them."""
+        ...
 
     @property
     def rounds(self) -> int:
@@ -173,24 +185,85 @@ class Chain(Protocol):
         ...
 
     @property
+    def prunes(self) -> bool:
+        """Whether the entry has a schedule; one without trains the dense network alone."""
+        ...
+
+    @property
+    def recipes(self) -> Recipes:
+        """How the runs train that find tickets, and those that judge them."""
+        ...
+
+    @property
+    def data(self) -> DataInfo:
+        """Sizes and shapes of the data."""
+        ...
+
+    @property
+    def model(self) -> ModelInfo:
+        """Layers and sizes of the network, as its units divide it."""
+        ...
+
+    @property
+    def units(self) -> BoundComponent:
+        """The component that says what is pruned as one."""
+        ...
+
+    @property
     def tickets(self) -> tuple[PlannedTicket, ...]:
         """The unedited tickets of rounds 0 to the last, as the entry's schedule lays them out."""
         ...
 
-    def ticket(self, round: int, mask: Ref, weights: Ref, start: Position = START, **more: Any) -> PlannedTicket:
-        """The ticket of a round. `more` are fields of PlannedTicket: `over`, `optimizer`, `changes`, `count`."""
+    def ticket(
+        self,
+        round: int,
+        mask: Ref,
+        weights: Ref,
+        start: Position = START,
+        *,
+        count: int | None = None,
+        over: Position | None = None,
+        optimizer: Ref | None = None,
+        changes: Mapping[str, Any] | None = None,
+    ) -> PlannedTicket:
+        """The ticket of a round; see PlannedTicket. `count` is that of the round unless stated."""
         ...
 
     def use(self, table: Mapping[str, Any] | str, slot: str) -> BoundComponent:
-        """Resolve a component that a schedule's configuration names, such as another optimizer."""
+        """Resolve a component that a schedule's configuration names, such as another optimizer.
+
+        Raises:
+            ConfigError: no such component, or a wrong configuration.
+        """
         ...
 
     def rates(self, recipe: Recipe) -> list[float]:
         """The learning-rate multipliers of a recipe at a thousand even steps of its clock, the last at the horizon."""
         ...
 
-    def train(self, ticket: PlannedTicket, recipe: Recipe, round: int, *, draw: int = 0, twin: int = 0) -> Run:
-        """The run that trains a ticket under a recipe, drawing the streams of a round."""
+    def find(self, ticket: PlannedTicket, round: int, recipe: Recipe | None = None, *, twin: int = 0) -> Run:
+        """A run on the way to the tickets. Its end is an earlier optimum for the runs and prunings of later rounds.
+
+        Args:
+            round: the find round, whose streams it draws: that of the ticket which is found with it.
+            recipe: the find recipe unless stated, or one that was made of it with `replace`.
+            twin: another number draws other streams; the end of a twin is no optimum for others.
+        Raises:
+            PlanError: an empty window, or a start past the horizon.
+        """
+        ...
+
+    def evaluate(self, ticket: PlannedTicket, recipe: Recipe | None = None, *, draw: int = 0, twin: int = 0) -> Run:
+        """A run that judges a ticket, or another one that no ticket comes from.
+
+        It draws the streams of the find round that would train the ticket, so that the two are one run where their
+        recipes are equal.
+
+        Args:
+            recipe: the evaluation recipe unless stated.
+        Raises:
+            PlanError: an empty window, or a start past the horizon.
+        """
         ...
 
     def prune(
@@ -202,17 +275,26 @@ class Chain(Protocol):
         count: int | None = None,
         at_once: bool = False,
     ) -> Ref:
-        """The mask after pruning the end of a run (or a position of it), or a ticket before it is trained."""
+        """The mask after pruning the end of a run (or a position of it), or a ticket before it is trained.
+
+        Args:
+            count: units to keep; those of the round unless stated.
+            at_once: one cut makes the whole way to `count`, so the chain's cut says nothing about its layers.
+        """
         ...
 
     def edited(self, ticket: PlannedTicket, edits: Sequence[BoundComponent], draw: int) -> PlannedTicket:
-        """A ticket after edits, each a phase of its own."""
+        """A ticket after edits, each a phase of its own, in their order."""
         ...
 
 
 @dataclass(frozen=True, eq=False)
 class Request:
-    """What a component is told when it is asked for its needs."""
+    """What a component is told when it is asked for its needs.
+
+    Args:
+        round: that of the ticket which is trained, edited, or found by the pruning; for analyses the last.
+    """
 
     phase: Literal["train", "prune", "edit", "analyse"]
     round: int

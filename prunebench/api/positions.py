@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     pass
 
 
-_POSITION = re.compile(r"^\s*([0-9][0-9_]*(?:\.[0-9]+)?)\s*(it|ep|%)\s*$")
+_POSITION = re.compile(r"^\s*([0-9][0-9_]{0,23}(?:\.[0-9]{1,24})?)\s*(it|ep|%)\s*$")
 
 
 @dataclass(frozen=True)

@@ -81,6 +81,64 @@ class ReportSettings(Record):
     expectations: tuple[Mapping[str, Any], ...] = ()
 
 
+class Registered(Record):
+    """How far a value may move in another environment, as it was registered with the results.
+
+    Attributes:
+        metric: that it is of, "SPLIT/METRIC".
+        deviation: the standard deviation over seeds, pooled over cells; null if no cell has two seeds.
+        values: how many values the leaderboard has of the metric.
+        floor: what one image of the test set is worth.
+        allowed: the largest difference that passes; null where seeds say nothing.
+    """
+
+    metric: str
+    deviation: float | None
+    values: int
+    floor: float
+    allowed: float | None
+
+
+class VerificationRecord(Record):
+    """What the author of `verification.json` claims of a second run. Nothing in a folder can prove it.
+
+    Attributes:
+        tier: what earlier versions called it.
+        when: the day, as in "2026-01-31", in UTC.
+        prunebench: the version that ran again; empty where it was not noted.
+        hardware: of the second run, as in the provenance.
+        environment: of the second run, as in the provenance.
+        bit_equal: whether the environment was the recorded one, so that every bit was compared; else values were held
+            against the tolerance.
+        entries, seeds: those that were run again.
+        cells: the seeds of each entry, where not every entry ran with every seed.
+        drawn: whether entries and seeds were drawn at random for the verification.
+        numbers: how many rows were compared.
+        results, details: the sha256 of `results.jsonl` and of `details.jsonl`; that of the details may be missing.
+    """
+
+    tier: str = ""
+    when: str
+    prunebench: str = ""
+    hardware: Mapping[str, Scalar]
+    environment: Mapping[str, Scalar]
+    bit_equal: bool
+    entries: tuple[str, ...]
+    seeds: tuple[int, ...]
+    cells: Mapping[str, tuple[int, ...]] = Field(default_factory=dict)
+    drawn: bool = False
+    numbers: int
+    results: str
+    details: str = ""
+
+    @property
+    def covered(self) -> frozenset[tuple[str, int]]:
+        """The (entry, seed) that were run again."""
+        if self.cells:
+            return frozenset((entry, seed) for entry, seeds in self.cells.items() for seed in seeds)
+        return frozenset((entry, seed) for entry in self.entries for seed in self.seeds)
+
+
 class Provenance(Record):
     """Where numbers come from.
 
@@ -102,7 +160,7 @@ class Provenance(Record):
         also: components that report beside the page, as JSON.
         metrics: how the task's metrics read, by name without the split.
         tolerance: how far a value may move in another environment, as it was registered with the results.
-        verification: the record of a second run.
+        verification: the record of a second run, where it is of these very results.
         merged: of results that were laid together, the origin of each.
     Invariants:
         Every row is of one of `entries` and one of `seeds`.
@@ -125,6 +183,6 @@ class Provenance(Record):
     report: ReportSettings
     also: tuple[Mapping[str, Any], ...] = ()
     metrics: Mapping[str, MetricInfo] = Field(default_factory=dict)
-    tolerance: Mapping[str, Any] | None = None
-    verification: Mapping[str, Any] | None = None
+    tolerance: Registered | None = None
+    verification: VerificationRecord | None = None
     merged: tuple[Mapping[str, Any], ...] = ()

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PlainValidator, ValidationError, ValidationInfo, field_validator
+from pydantic import Field, PlainSerializer, PlainValidator, ValidationError, ValidationInfo, field_validator
 
 from prunebench.api.component import Binder, BoundComponent, Slot
 from prunebench.api.errors import PlanError
-from prunebench.api.positions import Clock, Position
+from prunebench.api.positions import Position
 from prunebench.api.problems import problems
 from prunebench.api.strict import Number, StrictTable, Switch, Whole
 
@@ -27,18 +27,23 @@ class Stretch(StrictTable):
 
 
 def _horizon(value: object) -> Position | Stretch:
-    """A position, or the table of a stretched one: what is wrong is said of the one that was meant."""
+    """A position, or the table of a stretched one: an error is of the one that was meant."""
     if isinstance(value, Stretch):
         return value
     return Stretch.model_validate(value) if isinstance(value, Mapping) else Position.parse(value)
 
 
+Horizon = Annotated[
+    Position | Stretch,
+    PlainValidator(_horizon, json_schema_input_type=Position | Stretch),
+    PlainSerializer(lambda horizon: horizon.model_dump(mode="json") if isinstance(horizon, Stretch) else str(horizon)),
+]
+
+
 class Recipe(StrictTable):
     """How one kind of run trains: `[train]`, `[find]` and `[evaluate]`, merged."""
 
-    stated_horizon: Annotated[
-        Position | Stretch, PlainValidator(_horizon, json_schema_input_type=Position | Stretch)
-    ] = Field(alias="horizon")
+    stated_horizon: Horizon = Field(alias="horizon")
     """Where the learning-rate clock ends, or what decides it once a mask is there."""
     stop: Position | None = None
     batch: Whole = Field(gt=0)
@@ -103,19 +108,3 @@ class Recipe(StrictTable):
             return type(self).model_validate({**stated, **changes})
         except ValidationError as error:
             raise PlanError("; ".join(one.at("") for one in problems(error))) from None
-
-    def to_json(self, clock: Clock) -> dict[str, Any]:
-        """What the key of a run holds of its recipe, positions in the iterations of the run's clock.
-
-        Not here: `stop`, which is in no key; loss terms and mask updates, which a key holds with their inputs; and what
-        only some runs have (`optimizer_state`, `shrunk`, the stretch). A field that is to join every key joins here.
-        """
-        return {
-            "batch": self.batch,
-            "horizon": clock.horizon,
-            "optimizer": self.optimizer.to_json(clock),
-            "lr": [use.to_json(clock) for use in self.lr],
-            "label_smoothing": self.label_smoothing,
-            "max_gradient_norm": self.max_gradient_norm,
-            "numerics": self.numerics,
-        }

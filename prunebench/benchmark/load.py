@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
@@ -16,6 +15,7 @@ from prunebench.api.problems import problems, shortened
 from prunebench.api.task import primary
 from prunebench.benchmark import bounds, checks, merging
 from prunebench.benchmark.entries import Benchmark, Entry
+from prunebench.benchmark.errors import Errors
 from prunebench.benchmark.resolution import EntryResolver, linked, stated_entries
 from prunebench.benchmark.tables import TopTable
 from prunebench.benchmark.toml import Table
@@ -89,7 +89,7 @@ def _laid_out(raw: Table, changes: Changes) -> Table:
 
 def _resolved(raw: Table, catalogue: Catalogue, path: Path, changes: Changes) -> Reading:
     binder = FileBinder(catalogue)
-    errors: list[str] = []
+    errors = Errors()
     top, wrong = _top_table(raw, binder, errors)
     stated = {} if "entry" in wrong else stated_entries(top.entry, errors)
     resolver = EntryResolver(top, wrong, binder)
@@ -98,23 +98,20 @@ def _resolved(raw: Table, catalogue: Catalogue, path: Path, changes: Changes) ->
         entry = resolver.resolve(one, errors)
         if entry is not None:
             entries[one.name] = entry
-        if len(errors) > bounds.ERRORS:
-            raise ConfigError([*_gathered(errors), "more was not looked for"])
-    scored = _scored(top, list(stated), changes.get("only", ()), errors)
-    errors += checks.unknown_references(entries, stated)
+    scored = _scored(top, stated, changes.get("only", ()), errors)
+    errors.extend(checks.unknown_references(entries, stated))
     entries = linked(entries, errors)
     chosen = tuple(entries[name] for name in scored if name in entries)
     top = _with_metrics(top, chosen)
-    errors += checks.unknown_names(top, stated)
+    errors.extend(checks.unknown_names(top, stated))
     if not wrong & {"measure", "report"}:
-        errors += checks.wrong_report(top, chosen)
+        errors.extend(checks.wrong_report(top, chosen))
     if "measure" not in wrong:
-        errors += checks.never_measured(top, entries)
+        errors.extend(checks.never_measured(top, entries))
     tickets = len(top.seeds) * sum(entry.judged * len(entry.models) * len(entry.data) for entry in chosen)
     if tickets > bounds.TICKETS:
-        raise ConfigError(
-            _gathered([*errors, f"the file asks for {tickets:,} judged tickets; at most {bounds.TICKETS:,} can be"])
-        )
+        errors.append(f"the file asks for {tickets:,} judged tickets; at most {bounds.TICKETS:,} can be")
+        raise ConfigError(errors.lines())
     benchmark = Benchmark(
         name=path.stem,
         file=str(path),
@@ -130,7 +127,7 @@ def _resolved(raw: Table, catalogue: Catalogue, path: Path, changes: Changes) ->
         profile=changes.get("profile"),
         catalogue=catalogue,
     )
-    return Reading(benchmark, tuple(_gathered(errors)))
+    return Reading(benchmark, tuple(errors.lines()))
 
 
 _STAND_INS: Mapping[str, Any] = {"schema": 1, "seeds": [0], "data": [{}], "model": [{}], "train": {}, "entry": [{}]}
@@ -147,7 +144,7 @@ def _with_metrics(top: TopTable, scored: Sequence[Entry]) -> TopTable:
     return top.model_copy(update={"report": report, "expect": expect})
 
 
-def _top_table(raw: Table, binder: FileBinder, errors: list[str]) -> tuple[TopTable, set[str]]:
+def _top_table(raw: Table, binder: FileBinder, errors: Errors) -> tuple[TopTable, set[str]]:
     """The file's own keys, and those that are wrong: they are left out, so that errors further on come as well."""
     wrong: set[str] = set()
     while True:
@@ -156,39 +153,20 @@ def _top_table(raw: Table, binder: FileBinder, errors: list[str]) -> tuple[TopTa
             readable = {key: value for key, value in raw.items() if key not in wrong} | stand_ins
             return TopTable.model_validate(readable, context=binder), wrong
         except ValidationError as error:
-            found = problems(error)
-            errors += [one.at("") for one in found]
-            wrong |= {str(one.path[0]) for one in found}
+            several = problems(error)
+            errors.extend(one.at("") for one in several)
+            wrong |= {str(one.path[0]) for one in several}
 
 
-def _scored(top: TopTable, names: list[str], only: Sequence[str], errors: list[str]) -> list[str]:
+def _scored(top: TopTable, stated: Collection[str], only: Sequence[str], errors: Errors) -> list[str]:
     """The entries that are scored, in the order of the file."""
+    names = list(stated)
     for key, wanted in (("entries", top.entries), ("--only", only or None)):
         if wanted is None:
             continue
-        absent = [name for name in dict.fromkeys(wanted) if name not in names]
-        errors += [f'{key}: no entry "{name}".{nearest(name, names)}' for name in absent]
+        absent = [name for name in dict.fromkeys(wanted) if name not in stated]
+        errors.extend(f'{key}: no entry "{name}".{nearest(name, stated)}' for name in absent)
         names = [name for name in names if name in wanted]
         if not names and not absent:
             errors.append(f"{key}: no entry is left to score")
     return names
-
-
-_OF_ENTRY = re.compile(r'entry "([^"]*)": (.*)', re.DOTALL)
-
-
-def _gathered(errors: Sequence[str]) -> list[str]:
-    """Each error once: what is wrong with an entry is wrong with those that extend it, too."""
-    gathered: dict[str, list[str]] = {}
-    for error in dict.fromkeys(errors):
-        of_entry = _OF_ENTRY.fullmatch(error)
-        names = gathered.setdefault(error if of_entry is None else of_entry[2], [])
-        if of_entry is not None:
-            names.append(of_entry[1])
-    return [f"{entries_named(names)}: {error}" if names else error for error, names in gathered.items()]
-
-
-def entries_named(names: Sequence[str]) -> str:
-    """`entry "a"`, or `entries "a", "b", "c" and 3 more`."""
-    first = ", ".join(f'"{name}"' for name in names[:3]) + (f" and {len(names) - 3} more" if names[3:] else "")
-    return f"{'entry' if len(names) == 1 else 'entries'} {first}"

@@ -25,7 +25,7 @@ from prunebench.api.strict import StrictTable
 from prunebench.benchmark import bounds
 from prunebench.benchmark.entries import Entry
 from prunebench.benchmark.tables import Execution, Report
-from prunebench.benchmark.toml import Table, parsed, read_table
+from prunebench.benchmark.toml import NotTomlError, Table, bounded, parsed, read_table
 
 
 def slots(table: type[StrictTable]) -> dict[str, Slot]:
@@ -200,10 +200,8 @@ def apply_setting(raw: Table, setting: str) -> Table:
     try:
         stated = parsed(f"value = {text}")
         value = stated["value"] if len(stated) == 1 else text.strip()
-    except ConfigError as error:
-        if not error.errors[0].startswith("not a TOML file"):
-            raise ConfigError([f"--set {key.strip()}: {message}" for message in error.errors]) from None
-        value = text.strip()
+    except NotTomlError:
+        value = bounded({"value": text.strip()})["value"]
     path = key.strip().split(".")
     if path[0] == "entry" and len(path) > 2:
         entries = raw.get("entry", [])

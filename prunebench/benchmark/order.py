@@ -6,14 +6,15 @@ from collections.abc import Iterable, Mapping
 from graphlib import CycleError, TopologicalSorter
 
 from prunebench.benchmark import bounds
+from prunebench.benchmark.errors import Errors
 
 
-def in_order(needs: Mapping[str, Iterable[str]], errors: list[str]) -> list[str]:
+def in_order(needs: Mapping[str, Iterable[str]], errors: Errors) -> list[str]:
     """The names, each after those that it needs; what needs itself, in a circle or too long a row, is left out.
 
     Args:
         needs: for each entry, in the order of the file, those that it needs; unknown ones are passed over.
-        errors: where circles and long rows are told, each once, from the entry that comes first in the file.
+        errors: which circles and long rows join, each once, from the entry that comes first in the file.
     """
     file = list(needs)
     left = {name: [other for other in others if other in needs] for name, others in needs.items()}

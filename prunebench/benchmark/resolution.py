@@ -16,12 +16,16 @@ from prunebench.benchmark.checks import incomplete
 from prunebench.benchmark.choices import DataChoice, ModelChoice, with_default
 from prunebench.benchmark.densities import CHAIN_KEYS
 from prunebench.benchmark.entries import Entry
+from prunebench.benchmark.errors import Errors
 from prunebench.benchmark.grids import expand_grid
 from prunebench.benchmark.layers import Layer, laid, located
 from prunebench.benchmark.merging import CHOICES, LAID_OVER_RECIPES, RECIPES, merge
 from prunebench.benchmark.order import in_order
 from prunebench.benchmark.tables import TopTable
 from prunebench.benchmark.toml import Table
+
+LAID_UNDER = {*CHAIN_KEYS, *CHOICES, *RECIPES, "task"}
+"""Keys of the file that entries are laid over."""
 
 TASK = "classification"
 """What networks are trained for where a file does not say."""
@@ -39,7 +43,7 @@ class StatedEntry:
     whole: bool = True
 
 
-def stated_entries(tables: Sequence[Mapping[str, Any]], errors: list[str]) -> dict[str, StatedEntry]:
+def stated_entries(tables: Sequence[Mapping[str, Any]], errors: Errors) -> dict[str, StatedEntry]:
     """The entries of a file by name, in its order; what is wrong with one joins the errors."""
     raw: dict[str, Table] = {}
     for index, table in enumerate(tables):
@@ -51,21 +55,22 @@ def stated_entries(tables: Sequence[Mapping[str, Any]], errors: list[str]) -> di
         try:
             expanded = expand_grid(dict(table))
         except ConfigError as error:
-            errors += [f'entry "{name}": {message}' for message in error.errors]
+            errors.extend(f'entry "{name}": {message}' for message in error.errors)
             continue
-        errors += [f'entry "{one["name"]}": the name is given twice' for one in expanded if one["name"] in raw]
+        errors.extend(f'entry "{one["name"]}": the name is given twice' for one in expanded if one["name"] in raw)
         raw.update((one["name"], one) for one in expanded)
         if len(raw) > bounds.ENTRIES:
-            raise ConfigError([*errors, f"entry: the file has more than {bounds.ENTRIES:,} entries"])
+            errors.append(f"entry: the file has more than {bounds.ENTRIES:,} entries")
+            raise ConfigError(errors.lines())
     bases = {name: base for name, table in raw.items() if (base := _base_of(name, table, raw, errors)) is not None}
     done: dict[str, StatedEntry] = {}
     for name in in_order({name: [bases[name]] if name in bases else [] for name in raw}, errors):
         done[name] = _over_base(name, raw[name], done.get(bases.get(name, "")), errors)
     # An entry without its place in that order is looked at by itself.
-    return {name: done[name] if name in done else _over_base(name, raw[name], None, []) for name in raw}
+    return {name: done[name] if name in done else _over_base(name, raw[name], None, errors) for name in raw}
 
 
-def _base_of(name: str, table: Table, known: Collection[str], errors: list[str]) -> str | None:
+def _base_of(name: str, table: Table, known: Collection[str], errors: Errors) -> str | None:
     """The entry that one lies over. One that takes another's tickets is judged as that one is."""
     key = "extends" if "extends" in table else "tickets"
     base = table.get(key)
@@ -76,7 +81,7 @@ def _base_of(name: str, table: Table, known: Collection[str], errors: list[str])
     return base if isinstance(base, str) and base in known else None
 
 
-def _over_base(name: str, stated: Table, below: StatedEntry | None, errors: list[str]) -> StatedEntry:
+def _over_base(name: str, stated: Table, below: StatedEntry | None, errors: Errors) -> StatedEntry:
     """An entry over what it extends."""
     own = {key: value for key, value in stated.items() if key != "extends"}
     twice = sorted(own.keys() & set(OF_THE_SOURCE)) if "tickets" in own else []
@@ -99,13 +104,14 @@ class EntryResolver:
         """`wrong` are keys of the file that could not be read: nothing is missing for want of them."""
         self._top, self._wrong, self._binder = top, wrong, binder
 
-    def resolve(self, stated: StatedEntry, errors: list[str]) -> Entry | None:
+    def resolve(self, stated: StatedEntry, errors: Errors) -> Entry | None:
         """The entry; None where it has errors, which join the others."""
-        before = len(errors)
         own, place = stated.table, f'entry "{stated.name}": '
-        for key in (*RECIPES, *CHOICES):
-            if not isinstance(own.get(key, {}), Mapping):
-                errors.append(f"{place}{key}: must be a table, not {shortened(own[key])}")
+        wrong = [
+            f"{place}{key}: must be a table, not {shortened(own[key])}"
+            for key in (*RECIPES, *CHOICES)
+            if not isinstance(own.get(key, {}), Mapping)
+        ]
         layers = self._layers(own, place)
         table = {key: value for key, value in own.items() if key not in ("train", *LAID_OVER_RECIPES)}
         table |= merge(self._chain_keys(), {key: own[key] for key in CHAIN_KEYS if key in own})
@@ -117,13 +123,14 @@ class EntryResolver:
         try:
             entry = Entry.model_validate(table, context=self._binder)
         except ValidationError as error:
-            errors += [self._located(one, layers, place) for one in problems(error) if self._counts(one, stated)]
+            wrong += [self._located(one, layers, place) for one in problems(error) if self._counts(one, stated)]
         if stated.whole:
-            errors += [f"{place}{message}" for message in incomplete(table, self._wrong)]
+            wrong += [f"{place}{message}" for message in incomplete(table, self._wrong)]
         for key, choices in (("data", entry.data), ("model", entry.models)) if entry is not None else ():
             if len({choice.label for choice in choices}) < len(choices):
-                errors.append(f'{key}: two of them would be called alike; give each a `label = "..."`')
-        if entry is None or not stated.whole or len(errors) > before:
+                wrong.append(f'{key}: two of them would be called alike; give each a `label = "..."`')
+        errors.extend(wrong)
+        if entry is None or wrong or not stated.whole or self._wrong & LAID_UNDER:
             return None
         dense = entry.schedule is None and entry.tickets is None
         return entry.model_copy(update={"cut": None, "rounds": 0, "densities": None}) if dense else entry
@@ -169,7 +176,7 @@ class EntryResolver:
         return problem.at(place)
 
 
-def linked(entries: Mapping[str, Entry], errors: list[str]) -> dict[str, Entry]:
+def linked(entries: Mapping[str, Entry], errors: Errors) -> dict[str, Entry]:
     """The entries whose references are all there, in the order of the file; with another's tickets comes its chain."""
     needs = {name: [other for _, other in entry.references()] for name, entry in entries.items()}
     done: dict[str, Entry] = {}

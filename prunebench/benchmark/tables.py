@@ -69,6 +69,10 @@ class Execution(StrictTable):
     """Threads of each worker. Part of the environment fingerprint: sums may round differently."""
     device: str = "auto"
     checkpoint_seconds: Number = Field(60.0, ge=0)
+    restarts: Whole = Field(2, ge=0, le=1_000)
+    """How often a phase whose worker died starts again, from its checkpoint."""
+    executor: dict[str, Any] | str | None = None
+    """What carries the work out; its keys are those of the executor."""
     track: Annotated[tuple[BoundComponent, ...], Slot("track", many=True)] = ()
 
 

@@ -33,6 +33,13 @@ class Printed(float):
         return self
 
 
+class NotTomlError(ConfigError):
+    """A text that is no TOML, or a file that is no text."""
+
+    def __init__(self, why: object) -> None:
+        super().__init__([f"not a TOML file: {why}"])
+
+
 def read_table(path: Path) -> Table:
     """The table of a file, a byte-order mark and any line ends allowed.
 
@@ -45,7 +52,7 @@ def read_table(path: Path) -> Table:
         near = close_to(path.name, [p.name for p in path.parent.glob("*.toml")]) if path.parent.is_dir() else ""
         raise ConfigError([f"no such file.{near}"]) from None
     except (OSError, ValueError) as error:  # a path may hold NUL, and a file bytes that are no text
-        raise ConfigError([f"not a TOML file: {error}"]) from None
+        raise NotTomlError(error) from None
     return parsed(text)
 
 
@@ -53,16 +60,22 @@ def parsed(text: str) -> Table:
     """The table of a text.
 
     Raises:
-        ConfigError: it is no TOML, or beyond a bound.
+        NotTomlError: it is none.
+        ConfigError: it is beyond a bound.
     """
     if _LONG_KEY.search(text) is not None:
-        raise ConfigError([f"not a TOML file: a key has more than {bounds.DEPTH} parts"])
+        raise NotTomlError(f"a key has more than {bounds.DEPTH} parts")
     try:
         table = tomllib.loads(text, parse_float=Printed)
     except RecursionError:
-        raise ConfigError([f"not a TOML file: it is nested more than {bounds.DEPTH} deep"]) from None
+        raise NotTomlError(f"it is nested more than {bounds.DEPTH} deep") from None
     except ValueError as error:  # also an integer of too many digits
-        raise ConfigError([f"not a TOML file: {error}"]) from None
+        raise NotTomlError(error) from None
+    return bounded(table)
+
+
+def bounded(table: Table) -> Table:
+    """The table. Raises ConfigError where it holds what no benchmark file may hold."""
     problem = _out_of_bounds(table)
     if problem:
         raise ConfigError([problem])
@@ -72,11 +85,14 @@ def parsed(text: str) -> Table:
 def _contents(path: Path) -> bytes:
     """The bytes of a file; of a regular one alone, since others may wait or go on for ever."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with open(descriptor, "rb") as file:
+    try:
         kind = os.fstat(descriptor).st_mode
         if not stat.S_ISREG(kind):
             raise OSError("it is a folder" if stat.S_ISDIR(kind) else "it is no regular file")
-        contents = file.read(bounds.FILE_BYTES + 1)
+        with open(descriptor, "rb", closefd=False) as file:
+            contents = file.read(bounds.FILE_BYTES + 1)
+    finally:
+        os.close(descriptor)
     if len(contents) > bounds.FILE_BYTES:
         raise OSError(f"it has more than {bounds.FILE_BYTES:,} bytes")
     return contents

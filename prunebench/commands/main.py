@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 from importlib import import_module
 from typing import Any
 
 import click
 
-from prunebench.commands.output import show_error
+from prunebench.commands.output import show_error, show_stop
 
 COMMANDS = (
     "check",
@@ -26,7 +27,10 @@ COMMANDS = (
 
 
 class Commands(click.Group):
-    """Turns prunebench's errors into messages and exit codes: 2 for bad input, 1 for a run that failed."""
+    """Turns prunebench's errors into messages and exit codes: 2 for bad input, 1 for a run that failed.
+
+    A run that was stopped by a signal ends with 128 and its number, as a shell has it: 130 by Ctrl-C, 143 by SIGTERM.
+    """
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Every command, by name."""
@@ -41,10 +45,13 @@ class Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command."""
-        from prunebench.api.errors import ConfigError, PrunebenchError, StoreError
+        from prunebench.api.errors import ConfigError, InterruptedRunError, PrunebenchError, StoreError, WorkerError
 
         try:
             return super().invoke(ctx)
+        except (InterruptedRunError, KeyboardInterrupt) as stop:
+            show_stop(stop)
+            ctx.exit(128 + getattr(stop, "by", signal.SIGINT))
         except ConfigError as error:
             for line in error.errors:
                 show_error(line)
@@ -52,7 +59,7 @@ class Commands(click.Group):
             if count > 1:
                 click.echo(f"{count} errors; nothing was run.", err=True)
             ctx.exit(2)
-        except StoreError as error:
+        except (StoreError, WorkerError) as error:
             show_error(str(error))
             ctx.exit(1)
         except PrunebenchError as error:

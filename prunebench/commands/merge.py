@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
+
+from prunebench.commands.output import reports_left_out, show_error
 
 
 @click.command()
 @click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="The folder of the merged leaderboard.")
-def merge(folders: tuple[Path, ...], out: Path) -> None:
+@click.option("--also", is_flag=True, help="Let the reports that the folders name write and publish too.")
+def merge(folders: tuple[Path, ...], out: Path, also: bool) -> None:
     """Lay leaderboards of the same benchmark together: other seeds, entries or machines."""
     from prunebench.results.folder import read_results
     from prunebench.results.merge import merged
     from prunebench.runner.publishing import write_results
 
-    write_results(out, merged([read_results(folder) for folder in folders]))
+    complaints: list[str] = []
+    results = merged([read_results(folder) for folder in folders])
+    write_results(out, results, also=also, complain=complaints.append)
     click.echo(f"Leaderboard: {out / 'README.md'}")
+    if not also:
+        reports_left_out(results)
+    for complaint in complaints:
+        show_error(complaint)
+    sys.exit(1 if complaints else 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import TYPE_CHECKING
 
 import click
@@ -9,10 +10,37 @@ import click
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from prunebench.api.results import Results
+
 
 def show_error(message: str) -> None:
-    """An error on standard error, marked as such."""
-    click.echo(click.style("error: ", fg="red", bold=True) + message, err=True)
+    """An error on standard error, marked as such; of what does not print only the lines' ends reach a terminal."""
+    click.echo(click.style("error: ", fg="red", bold=True) + "".join(map(_printable, message)), err=True)
+
+
+def _printable(char: str) -> str:
+    return char if char.isprintable() or char == "\n" else char.encode("unicode_escape").decode()
+
+
+def reports_left_out(results: Results) -> None:
+    """Say which reports a leaderboard names that were not asked to act."""
+    names = [str(use.get("use")) for use in results.provenance.also]
+    if names:
+        listed = ", ".join("".join(char if char.isprintable() else " " for char in name[:80]) for name in names[:12])
+        click.echo(f"Not run: {listed}. --also lets these reports write and publish.", err=True)
+
+
+def show_stop(stop: BaseException) -> None:
+    """That a command was stopped, on standard error, and what becomes of its work."""
+    from prunebench.api.errors import InterruptedRunError
+
+    if isinstance(stop, InterruptedRunError):
+        by = "" if stop.by == signal.SIGINT else f" by {signal.Signals(stop.by).name}"
+        done = f"{stop.done} of {stop.total} phases are done"
+        running = ", with what was running from its last checkpoint"
+    else:
+        by, done, running = "", "What is done is", ""
+    click.echo(f"\nStopped{by}. {done} and stored; the same command goes on from there{running}.", err=True)
 
 
 def console_for(stderr: bool = False) -> Console:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from prunebench.commands.output import console_for
+from prunebench.commands.output import console_for, reports_left_out, show_error
 
 
 @click.command()
@@ -15,17 +15,23 @@ from prunebench.commands.output import console_for
 @click.option("--metric", metavar="SPLIT/METRIC", help="Rank by another metric.")
 @click.option("--against", metavar="ENTRY", help="Compare with another entry.")
 @click.option("--expect", is_flag=True, help="Exit with 1 if a published result is contradicted.")
-def report(folder: Path, metric: str | None, against: str | None, expect: bool) -> None:
+@click.option("--also", is_flag=True, help="Let the reports that FOLDER names write and publish too.")
+def report(folder: Path, metric: str | None, against: str | None, expect: bool, also: bool) -> None:
     """Write the tables, curves and page of a leaderboard FOLDER again from its results."""
     from prunebench.runner.publishing import report_again
 
-    results = report_again(folder, metric, against)
+    complaints: list[str] = []
+    results = report_again(folder, metric, against, also=also, complain=complaints.append)
     click.echo(f"Leaderboard: {folder / 'README.md'}")
+    if not also:
+        reports_left_out(results)
+    for complaint in complaints:
+        show_error(complaint)
     if not expect:
-        return
+        sys.exit(1 if complaints else 0)
     from prunebench.commands.terminal.tables import verdicts_table
     from prunebench.leaderboard import verdicts
 
     judgements = verdicts(results)
     console_for().print(verdicts_table(judgements))
-    sys.exit(1 if any(judgement.verdict == "contradicted" for judgement in judgements) else 0)
+    sys.exit(1 if complaints or any(judgement.verdict == "contradicted" for judgement in judgements) else 0)

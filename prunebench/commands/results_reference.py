@@ -13,13 +13,29 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from prunebench.api.details import AnalysisDetail, CurvePoint, Detail, EvaluationDetail, FigureDetail, LayerCount
-from prunebench.api.provenance import ComponentOrigin, MetricInfo, Provenance, ReportSettings, RunCounts
+from prunebench.api.provenance import (
+    ComponentOrigin,
+    MetricInfo,
+    Provenance,
+    Registered,
+    ReportSettings,
+    RunCounts,
+    VerificationRecord,
+)
 from prunebench.api.rows import Record, Row
 
 _PARTS = {
     "results.jsonl": (Row,),
     "details.jsonl": (EvaluationDetail, LayerCount, CurvePoint, AnalysisDetail, FigureDetail),
-    "provenance.json": (Provenance, ReportSettings, RunCounts, ComponentOrigin, MetricInfo),
+    "provenance.json": (
+        Provenance,
+        ReportSettings,
+        RunCounts,
+        ComponentOrigin,
+        MetricInfo,
+        Registered,
+        VerificationRecord,
+    ),
 }
 """The types of each file, the one that it holds first."""
 
@@ -34,7 +50,8 @@ What a leaderboard's folder holds, from the types that read it (`prunebench/api/
 `results.jsonl` has every number, one measurement a line; `details.jsonl` what stands behind them: curves, layers and
 figures; `provenance.json` where they come from. Each line, and each key of an object, is written canonically: sorted
 keys, no spaces, no NaN. A field with a default is left out where it is not stated. Every other file of the folder is
-made from these three. `manifest.json` has the sha256 of each file, and `verification.json` the record of a second run.
+made from these three. `manifest.json` has the sha256 of each file, and `verification.json`, a
+VerificationRecord, what somebody claims of a second run.
 
 """
 

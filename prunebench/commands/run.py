@@ -27,8 +27,7 @@ def run(out: Path | None, wandb: str | None, as_json: bool, traceback: bool, **g
 
     from prunebench import runner
     from prunebench.commands.terminal.progress import display
-    from prunebench.commands.terminal.tables import result_table
-    from prunebench.engine.scheduler import InterruptedRunError
+    from prunebench.leaderboard.terminal import terminal_tables
 
     options = options_of(given)
     if wandb is not None:
@@ -45,6 +44,7 @@ def run(out: Path | None, wandb: str | None, as_json: bool, traceback: bool, **g
     )
     shown = display(console, prepared.plan, numbers.sample_steps)
     traces: list[str] = []
+    complaints: list[str] = []
 
     def observe(event: Any) -> None:
         if event.kind == "phase-failed" and event.fields["traceback"]:
@@ -52,30 +52,24 @@ def run(out: Path | None, wandb: str | None, as_json: bool, traceback: bool, **g
         shown(event)
 
     try:
-        outcome = runner.run(prepared, observe, before=numbers)
-    except (InterruptedRunError, KeyboardInterrupt) as stop:
-        shown.close()
-        done = (
-            f"{stop.done} of {stop.total} phases are done"
-            if isinstance(stop, InterruptedRunError)
-            else "What is done is"
-        )
-        console.print(f"\nStopped. {done} and stored; the same command goes on from there.", soft_wrap=True)
-        sys.exit(130)
+        outcome = runner.run(prepared, observe, before=numbers, folder=folder, complain=complaints.append)
     finally:
         shown.close()
-    runner.write(prepared, outcome, folder)
+    board = runner.write(prepared, outcome, folder, complaints.append)
     for trace in traces if traceback else ():
         console.print(trace, markup=False)
     if as_json:
         summary = {**numbers.to_json(), "out": str(folder), "failed": outcome.failed, "rows": len(outcome.rows)}
         click.echo(json.dumps(summary))
     else:
-        console_for().print(result_table(prepared, outcome))
-        click.echo(f"Leaderboard: {folder / 'README.md'}")
+        click.echo(terminal_tables(board, console_for().width))
+        click.echo(f"Leaderboard: {folder / 'index.html'}, and as text {folder / 'README.md'}")
     for trial, error in outcome.failed.items():
         show_error(f"{trial}: {error}")
+    for complaint in complaints:
+        show_error(complaint)
     if outcome.failed:
         more = "" if traceback or not traces else " (--traceback shows where)"
         click.echo(f"{len(outcome.failed)} of {numbers.trials} trials failed{more}.", err=True)
+    if outcome.failed or complaints:
         sys.exit(1)

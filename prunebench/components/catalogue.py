@@ -14,7 +14,8 @@ from prunebench.api import hookspecs
 from prunebench.api.component import BoundComponent, Component, Provider
 from prunebench.api.errors import ConfigError, ContractError, nearest
 from prunebench.api.problems import Problem, problems, refusal, shortened
-from prunebench.components.managers import GROUP, _manager, implements
+from prunebench.api.untrusted_text import describe
+from prunebench.components.managers import GROUP, _manager, check_signatures, implements
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,8 @@ class Catalogue:
             origin = f"{point.dist.name} {point.dist.version}" if point.dist is not None else point.value
             try:
                 modules.append((origin, point.value, point.load()))
-            except Exception as error:  # a stranger's import may fail in any way; it must not stop the rest
-                broken[point.name] = f"{origin}: {type(error).__name__}: {error}"
+            except (Exception, SystemExit) as error:  # a stranger's import may fail in any way; the rest goes on
+                broken[point.name] = f"{origin}: {describe(error)}"
         return cls.of(modules, broken)
 
     @classmethod
@@ -53,8 +54,8 @@ class Catalogue:
                 manager.register(plugin, name=module)
                 manager.check_pending()
                 offers = [one for several in manager.hook.prunebench_components() for one in several]
-            except Exception as error:
-                failed[module] = f"{distribution}: {type(error).__name__}: {error}"
+            except (Exception, SystemExit) as error:
+                failed[module] = f"{distribution}: {describe(error)}"
                 continue
             if not offers:
                 failed[module] = (
@@ -145,16 +146,14 @@ def _check_slot(use: BoundComponent, slot: str) -> None:
     hook = hookspecs.SLOTS[slot]
     try:
         plugin = use.build()
-        manager = _manager()
-        manager.register(plugin)
-        manager.check_pending()
+        check_signatures(plugin)
     except pluggy.PluginValidationError as error:
         text = " ".join(str(error).split())
         raise refusal([Problem(("use",), f"component {use} has a hook with a wrong signature: {text}")]) from None
     except ValueError as error:
         raise refusal([Problem((), f"component {use}: {error}")]) from None
     except (Exception, SystemExit) as error:  # a stranger's constructor may fail in any way
-        raise refusal([Problem((), f"component {use}: {type(error).__name__}: {error}")]) from None
+        raise refusal([Problem((), f"component {use}: {describe(error)}")]) from None
     if not implements(plugin, hook):
         fitting = sorted({s for s, h in hookspecs.SLOTS.items() if implements(plugin, h)})
         other = f'; it fits "{fitting[0]}"' if fitting else ""

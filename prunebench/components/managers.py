@@ -11,7 +11,9 @@ import pluggy
 
 from prunebench.api import hookspecs
 from prunebench.api.component import BoundComponent, Component
-from prunebench.api.errors import ContractError
+from prunebench.api.errors import ContractError, PlanError, PrunebenchError
+from prunebench.components.containment import contain, failure
+from prunebench.components.time_limit import HookTimeout
 
 GROUP = "prunebench"
 
@@ -20,10 +22,12 @@ def run_manager(uses: Sequence[BoundComponent]) -> pluggy.PluginManager:
     """A fresh manager with these components alone: answers in their order, each wrapper around those before it.
 
     Raises:
-        ContractError: a hook with a wrong signature, or two providers of a first-result hook; names both.
+        ContractError: a component that cannot be built, a hook with a wrong signature, or two providers of a
+            first-result hook; names both.
     """
     manager = _manager()
-    built = [(f"{index}:{use}", use, use.build()) for index, use in enumerate(uses)]
+    contain(manager)
+    built = [(f"{index}:{use}", use, _built(use)) for index, use in enumerate(uses)]
     # pluggy calls the last registered first. Read from top to bottom, plain answers come in the order of the file,
     # and each wrapper goes around those above it.
     plain = [one for one in built if not _wraps(one[2])]
@@ -44,6 +48,15 @@ def run_manager(uses: Sequence[BoundComponent]) -> pluggy.PluginManager:
     return manager
 
 
+def _built(use: BoundComponent) -> object:
+    try:
+        return use.build()
+    except PrunebenchError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise failure(str(use), "its constructor", error) from error
+
+
 def _wraps(plugin: object) -> bool:
     """Whether a built component wraps another's answer to some hook."""
     options = (getattr(getattr(plugin, hook, None), "prunebench_impl", None) for hook in hookspecs.SLOTS.values())
@@ -54,6 +67,21 @@ def _manager() -> pluggy.PluginManager:
     manager = pluggy.PluginManager(GROUP)
     manager.add_hookspecs(hookspecs)
     return manager
+
+
+_checking = cache(_manager)
+"""One manager for looking at hooks alone: making one takes longer than all else about a component."""
+
+
+def check_signatures(plugin: object) -> None:
+    """Raises pluggy.PluginValidationError unless every hook of a plugin is one, with arguments that it has."""
+    manager = _checking()
+    try:
+        manager.register(plugin)
+        manager.check_pending()
+    finally:
+        if manager.is_registered(plugin):
+            manager.unregister(plugin)
 
 
 def implements(plugin: object, hook: str) -> bool:
@@ -89,10 +117,19 @@ def _parameters(function: Any) -> frozenset[str]:
 
 
 def call_planning_hook(use: BoundComponent, hook: str, **arguments: Any) -> Any:
-    """Ask a component while planning, with the arguments that its implementation wants; None if it has none."""
-    plugin = use.planner
-    if not implements(plugin, hook):
-        return None
-    method = getattr(plugin, hook)
-    wanted = _parameters(_function(method))
-    return method(**{name: value for name, value in arguments.items() if name in wanted})
+    """Ask a component while planning, with the arguments that its implementation wants; None if it has none.
+
+    Raises:
+        PlanError: the hook failed, left the program or did not return; names the component and its distribution.
+    """
+    try:
+        plugin = use.planner
+        if not implements(plugin, hook):
+            return None
+        method = getattr(plugin, hook)
+        wanted = _parameters(_function(method))
+        return method(**{name: value for name, value in arguments.items() if name in wanted})
+    except PrunebenchError:
+        raise
+    except (Exception, SystemExit, HookTimeout) as error:
+        raise PlanError(str(failure(str(use), hook, error))) from error

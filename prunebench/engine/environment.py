@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import platform
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from prunebench.api.errors import PrunebenchError
 from prunebench.store.environment import Environment
@@ -18,9 +21,11 @@ def device_of(name: str) -> str:
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise PrunebenchError(f'execution.device: "{name}" was asked for, and torch sees no CUDA device')
     try:
-        torch.device(name)
+        device = torch.device(name)
     except RuntimeError:
         raise PrunebenchError(f'execution.device: torch knows no device "{name}"') from None
+    if device.type == "meta":
+        raise PrunebenchError('execution.device: "meta" computes no numbers; write "cpu"')
     return name
 
 
@@ -29,7 +34,7 @@ def fingerprint(device: str, threads: int) -> Environment:
     import torch
 
     device = device_of(device)
-    name = torch.cuda.get_device_name(device) if device.startswith("cuda") else "cpu"
+    name = torch.cuda.get_device_name(device) if device.startswith("cuda") else torch.device(device).type
     return Environment(
         {
             "torch": torch.__version__,
@@ -41,7 +46,7 @@ def fingerprint(device: str, threads: int) -> Environment:
 
 
 def pin(device: str, threads: int) -> None:
-    """Make this process compute reproducibly: fixed threads, deterministic kernels, no TF32."""
+    """Make this process compute reproducibly: fixed threads, deterministic kernels, float32 without TF32."""
     # cuBLAS reads this when it starts; without it some matrix products are not deterministic.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     import torch
@@ -50,7 +55,38 @@ def pin(device: str, threads: int) -> None:
     torch.use_deterministic_algorithms(True)
     # It would also fill every new tensor with NaN, which finds reads of memory that nobody wrote and costs a pass each.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    torch.set_default_dtype(torch.float32)
     if device.startswith("cuda"):
         torch.backends.cudnn.benchmark = False
         torch.backends.cuda.matmul.allow_tf32 = False
         torch.backends.cudnn.allow_tf32 = False
+
+
+@contextmanager
+def sealed_off(device: str, threads: int, seed: int) -> Iterator[None]:
+    """Whatever ran before, what runs within starts from the same global state; whatever it leaves, is put back.
+
+    That is what `pin` sets, gradients on, and torch's, NumPy's and Python's generators at a seed.
+    """
+    import numpy
+    import torch
+
+    on_cuda = device.startswith("cuda")
+    before = random.getstate(), numpy.random.get_state(), torch.get_rng_state()
+    on_device = torch.cuda.get_rng_state(device) if on_cuda else None
+    dtype = torch.get_default_dtype()
+    pin(device, threads)
+    random.seed(seed)
+    numpy.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
+    try:
+        with torch.enable_grad(), torch.inference_mode(False):
+            yield
+    finally:
+        random.setstate(before[0])
+        numpy.random.set_state(before[1])
+        torch.set_rng_state(before[2])
+        if on_device is not None:
+            torch.cuda.set_rng_state(on_device, device)
+        pin(device, threads)
+        torch.set_default_dtype(dtype)

@@ -43,6 +43,14 @@ class MaskedParameters:
             parameter.masked_fill_(mask == 0, 0.0)
 
     @torch.no_grad()
+    def moved(self) -> tuple[str, int] | None:
+        """The first parameter with pruned weights that are not 0, and how many they are; None if all are."""
+        outside = [p.masked_fill(mask != 0, 0.0) for p, mask in zip(self.parameters, self._masks, strict=True)]
+        # One look at the device for all parameters together.
+        counts = torch.stack([values.count_nonzero() for values in outside]).tolist() if outside else []
+        return next(((name, count) for name, count in zip(self.names, counts, strict=True) if count), None)
+
+    @torch.no_grad()
     def zero_optimizer(self, optimizer: torch.optim.Optimizer) -> None:
         """Make the optimizer's state of every pruned weight zero."""
         for parameter, mask in zip(self.parameters, self._masks, strict=True):

@@ -1,34 +1,42 @@
-"""Carries a plan out: only what is missing, as soon as its parents are done, the longest chains first."""
+"""Carries a plan out: only what is missing, as soon as its parents are done, the longest remaining work first."""
 
 from __future__ import annotations
 
-import json
+import gc
+import signal
 import time
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from prunebench.api.errors import StoreError
+from prunebench.api.errors import InterruptedRunError, StoreError, WorkerError
 from prunebench.api.events import Event
 from prunebench.api.planning import Ref
 from prunebench.engine.executors.api import Executor, Resources
+from prunebench.engine.missing import missing, samples
+from prunebench.engine.stopping import stoppable
+from prunebench.engine.task_graph import TaskGraph
 from prunebench.engine.work import Work
-from prunebench.plan.demand import demanded
+from prunebench.plan.phases import Phase
 from prunebench.plan.trial import Plan
 from prunebench.store.store import Store
 
-PATIENCE = 15.0
-"""Seconds that running work gets to checkpoint after Ctrl-C."""
-RETRIES = 3
-"""How often a phase may lose a parent before it counts as failed."""
-
-
-class InterruptedRunError(Exception):
-    """Stopped on request; what was done is stored."""
-
-    def __init__(self, done: int, total: int) -> None:
-        self.done, self.total = done, total
-        super().__init__(f"{done} of {total} phases done")
+PATIENCE = 25.0
+"""Seconds that running work gets to checkpoint after Ctrl-C or SIGTERM."""
+LOSSES = 3
+"""How often a phase may lose parents before it counts as failed."""
+RESTARTS = 2
+"""How often a phase whose worker died starts again, unless a file says otherwise."""
+FRUITLESS = 3
+"""How many workers in a row may die before they come to any work."""
+BUSY_SECONDS = (0.2, 2.0)
+"""The first and the longest pause before work that another process has is looked at again."""
+WAITING_SECONDS = 5.0
+"""After this long, a phase that another process has is reported as waiting; then each time as long has passed again."""
+ANY = Resources()
+"""What a phase needs if nothing else is said."""
 
 
 @dataclass
@@ -51,129 +59,275 @@ def execute(
     plan: Plan,
     store: Store,
     executor: Executor,
-    resources: Resources,
+    resources: Callable[[Phase], Resources] = lambda phase: ANY,
     observe: Callable[[Event], None] = lambda event: None,
+    restarts: int = RESTARTS,
 ) -> Execution:
     """Make every output that the plan's results rest on and the store lacks.
 
+    Args:
+        resources: what a phase needs.
+        restarts: how often a phase whose worker died starts again, from its checkpoint.
     Raises:
         StoreError: the store cannot be written; nothing else can succeed.
-        InterruptedRunError: on Ctrl-C, after running work was checkpointed.
+        WorkerError: no worker gets going.
+        InterruptedRunError: on Ctrl-C or SIGTERM, after running work was checkpointed.
     """
-    return _Scheduler(plan, store, executor, resources, observe).run()
+    return _Scheduler(plan, store, executor, resources, observe, restarts).run()
+
+
+@dataclass
+class _Waiting:
+    """Since when another process has a phase, and when that was reported last."""
+
+    since: float
+    reported: float
+    pause: float
 
 
 class _Scheduler:
     def __init__(
-        self, plan: Plan, store: Store, executor: Executor, resources: Resources, observe: Callable[[Event], None]
+        self,
+        plan: Plan,
+        store: Store,
+        executor: Executor,
+        resources: Callable[[Phase], Resources],
+        observe: Callable[[Event], None],
+        restarts: int,
     ) -> None:
         self.plan, self.store, self.executor = plan, store, executor
-        self.resources, self.observe = resources, observe
+        self.phases = dict(plan.phases)
+        self.resources, self.observe, self.restarts = resources, observe, restarts
         self.execution = Execution()
-        self.running: set[str] = set()
-        self.not_before: dict[str, float] = {}
-        self.lost: dict[str, int] = {}
-        self.missing: dict[str, frozenset[Ref]] = {}
-        self.height: dict[str, int] = {}
+        self.graph: TaskGraph[Resources] = TaskGraph()
+        self.wanted: dict[str, tuple[Ref, ...]] = {}
+        """The outputs that are to be made, by phase."""
+        self.absent: set[str] = set()
+        """Their addresses."""
+        self.lost: set[str] = set()
+        """Of these, the addresses of what was there when the plan was laid out."""
+        self.running: dict[str, tuple[Ref, ...]] = {}
+        self.waiting: dict[str, _Waiting] = {}
+        self.losses: Counter[str] = Counter()
+        self.deaths: Counter[str] = Counter()
+        self.fruitless = 0
         self.total = 0
+        self.stopping = 0
+        """The signal that asked the run to stop."""
 
     def run(self) -> Execution:
         began = time.monotonic()
-        self._look_what_is_missing()
-        self.total = len(self.missing)
-        self.observe(Event("run-started", {"phases": self.total, "runs": self._runs_missing()}))
-        try:
-            while self.missing:
-                self._start()
-                for event in self.executor.events(0.2):
-                    self._handle(event)
-        except KeyboardInterrupt:
-            self._stop()
-            raise InterruptedRunError(self.execution.done, self.total) from None
+        with _no_collector():
+            wanted = missing(self.plan, self.store)
+            self._plant(wanted)
+        self.observe(Event("run-started", {"phases": self.total, "runs": self._runs(wanted)}))
+        with stoppable(self._stop_soon, PATIENCE):
+            try:
+                while self.graph and not self.stopping:
+                    self._start()
+                    for event in self.executor.events(0.2):
+                        self._handle(event)
+            except KeyboardInterrupt:
+                self.stopping = self.stopping or signal.SIGINT
+            if self.stopping:
+                self._stop()
+                raise InterruptedRunError(self.execution.done, self.total, self.stopping)
         self.execution.seconds = time.monotonic() - began
         self.observe(Event("run-finished", {"done": self.execution.done, "failed": len(self.execution.failed)}))
         return self.execution
 
-    def _runs_missing(self) -> int:
-        return sum(self.plan.phases[key].kind == "train" for key in self.missing)
+    def _runs(self, keys: Iterable[str]) -> int:
+        return sum(self.phases[key].kind == "train" for key in keys)
 
-    def _look_what_is_missing(self) -> None:
-        ended = self.execution.failed.keys() | self.execution.skipped.keys()
-        wanted = demanded(
-            dict(self.plan.phases), list(self.plan.sinks), lambda r: r.key in ended or self.store.has(r.address)
-        )
-        self.missing = {k: v for k, v in wanted.items() if k not in ended}
-        self.height = {}
-        # Children come after their parents: walking backwards, each phase knows what hangs on it, itself included.
-        for key in reversed(list(self.missing)):
-            own = self.height.get(key, 0) + (1 if self.plan.phases[key].kind == "train" else 0)
-            self.height[key] = own
-            for parent in self.plan.phases[key].parents:
-                self.height[parent.key] = max(self.height.get(parent.key, 0), own)
-        self.order = sorted(self.missing, key=lambda k: -self.height[k])
+    def _plant(self, wanted: Mapping[str, tuple[Ref, ...]]) -> None:
+        """Add phases to what is to be done, each to wait for those that make what it needs."""
+        self.wanted.update(wanted)
+        self.total = self.execution.done + len(self.wanted)
+        self.absent.update(ref.address for outputs in wanted.values() for ref in outputs)
+        new = {}
+        for key, outputs in wanted.items():
+            phase = self.phases[key]
+            # What trains nothing takes a moment: it counts only between paths that train alike.
+            new[key] = (float(samples(phase, outputs) or 1), self.resources(phase))
+        # A parent that failed and whose output is gone is noticed when the phase would start.
+        edges = [(parent, key) for key in wanted for parent in self._needs(key) if parent in self.wanted]
+        self.graph.extend(new, edges)
+
+    def _needs(self, key: str) -> set[str]:
+        """The phases that make what a phase needs and what is to be made."""
+        absent = self.absent
+        return {parent.key for parent in self.phases[key].parents if parent.address in absent}
+
+    # Starting work.
 
     def _start(self) -> None:
         now = time.monotonic()
-        for key in self.order:
-            if self.executor.free < 1:
-                return
-            if key not in self.missing or key in self.running or self.not_before.get(key, 0) > now:
+        while (key := self.graph.take(self.executor.has_room, now)) is not None:
+            phase = self.phases[key]
+            if self.lost and any(parent.address in self.lost for parent in phase.parents):
+                self._wait_for_parents(key)
                 continue
-            if any(parent.key in self.missing for parent in self.plan.phases[key].parents):
-                continue
-            work = Work.of(self.plan, self.plan.phases[key], self.missing[key])
-            self.running.add(key)
-            self.executor.submit(json.dumps(work.to_json()), self.resources)
+            outputs = self.running[key] = self.wanted[key]
+            self.executor.submit(Work.of(self.plan, phase, frozenset(outputs)), self.resources(phase))
+
+    # What became of it.
 
     def _handle(self, event: Mapping[str, Any]) -> None:
         kind, key = event["kind"], event["key"]
-        if kind in ("started", "progress"):
-            name = "phase-started" if kind == "started" else "progress"
-            self.observe(Event(name, {"phase": self.plan.phases[key].kind, **event}))
+        if kind == "started":
+            self.fruitless = 0
+            self._report("phase-started", event)
+        elif kind == "progress":
+            self._report("progress", event)
+        else:
+            outputs = self.running.pop(key)
+            if kind != "busy":
+                self.waiting.pop(key, None)
+            match kind:
+                case "done":
+                    self._done(key, outputs, event)
+                case "busy":
+                    self._busy(key, event)
+                case "lost":
+                    self._lost(key, event)
+                case "died":
+                    self._died(key, event)
+                case "cancelled":
+                    self.graph.put_back(key)
+                case "failed" if event.get("fatal"):
+                    self._stop()
+                    raise (StoreError if event["fatal"] == "store" else WorkerError)(str(event["error"]))
+                case _:
+                    self._fail(key, str(event["error"]), event.get("traceback"))
+
+    def _report(self, name: str, event: Mapping[str, Any]) -> None:
+        self.observe(Event(name, {"phase": self.phases[event["key"]].kind, **event}))
+
+    def _done(self, key: str, outputs: tuple[Ref, ...], event: Mapping[str, Any]) -> None:
+        made = [ref.address for ref in outputs]
+        self.absent.difference_update(made)
+        if self.lost:
+            self.lost.difference_update(made)
+        if len(self.wanted[key]) > len(outputs):  # more was lost while it ran
+            self.wanted[key] = tuple(ref for ref in self.wanted[key] if ref.address in self.absent)
+            self.graph.put_back(key)
             return
-        self.running.discard(key)
-        if kind == "done":
-            self.missing.pop(key, None)
-            self.execution.done += 1
-            self.observe(Event("phase-done", {"phase": self.plan.phases[key].kind, **event}))
-        elif kind == "busy":
-            self.not_before[key] = time.monotonic() + 0.3
-        elif kind == "lost":
-            self.lost[key] = self.lost.get(key, 0) + 1
-            if self.lost[key] > RETRIES:
-                self._fail(key, str(event["error"]))
-            else:
-                self.observe(Event("artifact-lost", dict(event)))
-                self._look_what_is_missing()
-                self.total = self.execution.done + len(self.missing)
-        elif kind == "failed":
-            if event.get("fatal"):
+        del self.wanted[key]
+        self.graph.finish(key)
+        self.execution.done += 1
+        self._report("phase-done", event)
+
+    def _busy(self, key: str, event: Mapping[str, Any]) -> None:
+        now = time.monotonic()
+        waiting = self.waiting.setdefault(key, _Waiting(now, now, BUSY_SECONDS[0]))
+        if now - waiting.reported >= WAITING_SECONDS:
+            waiting.reported = now
+            self._report("phase-waiting", {"key": key, "seconds": now - waiting.since, "holder": event.get("holder")})
+        self.graph.put_back(key, now + waiting.pause)
+        waiting.pause = min(2 * waiting.pause, BUSY_SECONDS[1])
+
+    def _died(self, key: str, event: Mapping[str, Any]) -> None:
+        error = str(event["error"])
+        if not event["began"]:
+            self.fruitless += 1
+            if self.fruitless >= FRUITLESS:
                 self._stop()
-                raise StoreError(str(event["error"]))
-            self._fail(key, str(event["error"]), event.get("traceback"))
+                raise WorkerError(f"{error}, before it came to any work; so did {FRUITLESS - 1} others before it")
+        else:
+            self.deaths[key] += 1
+            if self.deaths[key] > self.restarts:
+                times = f", {self.deaths[key]} times" if self.restarts else ""
+                self._fail(key, f"{error}{times}")
+                return
+        self._report("phase-restarted", {"key": key, "error": error})
+        self.graph.put_back(key)
+
+    def _lost(self, key: str, event: Mapping[str, Any]) -> None:
+        self.losses[key] += 1
+        if self.losses[key] > LOSSES:
+            self._fail(key, str(event["error"]))
+            return
+        for address in event["addresses"]:
+            self.observe(Event("artifact-lost", {"key": key, "address": address, "error": str(event["error"])}))
+        addresses = set(event["addresses"])
+        self._make_again([parent for parent in self.phases[key].parents if parent.address in addresses])
+        self._wait_for_parents(key)
+
+    def _make_again(self, lost: Iterable[Ref]) -> None:
+        """Plan to make outputs that are gone, with all that this takes."""
+        new: dict[str, tuple[Ref, ...]] = {}
+        stack = list(lost)
+        while stack:
+            ref = stack.pop()
+            # Somebody else, who shares the store, may have made it again.
+            if ref.address in self.absent or self.store.has(ref.address):
+                continue
+            self.absent.add(ref.address)
+            self.lost.add(ref.address)
+            if ref.key in self.wanted:
+                self.wanted[ref.key] += (ref,)
+            elif ref.key in new:
+                new[ref.key] += (ref,)
+            elif self.execution.error_of(ref.key) is None:
+                new[ref.key] = (ref,)
+                stack += self.phases[ref.key].parents
+        self._plant(new)
+
+    def _wait_for_parents(self, key: str) -> None:
+        """A phase that was taken waits for what it needs; it is skipped where that failed."""
+        needs = self._needs(key)
+        failed = next((parent for parent in needs if parent not in self.wanted), None)
+        if failed is not None:
+            self.execution.skipped[key] = self.execution.skipped.get(failed, failed)
+            self._drop(key, self.execution.skipped[key])
+        elif needs:
+            self.graph.extend({}, [(parent, key) for parent in needs])
+        else:
+            self.graph.put_back(key)
 
     def _fail(self, key: str, error: str, trace: str | None = None) -> None:
-        self.missing.pop(key, None)
         self.execution.failed[key] = error
         self.observe(Event("phase-failed", {"key": key, "error": error, "traceback": trace or ""}))
-        ended = {key}
-        for child in list(self.missing):
-            # Parents come first in `missing`, so one pass reaches every descendant.
-            if any(parent.key in ended for parent in self.plan.phases[child].parents):
-                ended.add(child)
-                self.missing.pop(child)
-                self.execution.skipped[child] = key
+        self._drop(key, key)
+
+    def _drop(self, key: str, failed: str) -> None:
+        del self.wanted[key]
+        for child in self.graph.drop(key):
+            del self.wanted[child]
+            self.execution.skipped[child] = failed
+
+    # Stopping.
+
+    def _stop_soon(self, signum: int) -> None:
+        """Called from a signal handler."""
+        self.stopping = signum
+        for key in list(self.running):
+            self.executor.cancel(key)
 
     def _stop(self) -> None:
         """Let running work checkpoint; a second Ctrl-C does not wait for it."""
-        for key in self.running:
-            self.executor.cancel(key)
         deadline = time.monotonic() + PATIENCE
         try:
+            if self.running:
+                self.observe(Event("run-stopping", {"running": len(self.running)}))
+            for key in self.running:
+                self.executor.cancel(key)
             while self.running and time.monotonic() < deadline:
                 for event in self.executor.events(0.2):
                     if event["kind"] not in ("started", "progress"):
-                        self.running.discard(event["key"])
+                        self.running.pop(event["key"], None)
                         self.execution.done += event["kind"] == "done"
         except KeyboardInterrupt:
             return
+
+
+@contextmanager
+def _no_collector() -> Iterator[None]:
+    """Within it, many objects are made and all stay: the collector would go through a large plan for nothing."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()

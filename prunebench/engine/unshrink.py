@@ -30,20 +30,19 @@ class Unshrink:
         self._whole = {name: value.detach().cpu().clone() for name, value in whole.state_dict().items()}
         self._keep = dict(units.expand(mask))
         for name in self._whole:
-            module, _, what = name.rpartition(".")
-            if what in STATISTICS and f"{module}.weight" in self._keep:
+            module, _, buffer = name.rpartition(".")
+            if buffer in STATISTICS and f"{module}.weight" in self._keep:
                 self._keep[name] = self._keep[f"{module}.weight"]
 
     def state(self, shrunk: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The whole network's state on the CPU. Statistics of what is gone stay as they were when it went."""
-        found = {}
-        for name, before in self._whole.items():
-            value = shrunk[name].detach().cpu()
-            keep = self._keep.get(name)
-            if keep is None or bool(keep.all()):
-                found[name] = value
-            else:
-                fill = before.clone() if name.endswith(STATISTICS) else torch.zeros_like(before)
-                fill[keep] = value.reshape(-1)
-                found[name] = fill
-        return found
+        return {name: self._restored(name, shrunk[name].detach().cpu()) for name in self._whole}
+
+    def _restored(self, name: str, value: Tensor) -> Tensor:
+        keep = self._keep.get(name)
+        if keep is None or bool(keep.all()):
+            return value
+        before = self._whole[name]
+        whole = before.clone() if name.endswith(STATISTICS) else torch.zeros_like(before)
+        whole[keep] = value.reshape(-1)
+        return whole

@@ -7,7 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from prunebench.api.planning import Ref
+from prunebench.plan.curves import CurveSpec
+from prunebench.plan.json_values import from_json, to_json
 from prunebench.plan.phases import Phase
+from prunebench.plan.specs import Kind, PhaseSpec
 from prunebench.plan.trial import Plan
 
 
@@ -15,43 +18,52 @@ from prunebench.plan.trial import Plan
 class Work:
     """A phase with the outputs that are missing of it."""
 
-    key: str
-    kind: str
-    spec: Mapping[str, Any]
-    parents: tuple[Ref, ...]
+    phase: Phase
     outputs: tuple[Ref, ...]
-    curves: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    curves: Mapping[str, CurveSpec] = field(default_factory=dict)
     """How the curves among the outputs are measured."""
 
     @classmethod
     def of(cls, plan: Plan, phase: Phase, outputs: frozenset[Ref]) -> Work:
         """The work for some outputs of a phase of a plan."""
         ordered = tuple(sorted(outputs, key=lambda r: (r.at or 0, r.part, r.detail)))
-        curves = {ref.detail: plan.curves[ref.detail] for ref in ordered if ref.part == "curve"}
-        return cls(phase.key, phase.kind, phase.spec, phase.parents, ordered, curves)
+        return cls(phase, ordered, {ref.detail: plan.curves[ref.detail] for ref in ordered if ref.part == "curve"})
+
+    @property
+    def key(self) -> str:
+        """The phase's."""
+        return self.phase.key
+
+    @property
+    def kind(self) -> Kind:
+        """The phase's."""
+        return self.phase.kind
+
+    @property
+    def spec(self) -> PhaseSpec:
+        """What the phase computes."""
+        return self.phase.spec
+
+    @property
+    def parents(self) -> list[str]:
+        """The addresses of the outputs that the phase reads."""
+        return [ref.address for ref in self.phase.parents]
 
     def to_json(self) -> dict[str, Any]:
         """For an executor."""
-        return {
-            "key": self.key,
-            "kind": self.kind,
-            "spec": self.spec,
-            "parents": [ref.to_json() for ref in self.parents],
-            "outputs": [ref.to_json() for ref in self.outputs],
-            "curves": self.curves,
-        }
+        return {**self.phase.to_json(), "outputs": to_json(self.outputs), "curves": to_json(self.curves)}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Work:
-        """Back from JSON."""
-        return cls(
-            data["key"],
-            data["kind"],
-            data["spec"],
-            tuple(Ref.from_json(r) for r in data["parents"]),
-            tuple(Ref.from_json(r) for r in data["outputs"]),
-            data["curves"],
-        )
+        """Back from JSON.
+
+        Raises:
+            ContractError: not a piece of work, or one of another version of prunebench.
+        """
+        phase = Phase.from_json(data)
+        where = f"phase {phase.key[:12]} ({phase.kind})"
+        outputs = from_json(tuple[Ref, ...], data["outputs"], f"{where}: outputs")
+        return cls(phase, outputs, from_json(dict[str, CurveSpec], data["curves"], f"{where}: curves"))
 
 
 class CancelledError(Exception):

@@ -1,8 +1,9 @@
-"""From the descriptions in a phase to live objects: data, model, units, states, masks."""
+"""From a phase's spec to live objects: data, model, units, states, masks."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, overload
 
@@ -16,16 +17,23 @@ from prunebench.api.data import Data
 from prunebench.api.errors import ContractError
 from prunebench.api.info import DataInfo
 from prunebench.api.masks import Mask, Units
-from prunebench.api.planning import Ref
+from prunebench.api.planning import Ref, TrainedPoint
 from prunebench.api.random import Rng, Streams
 from prunebench.api.task import Task
-from prunebench.api.tickets import Inputs, Optimum
+from prunebench.api.tickets import Inputs, Optimum, State
 from prunebench.components.catalogue import Catalogue
 from prunebench.components.managers import accepts, run_manager
 from prunebench.components.metrics import metrics_of
+from prunebench.engine.data_guard import fingerprint_of
 from prunebench.engine.measuring import Measuring
+from prunebench.engine.probe import forget_data
 from prunebench.kernels import weight_files
+from prunebench.kernels.classifier import classifier_of
+from prunebench.kernels.identity import aliases
 from prunebench.kernels.macs import macs_of
+from prunebench.kernels.networks import built, reproducible
+from prunebench.plan.json_values import to_json
+from prunebench.plan.specs import ComponentSpec, DataSpec, ModelSpec, ParticipantSpec, WeightFile
 from prunebench.store.store import Artifact, Store
 from prunebench.store.tensors import load_tensors
 
@@ -45,131 +53,178 @@ class Workbench:
         self.store, self.catalogue, self.root = store, catalogue, root
         self.device = torch.device(device)
         self._data: dict[str, Data] = {}
+        self._lent: tuple[Data, Mapping[str, tuple[int, ...]]] | None = None
+        """The data that a component was handed last, with its fingerprint before any was."""
 
-    def data(self, described: Mapping[str, Any], seed: int) -> Data:
+    def bound(self, spec: ComponentSpec) -> BoundComponent:
+        """A component as a phase names it. Raises ContractError where another version is installed."""
+        return self.catalogue.from_json({"use": spec.use, "version": spec.version, "config": spec.config})
+
+    def data(self, spec: DataSpec, seed: int) -> Data:
         """The splits of a data set on the device, checked against the digest that the phase was planned with."""
-        use = self.catalogue.from_json(described)
+        component = self.bound(spec)
         # A split that draws nothing is the same for every seed.
-        name = keys.digest([described, seed if accepts(use.planner, "prunebench_data", "rng") else None])
+        drawn = seed if accepts(component.planner, "prunebench_data", "rng") else None
+        name = keys.digest([to_json(spec), drawn])
         if name not in self._data:
-            data: Data = run_manager([use]).hook.prunebench_data(root=self.root, rng=Streams(seed).rng("split"))
-            if data.info.digest != described["digest"]:
+            data: Data = run_manager([component]).hook.prunebench_data(root=self.root, rng=Streams(seed).rng("split"))
+            if data.info.digest != spec.digest:
+                forget_data(self.store, component, self.root)
                 raise ContractError(
-                    f"data {use}: the files changed since the run was planned (digest {data.info.digest[:12]}, "
-                    f"planned {described['digest'][:12]})"
+                    f"data {component}: the files changed since the run was planned (digest {data.info.digest[:12]}, "
+                    f"planned {spec.digest[:12]})"
                 )
             self._data = {name: data.to(self.device)}
         return self._data[name]
 
-    def architecture(self, described: Mapping[str, Any]) -> nn.Module:
-        """The network on the CPU, its weights as the constructor drew them from torch's generator."""
-        use = self.catalogue.from_json(described)
-        model: nn.Module = run_manager([use]).hook.prunebench_model(data_info=shape_of(described))
-        return model
+    @contextmanager
+    def lent(self, spec: DataSpec, seed: int, to: BoundComponent, hook: str) -> Iterator[Data | None]:
+        """The splits for a hook of a component, if it asks for `data`; they must be the same afterwards.
 
-    def fresh(self, described: Mapping[str, Any], init: Mapping[str, Any] | None, rng: Rng) -> dict[str, Tensor]:
+        Raises:
+            ContractError: the component wrote into them. They are read anew for whoever comes next.
+        """
+        if not accepts(to.planner, hook, "data"):
+            yield None
+            return
+        data = self.data(spec, seed)
+        if self._lent is None or self._lent[0] is not data:
+            self._lent = data, fingerprint_of(data)
+        before = self._lent[1]
+        try:
+            yield data
+        finally:
+            after = fingerprint_of(data)
+            changed = sorted(name for name in before if after[name] != before[name])
+            if changed:
+                self._data, self._lent = {}, None
+                raise ContractError(
+                    f"component {to}: {hook} wrote into the data ({', '.join(changed)}), which other entries train "
+                    "and are measured on; work on a copy"
+                )
+
+    def architecture(self, spec: ModelSpec, seed: int = 0) -> nn.Module:
+        """The network on the CPU, its weights as the constructor drew them from the global generators."""
+        hook = run_manager([self.bound(spec)]).hook
+        return built(lambda: hook.prunebench_model(data_info=shape_of(spec)), seed)
+
+    def fresh(self, spec: ModelSpec, initialiser: ComponentSpec | None, rng: Rng) -> dict[str, Tensor]:
         """Fresh initial weights from a stream: the constructor's, then the initialiser's if there is one."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(rng.seed())
-            model = self.architecture(described)
-        if init is not None:
-            use = self.catalogue.from_json(init)
-            model = run_manager([use]).hook.prunebench_initialise(model=model, rng=rng)
-        return {name: value.detach().clone() for name, value in model.state_dict().items()}
 
-    def pretrained(self, spec: Mapping[str, Any]) -> dict[str, Tensor]:
-        """The weights of the file that an `init` phase names, checked against the digest that it was planned with."""
-        file = weight_files.found(self.root, spec["weights"]["file"])
-        if weight_files.digest_of(file) != spec["weights"]["digest"]:
-            raise ContractError(f'model.weights: "{spec["weights"]["file"]}" changed since the run was planned')
-        with torch.random.fork_rng(devices=[]):
-            state = self.architecture(spec["model"]).state_dict()
-        offered = load_tensors(file.read_bytes())
+        def draw() -> nn.Module:
+            model = self.architecture(spec, rng.seed())
+            if initialiser is not None:
+                model = run_manager([self.bound(initialiser)]).hook.prunebench_initialise(model=model, rng=rng)
+            return model
+
+        return {name: value.detach().clone() for name, value in reproducible(draw).state_dict().items()}
+
+    def pretrained(self, spec: ModelSpec, weights: WeightFile) -> dict[str, Tensor]:
+        """The weights of a file, checked against the digest that the phase was planned with."""
+        return self._read(self.architecture(spec), weights)
+
+    def transferred(self, spec: ModelSpec, weights: WeightFile, drawn: State) -> dict[str, Tensor]:
+        """The same, but for the classifier's, which are those that were drawn."""
+        model = self.architecture(spec)
+        return {**self._read(model, weights), **{name: drawn[name] for name in head_of(model, spec)}}
+
+    def _read(self, model: nn.Module, weights: WeightFile) -> dict[str, Tensor]:
+        file = weight_files.found(self.root, weights.file)
+        if weight_files.digest_of(file) != weights.digest:
+            raise ContractError(f'model.weights: "{weights.file}" changed since the run was planned')
+        state, offered = model.state_dict(), load_tensors(file.read_bytes())
+        names = weight_files.renamed(offered, state, aliases(model))
         # Into the network's own names, order and types; a counter of steps that the file lacks stays 0.
-        return {name: offered[name].to(value.dtype) if name in offered else value for name, value in state.items()}
+        found = {names[name]: value for name, value in offered.items()}
+        for name, value in offered.items():
+            if not torch.equal(found[names[name]], value):
+                raise ContractError(f'model.weights: "{weights.file}" has two tensors for {names[name]}, which differ')
+        return {name: found[name].to(value.dtype) if name in found else value for name, value in state.items()}
 
-    def model(self, described: Mapping[str, Any], state: Mapping[str, Tensor]) -> nn.Module:
+    def model(self, spec: ModelSpec, state: Mapping[str, Tensor]) -> nn.Module:
         """The network on the device with these weights, in evaluation mode."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
-            model = self.architecture(described)
+        model = self.architecture(spec)
         # Copies into the model's own, aligned memory: kernels may round differently on other alignments.
         model.load_state_dict(dict(state))
         return model.to(self.device).eval()
 
-    def task(self, described: Mapping[str, Any], label_smoothing: float = 0.0) -> Task:
+    def task(self, spec: ComponentSpec, label_smoothing: float = 0.0) -> Task:
         """A task; label smoothing is of its objective in training."""
-        use = self.catalogue.from_json(described)
-        task: object = run_manager([use]).hook.prunebench_task(label_smoothing=label_smoothing)
+        component = self.bound(spec)
+        task: object = run_manager([component]).hook.prunebench_task(label_smoothing=label_smoothing)
         if not isinstance(task, Task):
-            raise ContractError(f"task {use}: it returned {type(task).__name__}, not a Task")
+            raise ContractError(f"task {component}: it returned {type(task).__name__}, not a Task")
         return task
 
-    def measuring(self, described: Mapping[str, Any]) -> Measuring:
+    def measuring(self, spec: ComponentSpec) -> Measuring:
         """What a curve measures of a task."""
-        use = self.catalogue.from_json(described)
-        return Measuring(str(use), self.task(described), metrics_of(use))
+        component = self.bound(spec)
+        return Measuring(str(component), self.task(spec), metrics_of(component))
 
-    def example(self, spec: Mapping[str, Any]) -> Tensor:
-        """A batch of one as a phase's model takes it, on the CPU."""
-        return self.task(spec["task"]).example(shape_of(spec["model"]))
+    def example(self, task: ComponentSpec, model: ModelSpec) -> Tensor:
+        """A batch of one as a model takes it, on the CPU."""
+        return self.task(task).example(shape_of(model))
 
-    def units(self, spec: Mapping[str, Any], model: nn.Module) -> Units:
-        """The units of a phase's model."""
-        use = self.catalogue.from_json(spec["units"])
-        units: Units = run_manager([use]).hook.prunebench_units(
-            model=model, data_info=shape_of(spec["model"]), example=self.example(spec)
+    def units(self, spec: ComponentSpec, task: ComponentSpec, model_spec: ModelSpec, model: nn.Module) -> Units:
+        """The units of a model."""
+        manager = run_manager([self.bound(spec)])
+        units: Units = manager.hook.prunebench_units(
+            model=model, data_info=shape_of(model_spec), example=self.example(task, model_spec)
         )
         return units
 
-    def manager(self, *described: Mapping[str, Any]) -> tuple[list[BoundComponent], pluggy.PluginManager]:
+    def manager(self, *specs: ComponentSpec) -> tuple[list[BoundComponent], pluggy.PluginManager]:
         """A run manager for components that take part in a phase, in their order."""
-        uses = [self.catalogue.from_json(d) for d in described]
-        return uses, run_manager(uses)
+        components = [self.bound(spec) for spec in specs]
+        return components, run_manager(components)
 
     # States.
 
-    def artifact(self, ref: Mapping[str, Any] | Ref) -> Artifact:
+    def artifact(self, ref: Ref) -> Artifact:
         """A parent's output. Raises DivergedParentError if the parent has no such output because it diverged."""
-        ref = ref if isinstance(ref, Ref) else Ref.from_json(ref)
         artifact = self.store.get(ref.address)
         if artifact.meta.get("outcome") == "diverged":
             raise DivergedParentError(artifact.meta)
         return artifact
 
-    def tensors(self, ref: Mapping[str, Any] | Ref) -> dict[str, Tensor]:
+    def tensors(self, ref: Ref) -> dict[str, Tensor]:
         """A parent's weights."""
         return load_tensors(self.artifact(ref).files["weights.safetensors"])
 
-    def mask(self, ref: Mapping[str, Any] | Ref | None) -> Mask | None:
+    def mask(self, ref: Ref | None) -> Mask | None:
         """A parent's mask; None where nothing is pruned."""
         return None if ref is None else unpack_mask(load_tensors(self.artifact(ref).files["mask.safetensors"]))
 
-    def inputs(self, described: Mapping[str, Any]) -> Inputs:
+    def inputs(self, participant: ParticipantSpec) -> Inputs:
         """What a component asked for in `needs`.
 
         Raises:
             DivergedParentError: one of them does not exist.
         """
-        for points in described["inputs"].values():
+        for points in participant.inputs.values():
             for point in points:
-                self.artifact(point["weights"])
-        return {name: _Points(self, points) for name, points in described["inputs"].items()}
+                self.artifact(point.weights)
+        return {name: _Points(self, points) for name, points in participant.inputs.items()}
 
 
-def shape_of(model: Mapping[str, Any]) -> DataInfo:
-    """Of the data, what shapes a model: shape of an input and classes, from the model's description."""
-    return DataInfo("", "", {}, tuple(model["shape"]), model["classes"])
+def shape_of(model: ModelSpec) -> DataInfo:
+    """Of the data, what shapes a model: the shape of an input, and classes."""
+    return DataInfo("", "", {}, model.shape, model.classes)
+
+
+def head_of(model: nn.Module, spec: ModelSpec) -> frozenset[str]:
+    """The names of the classifier's parameters, for weights of a network with other classes."""
+    return classifier_of(model, torch.zeros(1, *spec.shape), spec.classes).names
 
 
 class _Points(Sequence[Optimum]):
     """Trained points that are read when they are looked at: thirty dense states need not be in memory together."""
 
-    def __init__(self, workbench: Workbench, described: Sequence[Mapping[str, Any]]) -> None:
-        self._bench, self._described = workbench, described
+    def __init__(self, workbench: Workbench, points: Sequence[TrainedPoint]) -> None:
+        self._workbench, self._points = workbench, points
 
     def __len__(self) -> int:
-        return len(self._described)
+        return len(self._points)
 
     @overload
     def __getitem__(self, index: int) -> Optimum: ...
@@ -177,12 +232,9 @@ class _Points(Sequence[Optimum]):
     def __getitem__(self, index: slice) -> _Points: ...
     def __getitem__(self, index: int | slice) -> Optimum | _Points:
         if isinstance(index, slice):
-            return _Points(self._bench, self._described[index])
-        point = self._described[index]
-        workbench = self._bench
-        return Optimum(
-            workbench.tensors(point["weights"]), workbench.mask(point["mask"]), point["round"], point["label"]
-        )
+            return _Points(self._workbench, self._points[index])
+        point, workbench = self._points[index], self._workbench
+        return Optimum(workbench.tensors(point.weights), workbench.mask(point.mask), point.round, point.label)
 
 
 def mask_meta(mask: Mask, units: Units, model: nn.Module, example: Tensor) -> dict[str, Any]:

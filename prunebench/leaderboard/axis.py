@@ -1,149 +1,196 @@
-"""Comparing entries at equal cost where equal density means nothing: half of the channels is not half of the weights.
+"""Places of the axis: a ticket's own density, or a cost at which no ticket need lie.
 
-Each seed's judged tickets are points over the axis (all parameters, or multiply-accumulates). Between two neighbouring
-points the value is interpolated linearly in the logarithm of the axis; beyond a seed's own points, and between points
-that are far apart, there is none.
+Half of the channels is not half of the weights, so entries with different units are compared at an equal cost: at a
+share of all parameters or of the multiply-accumulates. Each seed's tickets are points over that axis. Between two
+neighbouring ones the value is interpolated linearly in the logarithm of the axis; beyond a seed's own tickets, and
+between tickets that are far apart, there is none.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from math import inf, isclose, log
 from statistics import mean
-from typing import Any
 
+from prunebench.api.board import AXES, AxisName, Between, Gap, Run
 from prunebench.api.errors import PrunebenchError
-from prunebench.leaderboard.cells import AXES, position
-from prunebench.leaderboard.untyped import Results, Row
+from prunebench.api.rows import Outcome
+from prunebench.leaderboard.tickets import Lost, Ticket, worst
 
-WIDEST = 4.0
+WIDEST = 2.0
 """How far apart, as a ratio, two tickets may lie for the line between them to say what is there."""
 
-_TRIAL = ("entry", "model", "data", "seed")
-_WORST_FIRST = ("failed", "diverged", "collapsed", "ok")
+STEEPEST = 0.1
+"""How far apart their values may lie, as a share of the metric\'s range."""
 
 
-def placed(results: Results) -> Results:
-    """The results with their evaluations at the places of the report's axis; as they are for density itself."""
-    told = results.provenance["report"]
-    axis = told.get("axis", "density")
-    if axis == "density":
-        return results
-    told = {**told, "notes": [*told["notes"], note(axis)]}
-    rows = list(on_axis(results.rows, axis, told["at"]))
-    return replace(results, rows=rows, provenance={**results.provenance, "report": told})
-
-
-def note(axis: str) -> str:
+def note_of(axis: AxisName) -> str:
     """What a reader must know of values that no ticket had."""
     return (
         f"Entries are compared at an equal {AXES[axis]}, since they prune different units. The value of a seed there "
-        "is interpolated, linearly in the logarithm, between its two nearest judged tickets; where it has none on both "
-        f"sides, or they are more than {WIDEST:g} times apart, there is no value. The tickets themselves "
-        "are in results.jsonl."
+        "is that of its ticket there, or else interpolated, linearly in the logarithm, between its two nearest judged "
+        "tickets: marked with ≈, and shown with both. Where it has none on both sides, where these lie more than "
+        f"{WIDEST:g} times apart, or where their values are more than {STEEPEST:.0%} of the metric's range apart, "
+        "there is no value. The tickets themselves are in results.jsonl."
     )
 
 
-def on_axis(rows: Sequence[Row], axis: str, at: Sequence[float]) -> Iterator[Row]:
-    """Rows with each trial's last values at the places `at` of an axis; analyses and dense references stay.
+@dataclass(frozen=True)
+class Point:
+    """What one seed of an entry has at one place of the axis: a value, or what became of it, or why neither.
 
-    Raises:
-        PrunebenchError: an evaluation does not say where it lies on the axis.
+    Args:
+        overall: the ticket's density over all parameters; None where that is the axis, or it is not known.
+        run: the judged run that the value is of; None where it is of none, or where the axis is a cost.
+        between: the tickets that it was interpolated between; None where it was measured.
+        gap: why there is neither a value nor an outcome that is not ok.
     """
-    yield from (row for row in rows if row["role"] != "evaluate")
-    metrics = {f"{row['split']}/{row['metric']}" for row in rows if row["role"] == "evaluate"}
-    for metric in sorted(metrics):
-        trials: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
-        for row in _last(rows, metric):
-            trials[tuple(row[name] for name in _TRIAL)].append(row)
-        for found in trials.values():
-            if all(row["round"] == 0 for row in found):
-                yield from ({**row, "axis": axis} for row in found)
-            else:
-                yield from _interpolated(found, axis, at)
+
+    entry: str
+    seed: int
+    place: float
+    outcome: Outcome
+    value: float | None
+    overall: float | None = None
+    run: Run | None = None
+    between: Between | None = None
+    gap: Gap | None = None
 
 
-def _last(rows: Sequence[Row], metric: str) -> Iterable[Row]:
-    """Of each judged run the last row of a metric."""
-    last: dict[tuple[Any, ...], Row] = {}
-    for row in rows:
-        if row["role"] == "evaluate" and row["twin"] == 0 and f"{row['split']}/{row['metric']}" == metric:
-            place = tuple(row[name] for name in (*_TRIAL, "round", "draw"))
-            if place not in last or position(row) >= position(last[place]):
-                last[place] = row
-    return last.values()
+def at_own_density(tickets: Sequence[Ticket]) -> list[Point]:
+    """Each ticket at its own density."""
+    return [
+        Point(
+            ticket.entry,
+            ticket.seed,
+            ticket.density,
+            ticket.outcome,
+            ticket.value,
+            ticket.density_all,
+            None if ticket.value is None else Run(ticket.round, ticket.draw, ticket.value),
+        )
+        for ticket in tickets
+        if ticket.density is not None
+    ]
+
+
+def on_cost_axis(
+    tickets: Sequence[Ticket],
+    lost: Sequence[Lost],
+    axis: AxisName,
+    at: Sequence[float],
+    dense: frozenset[str],
+    steepest: float = inf,
+) -> list[Point]:
+    """Each trial at the places `at` of an axis, and dense references at 1.
+
+    Args:
+        dense: the entries that are references.
+        steepest: how far apart two values may lie for the line between them to be read.
+    Raises:
+        PrunebenchError: a ticket does not say where it lies on the axis.
+    """
+    trials: dict[tuple[str, int], tuple[list[Ticket], list[Lost]]] = defaultdict(lambda: ([], []))
+    for ticket in tickets:
+        trials[ticket.entry, ticket.seed][0].append(ticket)
+    for run in lost:
+        trials[run.entry, run.seed][1].append(run)
+    points: list[Point] = []
+    for (entry, seed), (own, gone) in sorted(trials.items()):
+        if all(ticket.round == 0 for ticket in own):
+            points += at_own_density(own)
+        if entry not in dense:
+            rounds = _known(own, gone, axis)
+            points += [_at(entry, seed, rounds, place, steepest) for place in sorted(at, reverse=True)]
+    return points
 
 
 @dataclass(frozen=True)
-class _Point:
-    """One round's tickets: their density, where they lie on the axis, their mean over draws, the worst outcome.
+class _Round:
+    """One round's tickets: where they lie on the axis, their mean over draws, the worst outcome.
 
     A round without a ticket (its training failed or diverged) has no place; what it did, the places near it share.
+    Those are found by its density, which is None where a trial broke before its first ticket.
     """
 
-    density: float
+    density: float | None
     place: float | None
     value: float | None
-    outcome: str
+    outcome: Outcome
 
 
-def _interpolated(found: Iterable[Row], axis: str, at: Sequence[float]) -> Iterator[Row]:
-    rounds: dict[int, list[Row]] = defaultdict(list)
-    for row in found:
-        rounds[row["round"]].append(row)
-    points = [_point(rows, axis) for rows in rounds.values()]
-    template = next(iter(rounds.values()))[0]
-    for index, place in enumerate(sorted(at, reverse=True), start=1):
-        outcome, value = _at(points, place)
-        if outcome is None:
-            continue
-        # No round has a negative number: what is recorded of rounds must not be taken for what is between them.
-        there = {"density": place, "density_all": None, "density_macs": None, "axis": axis, "round": -index, "draw": 0}
-        yield {**template, **there, "value": value, "outcome": outcome}
+def _known(tickets: Sequence[Ticket], lost: Sequence[Lost], axis: AxisName) -> list[_Round]:
+    rounds: dict[int, list[Ticket]] = defaultdict(list)
+    for ticket in tickets:
+        rounds[ticket.round].append(ticket)
+    found = [_round(own, axis) for own in rounds.values()]
+    by_place: dict[float | None, list[_Round]] = defaultdict(list)
+    for one in found:
+        by_place[one.place].append(one)
+    gone = by_place.pop(None, [])
+    met = [_met(own) for own in by_place.values()]
+    return [*met, *gone, *(_Round(run.density, None, None, run.outcome) for run in lost)]
 
 
-def _point(rows: Sequence[Row], axis: str) -> _Point:
-    outcome = _worst(row["outcome"] for row in rows)
-    density = mean(row["density"] for row in rows)
-    placed = [row[axis] for row in rows if row.get(axis) is not None]
-    if len(placed) < len(rows):
+def _met(rounds: Sequence[_Round]) -> _Round:
+    """Rounds that lie at one place, as one: which of them is there would be a matter of their order."""
+    if len(rounds) == 1:
+        return rounds[0]
+    densities = [one.density for one in rounds if one.density is not None]
+    values = [one.value for one in rounds if one.value is not None]
+    outcome = worst(one.outcome for one in rounds)
+    return _Round(mean(densities), rounds[0].place, mean(values) if len(values) == len(rounds) else None, outcome)
+
+
+def _round(tickets: Sequence[Ticket], axis: AxisName) -> _Round:
+    outcome = worst(ticket.outcome for ticket in tickets)
+    density = mean(ticket.density for ticket in tickets if ticket.density is not None)
+    places = [place for ticket in tickets if (place := getattr(ticket, axis)) is not None]
+    if len(places) < len(tickets):
         if outcome not in ("failed", "diverged"):
-            where = rows[0]
+            where = tickets[0]
             raise PrunebenchError(
-                f"{where['entry']}, seed {where['seed']}, round {where['round']}: no {axis} is recorded; run it again "
+                f"{where.entry}, seed {where.seed}, round {where.round}: no {axis} is recorded; run it again "
                 "with an empty store"
             )
-        return _Point(density, None, None, outcome)
-    values = [row["value"] for row in rows]
-    return _Point(density, mean(placed), None if None in values else mean(values), outcome)
+        return _Round(density, None, None, outcome)
+    values = [ticket.value for ticket in tickets if ticket.value is not None]
+    return _Round(density, mean(places), mean(values) if len(values) == len(tickets) else None, outcome)
 
 
-def _at(points: Sequence[_Point], place: float) -> tuple[str | None, float | None]:
-    """The outcome and the value at a place; neither where it is beyond all tickets."""
-    placed = [(point.place, point) for point in points if point.place is not None]
-    for where, point in placed:
+def _at(entry: str, seed: int, rounds: Sequence[_Round], place: float, steepest: float) -> Point:
+    lying = [(one.place, one) for one in rounds if one.place is not None]
+    for where, one in lying:
         if isclose(where, place, rel_tol=1e-9):
-            return point.outcome, point.value
-    left = min((one for one in placed if one[0] > place), key=lambda one: one[0], default=None)
-    right = max((one for one in placed if one[0] < place), key=lambda one: one[0], default=None)
-    most = left[1].density if left else inf
-    least = right[1].density if right else 0.0
-    between = [point.outcome for point in points if point.place is None and least <= point.density <= most]
-    if between:
-        return _worst(between), None
+            return Point(entry, seed, place, one.outcome, one.value)
+    left = min((one for one in lying if one[0] > place), key=lambda one: one[0], default=None)
+    right = max((one for one in lying if one[0] < place), key=lambda one: one[0], default=None)
+    most = left[1].density if left and left[1].density is not None else inf
+    least = right[1].density if right and right[1].density is not None else 0.0
+    broken = [
+        one.outcome for one in rounds if one.place is None and (one.density is None or least <= one.density <= most)
+    ]
+    if broken:
+        return Point(entry, seed, place, worst(broken), None)
     if left is None or right is None:
-        return None, None
+        near = [one for one in (left, right) if one is not None]
+        gap = Gap("beyond" if near else "no ticket", *_placed(near))
+        return Point(entry, seed, place, "ok", None, gap=gap)
     (left_place, above), (right_place, below) = left, right
     if left_place / right_place > WIDEST:
-        return None, None
-    outcome = _worst([above.outcome, below.outcome])
+        return Point(entry, seed, place, "ok", None, gap=Gap("far", *_placed([left, right])))
+    outcome = worst([above.outcome, below.outcome])
     if above.value is None or below.value is None:
-        return outcome, None
+        return Point(entry, seed, place, outcome, None)
+    if outcome == "ok" and abs(above.value - below.value) > steepest:
+        return Point(entry, seed, place, "ok", None, gap=Gap("steep", *_placed([left, right])))
     share = log(left_place / place) / log(left_place / right_place)
-    return outcome, above.value + share * (below.value - above.value)
+    value = above.value + share * (below.value - above.value)
+    between = Between((left_place, right_place), (above.value, below.value))
+    return Point(entry, seed, place, outcome, value, between=between)
 
 
-def _worst(outcomes: Iterable[str]) -> str:
-    return min(outcomes, key=_WORST_FIRST.index)
+def _placed(rounds: Sequence[tuple[float, _Round]]) -> tuple[tuple[float, ...], tuple[float | None, ...]]:
+    return tuple(place for place, _ in rounds), tuple(one.value for _, one in rounds)

@@ -8,8 +8,8 @@ from io import StringIO
 from math import ceil
 from typing import TYPE_CHECKING
 
-from prunebench.leaderboard.blocks import Blocks
-from prunebench.leaderboard.curves import SETTINGS, literal
+from prunebench.api.board import Blocks
+from prunebench.api.report.curves import SETTINGS, literal
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

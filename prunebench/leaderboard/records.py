@@ -8,7 +8,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from prunebench.leaderboard.untyped import Row
+from prunebench.api.rows import Row
 
 CSV = "results.csv"
 PARQUET = "results.parquet"
@@ -40,8 +40,8 @@ _FORMULA = ("=", "+", "-", "@")
 
 def record(row: Row) -> dict[str, Any]:
     """A row as plain cells, by column; the environments that it rests on are joined by spaces."""
-    cells = {name: row.get(name) for name in COLUMNS}
-    cells["environments"] = " ".join(row.get("environments", ()))
+    cells = {name: getattr(row, name) for name in COLUMNS}
+    cells["environments"] = " ".join(row.environments)
     return cells
 
 

@@ -9,81 +9,75 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
+from prunebench.api.board import Cell, Expectation, ExpectationSide, place_of
 from prunebench.api.errors import PrunebenchError, nearest
+from prunebench.api.metric import Metric, metric_of
 from prunebench.api.positions import Position
+from prunebench.api.rows import Row
 from prunebench.benchmark.expectations import SMALLEST
-from prunebench.leaderboard.cells import Cell, Group, density_column, group_rows
-from prunebench.leaderboard.metrics import Metric, metric_of
-from prunebench.leaderboard.smallest import smallest
-from prunebench.leaderboard.untyped import Row
-
-Where: TypeAlias = tuple[str, str]
-"""(model, data)."""
+from prunebench.leaderboard.source import Source, Tried, Where
+from prunebench.stats.smallest import Step, smallest
 
 DEFAULT = "test/accuracy"
 
-
-@dataclass(frozen=True)
-class Side:
-    """What is looked at: an entry's metric, at one density or round or at all, at one position or the last."""
-
-    entry: str
-    metric: str
-    density: float | None = None
-    round: int | None = None
-    position: str | None = None
-
-    @property
-    def said(self) -> str:
-        """The metric and where it is looked at, in words."""
-        at = [] if self.density is None else [f"at density {100 * self.density:.3g} %"]
-        at += [] if self.round is None else [f"in round {self.round}"]
-        at += (
-            []
-            if self.position is None
-            else [f"at {'the ' if self.position in ('start', 'end') else ''}{self.position}"]
-        )
-        return " ".join([self.metric, *at])
+Kind: TypeAlias = Literal["density", "round", "any"]
+"""What the places of a side are; "any" where one value holds at all of them."""
 
 
 @dataclass(frozen=True)
-class Found:
-    """What was found on one model and data.
+class SideValues:
+    """What a side measured on one model and data.
 
     Args:
-        cells: by place, in order; empty if that was not measured, or not there.
-        kind: what the places are; "any" where one value holds at all of them.
+        cells: by place: a density or a round, and None where the cell holds at all places. Empty if that was not
+            measured, or not there.
+        kind: what the places are.
         metric: how its numbers read.
     """
 
-    cells: Mapping[float, Cell]
-    kind: str
+    cells: Mapping[float | None, Cell]
+    kind: Kind
     metric: Metric
 
 
-def sides(expectation: Mapping[str, Any]) -> tuple[Side, Side | float]:
-    """The two sides of an `[[expect]]`; the second is a number where one is stated."""
-    better = Side(
-        str(expectation["better"]),
-        str(expectation.get("metric") or DEFAULT),
-        expectation.get("density"),
-        expectation.get("round"),
-        expectation.get("position"),
+def expectation_of(stated: Mapping[str, Any]) -> Expectation:
+    """An `[[expect]]` table, as it stands in provenance, as a typed value."""
+    better = ExpectationSide(
+        str(stated["better"]),
+        str(stated.get("metric") or DEFAULT),
+        stated.get("density"),
+        stated.get("round"),
+        stated.get("position"),
     )
-    than = {name: value for name, value in (expectation.get("than") or {}).items() if value is not None}
+    published = stated.get("published") or {}
+    return Expectation(
+        source=str(stated.get("source", "no source")),
+        claim=str(stated.get("claim", "")),
+        better=better,
+        worse=_worse(stated, better),
+        published=(float(published["better"]), float(published["worse"]))
+        if {"better", "worse"} <= published.keys()
+        else None,
+        judge=stated.get("judge") is not False,
+    )
+
+
+def _worse(stated: Mapping[str, Any], better: ExpectationSide) -> ExpectationSide | float:
+    than = {name: value for name, value in (stated.get("than") or {}).items() if value is not None}
     if "value" in than:
-        return better, float(than["value"])
+        return float(than["value"])
     # another place is stated as a density or as a round, and takes the place of either
     elsewhere = {"density": None, "round": None} if {"density", "round"} & than.keys() else {}
     own = {name: getattr(better, name) for name in ("metric", "density", "round", "position")}
-    return better, Side(str(expectation["worse"]), **{**own, **elsewhere, **than})
+    return ExpectationSide(str(stated["worse"]), **{**own, **elsewhere, **than})
 
 
-def measured(rows: Sequence[Row]) -> list[str]:
+def measured(source: Source) -> list[str]:
     """The metrics that an expectation may be of, but for those made of others."""
-    return sorted({name_of(row) for row in rows if row["role"] in ("evaluate", "analyse") and row["metric"]})
+    rows = (row for rows in source.rows.values() for row in rows)
+    return sorted({row.name for row in rows if row.role in ("evaluate", "analyse") and row.metric})
 
 
 def base_of(metric: str) -> str:
@@ -91,57 +85,62 @@ def base_of(metric: str) -> str:
     return DEFAULT if metric == SMALLEST else metric.removesuffix(f"/{SMALLEST}")
 
 
-def name_of(row: Row) -> str:
-    """A row's metric as a file names it: measurements of analyses may be of no split."""
-    return f"{row['split']}/{row['metric']}" if row["split"] else str(row["metric"])
-
-
-def look(side: Side, rows: Sequence[Row], entries: Sequence[str], alpha: float) -> dict[Where, Found]:
-    """What a side finds, by model and data.
+def read_side(side: ExpectationSide, source: Source, alpha: float) -> dict[Where, SideValues]:
+    """What a side measured, by model and data.
 
     Raises: PrunebenchError if nothing has the metric, or its positions cannot be told apart.
     """
     if side.metric == SMALLEST or side.metric.endswith(f"/{SMALLEST}"):
-        groups = group_rows(rows, base_of(side.metric), entries)
-        return {(g.model, g.data): _smallest(side, g, alpha) for g in groups}
-    analysed = [row for row in rows if row["role"] == "analyse" and row["metric"]]
-    if side.metric in {name_of(row) for row in analysed}:
-        return _analysed(side, [row for row in analysed if row["entry"] == side.entry])
-    known = measured(rows)
-    if side.metric not in known and any(row["outcome"] == "ok" for row in rows):
+        tried = source.tried(base_of(side.metric))
+        return {where: _smallest(side, own, source, alpha) for where, own in tried.items()}
+    analysed = {
+        where: [row for row in rows if row.role == "analyse" and row.metric] for where, rows in source.rows.items()
+    }
+    if any(row.name == side.metric for rows in analysed.values() for row in rows):
+        ours = {where: [row for row in rows if row.entry == side.entry] for where, rows in analysed.items()}
+        return {where: _analysed(side, rows, source) for where, rows in ours.items() if rows}
+    if side.metric not in source.evaluated and source.any_ok:
+        known = measured(source)
         raise PrunebenchError(f'metric "{side.metric}": nothing has it.{nearest(side.metric, known)}')
-    groups = group_rows(_at(side, rows), side.metric, entries)
-    return {(group.model, group.data): _evaluated(side, group) for group in groups}
+    return {where: _evaluated(side, tried) for where, tried in _tried(side, source).items()}
 
 
-def _evaluated(side: Side, group: Group) -> Found:
-    metric = metric_of(side.metric, group.unit)
-    if side.entry in group.dense:
-        return Found({1.0: group.at(side.entry, 1.0)}, "any", metric)
+def _tried(side: ExpectationSide, source: Source) -> Mapping[Where, Tried]:
+    """The cells of the metric without what this entry has in another round or at another position.
+
+    A stated round is one of the entry's own tickets, wherever it lies on a cost axis.
+    """
+    if side.round is None and side.position in (None, "end"):
+        return source.tried(side.metric)
+    # what is dense has round 0 alone, and is compared with every other round
+    own = [row for rows in source.rows.values() for row in rows if row.role == "evaluate" and row.entry == side.entry]
+    always_dense = {row.round for row in own} == {0}
+    position = "0it" if side.position == "start" else side.position
+
+    def wanted(row: Row) -> bool:
+        if row.role != "evaluate" or row.entry != side.entry:
+            return True
+        if side.round is not None and not always_dense and row.round != side.round:
+            return False
+        if row.name != side.metric or row.value is None or position in (None, "end"):
+            return True
+        return _same(row.position, str(position))
+
+    return source.of_rows(side.metric, wanted, None if side.round is None else "density")
+
+
+def _evaluated(side: ExpectationSide, tried: Tried) -> SideValues:
+    if side.entry in tried.dense:
+        return SideValues({None: tried.cells.at(side.entry, 1.0)}, "any", tried.metric)
+    places = tried.cells.places
     if side.density is not None:
-        column = group.column(float(side.density))
-        places: Sequence[float] = () if column is None else (column,)
+        place = place_of(places, float(side.density))
+        chosen: Sequence[float] = () if place is None else (place,)
     else:
         # at density 1 nothing is pruned; a round that is asked for may be that one
-        places = [d for d in group.densities if (d < 1 or side.round is not None) and group.at(side.entry, d).trials]
-    return Found({place: group.at(side.entry, place) for place in places}, "density", metric)
-
-
-def _at(side: Side, rows: Sequence[Row]) -> list[Row]:
-    """The rows without those of this entry and metric that are in another round or at another position."""
-    # what is dense has round 0 alone, and is compared with every other round
-    rounds = {row["round"] for row in rows if row["role"] == "evaluate" and row["entry"] == side.entry}
-
-    def elsewhere(row: Row) -> bool:
-        if row["role"] != "evaluate" or row["entry"] != side.entry:
-            return False
-        if side.round is not None and rounds != {0} and row["round"] != side.round:
-            return True
-        if name_of(row) != side.metric or row["value"] is None or side.position in (None, "end"):
-            return False
-        return not _same(row["position"], "0it" if side.position == "start" else str(side.position))
-
-    return [row for row in rows if not elsewhere(row)]
+        tried_at = [place for place in places if tried.cells.at(side.entry, place).trials]
+        chosen = [place for place in tried_at if place < 1 or side.round is not None]
+    return SideValues({place: tried.cells.at(side.entry, place) for place in chosen}, "density", tried.metric)
 
 
 def _same(a: str, b: str) -> bool:
@@ -151,54 +150,55 @@ def _same(a: str, b: str) -> bool:
         return a == b
 
 
-def _smallest(side: Side, group: Group, alpha: float) -> Found:
+def _smallest(side: ExpectationSide, tried: Tried, source: Source, alpha: float) -> SideValues:
     """Each seed's smallest density that keeps its dense value; 1 if the first one tried fails already."""
-    metric = Metric(side.metric, False, 100.0, 2, "%", "percentage points")
-    dense = next(iter(group.references), None)
-    if dense is None or side.entry in group.dense or side.entry not in group.entries:
-        return Found({}, "any", metric)
-    found = smallest(group, side.entry, dense, metric_of(base_of(side.metric), group.unit), alpha).by_seed
-    values = {seed: 1.0 if density is None else density for seed, density in found.items()}
-    return Found({1.0: Cell(values)}, "any", metric)
+    metric = Metric(side.metric, False, 100.0, 2, "%", "percentage points", 0.0, 1.0, "fraction")
+    dense = next((name for name in tried.entries if name in tried.dense), None)
+    if dense is None or side.entry in tried.dense or side.entry not in tried.entries:
+        return SideValues({}, "any", metric)
+    at = [(place, tried.cells.at(side.entry, place)) for place in tried.cells.places if place < 1]
+    walk = [Step(place, cell.values, frozenset(cell.broken)) for place, cell in at if cell.trials]
+    found = smallest(walk, tried.cells.at(dense, 1.0).values, tried.metric.higher, alpha).by_seed
+    values = {seed: 1.0 if place is None else place for seed, place in found.items()}
+    return SideValues({None: Cell(values)}, "any", metric)
 
 
-def _analysed(side: Side, rows: Sequence[Row]) -> dict[Where, Found]:
-    by_where: dict[Where, list[Row]] = defaultdict(list)
-    for row in rows:
-        by_where[row["model"], row["data"]].append(row)
-    return {where: _rounds(side, own) for where, own in sorted(by_where.items())}
-
-
-def _rounds(side: Side, rows: Sequence[Row]) -> Found:
-    """An analysis's measurement by round; -1 stands for the whole trial."""
-    ours = [row for row in rows if name_of(row) == side.metric]
-    unit = next((row["unit"] for row in ours if row["unit"]), "")
+def _analysed(side: ExpectationSide, rows: Sequence[Row], source: Source) -> SideValues:
+    """An analysis's measurement by round; None stands for the whole trial."""
+    ours = [row for row in rows if row.name == side.metric]
+    unit = next((row.unit for row in ours if row.unit), "")
     # an analysis that broke has one row, of its own name and of no round
     component = side.metric.split("/")
-    broken = {row["seed"]: row["outcome"] for row in rows if row["outcome"] != "ok" and row["metric"] in component}
+    broken = {row.seed: row.outcome for row in rows if row.outcome != "ok" and row.metric in component}
     if side.round is not None:
-        ours = [row for row in ours if row["round"] == side.round]
+        ours = [row for row in ours if row.round == side.round]
     if side.density is not None:
-        column = density_column(sorted({r["density"] for r in ours if r["density"] is not None}), float(side.density))
-        ours = [row for row in ours if row["density"] is not None and row["density"] == column]
-    points: dict[tuple[int, int], dict[str, float]] = defaultdict(dict)
+        place = place_of(sorted({row.density for row in ours if row.density is not None}), float(side.density))
+        ours = [row for row in ours if row.density is not None and row.density == place]
+    points: dict[tuple[int | None, int], dict[str, float]] = defaultdict(dict)
     for row in ours:
-        if row["value"] is not None and row["outcome"] == "ok" and row["twin"] == 0:
-            points[-1 if row["round"] is None else row["round"], row["seed"]][row["position"]] = float(row["value"])
-    cells: dict[float, dict[int, float]] = defaultdict(dict)
-    for (round_, seed), values in sorted(points.items()):
+        if row.value is not None and row.outcome == "ok" and row.twin == 0:
+            points[row.round, row.seed][row.position] = row.value
+    cells: dict[float | None, dict[int, float]] = defaultdict(dict)
+    for (round_, seed), values in sorted(points.items(), key=_in_order):
         chosen = _position(side, values)
         if chosen is not None:
             cells[round_][seed] = values[chosen]
-    whole = set(cells) == {-1}
-    cells = cells or defaultdict(dict, {-1: {}} if broken else {})
+    kind: Kind = "any" if set(cells) == {None} else "round"
+    if not cells and broken:
+        cells[None] = {}
     found = {
         place: Cell(values, {s: o for s, o in broken.items() if s not in values}) for place, values in cells.items()
     }
-    return Found(found, "any" if whole else "round", metric_of(side.metric, unit))
+    return SideValues(found, kind, metric_of(side.metric, unit, source.metrics))
 
 
-def _position(side: Side, values: Mapping[str, float]) -> str | None:
+def _in_order(item: tuple[tuple[int | None, int], object]) -> tuple[bool, int, int]:
+    (round_, seed), _ = item
+    return round_ is not None, round_ or 0, seed
+
+
+def _position(side: ExpectationSide, values: Mapping[str, float]) -> str | None:
     """Which of a measurement's positions is meant; None if it was not measured there."""
     if side.position not in (None, "start", "end"):
         return next((position for position in values if _same(position, str(side.position))), None)

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
 
-from prunebench.leaderboard.cells import AXES, Cell, Group
-from prunebench.leaderboard.markdown import plain
-from prunebench.leaderboard.metrics import metric_of
-from prunebench.leaderboard.ranking import ranking
-from prunebench.leaderboard.tables import level, value_text
+from prunebench.api.board import AXES, Board, Cell, Group
+from prunebench.api.report import between_text, gap_lines, level, plain, value_text
 
 TEX = "table.tex"
 
@@ -32,6 +28,7 @@ _SPECIAL = {
     "'": r"\textquotesingle{}",
     "`": r"\textasciigrave{}",
     "±": r"$\pm$",
+    "≈": r"$\approx$",
     "×": r"$\times$",
     "–": r"\textendash{}",
     "…": r"\ldots{}",
@@ -80,34 +77,32 @@ def _character(c: str) -> str:
     return f"{{[U+{ord(c):04X}]}}"
 
 
-def tex_tables(groups: Sequence[Group], metric: str, alpha: float) -> str:
+def tex_tables(board: Board) -> str:
     """A booktabs table for each model and data set, with the numbers of the page's first table."""
-    axes = " or ".join(dict.fromkeys(group.axis for group in groups)) or AXES["density"]
-    columns = axes.replace("density of", "densities are of").replace("density over", "densities are over")
+    columns = AXES[board.axis].replace("density of", "densities are of").replace("density over", "densities are over")
     columns = columns.replace("share of", "columns are the share of")
     head = (
         "% Written by prunebench. In the preamble: \\usepackage{booktabs} and \\usepackage{textcomp};\n"
         f"% names are upright text, {columns}, n counts seeds.\n"
     )
-    return head + "\n".join(_table(group, metric, alpha) for group in groups)
+    return head + "\n".join(_table(group, board.alpha) for group in board.groups)
 
 
-def _table(group: Group, metric: str, alpha: float) -> str:
-    measured = metric_of(metric, group.unit)
-    full = max((cell.trials for cell in group.cells.values()), default=0)
-    ranks = [(entry, None) for entry in group.references]
+def _table(group: Group, alpha: float) -> str:
+    metric = group.metric
     lines = []
-    for entry, rank in [*ranks, *((place.entry, place.rank) for place in ranking(group, measured, alpha))]:
-        cells = [group.cells.get((entry, density), Cell()) for density in group.densities]
+    for entry in group.shown:
+        cells = [entry.cells.get(place, Cell()) for place in group.places]
         seeds = max((cell.n for cell in cells), default=0)
-        shown = [tex(value_text(cell, measured, alpha, full)) for cell in cells]
-        lines.append(" & ".join(["" if rank is None else str(rank), tex(entry), str(seeds), *shown]) + r" \\")
-    labels = [tex(group.labels[density]) for density in group.densities]
+        shown = [tex(value_text(cell, metric, group.trials, neighbours=False)) for cell in cells]
+        rank = "" if entry.rank is None else str(entry.rank)
+        lines.append(" & ".join([rank, tex(entry.name), str(seeds), *shown]) + r" \\")
+    labels = [tex(label) for label in group.labels.values()]
     return "\n".join(
         [
             r"\begin{table}",
             r"\centering",
-            f"\\caption{{{tex(group.model)} on {tex(group.data)}: {tex(measured.label)}, mean {tex('±')} "
+            f"\\caption{{{tex(group.model)} on {tex(group.data)}: {tex(metric.label)}, mean {tex('±')} "
             f"{tex(level(alpha))} Student interval over seeds, by density.}}",
             f"\\begin{{tabular}}{{rlr{'r' * len(labels)}}}",
             r"\toprule",
@@ -116,7 +111,21 @@ def _table(group: Group, metric: str, alpha: float) -> str:
             *lines,
             r"\bottomrule",
             r"\end{tabular}",
+            *_notes(group),
             r"\end{table}",
             "",
         ]
     )
+
+
+def _notes(group: Group) -> list[str]:
+    """Below the table: what interpolated values lie between, and what has no value."""
+    lines = [
+        f"{plain(entry.name)} at {group.labels[place]}: {between_text(cell.neighbours, group.metric)}"
+        for entry in group.shown
+        for place, cell in entry.cells.items()
+        if cell.neighbours is not None
+    ]
+    parts = [("≈ interpolated,", lines), ("No value,", gap_lines(group))]
+    texts = [f"{tex(start)} {tex('; '.join(found))}." for start, found in parts if found]
+    return [rf"\\[2pt] \footnotesize {text}" for text in texts]

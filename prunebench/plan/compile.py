@@ -8,22 +8,23 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
-from prunebench.api import keys
 from prunebench.api.component import BoundComponent
 from prunebench.api.errors import CannotTakePart, ConfigError, DataMissing, PlanError
 from prunebench.api.info import DataInfo, ModelInfo
 from prunebench.api.planning import Evaluation, PlannedTicket, Ref, Request, Run
 from prunebench.benchmark.choices import DataChoice, ModelChoice
 from prunebench.benchmark.entries import Benchmark, Entry
-from prunebench.benchmark.load import entries_named
+from prunebench.benchmark.errors import entries_named
 from prunebench.components.managers import call_planning_hook
 from prunebench.kernels.counts import count_at, global_count
 from prunebench.plan.chain import Chain, draws
 from prunebench.plan.context import TrialContext
 from prunebench.plan.counts import matched
-from prunebench.plan.curves import curve_spec
+from prunebench.plan.curves import CurveSpec, curve_spec
 from prunebench.plan.demand import demanded
+from prunebench.plan.participants import Participants
 from prunebench.plan.phases import Phases
+from prunebench.plan.specs import WeightFile
 from prunebench.plan.trial import LeftOut, Plan, Trial
 
 
@@ -69,8 +70,8 @@ class _Place:
 class _Planner:
     def __init__(self, benchmark: Benchmark, probe: Probe) -> None:
         self.benchmark, self.probe = benchmark, probe
-        self.phases = Phases()
-        self.curves: dict[str, dict[str, Any]] = {}
+        self.phases, self.participants = Phases(), Participants()
+        self.curves: dict[str, CurveSpec] = {}
         self.chains: dict[tuple[str, _Place, int], Chain] = {}
         self.errors: dict[str, list[str]] = {}
         self._infos: dict[Any, Any] = {}
@@ -97,11 +98,11 @@ class _Planner:
             for out in left_out.values():
                 self.errors.setdefault(f"{out.model}: {out.why}", []).append(out.entry)
         if self.errors:
-            raise ConfigError([self._told(error, names) for error, names in self.errors.items()])
+            raise ConfigError([self._worded(error, names) for error, names in self.errors.items()])
         wanted, naive = self._wanted(trials)
         return Plan(self.phases.by_key, tuple(trials), self.curves, wanted, naive, tuple(left_out.values()))
 
-    def _told(self, error: str, names: list[str]) -> str:
+    def _worded(self, error: str, names: list[str]) -> str:
         """One error, with the entries that it is true of; not with their names where it is true of all."""
         file = os.path.relpath(self.benchmark.file)
         if len(names) == len(self.benchmark.entries) > 1:
@@ -116,34 +117,34 @@ class _Planner:
 
     def _trial(self, entry: Entry, place: _Place) -> Trial:
         chain = self._chain(entry.name, place)
-        setting = chain.setting
+        context = chain.context
         # The tickets of another entry, judged by this one's recipe.
         source = self._chain(entry.tickets, place) if entry.tickets is not None else chain
         tickets = source.tickets
         evaluations = []
-        finds: set[str] = set()
+        ancestors: set[str] = set()
         for round in self._rounds(entry, chain):
             drawn = entry.tickets is None and not entry.edits and draws(entry)
             for draw in range(entry.draws if round > 0 and (entry.edits or drawn) else 1):
                 # Edits are drawn anew for one ticket; masks that are drawn need a chain of their own for each draw.
                 own = self._chain(entry.name, place, draw) if drawn else source
                 ticket = own.tickets[round]
-                finds |= self._training_ancestors(ticket)
+                self._add_ancestors(ticket, ancestors)
                 ticket = own.edited(ticket, entry.edits, draw) if round > 0 else ticket
-                run = own.train(ticket, entry.evaluate, round + 1, draw=draw)
+                run = own.evaluate(ticket, entry.evaluate, draw=draw)
                 evaluations.append(self._evaluation(entry, run, round, draw))
         analyses = []
         for use in entry.analyses:
             edited = tuple(source.edited(t, entry.edits, 0) if t.round else t for t in tickets)
 
             def rerun(ticket: PlannedTicket, twin: int, chain: Chain = source) -> Run:
-                return chain.train(ticket, entry.evaluate, ticket.round + 1, twin=twin)
+                return chain.evaluate(ticket, entry.evaluate, twin=twin)
 
             request = Request(
                 "analyse",
                 len(tickets) - 1,
                 None,
-                tuple(chain._found[r] for r in sorted(chain._found)),
+                chain.optima,
                 source,
                 self._other(place),
                 edited,
@@ -156,21 +157,20 @@ class _Planner:
             model=entry.models[place.model].label,
             data=entry.data[place.data].label,
             seed=place.seed,
-            units=setting.model.units,
-            parameters=setting.model.parameters,
-            layers=setting.model.layers,
+            units=context.model.units,
+            parameters=context.model.parameters,
+            layers=context.model.layers,
             metrics=entry.metrics,
             evaluations=tuple(evaluations),
             analyses=tuple(analyses),
-            finds=frozenset(finds),
-            note=setting.data.note,
+            finds=frozenset(key for key in ancestors if self.phases.by_key[key].kind == "train"),
+            note=context.data.note,
         )
 
     def _evaluation(self, entry: Entry, run: Run, round: int, draw: int) -> Evaluation:
         spec = curve_spec(self.benchmark.measure, entry.task, run)
-        detail = keys.digest(spec)
-        self.curves[detail] = spec
-        return Evaluation(round, draw, run, Ref(run.key, "curve", run.stop, detail), run.end_mask)
+        self.curves[spec.digest] = spec
+        return Evaluation(round, draw, run, Ref(run.key, "curve", run.stop, spec.digest), run.end_mask)
 
     # Chains are shared: an entry that takes another's tickets builds on the very same object.
 
@@ -180,17 +180,24 @@ class _Planner:
             # Its own recipe and edits, the other's chain.
             return self._chain(entry.tickets, place)
         if (name, place, draw) not in self.chains:
-            setting = self._setting(entry, place)
-            counts = self._counts(entry, setting)
+            context = self._context(entry, place)
+            counts = self._counts(entry, context)
             self.chains[name, place, draw] = Chain(
-                entry, setting, self.phases, counts, self._other(place), self.benchmark.catalogue, draw
+                entry,
+                context,
+                self.phases,
+                counts,
+                self._other(place),
+                self.benchmark.catalogue,
+                self.participants,
+                draw,
             )
         return self.chains[name, place, draw]
 
     def _other(self, place: _Place) -> Callable[[str], Chain]:
         return lambda name: self._chain(name, place)
 
-    def _setting(self, entry: Entry, place: _Place) -> TrialContext:
+    def _context(self, entry: Entry, place: _Place) -> TrialContext:
         data, model = entry.data[place.data], entry.models[place.model]
         info: DataInfo = self._once(("data", id(data.use)), lambda: self.probe.data(data))
         shape: ModelInfo = self._once(
@@ -199,24 +206,42 @@ class _Planner:
         )
         if shape.units == 0:
             raise CannotTakePart(f"units {entry.units}: model {model.label} has nothing to prune")
+        absent = [split for split in self.benchmark.measure.splits if not info.sizes.get(split)]
+        if absent:
+            rest = ", ".join(f'"{split}"' for split in self.benchmark.measure.splits if split not in absent)
+            raise PlanError(
+                f'measure.splits: data "{data.label}" has no images of "{absent[0]}"; write splits = [{rest}], or hold '
+                "some out (`valid`)"
+            )
         weights = None
         if model.weights is not None:
             digest = self._once(("weights", id(model)), lambda: self.probe.weights(model, info))
-            weights = {"file": model.weights, "digest": digest}
-        return TrialContext(data.use, info, model.use, model.init, shape, entry.units, entry.task, place.seed, weights)
+            weights = WeightFile(model.weights, digest)
+        return TrialContext(
+            data.use,
+            info,
+            model.use,
+            model.init,
+            shape,
+            entry.units,
+            entry.task,
+            place.seed,
+            weights,
+            model.fresh_head,
+        )
 
     def _once(self, what: Any, make: Callable[[], Any]) -> Any:
         if what not in self._infos:
             self._infos[what] = make()
         return self._infos[what]
 
-    def _counts(self, entry: Entry, setting: TrialContext) -> list[int]:
+    def _counts(self, entry: Entry, context: TrialContext) -> list[int]:
         """Units alive after each round, from `cut` and `rounds` or from the densities alone.
 
         Raises: PlanError if a round leaves nothing, or less than the floors of the layers need.
         """
-        counts = self._stated_counts(entry, setting)
-        needed = sum(layer.floor for layer in setting.model.layers)
+        counts = self._stated_counts(entry, context)
+        needed = sum(layer.floor for layer in context.model.layers)
         for round, count in enumerate(counts):
             if count < needed:
                 raise PlanError(
@@ -226,13 +251,13 @@ class _Planner:
                 )
         return counts
 
-    def _stated_counts(self, entry: Entry, setting: TrialContext) -> list[int]:
-        units = setting.model.units
+    def _stated_counts(self, entry: Entry, context: TrialContext) -> list[int]:
+        units = context.model.units
         if entry.schedule is None:
             return [units]
         if entry.cut is None:
             assert entry.densities is not None
-            self._own_count(entry, setting, 0.5, 1)  # a pattern that matches no layer is found here, not when pruning
+            self._own_count(entry, context, 0.5, 1)  # a pattern that matches no layer is found here, not when pruning
             stated = sorted((d for d in entry.densities if d.value < 1), key=lambda d: -d.value)
             counts = [units, *(count_at(d.value, units) for d in stated)]
             for density, count, before in zip(stated, counts[1:], counts, strict=False):
@@ -244,19 +269,19 @@ class _Planner:
         assert entry.rounds is not None
         counts = [units]
         for round in range(1, entry.rounds + 1):
-            own = self._own_count(entry, setting, entry.cut, round)
+            own = self._own_count(entry, context, entry.cut, round)
             count = global_count(entry.cut, round, units) if own is None else own
             if not 0 < count <= counts[-1]:
                 raise PlanError(f"round {round} would leave {count:,} of {units:,} units; ask for fewer rounds")
             counts.append(count)
         return counts
 
-    def _own_count(self, entry: Entry, setting: TrialContext, cut: float, round: int) -> int | None:
+    def _own_count(self, entry: Entry, context: TrialContext, cut: float, round: int) -> int | None:
         """What the selection says that it leaves, if it says."""
         assert entry.select is not None
-        arguments = {"cut": cut, "round": round, "layers": setting.model.layers}
+        arguments = {"cut": cut, "round": round, "layers": context.model.layers}
         count: int | None = self._once(
-            ("count", id(entry.select), id(setting.model), cut, round),
+            ("count", id(entry.select), id(context.model), cut, round),
             partial(call_planning_hook, entry.select, "prunebench_count", **arguments),
         )
         return count
@@ -273,15 +298,14 @@ class _Planner:
 
     # What the results rest on, and how much of it is shared.
 
-    def _training_ancestors(self, ticket: PlannedTicket) -> set[str]:
-        seen: set[str] = set()
+    def _add_ancestors(self, ticket: PlannedTicket, ancestors: set[str]) -> None:
+        """Add the phases that lead to a ticket to those that are known already."""
         stack = [ref.key for ref in (ticket.weights, ticket.mask) if ref is not None]
         while stack:
             key = stack.pop()
-            if key not in seen:
-                seen.add(key)
+            if key not in ancestors:
+                ancestors.add(key)
                 stack += [ref.key for ref in self.phases.by_key[key].parents]
-        return {key for key in seen if self.phases.by_key[key].kind == "train"}
 
     def _wanted(self, trials: list[Trial]) -> tuple[dict[str, frozenset[Ref]], int]:
         plan = Plan(self.phases.by_key, tuple(trials), {}, {}, 0)

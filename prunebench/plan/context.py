@@ -2,47 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 from prunebench.api.component import BoundComponent
 from prunebench.api.errors import PlanError
 from prunebench.api.info import DataInfo, ModelInfo
 from prunebench.api.positions import Clock
 from prunebench.api.recipe import Recipe
+from prunebench.plan.specs import ComponentSpec, DataSpec, ModelSpec, WeightFile
+
+LONGEST = 10**9
+"""Iterations of a run at most."""
 
 
 @dataclass(frozen=True, eq=False)
 class TrialContext:
-    """What all phases of a trial have in common."""
+    """What all phases of a trial have in common.
 
-    data_use: BoundComponent
+    Args:
+        weights: the file that the first weights are read from; None where they are drawn.
+        fresh_head: the classifier's are drawn all the same.
+    """
+
+    data_component: BoundComponent
     data: DataInfo
-    model_use: BoundComponent
-    init_use: BoundComponent | None
+    model_component: BoundComponent
+    initialiser: BoundComponent | None
     model: ModelInfo
-    units_use: BoundComponent
-    task_use: BoundComponent
+    units: BoundComponent
+    task: BoundComponent
     seed: int
-    weights: Mapping[str, str] | None = None
-    """The file that the first weights are read from, and its digest."""
+    weights: WeightFile | None = None
+    fresh_head: bool = False
 
     @cached_property
-    def data_json(self) -> dict[str, Any]:
+    def data_spec(self) -> DataSpec:
         """The data's identity: component and digest of the source."""
-        return {**self.data_use.to_json(), "digest": self.data.digest}
+        return DataSpec(**self.data_component.to_json(), digest=self.data.digest)
 
     @cached_property
-    def model_json(self) -> dict[str, Any]:
+    def model_spec(self) -> ModelSpec:
         """The model's identity; of the data, only what shapes it."""
-        return {**self.model_use.to_json(), "shape": list(self.data.shape), "classes": self.data.classes}
+        return ModelSpec(**self.model_component.to_json(), shape=self.data.shape, classes=self.data.classes)
 
     @cached_property
-    def task_json(self) -> dict[str, Any]:
+    def init_spec(self) -> ComponentSpec | None:
+        """The initialiser's identity."""
+        return None if self.initialiser is None else ComponentSpec.of(self.initialiser)
+
+    @cached_property
+    def units_spec(self) -> ComponentSpec:
+        """The units' identity."""
+        return ComponentSpec.of(self.units)
+
+    @cached_property
+    def task_spec(self) -> ComponentSpec:
         """The task's identity, without what only changes what is measured."""
-        return self.task_use.trained_json()
+        return ComponentSpec(**self.task.trained_json())
 
     def clock(self, recipe: Recipe) -> Clock:
         """The clock of a run under a recipe: incomplete batches are dropped."""
@@ -52,4 +69,12 @@ class TrialContext:
                 f"batch {recipe.batch:,} is larger than the {train:,} training examples of {self.data.name}"
             )
         steps = train // recipe.batch
-        return Clock(steps, recipe.horizon.iterations(Clock(steps)))
+        horizon = recipe.horizon.iterations(Clock(steps))
+        if horizon == 0 and str(recipe.horizon) != "0it":
+            raise PlanError(
+                f'horizon "{recipe.horizon}" rounds to no iteration, for an epoch has {steps:,}; train longer, or '
+                'write "0it" to judge weights as they are'
+            )
+        if horizon > LONGEST:
+            raise PlanError(f'horizon "{recipe.horizon}" is {horizon:,} iterations; at most {LONGEST:,} can be')
+        return Clock(steps, horizon)

@@ -18,10 +18,12 @@ def matched(densities: Sequence[Density], counts: Sequence[int]) -> list[int]:
     reached = [count / units for count in counts]
     rounds = []
     for density in densities:
-        slots_of = [r for r, d in enumerate(reached) if round(d, density.decimals) == density.value]
-        if not slots_of:
+        fitting = [r for r, d in enumerate(reached) if round(d, density.decimals) == density.value]
+        if not fitting:
             near = sorted(range(len(reached)), key=lambda r: abs(reached[r] - density.value))[:2]
-            shown = " and ".join(f"{reached[r]:.{density.decimals}f} (round {r})" for r in sorted(near))
-            raise PlanError(f"no round has density {density}; the nearest are {shown}")
-        rounds.append(min(slots_of, key=lambda r: abs(reached[r] - density.value)))
+            # Too few digits would show a density that is that of no round, or the one that was asked for.
+            digits = max(3, density.decimals)
+            nearest = " and ".join(f"{reached[r]:.{digits}f} (round {r})" for r in sorted(near))
+            raise PlanError(f"no round has density {density}; the nearest are {nearest}")
+        rounds.append(min(fitting, key=lambda r: abs(reached[r] - density.value)))
     return sorted(set(rounds))

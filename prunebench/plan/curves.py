@@ -2,26 +2,57 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from functools import cached_property
 
+from prunebench.api import keys
 from prunebench.api.component import BoundComponent
 from prunebench.api.errors import PlanError
 from prunebench.api.planning import Run
 from prunebench.benchmark.tables import Measure
+from prunebench.plan.json_values import to_json
+from prunebench.plan.specs import ComponentSpec
 
 
-def curve_spec(measure: Measure, task: BoundComponent, run: Run) -> dict[str, Any]:
-    """How a curve is measured, in the iterations of its run."""
+@dataclass(frozen=True)
+class CurveSpec:
+    """When and of what a run is measured, in iterations of its clock.
+
+    Args:
+        task: what is measured.
+        every: at multiples of it, beside both ends; None for none.
+        at: at these, too.
+        train_sample: examples of the training sample; None where "train" is not measured.
+    """
+
+    task: ComponentSpec
+    every: int | None
+    at: tuple[int, ...]
+    splits: tuple[str, ...]
+    train_sample: int | None
+
+    @cached_property
+    def digest(self) -> str:
+        """What tells a curve from others of its run: the `detail` of its reference."""
+        return keys.digest(to_json(self))
+
+
+def curve_spec(measure: Measure, task: BoundComponent, run: Run) -> CurveSpec:
+    """How a curve is measured.
+
+    Raises:
+        PlanError: a position outside of the run.
+    """
     points = set()
     for position in measure.at:
         iteration = position.iterations(run.clock)
         if not run.start <= iteration <= run.stop:
             raise PlanError(f'measure.at: "{position}" (iteration {iteration:,}) is outside of the run')
         points.add(iteration)
-    return {
-        "task": task.to_json(),
-        "every": None if measure.every is None else max(1, measure.every.iterations(run.clock)),
-        "at": sorted(points),
-        "splits": sorted(measure.splits),
-        "train_sample": measure.train_sample if "train" in measure.splits else None,
-    }
+    return CurveSpec(
+        task=ComponentSpec.of(task),
+        every=None if measure.every is None else max(1, measure.every.iterations(run.clock)),
+        at=tuple(sorted(points)),
+        splits=tuple(sorted(measure.splits)),
+        train_sample=measure.train_sample if "train" in measure.splits else None,
+    )

@@ -2,25 +2,83 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from functools import cached_property
+from typing import Any, TypeVar
 
-from prunebench.api import keys
+from prunebench.api.errors import ContractError
 from prunebench.api.planning import Ref
+from prunebench.plan.json_values import from_json, object_text, to_json
+from prunebench.plan.specs import (
+    AnalyseSpec,
+    EditSpec,
+    InitSpec,
+    Kind,
+    LoadSpec,
+    PhaseSpec,
+    PruneSpec,
+    TrainSpec,
+    refs_of,
+)
 
-ENGINE_VERSION = 1
+ENGINE_VERSION = 2
 """Raised when the training loop, pruning or measuring yields other numbers for the same phase."""
+
+KINDS: Mapping[str, Any] = {
+    "init": InitSpec | LoadSpec,
+    "train": TrainSpec,
+    "prune": PruneSpec,
+    "edit": EditSpec,
+    "analyse": AnalyseSpec,
+}
+
+S = TypeVar("S", InitSpec, LoadSpec, TrainSpec, PruneSpec, EditSpec, AnalyseSpec)
 
 
 @dataclass(frozen=True, eq=False)
 class Phase:
-    """One of the five kinds of work: init, train, prune, edit, analyse."""
+    """One piece of work, with the key that names its outputs."""
 
     key: str
-    kind: Literal["init", "train", "prune", "edit", "analyse"]
-    spec: Mapping[str, Any]
-    parents: tuple[Ref, ...]
+    spec: PhaseSpec
+
+    @classmethod
+    def of(cls, spec: PhaseSpec) -> Phase:
+        """A phase under its key: sha256 of the canonical JSON of its kind, the engine's version and its spec."""
+        text = object_text(spec, {"phase": f'"{spec.kind}"', "engine": str(ENGINE_VERSION)})
+        return cls(hashlib.sha256(text.encode()).hexdigest(), spec)
+
+    @property
+    def kind(self) -> Kind:
+        """One of the five: init, train, prune, edit, analyse."""
+        return self.spec.kind
+
+    @cached_property
+    def parents(self) -> tuple[Ref, ...]:
+        """The outputs that it reads."""
+        return tuple(refs_of(self.spec))
+
+    def to_json(self) -> dict[str, Any]:
+        """For an executor."""
+        return {"key": self.key, "phase": self.kind, "spec": to_json(self.spec)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Phase:
+        """Back from JSON.
+
+        Raises:
+            ContractError: not a phase, or one of another version of the engine: its key would name other numbers.
+        """
+        where = f"phase {data['key'][:12]} ({data['phase']})"
+        if data["phase"] not in KINDS:
+            raise ContractError(f"{where}: there is no such kind of phase")
+        spec: PhaseSpec = from_json(KINDS[data["phase"]], data["spec"], where)
+        phase = cls.of(spec)
+        if phase.key != data["key"]:
+            raise ContractError(f"{where}: its key is {phase.key[:12]} here: another version of prunebench planned it")
+        return phase
 
 
 class Phases:
@@ -29,9 +87,14 @@ class Phases:
     def __init__(self) -> None:
         self.by_key: dict[str, Phase] = {}
 
-    def add(self, kind: Any, spec: Mapping[str, Any], parents: Sequence[Ref | None]) -> str:
+    def add(self, spec: PhaseSpec) -> str:
         """Register a phase; returns its key."""
-        key = keys.digest({"phase": kind, "engine": ENGINE_VERSION, **spec})
-        if key not in self.by_key:
-            self.by_key[key] = Phase(key, kind, spec, tuple(p for p in parents if p is not None))
-        return key
+        phase = Phase.of(spec)
+        return self.by_key.setdefault(phase.key, phase).key
+
+
+def spec_of(phases: Mapping[str, Phase], key: str, kind: type[S]) -> S:
+    """What a phase of a known kind computes."""
+    spec = phases[key].spec
+    assert isinstance(spec, kind), f"phase {key[:12]} is of kind {spec.kind}"
+    return spec

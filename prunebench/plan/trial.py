@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from prunebench.api.info import Layer
 from prunebench.api.planning import Evaluation, Ref
 from prunebench.api.task import Metrics
+from prunebench.plan.curves import CurveSpec
 from prunebench.plan.phases import Phase
 
 
@@ -48,7 +48,7 @@ class Plan:
 
     phases: Mapping[str, Phase]
     trials: tuple[Trial, ...]
-    curves: Mapping[str, Mapping[str, Any]]
+    curves: Mapping[str, CurveSpec]
     """How each curve is measured, by the digest in its Ref."""
     wanted: Mapping[str, frozenset[Ref]]
     """For each phase that the results rest on, the outputs that they read."""

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 from prunebench.api.details import Detail
 from prunebench.api.errors import PrunebenchError
 from prunebench.api.keys import canonical
-from prunebench.results.reading import lines_of
+from prunebench.results.reading import content_of, lines_of
 
 DETAILS = "details.jsonl"
 
@@ -20,6 +20,11 @@ _DETAIL: TypeAdapter[Detail] = TypeAdapter(Detail)
 def details_text(details: Iterable[Detail]) -> str:
     """The content of `details.jsonl`."""
     return "".join(canonical(line.to_json()) + "\n" for line in details)
+
+
+def parsed_details(content: bytes, where: str = DETAILS) -> list[Detail]:
+    """The details in the content of a `details.jsonl`. Raises PrunebenchError, with file, line and field."""
+    return list(lines_of(content, _DETAIL.validate_json, where))
 
 
 def write_details(folder: Path, details: Iterable[Detail]) -> None:
@@ -32,7 +37,8 @@ def read_details(folder: Path) -> list[Detail]:
 
     Raises: PrunebenchError, with file, line and field, if one is damaged.
     """
+    path = Path(folder) / DETAILS
     try:
-        return list(lines_of(Path(folder) / DETAILS, _DETAIL.validate_json))
+        return parsed_details(content_of(path), str(path))
     except FileNotFoundError as error:
         raise PrunebenchError(f"{folder}: not a leaderboard: it has no {DETAILS}") from error

@@ -11,8 +11,7 @@ from prunebench.api.planning import Evaluation, Ref
 from prunebench.api.rows import Outcome, Row
 from prunebench.api.task import EARLY_STOP, LOSS, STOPPED_AT, all_metrics, primary
 from prunebench.plan.trial import LeftOut, Plan, Trial
-from prunebench.results.outputs import Outputs
-from prunebench.store.store import Artifact
+from prunebench.results.outputs import Output, Outputs
 
 DENSITIES = ("density", "density_all", "density_macs")
 """The fraction kept of the units that may be pruned, of all parameters, and of the multiply-accumulates."""
@@ -50,7 +49,7 @@ class _Reader:
         for name, ref in trial.analyses:
             yield from self._analysis(trial, name, ref, densities)
 
-    def _mixed(self, artifact: Artifact | None) -> dict[str, Any]:
+    def _mixed(self, artifact: Output | None) -> dict[str, Any]:
         """A mark on rows that rest on artifacts of other environments (`--reuse any`); none on the others."""
         own = (self.outputs.environment,)
         return {} if artifact is None or artifact.lineage == own else {"environments": artifact.lineage}
@@ -90,7 +89,7 @@ class _Reader:
             "key": evaluation.run.key,
             **self._mixed(artifact),
         }
-        metrics = [(split, metric) for split in spec["splits"] for metric in trial.metrics]
+        metrics = [(split, metric) for split in spec.splits for metric in trial.metrics]
         units = {name: info.unit for name, info in all_metrics(trial.metrics).items()}
         diverged = artifact is not None and artifact.meta.get("outcome") == "diverged"
         if artifact is None or diverged:
@@ -101,18 +100,18 @@ class _Reader:
         points = {p["iteration"]: p for p in json.loads(artifact.files["curve.json"])["points"]}
         outcome: Outcome = "collapsed" if facts["collapsed"] else "ok"
         longer = artifact.meta.get("longer", 1.0)
-        for iteration in dict.fromkeys(round(at * longer) for at in (*spec["at"], evaluation.run.stop)):
+        for iteration in dict.fromkeys(round(at * longer) for at in (*spec.at, evaluation.run.stop)):
             for split, metric in metrics:
                 value = points[iteration][f"{split}/{metric}"]
                 became: Outcome = "diverged" if value is None else outcome
                 yield _row(base, metric, split, value, units[metric], f"{iteration}it", became)
-        if "valid" in spec["splits"] and spec["every"] is not None:
+        if "valid" in spec.splits and spec.every is not None:
             # The first of the smallest: the iteration at which early stopping would have stopped.
             best = min(points.values(), key=lambda p: (_or_inf(p[f"valid/{LOSS}"]), p["iteration"]))
             at = best["iteration"]
             yield _row(base, STOPPED_AT, "valid", float(at), units[STOPPED_AT], f"{at}it", outcome)
             judged = primary(trial.metrics)
-            for split in spec["splits"]:
+            for split in spec.splits:
                 value = best[f"{split}/{judged}"]
                 yield _row(base, EARLY_STOP + judged, split, value, units[judged], f"{at}it", outcome)
 

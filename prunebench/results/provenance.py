@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from prunebench.api.errors import PrunebenchError
 from prunebench.api.provenance import Provenance
-from prunebench.results.reading import content_of, parsed
+from prunebench.benchmark.expectations import Expect
+from prunebench.results.reading import content_of, parsed, sentence
 
 PROVENANCE = "provenance.json"
 
@@ -52,9 +53,22 @@ def read_provenance(folder: Path) -> Provenance:
         content = content_of(path)
     except FileNotFoundError as error:
         raise PrunebenchError(f"{folder}: not a leaderboard: it has no {PROVENANCE}") from error
-    schema = parsed(content, _Schema.of, str(path)).schema_version
+    return parsed_provenance(content, str(path))
+
+
+def parsed_provenance(content: bytes, where: str = PROVENANCE) -> Provenance:
+    """The content of a `provenance.json`. Raises PrunebenchError, with file and field."""
+    schema = parsed(content, _Schema.of, where).schema_version
     if schema not in range(FIRST_SCHEMA, SCHEMA + 1):
         raise PrunebenchError(
-            f"{path}: written with schema {schema}, and this prunebench reads up to {SCHEMA}. Install a newer one."
+            f"{where}: written with schema {schema}, and this prunebench reads up to {SCHEMA}. Install a newer one."
         )
-    return parsed(content, Provenance.model_validate_json, str(path))
+    provenance = parsed(content, Provenance.model_validate_json, where)
+    for number, expectation in enumerate(provenance.report.expectations, start=1):
+        try:
+            Expect.model_validate(expectation)
+        except ValidationError as error:
+            raise PrunebenchError(
+                f"{where}: damaged: report.expectations: expectation {number}: {sentence(error)}"
+            ) from error
+    return provenance

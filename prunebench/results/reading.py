@@ -6,6 +6,7 @@ stands in them becomes a typed value or a sentence with file, line and field.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 from collections.abc import Iterator
@@ -49,38 +50,68 @@ def content_of(path: Path) -> bytes:
         FileNotFoundError: there is none.
         PrunebenchError: it is a link, a folder or a device, too large, or cannot be read.
     """
+    return b"".join(_chunks(path, LARGEST.get(path.name, LARGEST["details.jsonl"])))
+
+
+def sha256_of(path: Path) -> str:
+    """The sha256 of a regular file, in hex. Raises as `content_of` does."""
+    digest = hashlib.sha256()
+    for chunk in _chunks(path, LARGEST.get(path.name, LARGEST["details.jsonl"])):
+        digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _chunks(path: Path, most: int) -> Iterator[bytes]:
     try:
         # Without waiting: to open a FIFO would block until somebody writes into it.
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
         raise
     except (OSError, ValueError) as error:
-        what = "it is a symbolic link, which is not followed" if path.is_symlink() else _reason(error)
-        raise PrunebenchError(f"{path}: cannot be read: {what}") from error
+        raise PrunebenchError(f"{path}: cannot be read: {_kind(path) or reason(error)}") from error
     with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            raise PrunebenchError(f"{path}: cannot be read: it is not a regular file")
-        most = LARGEST.get(path.name, LARGEST["details.jsonl"])
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise PrunebenchError(f"{path}: cannot be read: {_kind(path) or 'it is not a regular file'}")
+        size = 0
         try:
-            content = file.read(most + 1)
-        except (OSError, MemoryError) as error:
-            raise PrunebenchError(f"{path}: cannot be read: {_reason(error)}") from error
-    if len(content) > most:
-        raise PrunebenchError(f"{path}: larger than {most // MIB} MiB, which no {path.name} is")
-    return content
+            while chunk := file.read(MIB):
+                size += len(chunk)
+                if size > most:
+                    raise PrunebenchError(f"{path}: larger than {most // MIB} MiB, which no {path.name} is")
+                yield chunk
+        except OSError as error:
+            raise PrunebenchError(f"{path}: cannot be read: {reason(error)}") from error
 
 
-def lines_of(path: Path, parse: Parse[T]) -> Iterator[T]:
+def _kind(path: Path) -> str | None:
+    """What a path is, if it is no regular file."""
+    try:
+        mode = path.lstat().st_mode
+    except (OSError, ValueError):
+        return None
+    if stat.S_ISLNK(mode):
+        return "it is a symbolic link, which is not followed"
+    if stat.S_ISDIR(mode):
+        return "it is a folder"
+    return None if stat.S_ISREG(mode) else "it is not a regular file"
+
+
+def reason(error: BaseException) -> str:
+    """Why something failed, in a few words."""
+    return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
+
+
+def lines_of(content: bytes, parse: Parse[T], where: str) -> Iterator[T]:
     """The values of a file with one on each line; empty lines are none.
 
+    Args:
+        where: the file, for errors.
     Raises:
-        FileNotFoundError: there is no such file.
         PrunebenchError: a line is damaged; names file, line and field.
     """
-    for number, line in enumerate(content_of(path).split(b"\n"), start=1):
+    for number, line in enumerate(content.split(b"\n"), start=1):
         if line.strip():
-            yield parsed(line, parse, f"{path}:{number}", "a line of JSON")
+            yield parsed(line, parse, f"{where}:{number}", "a line of JSON")
 
 
 def parsed(content: bytes, parse: Parse[T], where: str, form: str = "JSON") -> T:
@@ -138,7 +169,3 @@ def _shown(value: object) -> str:
     """A value on one line, cut to a readable length."""
     text = repr(value)
     return text if len(text) <= _SHOWN else text[:_SHOWN] + "..."
-
-
-def _reason(error: BaseException) -> str:
-    return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__

@@ -8,7 +8,7 @@ from pathlib import Path
 from prunebench.api.errors import PrunebenchError
 from prunebench.api.keys import canonical
 from prunebench.api.rows import Row
-from prunebench.results.reading import lines_of
+from prunebench.results.reading import content_of, lines_of
 
 RESULTS = "results.jsonl"
 
@@ -16,6 +16,11 @@ RESULTS = "results.jsonl"
 def rows_text(rows: Iterable[Row]) -> str:
     """The content of `results.jsonl`."""
     return "".join(canonical(row.to_json()) + "\n" for row in rows)
+
+
+def parsed_rows(content: bytes, where: str = RESULTS) -> list[Row]:
+    """The rows in the content of a `results.jsonl`. Raises PrunebenchError, with file, line and field."""
+    return list(lines_of(content, Row.model_validate_json, where))
 
 
 def write_rows(folder: Path, rows: Iterable[Row]) -> None:
@@ -30,7 +35,7 @@ def read_rows(folder: Path) -> list[Row]:
     """
     path = Path(folder) / RESULTS
     try:
-        rows = list(lines_of(path, Row.model_validate_json))
+        rows = parsed_rows(content_of(path), str(path))
     except FileNotFoundError as error:
         raise PrunebenchError(
             f"{folder}: not a leaderboard: it has no {RESULTS}. "

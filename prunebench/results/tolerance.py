@@ -11,9 +11,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from prunebench.api.details import Detail, EvaluationDetail
+from prunebench.api.provenance import Registered
 from prunebench.api.results import final_rows
 from prunebench.api.rows import Row
 
@@ -50,15 +50,16 @@ class Tolerance:
         quantile = float(norm.isf(FALSE_ALARMS / (2 * max(1, self.values))))
         return max(self.floor, quantile * math.sqrt(2) * self.deviation)
 
-    def to_json(self) -> dict[str, Any]:
+    @property
+    def registered(self) -> Registered:
         """For provenance.json."""
-        return {
-            "metric": self.metric,
-            "deviation": self.deviation,
-            "values": self.values,
-            "floor": self.floor,
-            "allowed": self.allowed,
-        }
+        return Registered(
+            metric=self.metric,
+            deviation=self.deviation,
+            values=self.values,
+            floor=self.floor,
+            allowed=self.allowed,
+        )
 
 
 def tolerance_of(rows: Iterable[Row], details: Iterable[Detail], metric: str) -> Tolerance:
@@ -70,7 +71,8 @@ def tolerance_of(rows: Iterable[Row], details: Iterable[Detail], metric: str) ->
             cells.setdefault((row.entry, row.model, row.data, row.density), []).append(row.value)
     deviation = _pooled([values for values in cells.values() if len(values) > 1])
     images = max((len(bits) * 6 for detail in details if (bits := _correct(detail))), default=0)
-    return Tolerance(metric, deviation, len(judged), 1 / images if images else 0.0)
+    counted = bool(images) and any(row.unit == "fraction" for row in judged)
+    return Tolerance(metric, deviation, len(judged), 1 / images if counted else 0.0)
 
 
 def _correct(detail: Detail) -> str | None:

@@ -22,6 +22,18 @@ from prunebench.benchmark.densities import Density
 from prunebench.components.catalogue import Catalogue
 from prunebench.kernels.weight_files import digest_of
 from prunebench.plan.counts import matched
+from prunebench.plan.json_values import from_json, to_json
+from prunebench.plan.phases import spec_of
+from prunebench.plan.specs import (
+    AnalyseSpec,
+    ComponentSpec,
+    EditSpec,
+    InitSpec,
+    LoadSpec,
+    ModelSpec,
+    PruneSpec,
+    TrainSpec,
+)
 from prunebench.plan.trial import Plan, Trial
 from prunebench.runner.preparing import Prepared
 
@@ -99,18 +111,19 @@ def export(
     weights = evaluation.run.end if choice.trained else ticket.weights
     mask_ref = evaluation.mask if choice.trained else ticket.mask
     store = runner.make(prepared, [ref for ref in (weights, mask_ref) if ref is not None], observe, catalogue)
-    spec = prepared.plan.phases[evaluation.run.key].spec
-    units_json = prepared.benchmark.all_entries[trial.entry].units.to_json()
+    spec = spec_of(prepared.plan.phases, evaluation.run.key, TrainSpec)
+    model_spec, task_spec = spec.model, spec.task
+    units_spec = ComponentSpec.of(prepared.benchmark.all_entries[trial.entry].units)
     workbench = Workbench(store, prepared.benchmark.catalogue, prepared.root, "cpu")
     try:
-        original, mask = workbench.model(spec["model"], workbench.tensors(weights)), workbench.mask(mask_ref)
+        original, mask = workbench.model(model_spec, workbench.tensors(weights)), workbench.mask(mask_ref)
     except DivergedParentError:
         where = f'entry "{trial.entry}", seed {trial.seed}, round {evaluation.round}'
         raise PrunebenchError(f"{where}: training diverged, so there is no network") from None
     if mask is None:
         small = original
     else:
-        units = workbench.units({**spec, "units": units_json}, original)
+        units = workbench.units(units_spec, task_spec, model_spec, original)
         MaskedParameters(original, units, mask).zero_weights()
         small = units.shrink(original, mask).eval()
     folder.mkdir(parents=True, exist_ok=True)
@@ -118,12 +131,12 @@ def export(
     (folder / WEIGHTS).write_bytes(dump_tensors(state))
     if mask_ref is not None:
         (folder / MASK).write_bytes(store.get(mask_ref.address).files[MASK])
-    example = workbench.example(spec)
+    example = workbench.example(task_spec, model_spec)
     sidecar = {
         "format": FORMAT,
-        "model": spec["model"],
+        "model": to_json(model_spec),
         "input": {"shape": list(example.shape[1:]), "dtype": str(example.dtype).removeprefix("torch.")},
-        "units": None if mask is None else units_json,
+        "units": None if mask is None else to_json(units_spec),
         "history": history(prepared.plan, trial, evaluation, choice),
         "size": _sizes(original, small, state, None if mask is None else (units, mask)),
         "files": {name: digest_of(folder / name) for name in (WEIGHTS, MASK) if mask is not None or name == WEIGHTS},
@@ -153,6 +166,7 @@ def load_exported(folder: Path, catalogue: Catalogue | None = None) -> nn.Module
 
     from prunebench.components.managers import run_manager
     from prunebench.engine.workbench import shape_of, unpack_mask
+    from prunebench.kernels.networks import built
     from prunebench.store.tensors import load_tensors
 
     try:
@@ -165,10 +179,11 @@ def load_exported(folder: Path, catalogue: Catalogue | None = None) -> nn.Module
         if not (folder / name).is_file() or digest_of(folder / name) != digest:
             raise PrunebenchError(f"{folder / name}: not the file that was exported")
     catalogue = Catalogue.load() if catalogue is None else catalogue
-    info: DataInfo = shape_of(sidecar["model"])
+    info: DataInfo = shape_of(from_json(ModelSpec, sidecar["model"], f"{folder / SIDECAR}: model"))
     # Units are found by tracing, and parameters may be trained on: neither can be done with inference tensors.
     with torch.inference_mode(False):
-        model: nn.Module = run_manager([catalogue.from_json(sidecar["model"])]).hook.prunebench_model(data_info=info)
+        hook = run_manager([catalogue.from_json(sidecar["model"])]).hook
+        model: nn.Module = built(lambda: hook.prunebench_model(data_info=info))
         if sidecar["units"] is not None:
             # Exports from before inputs had types are of images.
             taken = sidecar.get("input", {"shape": info.shape, "dtype": "float32"})
@@ -220,12 +235,13 @@ def history(plan: Plan, trial: Trial, evaluation: Evaluation, choice: Choice) ->
     mask: Ref | None = evaluation.run.ticket.mask
     while mask is not None and mask.key in plan.phases:
         spec = plan.phases[mask.key].spec
-        if plan.phases[mask.key].kind == "prune":
-            step = {"key": mask.key, "count": spec["count"], "score": spec["score"], "select": spec["select"]}
-            prunings.append({**step, "round": spec["streams"]["round"]})
-        elif plan.phases[mask.key].kind == "edit":
-            prunings.append({"key": mask.key, "edit": spec["edit"]})
-        mask = None if spec.get("mask") is None else Ref.from_json(spec["mask"])
+        if isinstance(spec, PruneSpec):
+            chosen_by = {"score": to_json(spec.score), "select": to_json(spec.select)}
+            prunings.append({"key": mask.key, "count": spec.count, **chosen_by, "round": spec.streams.round})
+        elif isinstance(spec, EditSpec):
+            prunings.append({"key": mask.key, "edit": to_json(spec.edit)})
+        assert not isinstance(spec, InitSpec | LoadSpec | AnalyseSpec), f"phase {mask.key[:12]} makes no mask"
+        mask = spec.mask
     return {
         "entry": trial.entry,
         "seed": trial.seed,

@@ -8,10 +8,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from prunebench.api.errors import ConfigError
 from prunebench.benchmark import load as config
 from prunebench.benchmark.entries import Benchmark
 from prunebench.components.catalogue import Catalogue
+from prunebench.components.managers import call_planning_hook
+from prunebench.components.time_limit import watched
 from prunebench.engine.environment import fingerprint
+from prunebench.engine.executors.choice import chosen
 from prunebench.engine.probe import StoreProbe
 from prunebench.plan.compile import make_plan
 from prunebench.plan.trial import Plan
@@ -72,7 +76,7 @@ def prepare(options: Options, catalogue: Catalogue | None = None) -> Prepared:
         ConfigError: with every error of the file.
     """
     catalogue = Catalogue.load() if catalogue is None else catalogue
-    benchmark = config.load(
+    reading = config.read(
         options.file,
         catalogue,
         profile=options.profile,
@@ -80,10 +84,19 @@ def prepare(options: Options, catalogue: Catalogue | None = None) -> Prepared:
         only=options.only,
         settings=options.settings,
     )
+    benchmark = reading.benchmark or reading.sound()
+    chosen(benchmark.execution.executor, benchmark.execution.workers)
     for table in options.also:
         use = catalogue.use(table, slot="report", where="also")
         others = tuple(other for other in benchmark.also if other.name != use.name)
         benchmark = replace(benchmark, report=benchmark.report.model_copy(update={"also": (*others, use)}))
     root, store_path = data_root(), options.store or default_store()
     probe = StoreProbe(Store(store_path, environment=Environment({"for": "planning"})), root)
-    return Prepared(options, benchmark, make_plan(benchmark, probe), root, store_path)
+    try:
+        with watched(call_planning_hook.__code__):
+            plan = make_plan(benchmark, probe)
+    except ConfigError as error:
+        # The entries that the file has right are planned all the same, so that every error comes at once.
+        raise ConfigError((*reading.errors, *error.errors)) from None
+    reading.sound()
+    return Prepared(options, benchmark, plan, root, store_path)

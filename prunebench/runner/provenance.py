@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import datetime
+import os
+import tempfile
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from prunebench.api.provenance import ComponentOrigin, Provenance, ReportSettings, RunCounts
 from prunebench.api.rows import Row
@@ -30,7 +33,7 @@ def provenance_of(
     fields = dict(store.environment.fields)
     return Provenance(
         prunebench=__version__,
-        file=benchmark.file,
+        file=recorded_path(benchmark.file),
         profile=benchmark.profile,
         settings=tuple(prepared.options.settings),
         seeds=tuple(benchmark.seeds),
@@ -55,12 +58,35 @@ def provenance_of(
             alpha=benchmark.report.alpha,
             axis=benchmark.report.axis,
             at=tuple(benchmark.report.at),
-            notes=tuple(notes),
+            notes=tuple(without_places(note, prepared) for note in notes),
             expectations=tuple(expect.model_dump() for expect in benchmark.expect),
         ),
         also=tuple(use.to_json() for use in benchmark.also),
         metrics={name: info for entry in benchmark.entries for name, info in all_metrics(entry.metrics).items()},
     )
+
+
+def recorded_path(file: str) -> str:
+    """A path as it may stand in what is published: seen from the working folder, or its last part alone."""
+    path = Path(os.path.abspath(file))
+    here = Path.cwd()
+    return path.relative_to(here).as_posix() if path.is_relative_to(here) else path.name
+
+
+def without_places(text: str, prepared: Prepared) -> str:
+    """A text without the folders of this machine: an error may name them, and the user with them."""
+    places = {
+        prepared.root: "DATA",
+        prepared.store_path: "STORE",
+        Path.cwd(): ".",
+        Path.home(): "~",
+        Path(tempfile.gettempdir()): "TMP",
+    }
+    named = {str(place.absolute()): name for place, name in places.items()}
+    for place in sorted(named, key=len, reverse=True):
+        if len(Path(place).parts) > 1:
+            text = text.replace(place, named[place])
+    return text
 
 
 def notes(prepared: Prepared, rows: Sequence[Row], failed: Mapping[str, str]) -> list[str]:

@@ -2,68 +2,162 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from prunebench.api.board import Board
 from prunebench.api.component import BoundComponent
 from prunebench.api.errors import PrunebenchError
 from prunebench.api.results import Results
 from prunebench.components.catalogue import Catalogue
-from prunebench.components.managers import run_manager
-from prunebench.results.details import read_details
-from prunebench.results.manifest import check_manifest, write_manifest
-from prunebench.results.provenance import read_provenance
-from prunebench.results.rows import read_rows
+from prunebench.components.managers import implements, run_manager
+from prunebench.results.details import details_text, parsed_details, read_details
+from prunebench.results.manifest import INDEX, SOURCES, check_manifest, files_in, read_manifest
+from prunebench.results.provenance import parsed_provenance, provenance_text, read_provenance
+from prunebench.results.reading import sha256_of
+from prunebench.results.rows import parsed_rows, read_rows, rows_text
 from prunebench.results.tolerance import RULES, rules_text, tolerance_of
+from prunebench.results.verification import record_of
+from prunebench.results.writing import complete, remove_others, replacing, seal
+from prunebench.runner.components import Complain, call, described, on_standard_error, text_of
 from prunebench.runner.preparing import Prepared
 from prunebench.runner.running import Outcome
 
-
-def write(prepared: Prepared, outcome: Outcome, out: Path) -> None:
-    """Write the leaderboard, then let the file's own reports write beside it."""
-    _write(out, outcome.results, prepared.benchmark.also)
+SOMETIMES = ("ranks.svg",)
+"""Files that not every leaderboard has: one of an earlier report would belong to other numbers."""
 
 
-def report_again(folder: Path, metric: str | None = None, against: str | None = None) -> Results:
+def write(prepared: Prepared, outcome: Outcome, out: Path, complain: Complain = on_standard_error) -> Board:
+    """Write the leaderboard, then let the file's own reports write beside it; the board that was written.
+
+    Args:
+        complain: told of each report that failed or changed what is not its own; the others go on.
+    Raises:
+        PrunebenchError: the folder cannot be written; what was there before is unchanged.
+    """
+    return _write(out, outcome.results, prepared.benchmark.also, complain)
+
+
+def report_again(
+    folder: Path,
+    metric: str | None = None,
+    against: str | None = None,
+    *,
+    also: bool = False,
+    complain: Complain = on_standard_error,
+) -> Results:
     """Write a leaderboard's tables and curves again from its results, which are returned.
 
+    Args:
+        metric, against: what to rank by and to compare with, in place of what was recorded.
+        also: whether the reports that the provenance names act too. They may publish; a stranger's folder names them.
     Raises:
-        PrunebenchError: the folder is not a leaderboard, or its results were edited.
+        PrunebenchError: the folder is not a leaderboard, or its results or its manifest were edited.
     """
-    rows, provenance = read_rows(folder), read_provenance(folder)
-    edited = [line for line in check_manifest(folder) if line.split()[0] in ("results.jsonl", "details.jsonl")]
-    if edited:
-        raise PrunebenchError(f"{folder}: {edited[0]}; a page is only written for results as they were recorded")
-    return write_results(
-        folder, Results(provenance.report.name, rows, read_details(folder), provenance), metric, against
-    )
+    if not complete(folder):
+        read_manifest(folder)
+        edited = [line for line in check_manifest(folder) if line.split()[0] in SOURCES]
+        if edited:
+            raise PrunebenchError(f"{folder}: {edited[0]}; a page is only written for results as they were recorded")
+    provenance = read_provenance(folder)
+    results = Results(provenance.report.name, read_rows(folder), read_details(folder), provenance)
+    return write_results(folder, results, metric, against, also=also, complain=complain)
 
 
-def write_results(folder: Path, results: Results, metric: str | None = None, against: str | None = None) -> Results:
-    """Write the leaderboard of results that were read from folders, ranked by what was recorded or by what is given."""
+def write_results(
+    folder: Path,
+    results: Results,
+    metric: str | None = None,
+    against: str | None = None,
+    *,
+    also: bool = False,
+    complain: Complain = on_standard_error,
+) -> Results:
+    """Write the leaderboard of results that were read from folders, with the arguments of `report_again`."""
     report = results.provenance.report
     report = report.model_copy(update={"metric": metric or report.metric, "against": against or report.against})
     results = replace(results, provenance=results.provenance.model_copy(update={"report": report}))
-    catalogue = Catalogue.load()
-    _write(folder, results, [catalogue.from_json(use) for use in results.provenance.also])
+    _write(folder, results, _reports(results) if also else (), complain)
     return results
 
 
-def _write(folder: Path, results: Results, also: Sequence[BoundComponent]) -> None:
+def _reports(results: Results) -> list[BoundComponent]:
+    """The components that a provenance names to report with. Raises PrunebenchError for what is none."""
+    catalogue = Catalogue.load()
+    uses = []
+    for number, use in enumerate(results.provenance.also, start=1):
+        try:
+            report = catalogue.from_json(use)
+            if not implements(report.build(), "prunebench_report"):
+                raise PrunebenchError(f"{report} has no prunebench_report")
+        except Exception as error:  # whatever stands there, and whatever its component makes of it
+            raise PrunebenchError(f"provenance.json: also: report {number} is none: {text_of(error)}") from error
+        uses.append(report)
+    return uses
+
+
+def _write(folder: Path, results: Results, also: Sequence[BoundComponent], complain: Complain) -> Board:
+    from prunebench.leaderboard import board_of
+
+    results = completed(folder, results)
+    board = board_of(results)
+    written = _replace(folder, results, board)
+    for use in also:
+        # A copy each, from what was written: a report cannot change what the next one is given.
+        own = Results(
+            results.name,
+            parsed_rows(rows_text(results.rows).encode()),
+            parsed_details(details_text(results.details).encode()),
+            parsed_provenance(provenance_text(results.provenance).encode()),
+            results.artifact,
+        )
+        try:
+            manager = run_manager([use])
+        except Exception as error:
+            complain(f"{described(use)}: {text_of(error)}")
+            continue
+        call(use, manager, "prunebench_report", complain, results=own, board=board_of(own), folder=folder)
+        for name in remove_others(folder, written):
+            complain(f"{described(use)}: it left {name}, which is no file of its own and was removed")
+        changed = [name for name, digest in written.items() if _sha256(folder / name) != digest]
+        if changed:
+            complain(f"{described(use)}: it changed {', '.join(changed)}; a report may only add files. Written again.")
+            _replace(folder, results, board)
+    seal(folder)
+    return board
+
+
+def completed(folder: Path, results: Results) -> Results:
+    """The results with what is derived from them: the tolerance, and the record in the folder if it is of them."""
+    tolerance = tolerance_of(results.rows, results.details, results.provenance.report.metric)
+    derived = {"tolerance": tolerance.registered, "verification": record_of(folder, results)}
+    return replace(results, provenance=results.provenance.model_copy(update=derived))
+
+
+def render(folder: Path, results: Results, board: Board) -> None:
+    """Write everything that is made from completed results into an empty folder, without a manifest."""
     from prunebench.leaderboard import write_leaderboard
     from prunebench.leaderboard.page import write_page
-    from prunebench.leaderboard.tiers import verification_of
 
-    provenance = results.provenance
-    tolerance = tolerance_of(results.rows, results.details, provenance.report.metric)
-    rules = rules_text(tolerance, len(provenance.seeds), provenance.report.alpha)
-    more = {"tolerance": tolerance.to_json(), "verification": verification_of(folder, results.rows)}
-    results = replace(results, provenance=provenance.model_copy(update=more))
-    write_leaderboard(folder, results)
-    write_page(folder / "index.html", results)
+    report = results.provenance.report
+    tolerance = tolerance_of(results.rows, results.details, report.metric)
+    write_leaderboard(folder, results, board)
+    write_page(folder / INDEX, results, board)
+    rules = rules_text(tolerance, len(results.provenance.seeds), report.alpha)
     (folder / RULES).write_text(rules, encoding="utf-8", newline="\n")
-    # Once for what is reported with the folder, and again for what reports leave in it.
-    write_manifest(folder)
-    run_manager(also).hook.prunebench_report(results=results, folder=folder)
-    write_manifest(folder)
+
+
+def _replace(folder: Path, results: Results, board: Board) -> Mapping[str, str]:
+    """Write everything that is made from results; the sha256 of each file."""
+    with replacing(folder, SOMETIMES) as aside:
+        render(aside, results, board)
+        written = {name: sha256_of(aside / name) for name in files_in(aside)}
+    return written
+
+
+def _sha256(path: Path) -> str | None:
+    try:
+        return sha256_of(path)
+    except (FileNotFoundError, PrunebenchError):
+        return None

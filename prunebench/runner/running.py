@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TypeVar
 
 from prunebench.api.details import Detail
 from prunebench.api.errors import LostArtifact, PrunebenchError, StoreError
@@ -14,19 +15,17 @@ from prunebench.api.provenance import Provenance
 from prunebench.api.results import Results
 from prunebench.api.rows import Row
 from prunebench.components.catalogue import Catalogue
-from prunebench.components.managers import run_manager
-from prunebench.engine.environment import device_of
-from prunebench.engine.executors.api import Executor, Resources, WorkerConfig
-from prunebench.engine.executors.inline import InlineExecutor
-from prunebench.engine.executors.local import LocalExecutor
+from prunebench.engine.executors.api import Executor
 from prunebench.engine.scheduler import Execution, execute
 from prunebench.plan.trial import Plan
 from prunebench.results.measured_details import details_of
 from prunebench.results.measured_rows import rows_of
 from prunebench.results.outputs import Outputs
+from prunebench.runner.components import Complain, Trackers, on_standard_error
 from prunebench.runner.preparing import Prepared
 from prunebench.runner.provenance import notes, provenance_of
 from prunebench.runner.work_left import Status, status
+from prunebench.runner.workers import executor_of, resources_of
 from prunebench.store.store import Store
 
 READ_AGAIN = 3
@@ -57,48 +56,38 @@ def run(
     observe: Callable[[Event], None] = lambda event: None,
     catalogue: Catalogue | None = None,
     before: Status | None = None,
+    folder: Path | None = None,
+    complain: Complain = on_standard_error,
 ) -> Outcome:
     """Make what is missing and read the results off.
 
     Args:
+        catalogue: where components come from, in workers too; that of the benchmark by default.
         before: the status of the plan, where the caller has just looked.
+        folder: the leaderboard's, below which the file's trackers may write. Without one they are not called.
+        complain: told of each tracker that failed; the run goes on without it.
     Raises:
         StoreError: the store cannot be written, or its artifacts are damaged as fast as they are made.
-        InterruptedRunError: on Ctrl-C; what was done is stored.
+        WorkerError: no worker gets going, or they could not find a component that the file names.
+        InterruptedRunError: on Ctrl-C or SIGTERM; what was done is stored.
     """
     store = prepared.open_store()
     before = status(prepared, store) if before is None else before
-    trackers = run_manager(prepared.benchmark.track)
+    trackers = None if folder is None else Trackers(prepared.benchmark.track, folder, complain)
 
-    def tell(event: Event) -> None:
-        trackers.hook.prunebench_track(event=event)
+    def report(event: Event) -> None:
+        if trackers is not None:
+            trackers(event)
         observe(event)
 
-    execution = Execution()
-    executor: Executor | None = None
-    try:
-        for attempt in range(READ_AGAIN + 1):
-            if before.phases_missing or attempt:
-                executor = executor or _executor(prepared, store, catalogue)
-                done = execute(prepared.plan, store, executor, _resources(prepared), tell)
-                execution.done += done.done
-                execution.seconds += done.seconds
-                execution.failed, execution.skipped = done.failed, done.skipped
-            try:
-                outputs = Outputs(store, execution)
-                rows, details = rows_of(prepared.plan, outputs), details_of(prepared.plan, outputs)
-                break
-            except LostArtifact as error:
-                tell(Event("artifact-lost", {"address": error.address, "error": str(error)}))
-        else:
-            raise StoreError(
-                f"{prepared.store_path}: artifacts are damaged as fast as they are made; is the disk sound?"
-            )
-    finally:
-        if executor is not None:
-            executor.shutdown()
+    def read(outputs: Outputs) -> tuple[list[Row], list[Detail]]:
+        return rows_of(prepared.plan, outputs), details_of(prepared.plan, outputs)
+
+    making = _Making(prepared, prepared.plan, store, catalogue, report)
+    rows, details = making.until_read(read, complete=not before.phases_missing)
     for row in rows:
-        tell(Event("row", row.to_json()))
+        report(Event("row", row.to_json()))
+    execution = making.execution
     failed = _failed_trials(prepared.plan, execution)
     provenance = provenance_of(prepared, store, execution, before, notes(prepared, rows, failed))
     return Outcome(rows, details, lambda address: store.get(address).files, execution, before, provenance, failed)
@@ -114,42 +103,73 @@ def make(
 
     Raises:
         PrunebenchError: a phase failed.
-        InterruptedRunError: on Ctrl-C; what was done is stored.
+        StoreError: the store cannot be written, or its artifacts are damaged as fast as they are made.
+        InterruptedRunError: on Ctrl-C or SIGTERM; what was done is stored.
     """
     store = prepared.open_store()
     plan = replace(prepared.plan, trials=(), also=tuple(refs))
-    executor = _executor(prepared, store, catalogue)
-    try:
-        done = execute(plan, store, executor, _resources(prepared), observe)
-    finally:
-        executor.shutdown()
-    for error in done.failed.values():
-        raise PrunebenchError(error)
+    making = _Making(prepared, plan, store, catalogue, observe)
+
+    def read(outputs: Outputs) -> None:
+        for error in making.execution.failed.values():
+            raise PrunebenchError(error)
+        for lost in outputs.lost(refs):
+            raise lost
+
+    making.until_read(read)
     return store
 
 
-def _executor(prepared: Prepared, store: Store, catalogue: Catalogue | None) -> Executor:
-    execution = prepared.benchmark.execution
-    device = device_of(execution.device)
-    site = WorkerConfig(
-        store=str(prepared.store_path),
-        data_root=str(prepared.root),
-        device=device,
-        threads=execution.threads,
-        environment=dict(store.environment.fields),
-        reuse=prepared.options.reuse,
-        checkpoint_seconds=execution.checkpoint_seconds,
-    )
-    workers = execution.workers
-    if workers is None:
-        cores = len(os.sched_getaffinity(0))
-        workers = 1 if device != "cpu" else max(1, cores // execution.threads)
-    return InlineExecutor(site, catalogue) if workers == 0 else LocalExecutor(site, workers)
+T = TypeVar("T")
 
 
-def _resources(prepared: Prepared) -> Resources:
-    execution = prepared.benchmark.execution
-    return Resources(device_of(execution.device), execution.threads)
+class _Making:
+    """Carries a plan out until its outputs can be read."""
+
+    def __init__(
+        self,
+        prepared: Prepared,
+        plan: Plan,
+        store: Store,
+        catalogue: Catalogue | None,
+        observe: Callable[[Event], None],
+    ) -> None:
+        self._prepared, self._plan, self._store, self._observe = prepared, plan, store, observe
+        self._catalogue = prepared.benchmark.catalogue if catalogue is None else catalogue
+        self.execution = Execution()
+
+    def until_read(self, read: Callable[[Outputs], T], complete: bool = False) -> T:
+        """What `read` returns. What it finds damaged is made again, with all else that is damaged.
+
+        Args:
+            complete: nothing is known to be missing, so that reading is tried first.
+        """
+        executor: Executor | None = None
+        try:
+            for attempt in range(READ_AGAIN + 1):
+                if attempt or not complete:
+                    executor = executor or executor_of(self._prepared, self._store, self._catalogue)
+                    self._execute(executor)
+                outputs = Outputs(self._store, self.execution)
+                try:
+                    return read(outputs)
+                except LostArtifact as error:
+                    for lost in outputs.lost(self._plan.sinks) or [error]:
+                        self._observe(Event("artifact-lost", {"address": lost.address, "error": str(lost)}))
+        finally:
+            if executor is not None:
+                executor.shutdown()
+        raise StoreError(
+            f"{self._prepared.store_path}: artifacts are damaged as fast as they are made; is the disk sound?"
+        )
+
+    def _execute(self, executor: Executor) -> None:
+        execution = self._prepared.benchmark.execution
+        resources = resources_of(self._prepared)
+        done = execute(self._plan, self._store, executor, resources, self._observe, execution.restarts)
+        self.execution.done += done.done
+        self.execution.seconds += done.seconds
+        self.execution.failed, self.execution.skipped = done.failed, done.skipped
 
 
 def _failed_trials(plan: Plan, execution: Execution) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from prunebench.plan.demand import demanded
+from prunebench.engine.missing import missing, samples
 from prunebench.runner.preparing import Prepared
 from prunebench.store.store import Store
 
@@ -36,19 +36,14 @@ class Status:
 def status(prepared: Prepared, store: Store) -> Status:
     """Compare a plan with a store."""
     plan = prepared.plan
-    missing = demanded(dict(plan.phases), list(plan.sinks), lambda ref: store.has(ref.address))
-    steps = 0
-    runs_missing = 0
-    for key, refs in missing.items():
-        phase = plan.phases[key]
-        if phase.kind == "train":
-            runs_missing += 1
-            steps += (max(ref.at or 0 for ref in refs) - phase.spec["start"]) * phase.spec["recipe"]["batch"]
+    lacking = missing(plan, store)
+    steps = sum(samples(plan.phases[key], outputs) for key, outputs in lacking.items())
+    runs_missing = sum(plan.phases[key].kind == "train" for key in lacking)
     runs = len(plan.runs)
     return Status(
         trials=len(plan.trials),
         phases=len(plan.wanted),
-        phases_missing=len(missing),
+        phases_missing=len(lacking),
         runs_naive=plan.naive_runs,
         runs_distinct=runs,
         runs_cached=runs - runs_missing,

@@ -13,7 +13,8 @@ from math import sqrt
 from statistics import mean
 from typing import TypeAlias
 
-from prunebench.stats.student import Interval, Paired, paired, student_interval
+from prunebench.api.estimates import Interval, Paired
+from prunebench.stats.student import paired, student_interval
 
 Values: TypeAlias = Mapping[str, Mapping[int, float]]
 """By candidate, then by seed. A trial that is not ok has no value."""

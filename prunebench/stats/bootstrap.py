@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from prunebench.stats.student import Interval
+from prunebench.api.estimates import Interval
 
 if TYPE_CHECKING:
     from numpy import float64

@@ -6,46 +6,15 @@ A bootstrap over three seeds is only their minimum and maximum, so there is none
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from math import sqrt
 from statistics import mean, stdev
 
 from prunebench.api.errors import PrunebenchError
+from prunebench.api.estimates import Interval, Paired
 
 _NOISE = 1e-12
 """Differences that differ by less than this share of the values differ by rounding only."""
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A mean of `n` values and the ends of its interval; no ends where one value gives none."""
-
-    mean: float
-    low: float | None
-    high: float | None
-    n: int
-
-
-@dataclass(frozen=True)
-class Paired:
-    """A mean difference over `n` common seeds, its interval, its two-sided p, and the differences' deviation.
-
-    One seed gives a difference and nothing else; equal differences give no interval, and a p without it.
-    """
-
-    difference: float
-    low: float | None
-    high: float | None
-    p: float | None
-    n: int
-    deviation: float | None = None
-
-    @property
-    def why(self) -> str:
-        """Why there is no interval; empty if there is one."""
-        if self.low is not None:
-            return ""
-        return "one seed gives no interval" if self.n == 1 else "equal differences give no interval"
 
 
 def student_interval(values: Iterable[float], alpha: float) -> Interval:
@@ -87,6 +56,26 @@ def paired(a: Mapping[int, float], b: Mapping[int, float], alpha: float) -> Pair
     centre, deviation = mean(differences), stdev(differences)
     half = _quantile(alpha, n) * deviation / sqrt(n)
     return Paired(centre, centre - half, centre + half, _p(centre, deviation, n), n, deviation)
+
+
+def within(interval: Interval, low: float | None, high: float | None) -> Interval:
+    """An interval without what lies beyond a range: no share is below 0 or above 1, whatever t says of two seeds."""
+    if interval.ends is None:
+        return interval
+    return replace(interval, low=_within(interval.ends[0], low, high), high=_within(interval.ends[1], low, high))
+
+
+def difference_within(pair: Paired, low: float | None, high: float | None) -> Paired:
+    """The same of a difference of two values that both lie in a range."""
+    if pair.ends is None or low is None or high is None:
+        return pair
+    span = high - low
+    return replace(pair, low=_within(pair.ends[0], -span, span), high=_within(pair.ends[1], -span, span))
+
+
+def _within(end: float, low: float | None, high: float | None) -> float:
+    end = end if low is None else max(end, low)
+    return end if high is None else min(end, high)
 
 
 def holm(ps: Sequence[float]) -> list[float]:

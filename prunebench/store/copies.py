@@ -84,6 +84,10 @@ class Copy:
     def read(self) -> Artifact:
         """All of it, every hash verified. Raises AbsentError and DamagedError."""
         record = self.record()
+        return Artifact(self.address, self.payload(record), record.meta, record.lineage, record.digests)
+
+    def payload(self, record: Record) -> dict[str, bytes]:
+        """The files that its record names, every hash verified. Raises AbsentError and DamagedError."""
         files = {}
         for name, sha256 in record.digests.items():
             data = self._blob(name, record.sizes[name])
@@ -96,7 +100,7 @@ class Copy:
         if gone:
             what: Literal["some files", "payload"] = "some files" if files else "payload"
             raise AbsentError(f"only its record is kept; gone: {', '.join(gone)}", what)
-        return Artifact(self.address, files, record.meta, record.lineage, record.digests)
+        return files
 
     # Changed only by one writer of the address at a time.
 

@@ -74,15 +74,30 @@ class Store:
         return {address for address in addresses if self.has(address)}
 
     def meta(self, address: str) -> Record:
-        """What is recorded of an artifact that `has` is true of, without its payload.
+        """What is recorded of an artifact that counts, without a look at its payload, which `files` reads.
 
         Raises:
-            LostArtifact: it is absent, only its record is kept, or that is corrupt.
+            LostArtifact: it has no record, or a corrupt one.
         """
-        record = self._complete(address)
-        if record is None:
-            raise LostArtifact(address, self._hint(address, "not in the store, or not all of it"))
-        return record
+        why, candidates = "not in the store", self._candidates(address)
+        complete = self._complete(address) if len(candidates) > 1 else None
+        if complete is not None:
+            return complete
+        for copy in candidates:
+            try:
+                return copy.record()
+            except (AbsentError, DamagedError) as reason:
+                why = str(reason)
+        raise LostArtifact(address, self._hint(address, why))
+
+    def files(self, record: Record) -> Mapping[str, bytes]:
+        """The payload of a record, every hash verified. Raises LostArtifact as `get` does."""
+        with suppress(AbsentError, DamagedError):
+            return Copy(self.backend, record.address, lineage_name(record.lineage)).payload(record)
+        artifact = self.get(record.address)  # sets the damaged copy aside, unless it was mended meanwhile
+        if artifact.lineage != record.lineage:
+            raise LostArtifact(record.address, "it was corrupt; a copy from another environment counts instead")
+        return artifact.files
 
     def get(self, address: str) -> Artifact:
         """The artifact, every hash verified.

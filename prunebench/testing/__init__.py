@@ -20,10 +20,11 @@ from torch import nn
 from prunebench.api.data import Data
 from prunebench.testing.contract import Contract, task_of
 from prunebench.testing.data import ToyData, some_mask, two_layer_net, weight_units
+from prunebench.testing.executor import ExecutorContract
 from prunebench.testing.imports import foreign_imports
 from prunebench.testing.inputs import DataContract, InitialiseContract, ModelContract, UnitsContract
 from prunebench.testing.pruning import AnalyseContract, ScheduleContract, ScoreContract, SelectContract, TicketContract
-from prunebench.testing.results import toy_results
+from prunebench.testing.results import toy_board, toy_results
 from prunebench.testing.states import no_global_randomness, same, state
 from prunebench.testing.store_backend import StoreBackendContract
 from prunebench.testing.task import TaskContract
@@ -34,6 +35,7 @@ __all__ = [
     "AnalyseContract",
     "Contract",
     "DataContract",
+    "ExecutorContract",
     "InitialiseContract",
     "LossContract",
     "LrContract",
@@ -56,6 +58,7 @@ __all__ = [
     "state",
     "task_of",
     "toy_benchmark",
+    "toy_board",
     "toy_catalogue",
     "toy_chain",
     "toy_plan",

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from prunebench.api.board import Board
 from prunebench.api.details import CurvePoint, EvaluationDetail, LayerCount
 from prunebench.api.provenance import Provenance, ReportSettings, RunCounts
 from prunebench.api.results import Results
 from prunebench.api.rows import Row
+from prunebench.leaderboard import board_of
 
 
 def toy_results() -> Results:
@@ -26,6 +28,11 @@ def toy_results() -> Results:
         report=ReportSettings(name="toy", claim="", metric="test/accuracy", against="dense", alpha=0.05),
     )
     return Results("toy", rows, tuple(_detail(row) for row in rows), provenance)
+
+
+def toy_board() -> Board:
+    """The board of these results."""
+    return board_of(toy_results())
 
 
 def _row(entry: str, round: int, density: float, value: float) -> Row:

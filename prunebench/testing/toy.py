@@ -113,12 +113,12 @@ def toy_chain(
     """The chain of an entry of the toy benchmark before its schedule was asked, and its recipes."""
     benchmark = toy_benchmark(changes or {}, rounds=rounds, cut=cut)
     chain = chain_of(benchmark, ToyProbe(), entry, benchmark.seeds[0])
-    return chain, Recipes(chain.entry.find, chain.entry.evaluate)
+    return chain, chain.recipes
 
 
 def toy_request(round: int = 1) -> Request:
-    """What a loss term is asked with in a find round of the toy benchmark."""
-    chain, recipes = toy_chain(rounds=max(2, round))
+    """What a loss term is asked with in a find round of the toy benchmark, which trains the ticket before it."""
+    chain, _ = toy_chain(rounds=max(2, round))
     tickets = chain.tickets
-    optima = tuple(chain.train(tickets[r - 1], recipes.find, r).optimum for r in range(1, round))
-    return Request("train", round, tickets[round - 1], optima, chain, lambda name: chain)
+    optima = tuple(chain.find(tickets[r - 1], r).optimum for r in range(1, round))
+    return Request("train", round - 1, tickets[round - 1], optima, chain, lambda name: chain)

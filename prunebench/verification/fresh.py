@@ -2,47 +2,74 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import tempfile
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+from prunebench.api.board import Board, Group
 from prunebench.api.errors import PrunebenchError
-from prunebench.api.results import final_rows
-from prunebench.api.rows import Row
-from prunebench.results.manifest import check_manifest
-from prunebench.results.provenance import read_provenance
-from prunebench.results.rows import read_rows
-from prunebench.verification.rerun import Show, chosen_entries, rerun
+from prunebench.api.estimates import Paired
+from prunebench.leaderboard import board_of
+from prunebench.leaderboard.differences import overall_in
+from prunebench.results.folder import read_results
+from prunebench.verification.audit import audit, contradictions
+from prunebench.verification.rerun import Show, chosen_entries, planned, rerun
+from prunebench.verification.source import benchmark_file
 
 Verdict = Literal["holds", "not contradicted", "contradicted"]
 
 
 @dataclass(frozen=True)
 class Claim:
-    """One entry against the reference: the mean paired difference over their common densities, recorded and fresh."""
+    """One entry against the reference on one model and data, over all places at which the board compares them.
 
+    Args:
+        places: these, on the report's axis.
+        recorded: the board's difference, paired by seed, in the metric's stored unit; `fresh`: the same of fresh
+            seeds, at the same places. None where no seed has a value of both entries at all of them.
+    """
+
+    model: str
+    data: str
     entry: str
     against: str
-    recorded: float
-    recorded_interval: tuple[float, float] | None
-    fresh: float
-    fresh_interval: tuple[float, float] | None
+    places: tuple[float, ...]
+    recorded: Paired | None
+    fresh: Paired | None
 
     @property
     def verdict(self) -> Verdict:
         """A fresh interval that excludes zero decides; a recorded one that does not claims nothing."""
-        if self.fresh_interval is None or self.recorded_interval is None:
-            return "not contradicted"
-        claimed = _sign(self.recorded_interval)
-        found = _sign(self.fresh_interval)
+        claimed, found = _sign(self.recorded), _sign(self.fresh)
         if claimed and found == -claimed:
             return "contradicted"
         return "holds" if claimed and found == claimed else "not contradicted"
 
+    def to_json(self) -> dict[str, Any]:
+        """For `--json`."""
+        return {
+            "model": self.model,
+            "data": self.data,
+            "entry": self.entry,
+            "against": self.against,
+            "places": list(self.places),
+            **_json("recorded", self.recorded),
+            **_json("fresh", self.fresh),
+            "verdict": self.verdict,
+        }
 
-def _sign(interval: tuple[float, float]) -> int:
-    return 1 if interval[0] > 0 else -1 if interval[1] < 0 else 0
+
+def _sign(pair: Paired | None) -> int:
+    """1 or -1 where the interval excludes zero."""
+    ends = None if pair is None else pair.ends
+    return 0 if ends is None else 1 if ends[0] > 0 else -1 if ends[1] < 0 else 0
+
+
+def _json(name: str, pair: Paired | None) -> dict[str, Any]:
+    difference, ends = (None, None) if pair is None else (pair.difference, pair.ends)
+    return {name: difference, f"{name}_interval": None if ends is None else list(ends)}
 
 
 def verify_fresh(
@@ -53,67 +80,42 @@ def verify_fresh(
     Raises:
         PrunebenchError: the files are not as recorded, or the leaderboard compares with no entry.
     """
-    wrong = check_manifest(folder)
-    if wrong:
-        raise PrunebenchError(f"{folder}: {wrong[0]}")
-    rows, provenance = read_rows(folder), read_provenance(folder)
-    report = provenance.report
-    against = report.against
+    results = read_results(folder)
+    provenance, recorded = results.provenance, board_of(results)
+    source = benchmark_file(folder, provenance, file)
+    with tempfile.TemporaryDirectory(prefix="prunebench-plan-") as scratch:
+        found = list(contradictions(results)) or list(
+            audit(folder, results, planned(source, provenance, Path(scratch) / "store")).findings
+        )
+    if found:
+        raise PrunebenchError("\n".join([f"{folder}: it does not hold as it stands:", *(f"- {one}" for one in found)]))
+    against = recorded.against
     if against is None:
         raise PrunebenchError(f"{folder}: report.against names no entry, so there is no claim to hold on fresh seeds")
-    names = chosen_entries(entries, rows, provenance)
+    names = chosen_entries(entries, recorded)
     if against not in names:
         names = (against, *names)
     first = max(provenance.seeds) + 1
     unseen = range(first, first + (seeds or len(provenance.seeds)))
-    outcome, _ = rerun(folder, provenance, names, list(unseen), file, show)
-    return [
-        claim_of(rows, outcome.rows, name, against, report.metric, report.alpha) for name in names if name != against
-    ]
+    again = rerun(source, provenance, [(name, seed) for name in names for seed in unseen], show)
+    fresh = board_of(replace(results, rows=again.rows, details=()))
+    return list(claims(recorded, fresh, names))
 
 
-def claim_of(
-    recorded: Sequence[Row],
-    fresh: Sequence[Row],
-    entry: str,
-    against: str,
-    metric: str,
-    alpha: float,
-) -> Claim:
-    """One entry against the reference, on the recorded seeds and on fresh ones."""
-    from prunebench.stats.student import paired
-
-    sides = []
-    for rows in (recorded, fresh):
-        ours, theirs = _per_seed(rows, entry, against, metric)
-        found = paired(ours, theirs, alpha)
-        interval = None if found.low is None or found.high is None else (found.low, found.high)
-        sides.append((found.difference, interval))
-    return Claim(entry, against, *sides[0], *sides[1])
+def claims(recorded: Board, fresh: Board, entries: Collection[str]) -> Iterator[Claim]:
+    """Every difference that a board shows, of these entries, with the same difference on another board's seeds."""
+    others = {(group.model, group.data): group for group in fresh.groups}
+    for group in recorded.groups:
+        other = others.get((group.model, group.data))
+        yield from (claim for claim in _claims(group, other, recorded.alpha) if claim.entry in entries)
 
 
-def _per_seed(rows: Sequence[Row], entry: str, against: str, metric: str) -> tuple[dict[int, float], dict[int, float]]:
-    """Each seed's mean over the densities that both entries have; a dense entry counts at every density."""
-    values: dict[str, dict[int, dict[float, list[float]]]] = {entry: {}, against: {}}
-    for row in final_rows(rows, metric):
-        if row.entry in values and row.value is not None and row.density is not None and row.outcome == "ok":
-            seed = values[row.entry].setdefault(row.seed, {})
-            seed.setdefault(round(row.density, 6), []).append(row.value)
-    common = set.intersection(
-        *({d for seed in side.values() for d in seed} for side in values.values() if not _dense(side))
-    ) if any(not _dense(side) for side in values.values()) else {1.0}  # fmt: skip
-    return _means(values[entry], common), _means(values[against], common)
-
-
-def _dense(side: Mapping[int, Mapping[float, Sequence[float]]]) -> bool:
-    return {d for seed in side.values() for d in seed} == {1.0}
-
-
-def _means(side: Mapping[int, Mapping[float, Sequence[float]]], common: set[float]) -> dict[int, float]:
-    means = {}
-    for seed, densities in side.items():
-        wanted = {1.0} if _dense(side) else common
-        values = [sum(v) / len(v) for d, v in densities.items() if d in wanted]
-        if values:
-            means[seed] = sum(values) / len(values)
-    return means
+def _claims(group: Group, other: Group | None, alpha: float) -> Iterator[Claim]:
+    differences = group.differences
+    if differences is None:
+        return
+    for entry, overall in differences.overall.items():
+        found = None
+        if other is not None:
+            found = overall_in(other, entry, differences.against, overall.places, alpha).pair
+        yield Claim(group.model, group.data, entry, differences.against, overall.places, overall.pair, found)

@@ -33,6 +33,7 @@ from prunebench.benchmark.load import load, resolve
 from prunebench.benchmark.merging import merge, normalise
 from prunebench.components.catalogue import Catalogue
 from prunebench.plan.compile import Probe, make_plan
+from prunebench.plan.json_values import to_json
 from prunebench.plan.phases import Phase
 from prunebench.plan.trial import Plan
 from prunebench.testing import ToyProbe, toy_catalogue
@@ -330,12 +331,14 @@ def names(value: Any, component: str) -> bool:
 
 def descends(plan: Plan, phase: Phase, component: str) -> bool:
     """Whether a phase, or one that it builds on, names a component."""
-    return names(phase.spec, component) or any(descends(plan, plan.phases[ref.key], component) for ref in phase.parents)
+    return names(to_json(phase.spec), component) or any(
+        descends(plan, plan.phases[ref.key], component) for ref in phase.parents
+    )
 
 
 def assert_keyed(slot: str, component: str, base: Plan, other: Plan) -> None:
     """The phases in which a component takes part, and those built on them, have other keys; no others have."""
-    part = {phase.kind for phase in base.phases.values() if names(phase.spec, component)}
+    part = {phase.kind for phase in base.phases.values() if names(to_json(phase.spec), component)}
     assert part <= TAKES_PART[slot]
     expected = {key for key, phase in base.phases.items() if descends(base, phase, component)}
     assert set(base.phases) - set(other.phases) == expected

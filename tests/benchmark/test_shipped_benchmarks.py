@@ -27,6 +27,7 @@ FILES = sorted(FOLDER.glob("*.toml"))
 PUBLISHED = {
     "mnist": (60_000, 10_000, (1, 28, 28), 10),
     "cifar10": (50_000, 10_000, (3, 32, 32), 10),
+    "cifar100": (50_000, 10_000, (3, 32, 32), 100),
     "tinyimagenet": (100_000, 10_000, (3, 64, 64), 200),
     "miniplaces": (100_000, 10_000, (3, 128, 128), 100),
     "image-folder": (1_281_167, 50_000, (3, 224, 224), 1_000),  # the shipped files read ImageNet with it
@@ -120,7 +121,7 @@ def test_early_pruning_ends_every_find_run_early_and_truncates_the_dense_network
         FOLDER / "tinyimagenet.toml", catalogue(), seeds=(0,), only=("early-0.2-50ep", "dense-early-0.2-50ep")
     )
     plan = make_plan(benchmark, probe)
-    epoch = 95_000 // 512
+    epoch = 100_000 // 512
     early, dense = plan.trials
     assert (early.entry, dense.entry) == ("early-0.2-50ep", "dense-early-0.2-50ep")
     masks = [plan.phases[e.mask.key].spec for e in early.evaluations if e.mask is not None]

@@ -53,7 +53,7 @@ def test_plan_gives_its_numbers_as_json() -> None:
 def test_a_run_writes_a_leaderboard_and_a_second_one_trains_nothing(tmp_path: Path) -> None:
     first = prunebench("run", QUICKSTART, *TINY, "--out", "board")
     assert first.exit_code == 0, first.output
-    assert "Leaderboard: board/README.md" in first.output
+    assert "Leaderboard: board/index.html, and as text board/README.md" in first.output
     written = {path.name: path.read_bytes() for path in (tmp_path / "board").iterdir()}
     assert {"README.md", "results.jsonl", "provenance.json", "curves.svg", "index.html"} <= set(written)
     again = prunebench("run", QUICKSTART, *TINY, "--out", "again", "--json")

@@ -55,6 +55,6 @@ def nursery() -> BaseContext:
 
 
 @pytest.fixture
-def quick_workers(nursery: BaseContext, installed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def quick_workers(nursery: BaseContext, monkeypatch: pytest.MonkeyPatch) -> None:
     """Local workers come from the nursery; all else about them is as always."""
     monkeypatch.setattr(multiprocessing, "get_context", lambda kind: nursery)

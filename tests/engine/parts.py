@@ -295,7 +295,7 @@ class Norms:
 
     @hookimpl
     def prunebench_needs(self, request: Request) -> Needs:
-        return Needs({"ends": [replace(e.run.optimum, round=e.round) for e in request.evaluations]})
+        return Needs({"ends": [evaluation.run.optimum for evaluation in request.evaluations]})
 
     @hookimpl
     def prunebench_analyse(self, inputs: Inputs) -> Any:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 from pathlib import Path
 
 import pytest
 
-from engine.toy_runs import Trained, Workshop, open_store, prepared, run, text
+from engine.toy_runs import Trained, Workshop, catalogue, open_store, prepared, run, text
+from prunebench import runner
 from prunebench.api.errors import StoreError
 from prunebench.api.events import Event
 from prunebench.store.copies import RECORD
 
 ROUNDS, EACH = 40, 5
+
+IMP = {"name": "imp", "schedule": "rewind", "score": "magnitude", "select": "global", "units": "toy-units"}
 
 
 def artifacts(store: Path) -> list[Path]:
@@ -87,7 +91,7 @@ def test_two_hundred_damaged_artifacts_change_no_result(store_path: Path, undist
 def test_a_damaged_checkpoint_is_not_resumed_from(store_path: Path, tmp_path: Path) -> None:
     intact, damaged = Workshop(tmp_path / "intact"), Workshop(store_path)
     for workshop in (intact, damaged):
-        trained = workshop.chain.train(workshop.chain.dense, workshop.recipes.find, 1)
+        trained = workshop.chain.find(workshop.chain.dense, 1)
         workshop.make(trained.at("12it"))
     (checkpoint,) = [path for path in (store_path / "scratch").rglob("*") if path.is_file()]
     flip(checkpoint, random.Random(3))
@@ -130,7 +134,7 @@ def test_a_lost_parent_is_made_again_before_what_needs_it(store_path: Path, undi
     run(store_path)
     store = open_store(store_path)
     # The end of the first find run is gone without a trace in its size: planning takes it for sound.
-    (first,) = [phase for phase in ready.plan.runs if phase.spec["streams"]["round"] == 1]
+    (first,) = [phase for phase in ready.plan.runs if phase.spec.streams.round == 1]
     (end,) = [ref for ref in ready.plan.wanted[first.key] if ref.part == "weights"]
     (folder,) = (store_path / "objects" / end.address[:2] / end.address).iterdir()
     flip(folder / "weights.safetensors", random.Random(1))
@@ -158,3 +162,69 @@ def test_a_disk_that_damages_all_it_is_given_is_a_store_error(
     monkeypatch.setattr(Store, "put", spoils)
     with pytest.raises(StoreError, match="damaged as fast as they are made"):
         run(store_path)
+
+
+def flip_all(store: Path) -> int:
+    """Flip a bit of every payload; how many there are."""
+    choice, files = random.Random(9), [path for path in (store / "objects").rglob("*") if path.is_file()]
+    payloads = [path for path in files if path.name != RECORD and path.stat().st_size]
+    for path in payloads:
+        flip(path, choice)
+    return len(payloads)
+
+
+def test_with_every_payload_flipped_one_run_recovers(store_path: Path, tmp_path: Path) -> None:
+    changes = {"rounds": 4, "entry": [{"name": "dense", "units": "toy-units"}, {**IMP, "analyse": ["norms"]}]}
+    wanted = text(run(tmp_path / "undisturbed", changes))
+    assert text(run(store_path, changes)) == wanted
+    assert flip_all(store_path) > 20
+    events: list[Event] = []
+    again = run(store_path, changes, observe=events.append)
+    assert text(again) == wanted
+    assert again.failed == {}
+    lost = [event.fields["address"] for event in events if event.kind == "artifact-lost"]
+    assert len(lost) == len(set(lost)) > 4
+    list(open_store(store_path).scan())  # sets aside what the run had no need to read
+    assert text(run(store_path, changes)) == wanted
+    assert all(sound for _, sound in open_store(store_path).scan())
+
+
+def test_all_damaged_results_are_found_in_one_look(store_path: Path, undisturbed: bytes) -> None:
+    run(store_path)
+    plan = prepared(store_path).plan
+    curves = {ref.address for ref in plan.sinks if ref.part == "curve"}
+    for address in curves:
+        for path in (store_path / "objects" / address[:2] / address).rglob("curve.json"):
+            flip(path, random.Random(2))
+    events: list[Event] = []
+    assert text(run(store_path, observe=events.append)) == undisturbed
+    kinds = [event.kind for event in events]
+    lost = {event.fields["address"] for event in events if event.kind == "artifact-lost"}
+    assert lost == curves
+    assert kinds.count("run-started") == 1
+
+
+def test_a_result_that_is_a_pipe_is_made_again(store_path: Path, undisturbed: bytes) -> None:
+    run(store_path)
+    for path in list((store_path / "objects").rglob("curve.json")):
+        path.unlink()
+        os.mkfifo(path)
+    assert text(run(store_path)) == undisturbed
+
+
+def test_weights_that_are_asked_for_are_made_again_if_they_are_damaged(store_path: Path) -> None:
+    ready = prepared(store_path)
+    end = ready.plan.trials[1].evaluations[-1].run.end
+    store = runner.make(ready, [end], catalogue=catalogue())
+    digests = store.get(end.address).digests
+    for path in (store_path / "objects" / end.address[:2] / end.address).rglob("*.safetensors"):
+        flip(path, random.Random(4))
+    assert runner.make(ready, [end], catalogue=catalogue()).get(end.address).digests == digests
+
+
+def test_results_read_no_payload_of_a_mask(store_path: Path, undisturbed: bytes) -> None:
+    run(store_path)
+    for path in (store_path / "objects").rglob("mask.safetensors"):
+        flip(path, random.Random(6))
+    assert text(run(store_path)) == undisturbed
+    assert not list(store_path.rglob("*.bad"))

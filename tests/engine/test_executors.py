@@ -1,36 +1,39 @@
 from __future__ import annotations
 
-import json
 import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from engine.toy_runs import Workshop, open_store, prepared, rows, run, text
+from engine.toy_runs import Workshop, catalogue, open_store, prepared, rows, run, text, worker_config
 from prunebench import runner
-from prunebench.api.errors import StoreError
+from prunebench.api.errors import WorkerError
 from prunebench.api.events import Event
 from prunebench.api.planning import Ref
-from prunebench.engine.executors.api import Executor, Resources, WorkerConfig
+from prunebench.components.catalogue import Catalogue
+from prunebench.engine.executors.api import Executor, Resources
 from prunebench.engine.executors.inline import InlineExecutor
 from prunebench.engine.executors.local import LocalExecutor
+from prunebench.engine.executors.origins import origins_of
+from prunebench.engine.executors.worker import WorkerConfig
+from prunebench.engine.scheduler import execute
+from prunebench.engine.work import Work
+from prunebench.testing import ExecutorContract, faults, toy_catalogue
+from prunebench.testing.faults import Fault
 
 IMP = {"schedule": "rewind", "score": "magnitude", "select": "global", "units": "toy-units"}
 TWO_WORKERS = {"execution": {"workers": 2, "checkpoint_seconds": 0}}
 
 
-def site(store: Path) -> WorkerConfig:
-    environment = dict(open_store(store).environment.fields)
-    return WorkerConfig(str(store), ".", "cpu", 1, environment, "same", 60.0)
-
-
 @contextmanager
 def local(store: Path, workers: int = 1) -> Iterator[LocalExecutor]:
-    executor = LocalExecutor(site(store), workers)
+    executor = LocalExecutor(worker_config(store), workers, silence=1e9)
     try:
         yield executor
     finally:
@@ -42,8 +45,8 @@ def in_workers(store: Path, *changes: dict[str, Any], observe: Callable[[Event],
     return runner.run(prepared(store, *changes, TWO_WORKERS), observe or (lambda event: None))
 
 
-def work(workshop: Workshop, ref: Ref) -> str:
-    return json.dumps(workshop.work(ref.key, frozenset([ref])).to_json())
+def work(workshop: Workshop, ref: Ref) -> Work:
+    return workshop.work(ref.key, frozenset([ref]))
 
 
 def until(executor: Executor, *kinds: str) -> list[dict[str, Any]]:
@@ -54,8 +57,33 @@ def until(executor: Executor, *kinds: str) -> list[dict[str, Any]]:
     return found
 
 
+def has_room(executor: Executor) -> bool:
+    return executor.has_room(Resources())
+
+
+ENTRY = {"name": "imp", "schedule": "rewind", "select": "global", "units": "toy-units"}
+
+
+def faulty() -> Catalogue:
+    """The toys, and a score that goes wrong on request."""
+    return toy_catalogue().with_components(faults.prunebench_components(), "faults 1.0")
+
+
 def init(workshop: Workshop) -> Ref:
     return workshop.chain.dense.weights
+
+
+class TestInlineExecutor(ExecutorContract):
+    own_processes = False
+
+    def start(self, config: WorkerConfig, catalogue: Catalogue) -> Executor:
+        return InlineExecutor(config, catalogue)
+
+
+@pytest.mark.usefixtures("quick_workers")
+class TestLocalExecutor(ExecutorContract):
+    def start(self, config: WorkerConfig, catalogue: Catalogue) -> Executor:
+        return LocalExecutor(config, 2, silence=1e9)
 
 
 # Rows.
@@ -66,7 +94,6 @@ def test_workers_and_the_calling_process_give_the_same_bytes(store_path: Path, u
     assert text(in_workers(store_path)) == undisturbed
 
 
-@pytest.mark.usefixtures("installed")
 def test_spawned_workers_give_the_same_bytes(store_path: Path, undisturbed: bytes) -> None:
     ready = prepared(store_path, {"execution": {"workers": 1}})
     assert text(runner.run(ready)) == undisturbed
@@ -75,7 +102,7 @@ def test_spawned_workers_give_the_same_bytes(store_path: Path, undisturbed: byte
 # A worker that ends.
 
 
-@pytest.mark.parametrize(("kind", "how"), [("exits", "exit code 7"), ("killed", "signal 9 (out of memory?)")])
+@pytest.mark.parametrize(("kind", "how"), [("exits", "exit code 7"), ("killed", "signal 9 (Killed; out of memory?)")])
 @pytest.mark.usefixtures("quick_workers")
 def test_a_worker_that_ends_fails_its_trial_and_the_rest_goes_on(
     store_path: Path, tmp_path: Path, kind: str, how: str
@@ -90,7 +117,7 @@ def test_a_worker_that_ends_fails_its_trial_and_the_rest_goes_on(
     }
     outcome = in_workers(store_path, changes)
     assert outcome.failed == {
-        f"crash, toy-net, toy-data, seed {seed}": f"the worker process ended with {how}" for seed in (0, 1)
+        f"crash, toy-net, toy-data, seed {seed}": f"the worker process ended with {how}, 3 times" for seed in (0, 1)
     }
     alone = run(tmp_path / "alone", changes, entries=["dense", "imp"])
     for entry in ("dense", "imp"):
@@ -115,39 +142,102 @@ def test_a_worker_that_ended_while_idle_is_replaced(workshop: Workshop) -> None:
     assert workshop.store.has(ref.address)
 
 
-def test_workers_that_never_get_going_end_the_run(
-    store_path: Path, tmp_path: Path, quick_workers: None, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.usefixtures("quick_workers")
+def test_a_worker_that_is_killed_before_it_is_ready_does_not_end_the_run(
+    store_path: Path, undisturbed: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "site" / "goes_away.py").write_text("import os\nos._exit(3)\n")
-    info = tmp_path / "site" / "away-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: away\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[prunebench]\naway = goes_away\n")
-    with pytest.raises(StoreError, match="the worker process ended with exit code 3"):
-        in_workers(store_path)
+    from prunebench.engine.executors import local as module
+
+    started, real = [], module._Process
+
+    class Unlucky(real):  # type: ignore[valid-type,misc]
+        def __init__(self, *arguments: Any) -> None:
+            super().__init__(*arguments)
+            started.append(self)
+            if len(started) <= 2:
+                self.process.kill()
+                self.process.join()
+
+    monkeypatch.setattr(module, "_Process", Unlucky)
+    events: list[Event] = []
+    assert text(in_workers(store_path, observe=events.append)) == undisturbed
+    restarts = [event.fields["error"] for event in events if event.kind == "phase-restarted"]
+    assert restarts == ["the worker process ended with signal 9 (Killed; out of memory?)"] * 2
 
 
-# The four calls.
+@pytest.mark.usefixtures("quick_workers")
+def test_workers_that_never_get_going_end_the_run(
+    store_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "goes_away.py").write_text(
+        "import os\n"
+        f"if os.getpid() != {os.getpid()}:\n    os._exit(3)\n"
+        "from prunebench.testing.faults import Fault, FaultConfig\n"
+        "from prunebench import Component\n"
+        'AWAY = Component("goes-away", FaultConfig, Fault, version=1)\n'
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    away = import_module("goes_away")
+    catalogue = toy_catalogue().with_components([replace(away.AWAY, build=Away)], "away 1.0")
+    monkeypatch.setattr(Away, "__module__", "goes_away")
+    ready = prepared(store_path, TWO_WORKERS, entry=[{**ENTRY, "score": "goes-away"}], catalogue=catalogue)
+    with pytest.raises(WorkerError, match="ended with exit code 3, before it came to any work; so did 2 others"):
+        runner.run(ready)
+    assert not (store_path / "objects").exists()
+
+
+class Away(Fault):
+    """A score of a module that ends every process but one that imports it."""
+
+
+@pytest.mark.usefixtures("quick_workers")
+def test_work_without_a_sign_of_progress_fails_and_the_rest_goes_on(store_path: Path) -> None:
+    config = worker_config(store_path)
+    entries = [{"name": "dense", "units": "toy-units"}, {**ENTRY, "score": {"use": "toy-fault", "kind": "silent"}}]
+    plan = prepared(store_path, entry=entries, catalogue=faulty()).plan
+    executor = LocalExecutor(replace(config, origins=origins_of(faulty(), ())), 2, silence=2.0)
+    try:
+        done = execute(plan, open_store(store_path), executor)
+    finally:
+        executor.shutdown()
+    (error,) = done.failed.values()
+    assert error == "no sign of progress for 2 s; its worker was ended"
+    assert done.done == len(plan.wanted) - len(done.failed) - len(done.skipped)
+
+
+@pytest.mark.usefixtures("quick_workers")
+def test_an_idle_worker_that_kept_what_it_leaked_is_ended_before_its_next_work(workshop: Workshop) -> None:
+    ref = init(workshop)
+    with local(workshop.store.root) as executor:
+        executor.submit(work(workshop, ref), Resources(memory=1))
+        events = until(executor, "done", "died")
+        for _ in range(200):
+            if not executor._workers:
+                break
+            events += executor.events(0.01)
+        assert executor._workers == []
+    assert {event["kind"] for event in events} <= {"started", "done", "died"}
+
+
+# Calls.
 
 
 def test_the_calling_process_does_one_piece_for_each_call(workshop: Workshop) -> None:
-    from engine.toy_runs import catalogue
-
-    executor = InlineExecutor(site(workshop.store.root), catalogue())
+    executor = InlineExecutor(worker_config(workshop.store.root), catalogue())
     ref = init(workshop)
-    assert executor.free == 1
-    assert executor.submit(work(workshop, ref), Resources()) == ref.key
-    assert executor.free == 0
+    assert has_room(executor)
+    executor.submit(work(workshop, ref), Resources())
+    assert not has_room(executor)
     kinds = [(event["kind"], event["key"]) for event in executor.events(0)]
     assert kinds == [("started", ref.key), ("done", ref.key)]
-    assert executor.free == 1
+    assert has_room(executor)
     assert executor.events(0) == []
     assert workshop.store.has(ref.address)
     executor.submit(work(workshop, ref), Resources())
     executor.cancel(ref.key)
     assert executor.events(0) == [{"kind": "cancelled", "key": ref.key}]
     assert executor.events(0) == []
-    assert executor.free == 1
+    assert has_room(executor)
     executor.shutdown()
 
 
@@ -155,71 +245,36 @@ def test_the_calling_process_does_one_piece_for_each_call(workshop: Workshop) ->
 def test_workers_are_started_when_they_are_needed_and_end_at_shutdown(workshop: Workshop) -> None:
     ref = init(workshop)
     with local(workshop.store.root, 3) as executor:
-        assert executor.free == 3
         assert executor._workers == []
-        assert executor.submit(work(workshop, ref), Resources()) == ref.key
-        assert (executor.free, len(executor._workers)) == (2, 1)
+        executor.submit(work(workshop, ref), Resources())
+        assert len(executor._workers) == 1
         events = until(executor, "done")
         assert [event["kind"] for event in events] == ["started", "done"]
         assert {event["key"] for event in events} == {ref.key}
         assert events[-1]["seconds"] > 0
-        assert (executor.free, len(executor._workers)) == (3, 1)
+        assert len(executor._workers) == 1
         processes = [worker.process for worker in executor._workers]
     assert all(process.exitcode == 0 for process in processes)
     assert executor._workers == []
 
 
 @pytest.mark.usefixtures("quick_workers")
-def test_work_that_is_cancelled_checkpoints_and_goes_on_bit_equal(store_path: Path, tmp_path: Path) -> None:
-    changes = {"train": {"horizon": "3000it"}, "model": {"use": "net", "kind": "dropout"}}
-    workshop, at_once = Workshop(store_path, changes), Workshop(tmp_path / "at-once", changes)
-    for one in (workshop, at_once):
-        trained = one.chain.train(one.chain.dense, one.recipes.find, 1)
-    workshop.make(init(workshop))
-    at_once.make(trained.end)
-    with local(store_path) as executor:
-        executor.submit(work(workshop, trained.end), Resources())
-        until(executor, "progress")
-        executor.cancel(trained.key)
-        assert until(executor, "cancelled", "done", "failed")[-1]["kind"] == "cancelled"
-        assert executor.free == 1
-        assert len([path for path in (store_path / "scratch").rglob("*") if path.is_file()]) == 1
-        assert not workshop.store.has(trained.end.address)
-        # A cancel that comes too late is not taken for one of the next piece of work.
-        executor._workers[0].connection.send(("cancel", trained.key[::-1]))
-        executor.submit(work(workshop, trained.end), Resources())
-        events = until(executor, "done", "failed", "cancelled")
-    assert events[-1]["kind"] == "done"
-    progress = [event["iteration"] for event in events if event["kind"] == "progress"]
-    assert min(progress) > 50
-    assert workshop.store.get(trained.end.address).digests == at_once.store.get(trained.end.address).digests
-
-
-@pytest.mark.usefixtures("quick_workers")
-def test_what_another_process_is_working_on_is_busy(workshop: Workshop) -> None:
+def test_a_cancel_that_comes_too_late_is_not_taken_for_one_of_the_next_work(workshop: Workshop) -> None:
     ref = init(workshop)
-    with local(workshop.store.root) as executor, workshop.store.lease(ref.key) as lease:
-        assert lease.try_acquire()
-        executor.submit(work(workshop, ref), Resources())
-        assert until(executor, "busy", "done")[-1] == {"kind": "busy", "key": ref.key}
-        lease.release()
-        executor.submit(work(workshop, ref), Resources())
-        assert until(executor, "busy", "done")[-1]["kind"] == "done"
-
-
-@pytest.mark.usefixtures("quick_workers")
-def test_a_lost_parent_is_told_with_its_address(workshop: Workshop) -> None:
-    trained = workshop.chain.train(workshop.chain.dense, workshop.recipes.find, 1)
     with local(workshop.store.root) as executor:
-        executor.submit(work(workshop, trained.end), Resources())
-        event = until(executor, "lost", "done", "failed")[-1]
-    assert (event["kind"], event["address"]) == ("lost", init(workshop).address)
+        executor.submit(work(workshop, ref), Resources())
+        until(executor, "done")
+        executor.cancel(ref.key)
+        executor._workers[0].connection.send(("cancel", ref.key[::-1]))
+        workshop.store.drop_payload(ref.address)
+        executor.submit(work(workshop, ref), Resources())
+        assert until(executor, "done", "cancelled")[-1]["kind"] == "done"
 
 
 @pytest.mark.usefixtures("quick_workers")
 def test_shutdown_ends_a_worker_that_is_in_the_middle_of_something(store_path: Path) -> None:
     workshop = Workshop(store_path, train={"horizon": "1000000it"})
-    trained = workshop.chain.train(workshop.chain.dense, workshop.recipes.find, 1)
+    trained = workshop.chain.find(workshop.chain.dense, 1)
     workshop.make(init(workshop))
     with local(store_path) as executor:
         executor.submit(work(workshop, trained.end), Resources())

@@ -18,8 +18,8 @@ from prunebench.benchmark.load import resolve
 from prunebench.benchmark.merging import merge, normalise
 from prunebench.components.catalogue import Catalogue
 from prunebench.engine.probe import StoreProbe
-from prunebench.leaderboard import read_rows
 from prunebench.plan.compile import make_plan
+from prunebench.results.rows import read_rows
 from prunebench.runner.preparing import Options, Prepared
 from prunebench.testing import weight_units
 from prunebench.testing.toy import TOY

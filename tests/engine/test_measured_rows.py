@@ -8,7 +8,7 @@ import pytest
 
 from engine.toy_runs import Trained, prepared, rows, run, text
 from prunebench.api.rows import Row
-from prunebench.leaderboard import read_rows
+from prunebench.results.rows import read_rows
 
 FIELDS = {
     "entry", "model", "data", "seed", "round", "draw", "twin", "role", "density", "density_all", "density_macs",
@@ -85,8 +85,8 @@ def test_a_row_leads_to_the_run_that_it_was_read_off(store_path: Path) -> None:
     for row in rows(outcome):
         phase = plan.phases[row["key"]]
         assert phase.kind == "train"
-        assert phase.spec["streams"]["seed"] == row["seed"]
-        assert phase.spec["streams"]["round"] == row["round"] + 1
+        assert phase.spec.streams.seed == row["seed"]
+        assert phase.spec.streams.round == row["round"] + 1
 
 
 def test_values_are_stated_where_the_file_asks_and_at_the_end(store_path: Path) -> None:

@@ -17,7 +17,7 @@ GROWS = {"optimizer": {"use": "sgd", "lr": 1.0, "momentum": 0.0}, "loss": [{"use
 
 
 def dense(workshop: Workshop) -> Run:
-    return workshop.chain.train(workshop.chain.dense, workshop.recipes.find, 1)
+    return workshop.chain.find(workshop.chain.dense, 1)
 
 
 # Divergence.
@@ -188,7 +188,7 @@ def test_a_channel_without_weights_passes_batch_norm(store_path: Path) -> None:
     assert all(row["value"] is not None for row in judged)
     assert {row["round"]: row["outcome"] for row in judged} == {1: "collapsed", 2: "collapsed", 3: "collapsed"}
     workshop = Workshop(store_path, changes, entry="last")
-    last = workshop.chain.train(workshop.chain.tickets[3], workshop.recipes.evaluate, 4)
+    last = workshop.chain.evaluate(workshop.chain.tickets[3])
     workshop.make(last.end)
     weights = workshop.weights(last.end)
     assert not bool(weights["0.weight"].any())

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from engine.toy_runs import TESTS, Workshop, bits, open_store, prepared, rows, run
 from prunebench.api.errors import ContractError
 from prunebench.api.masks import Mask, Scores
-from prunebench.engine.phases import check_mask, check_scores
+from prunebench.engine.phases.checks import check_mask, check_scores
 from prunebench.engine.workbench import mask_meta, pack_mask, unpack_mask
 from prunebench.store.tensors import dump_tensors, load_tensors
 from prunebench.testing import same, some_mask, two_layer_net, weight_units
@@ -154,7 +154,7 @@ def test_masks_are_nested_and_have_the_planned_counts(store_path: Path) -> None:
 def test_magnitude_keeps_the_largest_weights_of_the_end_of_the_run(workshop: Workshop) -> None:
     ticket = workshop.chain.tickets[1]
     assert ticket.mask is not None
-    trained = workshop.chain.train(workshop.chain.dense, workshop.recipes.find, 1)
+    trained = workshop.chain.find(workshop.chain.dense, 1)
     workshop.make(ticket.mask, trained.end)
     weights = workshop.weights(trained.end)
     flat = torch.cat([weights[name].flatten() for name in ("1.weight", "3.weight")]).abs()
@@ -282,7 +282,7 @@ def test_an_analysis_that_is_added_trains_nothing(store_path: Path) -> None:
 
 
 def test_pruned_weights_are_stored_as_positive_zeros(workshop: Workshop) -> None:
-    trained = workshop.chain.train(workshop.chain.tickets[2], workshop.recipes.evaluate, 3)
+    trained = workshop.chain.evaluate(workshop.chain.tickets[2])
     workshop.make(trained.end)
     assert trained.ticket.mask is not None
     weights = workshop.weights(trained.end)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,10 @@ import pytest
 import torch
 
 from engine.toy_runs import Workshop, rows, run
-from prunebench.api.planning import Ref, Run
+from prunebench.api.planning import Run
 from prunebench.api.recipe import Recipe
 from prunebench.api.strict import table_keys
+from prunebench.plan.specs import TrainSpec
 
 OTHER: Mapping[str, Any] = {
     "horizon": "20it",
@@ -49,25 +51,23 @@ def carried_out(store: Path, changes: Mapping[str, Any]) -> Workshop:
     return Workshop(store, changes)
 
 
-def runs(workshop: Workshop) -> tuple[list[Mapping[str, Any]], list[Mapping[str, Any]]]:
+def runs(workshop: Workshop) -> tuple[list[TrainSpec], list[TrainSpec]]:
     """What the keys of the runs hold that lead to the tickets, and of those that judge them."""
-    phases, chain = workshop.chain._phases.by_key, workshop.chain
+    phases, chain = workshop.chain.phases.by_key, workshop.chain
     masks = [ticket.mask for ticket in chain.tickets if ticket.mask is not None]
-    finds = [phases[phases[mask.key].spec["weights"]["key"]].spec for mask in masks]
-    judged = [chain.train(t, workshop.recipes.evaluate, t.round + 1).key for t in chain.tickets[1:]]
+    finds = [phases[phases[mask.key].spec.weights.key].spec for mask in masks]
+    judged = [chain.evaluate(t).key for t in chain.tickets[1:]]
     return finds, [phases[key].spec for key in judged]
 
 
-def differing(a: Mapping[str, Any], b: Mapping[str, Any]) -> set[str]:
+def differing(a: TrainSpec, b: TrainSpec) -> set[str]:
     """The fields of a recipe in which two runs differ."""
-    places = {**{f: ("recipe", f) for f in a["recipe"]}, "loss": ("loss",), "mask_updates": ("mask_updates",)}
 
-    def at(spec: Any, path: tuple[str, ...]) -> Any:
-        for part in path:
-            spec = spec[part]
-        return spec
+    def fields(spec: TrainSpec) -> dict[str, Any]:
+        recipe = {field.name: getattr(spec.recipe, field.name) for field in dataclasses.fields(spec.recipe)}
+        return {**recipe, "loss": spec.loss, "mask_updates": spec.mask_updates}
 
-    return {field for field, path in places.items() if at(a, path) != at(b, path)}
+    return {field for field, value in fields(a).items() if value != fields(b)[field]}
 
 
 def test_every_field_of_a_recipe_is_tried_here() -> None:
@@ -92,7 +92,7 @@ def test_the_recipes_may_differ_in_any_field(store_path: Path, side: str, field:
 def test_the_optimizers_state_may_be_taken_along_in_one_of_the_two(store_path: Path, side: str) -> None:
     late = {"use": "rewind", "to": "4it"}
     workshop = carried_out(store_path, imp(schedule=late, **{side: {"optimizer_state": "with-weights"}}))
-    finds, judged = ([spec["optimizer_state"] is not None for spec in specs] for specs in runs(workshop))
+    finds, judged = ([spec.optimizer_state is not None for spec in specs] for specs in runs(workshop))
     assert (finds, judged) == (([False, True], [False] * 2) if side == "find" else ([False] * 2, [True] * 2))
 
 
@@ -100,7 +100,7 @@ def test_judging_may_stop_early_where_finding_does_not(store_path: Path) -> None
     workshop = carried_out(store_path, imp(evaluate={"stop": "12it"}))
     chain = workshop.chain
     assert [ticket.mask for ticket in chain.tickets] == [t.mask for t in Workshop(store_path).chain.tickets]
-    judged = chain.train(chain.tickets[1], workshop.recipes.evaluate, 2)
+    judged = chain.evaluate(chain.tickets[1])
     assert (judged.start, judged.stop) == (0, 12)
 
 
@@ -113,15 +113,15 @@ def test_a_mask_may_be_found_early_and_is_judged_in_full(store_path: Path, sched
     chain = workshop.chain
     ticket = chain.tickets[1]
     assert ticket.mask is not None
-    pruned = Ref.from_json(chain._phases.by_key[ticket.mask.key].spec["weights"])
-    dense = chain.train(chain.dense, workshop.recipes.evaluate, 1)
+    pruned = chain.phases.by_key[ticket.mask.key].spec.weights
+    dense = chain.evaluate(chain.dense)
     assert (pruned.key, pruned.at) == (dense.key, 12)  # a point of the run that goes on to the horizon
     # Global magnitude of that state, by a stable sort.
     weights = workshop.weights(pruned)
     flat = torch.cat([weights[name].flatten().abs() for name in ("1.weight", "3.weight")])
     highest = flat.sort(descending=True, stable=True).indices[:53]
     assert workshop.mask(ticket.mask).flat().nonzero().flatten().tolist() == sorted(highest.tolist())
-    judged = chain.train(ticket, workshop.recipes.evaluate, 2)
+    judged = chain.evaluate(ticket)
     assert judged.stop == (30 if schedule == "fine-tune" else 24)
 
 
@@ -131,9 +131,9 @@ def test_pruning_at_several_points_of_the_find_run_trains_it_once(store_path: Pa
     changes = {"entry": [{"name": "imp", "rounds": 1}, *entries]}
     carried_out(store_path, changes)
     chains = [Workshop(store_path, changes, entry=name).chain for name in stops]
-    pruned = [c._phases.by_key[t.mask.key].spec["weights"] for c in chains for t in c.tickets[1:] if t.mask is not None]
-    assert len({state["key"] for state in pruned}) == 1
-    assert [state["at"] for state in pruned] == [4, 8, 12, 24]
+    pruned = [c.phases.by_key[t.mask.key].spec.weights for c in chains for t in c.tickets[1:] if t.mask is not None]
+    assert len({state.key for state in pruned}) == 1
+    assert [state.at for state in pruned] == [4, 8, 12, 24]
 
 
 # Warm-up.
@@ -154,11 +154,11 @@ def step(workshop: Workshop, run_: Run) -> dict[str, torch.Tensor]:
 def test_warm_up_may_be_for_finding_alone(store_path: Path, schedule: str) -> None:
     workshop = carried_out(store_path, imp(schedule=schedule, find={"lr": WARM}))
     finds, judged = runs(workshop)
-    assert {tuple(piece["use"] for piece in spec["recipe"]["lr"]) for spec in finds} == {("constant", "warmup")}
-    assert {tuple(piece["use"] for piece in spec["recipe"]["lr"]) for spec in judged} == {("constant",)}
+    assert {tuple(piece.use for piece in spec.recipe.lr) for spec in finds} == {("constant", "warmup")}
+    assert {tuple(piece.use for piece in spec.recipe.lr) for spec in judged} == {("constant",)}
     # From the same weights on the same batch, with no momentum yet: a fifth of the rate is a fifth of the way.
     chain = workshop.chain
-    find, evaluate = (chain.train(chain.dense, r, 1) for r in (workshop.recipes.find, workshop.recipes.evaluate))
+    find, evaluate = (chain.evaluate(chain.dense, r) for r in (workshop.recipes.find, workshop.recipes.evaluate))
     slow, full = step(workshop, find), step(workshop, evaluate)
     assert any(float(moved.abs().max()) > 1e-3 for moved in full.values())
     assert all(torch.allclose(5 * slow[name], full[name], atol=1e-6) for name in full)

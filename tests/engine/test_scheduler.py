@@ -1,48 +1,56 @@
 from __future__ import annotations
 
 import json
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from engine.toy_runs import catalogue, open_store, prepared, rows, run, text
+from engine.toy_runs import catalogue, open_store, prepared, rows, run, text, worker_config
+from prunebench.api.errors import InterruptedRunError, StoreError, WorkerError
 from prunebench.api.events import Event
-from prunebench.engine.executors.api import Resources, WorkerConfig
+from prunebench.api.planning import Ref
+from prunebench.engine.executors.api import Resources
 from prunebench.engine.executors.inline import InlineExecutor
-from prunebench.engine.scheduler import Execution, InterruptedRunError, execute
+from prunebench.engine.missing import samples
+from prunebench.engine.scheduler import LOSSES, Execution, execute
+from prunebench.engine.work import Work
+from prunebench.plan.demand import demanded
+from prunebench.plan.phases import Phase
+from prunebench.plan.trial import Plan
 from prunebench.runner.preparing import Prepared
+from prunebench.store.store import Store
 
 IMP = {"schedule": "rewind", "score": "magnitude", "select": "global", "units": "toy-units"}
-
-
-def site(store: Path) -> WorkerConfig:
-    environment = dict(open_store(store).environment.fields)
-    return WorkerConfig(str(store), ".", "cpu", 1, environment, "same", 60.0)
 
 
 class Noting(InlineExecutor):
     """Notes what is submitted, in order."""
 
     def __init__(self, store: Path) -> None:
-        super().__init__(site(store), catalogue())
+        super().__init__(worker_config(store), catalogue())
         self.submitted: list[str] = []
 
-    def submit(self, work: str, resources: Resources) -> str:
-        self.submitted.append(json.loads(work)["key"])
-        return super().submit(work, resources)
+    def submit(self, work: Work, resources: Resources) -> None:
+        self.submitted.append(work.key)
+        super().submit(work, resources)
 
 
 def carried_out(ready: Prepared, executor: InlineExecutor) -> Execution:
-    return execute(ready.plan, ready.open_store(), executor, Resources())
+    return execute(ready.plan, ready.open_store(), executor)
 
 
-def trains_ahead(ready: Prepared) -> dict[str, int]:
-    """For each phase, the most training runs on a path from it to a result."""
+def work_ahead(ready: Prepared) -> dict[str, int]:
+    """For each phase, the most work on a path from it to a result."""
     ahead: dict[str, int] = {}
-    for key in reversed(list(ready.plan.wanted)):
+    for key, outputs in reversed(list(ready.plan.wanted.items())):
         phase = ready.plan.phases[key]
-        ahead[key] = ahead.get(key, 0) + (phase.kind == "train")
+        ahead[key] = ahead.get(key, 0) + (samples(phase, outputs) or 1)
         for parent in phase.parents:
             ahead[parent.key] = max(ahead.get(parent.key, 0), ahead[key])
     return ahead
@@ -59,11 +67,11 @@ SHORT_AND_LONG = {
 }
 
 
-def test_of_what_can_start_the_longest_chain_goes_first(store_path: Path) -> None:
+def test_of_what_can_start_the_one_with_the_most_work_behind_it_goes_first(store_path: Path) -> None:
     ready = prepared(store_path, SHORT_AND_LONG)
     executor = Noting(store_path)
     carried_out(ready, executor)
-    ahead, done = trains_ahead(ready), set[str]()
+    ahead, done = work_ahead(ready), set[str]()
     assert sorted(executor.submitted) == sorted(ready.plan.wanted)
     for key in executor.submitted:
         could = [
@@ -80,10 +88,10 @@ def test_nothing_starts_before_its_parents_are_stored(store_path: Path) -> None:
     ready, store = prepared(store_path, SHORT_AND_LONG), open_store(store_path)
 
     class Checks(Noting):
-        def submit(self, work: str, resources: Resources) -> str:
-            for parent in ready.plan.phases[json.loads(work)["key"]].parents:
+        def submit(self, work: Work, resources: Resources) -> None:
+            for parent in ready.plan.phases[work.key].parents:
                 assert store.has(parent.address)
-            return super().submit(work, resources)
+            super().submit(work, resources)
 
     carried_out(ready, Checks(store_path))
 
@@ -154,7 +162,7 @@ def test_what_rests_on_a_failed_phase_is_skipped_and_names_it(store_path: Path) 
     execution = carried_out(ready, Noting(store_path))
     (failed,) = execution.failed
     phase = ready.plan.phases[failed]
-    assert (phase.kind, phase.spec["streams"]["round"]) == ("prune", 2)
+    assert (phase.kind, phase.spec.streams.round) == ("prune", 2)
     below: set[str] = {failed}
     for key in ready.plan.wanted:
         if any(parent.key in below for parent in ready.plan.phases[key].parents):
@@ -233,3 +241,302 @@ def test_events_tell_the_whole_story(store_path: Path) -> None:
     assert [dict(event.fields) for event in events if event.kind == "row"] == outcome.rows
     for event in events:
         json.dumps(dict(event.fields), allow_nan=False)
+
+
+# Whatever becomes of work: scripted, without a store or a process.
+
+
+class FakeStore:
+    """Addresses that are there."""
+
+    def __init__(self) -> None:
+        self.addresses: set[str] = set()
+
+    def has(self, address: str) -> bool:
+        return address in self.addresses
+
+    def have(self, addresses: Iterable[str]) -> set[str]:
+        return self.addresses.intersection(addresses)
+
+
+class Scripted:
+    """Ends each piece of work as a script says, and what the script does not say, well."""
+
+    def __init__(self, plan: Plan, store: FakeStore, script: Mapping[str, list[str]], slots: int = 2) -> None:
+        self.plan, self.store, self.slots = plan, store, slots
+        self.script = {key: list(steps) for key, steps in script.items()}
+        self.running: list[Work] = []
+        self.done: list[str] = []
+        self.tries: Counter[str] = Counter()
+        self.cancelled: list[str] = []
+
+    def has_room(self, resources: Resources) -> bool:
+        return len(self.running) < self.slots
+
+    def submit(self, work: Work, resources: Resources) -> None:
+        assert self.has_room(resources)
+        assert all(work.key != other.key for other in self.running)
+        self.tries[work.key] += 1
+        self.running.append(work)
+
+    def events(self, timeout: float) -> list[dict[str, Any]]:
+        if not self.running:
+            time.sleep(0.001)
+            return []
+        work = self.running.pop(0)
+        return [{"kind": "started", "key": work.key}, {**self.ended(work), "key": work.key}]
+
+    def ended(self, work: Work) -> dict[str, Any]:
+        steps = self.script.get(work.key, [])
+        step = steps.pop(0) if steps else "done"
+        parents = sorted({parent.address for parent in work.parents})
+        if step == "lost" and parents:
+            self.store.addresses.difference_update(parents[: 1 + len(steps) % len(parents)])
+        gone = [address for address in parents if address not in self.store.addresses]
+        if gone:
+            return {"kind": "lost", "addresses": gone, "error": "gone"}
+        if step == "failed":
+            return {"kind": "failed", "error": f"{work.key} failed"}
+        if step == "died":
+            return {"kind": "died", "error": "signal 9", "began": True}
+        if step == "busy":
+            return {"kind": "busy", "holder": None}
+        self.store.addresses.update(ref.address for ref in work.outputs)
+        self.done.append(work.key)
+        return {"kind": "done", "seconds": 0.0}
+
+    def cancel(self, key: str) -> None:
+        self.cancelled.append(key)
+
+    def shutdown(self) -> None:
+        pass
+
+
+@st.composite
+def plans(draw: st.DrawFn) -> Plan:
+    """Phases with two outputs each, of which others need some; all ends are wanted."""
+    phases: dict[str, Phase] = {}
+    refs: list[Ref] = []
+    for index in range(draw(st.integers(1, 14))):
+        parents = draw(st.lists(st.sampled_from(refs), max_size=4, unique=True)) if refs else []
+        key = f"{index:064x}"
+        phases[key] = Phase(key, "edit", cast(Any, {}), tuple(parents))
+        refs += [Ref(key, "weights"), Ref(key, "mask")]
+    wanted = draw(st.lists(st.sampled_from(refs), min_size=1, unique=True))
+    return Plan(phases, (), {}, {}, 0, also=tuple(wanted))
+
+
+STEPS = st.lists(st.sampled_from(["done", "failed", "died", "busy", "lost"]), max_size=3)
+
+
+@settings(deadline=None, max_examples=300)
+@given(plans(), st.dictionaries(st.integers(0, 13).map(lambda i: f"{i:064x}"), STEPS), st.integers(1, 3))
+def test_all_that_can_be_done_is_done_whatever_becomes_of_the_rest(
+    plan: Plan, script: dict[str, list[str]], slots: int
+) -> None:
+    store = FakeStore()
+    executor = Scripted(plan, store, script, slots)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("prunebench.engine.scheduler.BUSY_SECONDS", (0.0, 0.0))
+        done = execute(plan, cast(Store, store), executor)
+    needed = set(demanded(dict(plan.phases), list(plan.sinks)))
+    # Each phase that is needed has one end: it was done, it failed, or something that it rests on did.
+    made = {key for key in needed if key not in done.failed and key not in done.skipped}
+    assert made | set(done.failed) | set(done.skipped) == needed
+    assert not set(done.failed) & set(done.skipped)
+    assert executor.tries.keys() <= needed
+    for key in made:
+        assert key in executor.done
+    for key, why in done.skipped.items():
+        assert why in done.failed
+        assert why in _ancestors(plan, key)
+    for key in done.failed:
+        assert "failed" in script.get(key, ()) or executor.tries[key] > LOSSES
+    # What was lost after it had been made, and that nothing else needed, is for whoever reads it to notice.
+    if not any("lost" in steps for steps in script.values()):
+        assert all(store.has(ref.address) == (ref.key in made) for ref in plan.sinks)
+    assert done.error_of("nobody") is None
+
+
+@settings(deadline=None)
+@given(plans(), st.integers(1, 3))
+def test_where_nothing_goes_wrong_each_phase_is_worked_on_once(plan: Plan, slots: int) -> None:
+    executor = Scripted(plan, FakeStore(), {}, slots)
+    done = execute(plan, cast(Store, executor.store), executor)
+    needed = demanded(dict(plan.phases), list(plan.sinks))
+    assert executor.tries == Counter(needed.keys())
+    assert done.done == len(needed)
+
+
+def _ancestors(plan: Plan, key: str) -> set[str]:
+    found, stack = set[str](), [key]
+    while stack:
+        for parent in plan.phases[stack.pop()].parents:
+            if parent.key not in found:
+                found.add(parent.key)
+                stack.append(parent.key)
+    return found
+
+
+def chain_plan(length: int = 3, width: int = 1) -> Plan:
+    """Phases of which each needs all of the one before; the last has `width` parents."""
+    phases: dict[str, Phase] = {}
+    roots = [f"{index:064x}" for index in range(width)]
+    for key in roots:
+        phases[key] = Phase(key, "edit", cast(Any, {}), ())
+    last = [Ref(key, "weights") for key in roots]
+    for index in range(width, width + length - 1):
+        key = f"{index:064x}"
+        phases[key] = Phase(key, "edit", cast(Any, {}), tuple(last))
+        last = [Ref(key, "weights")]
+    return Plan(phases, (), {}, {}, 0, also=tuple(last))
+
+
+class Seen:
+    """The events of a run."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+
+    def __call__(self, event: Event) -> None:
+        self.events.append(event)
+
+    def of(self, kind: str) -> list[dict[str, Any]]:
+        return [dict(event.fields) for event in self.events if event.kind == kind]
+
+
+def test_an_output_that_is_not_needed_for_a_phase_does_not_hold_it_up() -> None:
+    # The first phase failed to make one of its outputs; the other was in the store, and is all that the second needs.
+    first, second = "0" * 64, "1" * 64
+    phases = {
+        first: Phase(first, "edit", cast(Any, {}), ()),
+        second: Phase(second, "edit", cast(Any, {}), (Ref(first, "weights"),)),
+    }
+    plan = Plan(phases, (), {}, {}, 0, also=(Ref(second, "weights"), Ref(first, "mask")))
+    store = FakeStore()
+    store.addresses.add(Ref(first, "weights").address)
+    executor = Scripted(plan, store, {first: ["failed"]})
+    done = execute(plan, cast(Store, store), executor)
+    assert (list(done.failed), done.skipped, executor.done) == ([first], {}, [second])
+
+
+def test_a_phase_that_loses_many_parents_is_made_once_all_are_there_again() -> None:
+    plan = chain_plan(2, width=12)
+    store = FakeStore()
+    last = f"{12:064x}"
+    executor = Scripted(plan, store, {last: ["lost"] * 2})
+    seen = Seen()
+    done = execute(plan, cast(Store, store), executor, observe=seen)
+    assert done.failed == {}
+    assert executor.tries[last] == 3
+    assert len(seen.of("artifact-lost")) == 2 + 1  # two parents the first time, one the second
+
+
+def test_a_phase_that_loses_its_parents_again_and_again_fails() -> None:
+    plan = chain_plan(2)
+    done = execute(plan, cast(Store, store := FakeStore()), Scripted(plan, store, {f"{1:064x}": ["lost"] * 99}))
+    assert done.failed == {f"{1:064x}": "gone"}
+
+
+def test_what_needs_a_lost_output_of_a_phase_that_fails_now_is_skipped() -> None:
+    plan = chain_plan(3)
+    first, second, third = (f"{i:064x}" for i in range(3))
+    executor = Scripted(plan, FakeStore(), {first: ["done", "failed"], second: ["lost"]})
+    done = execute(plan, cast(Store, executor.store), executor)
+    assert done.failed == {first: f"{first} failed"}
+    assert done.skipped == {second: first, third: first}
+
+
+def test_work_that_another_process_has_is_reported_after_a_while_and_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("prunebench.engine.scheduler.WAITING_SECONDS", 0.05)
+    monkeypatch.setattr("prunebench.engine.scheduler.BUSY_SECONDS", (0.01, 0.02))
+    plan, seen = chain_plan(1), Seen()
+    executor = Scripted(plan, FakeStore(), {f"{0:064x}": ["busy"] * 20})
+    done = execute(plan, cast(Store, executor.store), executor, observe=seen)
+    assert done.done == 1
+    reports = seen.of("phase-waiting")
+    assert 1 <= len(reports) < 10
+    assert all(report["seconds"] >= 0.05 for report in reports)
+
+
+def test_work_that_another_process_has_for_a_moment_is_not_reported() -> None:
+    plan, seen = chain_plan(1), Seen()
+    executor = Scripted(plan, FakeStore(), {f"{0:064x}": ["busy"]})
+    assert execute(plan, cast(Store, executor.store), executor, observe=seen).done == 1
+    assert seen.of("phase-waiting") == []
+
+
+@pytest.mark.parametrize(("deaths", "restarts", "failed"), [(2, 2, False), (3, 2, True), (1, 0, True), (5, 5, False)])
+def test_work_whose_worker_died_starts_again_so_often(deaths: int, restarts: int, failed: bool) -> None:
+    plan, seen = chain_plan(2), Seen()
+    executor = Scripted(plan, FakeStore(), {f"{0:064x}": ["died"] * deaths})
+    done = execute(plan, cast(Store, executor.store), executor, observe=seen, restarts=restarts)
+    assert bool(done.failed) is failed
+    assert len(seen.of("phase-restarted")) == min(deaths, restarts)
+    if failed:
+        (error,) = done.failed.values()
+        assert error == ("signal 9" if not restarts else f"signal 9, {restarts + 1} times")
+
+
+class Fruitless(Scripted):
+    """Its first workers die before they come to any work."""
+
+    def __init__(self, plan: Plan, deaths: int) -> None:
+        super().__init__(plan, FakeStore(), {})
+        self.deaths = deaths
+
+    def events(self, timeout: float) -> list[dict[str, Any]]:
+        if self.deaths and self.running:
+            self.deaths -= 1
+            return [{"kind": "died", "key": self.running.pop(0).key, "error": "signal 9", "began": False}]
+        return super().events(timeout)
+
+
+def test_a_worker_that_dies_before_it_is_ready_does_not_end_the_run() -> None:
+    plan = chain_plan(4)
+    executor = Fruitless(plan, 2)
+    done = execute(plan, cast(Store, executor.store), executor, restarts=0)
+    assert (done.done, done.failed) == (4, {})
+
+
+def test_workers_that_never_get_going_end_the_run() -> None:
+    plan = chain_plan(4)
+    executor = Fruitless(plan, 99)
+    with pytest.raises(WorkerError, match="signal 9, before it came to any work; so did 2 others before it"):
+        execute(plan, cast(Store, executor.store), executor)
+
+
+@pytest.mark.parametrize(("fatal", "error"), [("store", StoreError), ("worker", WorkerError)])
+def test_a_fatal_failure_ends_the_run_as_what_it_is(fatal: str, error: type[Exception]) -> None:
+    plan = chain_plan(2)
+
+    class Fatal(Scripted):
+        def ended(self, work: Work) -> dict[str, Any]:
+            return {"kind": "failed", "error": "no more", "fatal": fatal}
+
+    executor = Fatal(plan, FakeStore(), {})
+    with pytest.raises(error, match="no more"):
+        execute(plan, cast(Store, executor.store), executor)
+
+
+def test_what_needs_nothing_of_a_full_device_is_not_held_up_by_it() -> None:
+    keys = [f"{index:064x}" for index in range(4)]
+    phases = {key: Phase(key, "analyse" if i < 2 else "edit", cast(Any, {}), ()) for i, key in enumerate(keys)}
+    plan = Plan(phases, (), {}, {}, 0, also=tuple(Ref(key, "weights") for key in keys))
+
+    class NoDevice(Scripted):
+        open = False
+
+        def has_room(self, resources: Resources) -> bool:
+            return super().has_room(resources) and (self.open or not resources.device)
+
+        def ended(self, work: Work) -> dict[str, Any]:
+            self.open = len(self.done) >= 1
+            return super().ended(work)
+
+    executor = NoDevice(plan, FakeStore(), {}, slots=1)
+    busy, idle = Resources(device=1.0), Resources(device=0.0)
+    execute(plan, cast(Store, executor.store), executor, lambda phase: busy if phase.kind == "analyse" else idle)
+    assert [key in keys[:2] for key in executor.done] == [False, False, True, True]

@@ -60,7 +60,7 @@ def test_its_states_are_those_of_the_whole_network_with_zeros(store_path: Path, 
     ends = []
     for change in ({}, SHRUNK):
         workshop = Workshop(store_path, INLINE, conv, change, entry="channels")
-        judged = workshop.chain.train(workshop.chain.tickets[2], workshop.recipes.evaluate, 3)
+        judged = workshop.chain.evaluate(workshop.chain.tickets[2])
         workshop.make(judged.end)
         ends.append(workshop.weights(judged.end))
     masked, small = ends
@@ -76,7 +76,7 @@ def test_it_resumes_to_the_same_bits(store_path: Path, tmp_path: Path, conv: dic
     ends = []
     for folder, stops in ((store_path, [24]), (tmp_path / "other", [7, 24])):
         workshop = Workshop(folder, INLINE, conv, SHRUNK, entry="channels")
-        judged = workshop.chain.train(workshop.chain.tickets[1], workshop.recipes.evaluate, 2)
+        judged = workshop.chain.evaluate(workshop.chain.tickets[1])
         for stop in stops:
             workshop.make(judged.at(f"{stop}it"))
         ends.append(workshop.store.get(judged.end.address).files["weights.safetensors"])

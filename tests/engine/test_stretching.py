@@ -43,7 +43,7 @@ def test_the_learning_rate_is_stretched_with_the_clock(store_path: Path) -> None
     drops = {"train": {"lr": [{"use": "milestones", "at": ["12it"], "factor": 0.1}]}}
     workshop = Workshop(store_path, drops, LONGER)
     ticket = workshop.chain.tickets[1]
-    training = workshop.training(workshop.chain.train(ticket, workshop.recipes.evaluate, 2))
+    training = workshop.training(workshop.chain.evaluate(ticket))
     steps = round(24 * 66 / 53)
     assert len(training.rates) == steps
     assert list(training.rates).index(0.1) == pytest.approx(steps / 2, abs=1)
@@ -53,7 +53,7 @@ def test_the_learning_rate_is_stretched_with_the_clock(store_path: Path) -> None
 def test_a_rate_begins_at_the_very_step_at_which_its_iteration_is_measured(store_path: Path, at: int) -> None:
     drops = {"train": {"lr": [{"use": "milestones", "at": [f"{at}it"], "factor": 0.1}]}}
     workshop = Workshop(store_path, drops, LONGER)
-    training = workshop.training(workshop.chain.train(workshop.chain.tickets[1], workshop.recipes.evaluate, 2))
+    training = workshop.training(workshop.chain.evaluate(workshop.chain.tickets[1]))
     assert list(training.rates).index(0.1) == round(at * 66 / 53)
 
 
@@ -83,7 +83,7 @@ def test_an_interrupted_stretched_run_goes_on_to_the_same_weights(store_path: Pa
     ends = []
     for folder, stops in ((store_path, [24]), (tmp_path / "other", [5, 24])):
         workshop = Workshop(folder, LONGER)
-        judged = workshop.chain.train(workshop.chain.tickets[1], workshop.recipes.evaluate, 2)
+        judged = workshop.chain.evaluate(workshop.chain.tickets[1])
         for stop in stops:
             workshop.make(judged.at(f"{stop}it"))
         ends.append(workshop.store.get(judged.end.address).files["weights.safetensors"])

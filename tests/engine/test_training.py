@@ -37,12 +37,12 @@ def recipe(**changes: Any) -> dict[str, Any]:
 
 def dense(workshop: Workshop) -> Training:
     """The loop of the entry's dense run."""
-    return workshop.training(workshop.chain.train(workshop.chain.dense, workshop.recipes.find, 1))
+    return workshop.training(workshop.chain.find(workshop.chain.dense, 1))
 
 
 def ticket(workshop: Workshop, round: int = 1) -> Training:
     """The loop of the run that judges a ticket."""
-    return workshop.training(workshop.chain.train(workshop.chain.tickets[round], workshop.recipes.evaluate, round + 1))
+    return workshop.training(workshop.chain.evaluate(workshop.chain.tickets[round]))
 
 
 def batches(training: Training, stop: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -105,7 +105,7 @@ def test_regrown_weights_and_their_optimizer_state_start_at_zero(
     changes = recipe(horizon="1000it", optimizer=optimizer, mask_updates=["regrow"])
     workshop = Workshop(store_path, recipe(horizon="1000it", optimizer=optimizer))
     changed = Workshop(store_path, changes)
-    run = changed.chain.train(workshop.chain.tickets[1], changed.recipes.evaluate, 2)
+    run = changed.chain.evaluate(workshop.chain.tickets[1])
     workshop.make(*[ref for ref in (run.ticket.weights, run.ticket.mask) if ref is not None])
     training = changed.training(run)
     assert training.masked is not None
@@ -148,7 +148,7 @@ def test_regrown_weights_and_their_optimizer_state_start_at_zero(
 
 def test_a_mask_that_changed_has_the_exact_count_at_the_horizon(store_path: Path) -> None:
     workshop = Workshop(store_path, recipe(mask_updates=["regrow"]))
-    run = workshop.chain.train(workshop.chain.tickets[1], workshop.recipes.evaluate, 2)
+    run = workshop.chain.evaluate(workshop.chain.tickets[1])
     assert run.end_mask is not None
     workshop.make(run.end, run.end_mask)
     assert run.ticket.mask is not None
@@ -158,7 +158,7 @@ def test_a_mask_that_changed_has_the_exact_count_at_the_horizon(store_path: Path
 
 def test_a_missed_count_at_the_horizon_names_the_component(store_path: Path) -> None:
     workshop = Workshop(store_path, recipe(mask_updates=[{"use": "regrow", "forget": 1}]))
-    run = workshop.chain.train(workshop.chain.dense, workshop.recipes.find, 1)
+    run = workshop.chain.find(workshop.chain.dense, 1)
     assert run.end_mask is not None
     with pytest.raises(
         ContractError, match=r"mask_updates regrow \(parts 1\.0\): 65 units are kept at the horizon; 66 were asked for"
@@ -169,7 +169,7 @@ def test_a_missed_count_at_the_horizon_names_the_component(store_path: Path) -> 
 
 def test_a_mask_update_that_returns_other_layers_names_the_component(store_path: Path) -> None:
     workshop = Workshop(store_path, recipe(mask_updates=[{"use": "regrow", "wrong": True}]))
-    run = workshop.chain.train(workshop.chain.dense, workshop.recipes.find, 1)
+    run = workshop.chain.find(workshop.chain.dense, 1)
     with pytest.raises(ContractError, match=r"mask_updates regrow \(parts 1\.0\)"):
         workshop.make(run.end)
 
@@ -177,8 +177,8 @@ def test_a_mask_update_that_returns_other_layers_names_the_component(store_path:
 def test_a_run_that_changes_its_mask_is_bit_equal_after_a_resume(store_path: Path, tmp_path: Path) -> None:
     changes = recipe(mask_updates=[{"use": "regrow", "every": 3}])
     at_once, in_parts = Workshop(store_path, changes), Workshop(tmp_path / "other", changes)
-    run = at_once.chain.train(at_once.chain.tickets[1], at_once.recipes.evaluate, 2)
-    in_parts.chain.train(in_parts.chain.tickets[1], in_parts.recipes.evaluate, 2)
+    run = at_once.chain.evaluate(at_once.chain.tickets[1])
+    in_parts.chain.evaluate(in_parts.chain.tickets[1])
     assert run.end_mask is not None
     at_once.make(run.end, run.end_mask)
     for place in (4, 9, 10, 17):
@@ -306,7 +306,7 @@ def test_seeds_and_rounds_have_orders_and_augmentations_of_their_own(tmp_path: P
     for seed in (0, 1):
         workshop = Workshop(tmp_path / str(seed), seeds=[seed])
         for round in (1, 2):
-            training = workshop.training(workshop.chain.train(workshop.chain.dense, workshop.recipes.find, round))
+            training = workshop.training(workshop.chain.find(workshop.chain.dense, round))
             found = gathers(training, 24)
             assert len({g.seed for g in found}) == 24
             seen.append((found[0].indices.tolist(), found[0].seed))

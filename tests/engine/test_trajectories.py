@@ -22,7 +22,7 @@ NOISY: dict[str, Any] = {"data": "augmented", "model": {"use": "net", "kind": "d
 
 
 def dense(workshop: Workshop) -> Run:
-    return workshop.chain.train(workshop.chain.dense, workshop.recipes.find, 1)
+    return workshop.chain.find(workshop.chain.dense, 1)
 
 
 def digests(workshop: Workshop, *refs: Ref) -> list[Mapping[str, str]]:
@@ -199,9 +199,9 @@ def test_a_curve_is_of_the_weights_at_its_points(workshop: Workshop) -> None:
     run = dense(workshop)
     curve = workshop.curve(run, every=6, splits=["test"])
     workshop.make(curve, run.at("6it"), run.end)
-    data = workshop.workbench.data(workshop.work(run.key, frozenset()).spec["data"], 0)
+    data = workshop.workbench.data(workshop.work(run.key, frozenset()).spec.data, 0)
     ((images, labels),) = data["test"].batches([_all(24)])
-    model = workshop.workbench.model(workshop.chain.setting.model_json, workshop.weights(run.end))
+    model = workshop.workbench.model(workshop.chain.context.model_spec, workshop.weights(run.end))
     with torch.no_grad():
         logits = model(images)
     last = workshop.points(curve)[-1]
@@ -284,7 +284,7 @@ def continued(workshop: Workshop, run: Run, state: str, start: str = "9it") -> R
     """The same run, taken up at a place from its stored state."""
     ticket = PlannedTicket(0, run.at(start), None, 66, run.ticket.start.parse(start), optimizer=run.optimizer_at(start))
     recipe = workshop.recipes.find.replace(optimizer_state=state)
-    return workshop.chain.train(ticket, recipe, 1)
+    return workshop.chain.evaluate(ticket, recipe)
 
 
 @pytest.mark.parametrize(
@@ -313,7 +313,7 @@ def test_the_optimizer_state_of_pruned_weights_is_zero_at_the_start(store_path: 
     ticket = workshop.chain.ticket(
         1, mask, run.at("9it"), run.ticket.start.parse("9it"), optimizer=run.optimizer_at("9it")
     )
-    training = workshop.training(workshop.chain.train(ticket, workshop.recipes.find, 2))
+    training = workshop.training(workshop.chain.find(ticket, 2))
     assert training.masked is not None
     assert training.units is not None
     kept = 0
@@ -332,7 +332,7 @@ def test_a_recipe_that_takes_over_a_state_keeps_its_own_options(store_path: Path
     )
     ticket = PlannedTicket(0, run.at("9it"), None, 66, run.ticket.start.parse("9it"), optimizer=run.optimizer_at("9it"))
     recipe = workshop.recipes.find.replace(optimizer_state="with-weights", optimizer=other)
-    training = workshop.training(workshop.chain.train(ticket, recipe, 1))
+    training = workshop.training(workshop.chain.evaluate(ticket, recipe))
     group = training.optimizer.param_groups[0]
     assert (group["lr"], group["momentum"], group["weight_decay"]) == (0.05, 0.5, 0.1)
     assert any(state["momentum_buffer"].any() for state in training.optimizer.state.values())

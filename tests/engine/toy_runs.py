@@ -14,21 +14,24 @@ from torch import Tensor
 
 from engine import parts
 from prunebench import runner
-from prunebench.api import keys
 from prunebench.api.events import Event
 from prunebench.api.masks import Mask
-from prunebench.api.planning import Recipes, Ref, Run
+from prunebench.api.planning import Ref, Run
 from prunebench.components.catalogue import Catalogue
 from prunebench.engine.environment import fingerprint
+from prunebench.engine.executors.origins import origins_of
+from prunebench.engine.executors.worker import WorkerConfig
 from prunebench.engine.loop import Training
 from prunebench.engine.phases import perform
 from prunebench.engine.probe import StoreProbe
-from prunebench.engine.trajectory import _Trajectory
+from prunebench.engine.trajectory import Trajectory
 from prunebench.engine.work import Channel, Silent, Work
 from prunebench.engine.workbench import Workbench, unpack_mask
 from prunebench.plan.chain import Chain
 from prunebench.plan.compile import chain_of, make_plan
+from prunebench.plan.curves import CurveSpec
 from prunebench.plan.demand import demanded
+from prunebench.plan.specs import ComponentSpec
 from prunebench.plan.trial import Plan
 from prunebench.results.rows import rows_text
 from prunebench.runner.preparing import Options, Prepared
@@ -59,10 +62,15 @@ def open_store(path: Path, environment: Environment | None = None, reuse: Litera
 
 
 def prepared(
-    store: Path, *changes: Mapping[str, Any], reuse: Literal["same", "any"] = "same", root: Path = Path(), **more: Any
+    store: Path,
+    *changes: Mapping[str, Any],
+    reuse: Literal["same", "any"] = "same",
+    root: Path = Path(),
+    parts: Catalogue | None = None,
+    **more: Any,
 ) -> Prepared:
     """The toy benchmark with tables laid over it, planned on a store."""
-    benchmark = toy_benchmark(INLINE, *changes, catalogue=catalogue(), **more)
+    benchmark = toy_benchmark(INLINE, *changes, catalogue=parts or catalogue(), **more)
     probe = StoreProbe(open_store(store), root)
     return Prepared(
         Options(Path("toy.toml"), store=store, reuse=reuse), benchmark, make_plan(benchmark, probe), root, store
@@ -73,9 +81,16 @@ def ignore(event: Event) -> None:
     """Observe nothing."""
 
 
-def run(store: Path, *changes: Mapping[str, Any], observe: Callable[[Event], None] = ignore, **more: Any) -> Outcome:
-    """Carry the toy benchmark out, in this process."""
-    return runner.run(prepared(store, *changes, **more), observe, catalogue())
+def run(
+    store: Path,
+    *changes: Mapping[str, Any],
+    observe: Callable[[Event], None] = ignore,
+    folder: Path | None = None,
+    parts: Catalogue | None = None,
+    **more: Any,
+) -> Outcome:
+    """Carry the toy benchmark out, in this process; `parts` are other components than the usual ones."""
+    return runner.run(prepared(store, *changes, parts=parts, **more), observe, parts or catalogue(), folder=folder)
 
 
 def text(outcome: Outcome) -> bytes:
@@ -87,6 +102,25 @@ def rows(outcome: Outcome, **fields: Any) -> list[dict[str, Any]]:
     """The rows with these fields."""
     rows = [row.to_json() for row in outcome.rows]
     return [row for row in rows if all(row[name] == value for name, value in fields.items())]
+
+
+def worker_config(store: Path, **changes: Any) -> WorkerConfig:
+    """What workers of the toy benchmark must know, which find all its components by import."""
+    needed = {"toy-net": 1, "toy-data": 1, "toy-units": 1, "sgd": 1}
+    return WorkerConfig(
+        **{
+            "store": str(store),
+            "data_root": ".",
+            "device": "cpu",
+            "threads": 1,
+            "reuse": "same",
+            "checkpoint_seconds": 60.0,
+            "environment": dict(here().fields),
+            "origins": origins_of(catalogue(), needed),
+            "needed": needed,
+            **changes,
+        }
+    )
 
 
 class Trained:
@@ -108,28 +142,28 @@ class Workshop:
         self.store = open_store(root)
         self.workbench = Workbench(self.store, catalogue(), root, "cpu")
         self.chain: Chain = chain_of(benchmark, StoreProbe(self.store, root), entry, benchmark.seeds[0])
-        self.recipes = Recipes(self.chain.entry.find, self.chain.entry.evaluate)
-        self.curves: dict[str, Mapping[str, Any]] = {}
+        self.recipes = self.chain.recipes
+        self.curves: dict[str, CurveSpec] = {}
 
     def curve(self, run: Run, **how: Any) -> Ref:
         """A curve of a run, up to its stop unless `until` says otherwise."""
         until = how.pop("until", run.stop)
-        task = self.chain.setting.task_use.to_json()
-        spec = {"task": task, "every": None, "at": [], "splits": ["test", "valid"], "train_sample": None, **how}
-        detail = keys.digest(spec)
-        self.curves[detail] = spec
-        return Ref(run.key, "curve", until, detail)
+        task = ComponentSpec.of(self.chain.context.task)
+        how = {"every": None, "at": (), "splits": ("test", "valid"), "train_sample": None, **how}
+        spec = CurveSpec(**{"task": task, **how, "at": tuple(how["at"]), "splits": tuple(how["splits"])})
+        self.curves[spec.digest] = spec
+        return Ref(run.key, "curve", until, spec.digest)
 
     def work(self, key: str, outputs: frozenset[Ref]) -> Work:
-        plan = Plan(self.chain._phases.by_key, (), self.curves, {}, 0)
+        plan = Plan(self.chain.phases.by_key, (), self.curves, {}, 0)
         return Work.of(plan, plan.phases[key], outputs)
 
     def make(self, *refs: Ref, channel: Channel | None = None, seconds: float = 1e9) -> list[str]:
         """Make what is missing of these outputs; the kinds of the phases that were worked on."""
-        wanted = demanded(self.chain._phases.by_key, list(refs), lambda ref: self.store.has(ref.address))
+        wanted = demanded(self.chain.phases.by_key, list(refs), lambda ref: self.store.has(ref.address))
         for key, outputs in wanted.items():
             perform(self.work(key, outputs), self.workbench, channel or Silent(), seconds)
-        return [self.chain._phases.by_key[key].kind for key in wanted]
+        return [self.chain.phases.by_key[key].kind for key in wanted]
 
     def weights(self, ref: Ref) -> dict[str, Tensor]:
         return load_tensors(self.store.get(ref.address).files["weights.safetensors"])
@@ -145,10 +179,8 @@ class Workshop:
         """The engine's loop for a run, ready for its first step."""
         outputs = frozenset([Ref(run.key, "weights", run.stop if stop is None else stop)])
         work = self.work(run.key, outputs)
-        self.make(*work.parents)
-        trajectory = _Trajectory(work, tuple(outputs), self.workbench, Silent(), 1e9)
-        trajectory.data = self.workbench.data(work.spec["data"], work.spec["streams"]["seed"])
-        return trajectory._prepared()
+        self.make(*work.phase.parents)
+        return Trajectory(work, work.spec, tuple(outputs), self.workbench, Silent(), 1e9).run.training
 
 
 class Steps(Silent):

@@ -10,11 +10,12 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from prunebench.api.board import Board, Group
 from prunebench.api.details import Detail
 from prunebench.api.provenance import Provenance
 from prunebench.api.results import Results
 from prunebench.api.rows import Row
-from prunebench.leaderboard import write_leaderboard
+from prunebench.leaderboard import board_of, write_leaderboard
 
 DENSITIES = (0.512, 0.262144, 0.134217, 0.0687)
 ENTRIES = ("imp", "imp-late", "random")
@@ -103,9 +104,37 @@ def typed(
     )
 
 
-def write(folder: Path, rows: list[dict[str, Any]], **changes: Any) -> str:
-    """Write a leaderboard with ordinary settings; its page."""
+def made(rows: Iterable[Mapping[str, Any]], **changes: Any) -> tuple[Results, Board]:
+    """Results and their board; changes are of the report, but for `entries`, `provenance` and `details`."""
     entries = changes.pop("entries", ("dense", *ENTRIES))
     provenance = {**changes.pop("provenance", PROVENANCE), "entries": list(entries)}
-    write_leaderboard(folder, typed(rows, changes.pop("details", ()), provenance, **changes))
+    found = typed(rows, changes.pop("details", ()), provenance, **changes)
+    return found, board_of(found)
+
+
+def board(rows: Iterable[Mapping[str, Any]], **changes: Any) -> Board:
+    """The board of these rows."""
+    return made(rows, **changes)[1]
+
+
+def group(rows: Iterable[Mapping[str, Any]], **changes: Any) -> Group:
+    """The only group of these rows' board."""
+    (only,) = board(rows, **changes).groups
+    return only
+
+
+def ranks(rows: Iterable[Mapping[str, Any]], **changes: Any) -> list[tuple[str, int | None]]:
+    """The ranked entries in their order, with their ranks."""
+    found = group(rows, **changes)
+    return [(name, found.entries[name].rank) for name in found.order]
+
+
+def lines_of(text: str) -> list[list[str]]:
+    """The cells of the Markdown tables in a text, heads and rulers too."""
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:1] == "|"]
+
+
+def write(folder: Path, rows: Iterable[Mapping[str, Any]], **changes: Any) -> str:
+    """Write a leaderboard with ordinary settings; its page."""
+    write_leaderboard(folder, *made(rows, **changes))
     return (folder / "README.md").read_text(encoding="utf-8")

@@ -8,7 +8,7 @@ _TOKEN = re.compile(r"\\[a-zA-Z]+|\\[^a-zA-Z]|[{}$&#%_^~]|[^\\{}$&#%_^~]+")
 _COMMANDS = (
     "textbackslash textasciicircum textasciitilde textless textgreater textbar textquotedblright textquotesingle "
     "textasciigrave textendash ldots pm times ss ae AE o O i j r v c ensuremath begin end centering caption toprule "
-    "midrule bottomrule"
+    "midrule bottomrule approx"
 )
 _GREEK = (
     "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon phi chi psi "
@@ -43,7 +43,11 @@ def tokens(text: str) -> list[str]:
 
 def lines_of(table: str) -> list[list[str]]:
     """The cells of a tabular between its rules. Raises ValueError if LaTeX would not take it."""
-    body = re.search(r"\\toprule\n(.*?)\\bottomrule\n\\end\{tabular\}\n\\end\{table\}", table, re.DOTALL)
+    body = re.search(
+        r"\\toprule\n(.*?)\\bottomrule\n\\end\{tabular\}\n(?:\\\\\[2pt\] \\footnotesize .*\n)*\\end\{table\}",
+        table,
+        re.DOTALL,
+    )
     if body is None:
         raise ValueError("no tabular with its rules")
     columns = re.search(r"\\begin\{tabular\}\{([lr]+)\}", table)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from math import log, sqrt
 from pathlib import Path
 from typing import Any
@@ -12,15 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prunebench import PrunebenchError
+from prunebench.api.board import AXES, Between, Gap, Group
 from prunebench.api.errors import ConfigError
+from prunebench.api.report import results_table
 from prunebench.api.results import Results
 from prunebench.benchmark import load as config
 from prunebench.components.catalogue import Catalogue
-from prunebench.leaderboard import verdicts, write_leaderboard
-from prunebench.leaderboard.axis import on_axis, placed
-from prunebench.leaderboard.cells import AXES, Group, group_rows
+from prunebench.leaderboard import axis as axis_module
+from prunebench.leaderboard import board_of, source, verdicts, write_leaderboard
 from prunebench.leaderboard.page.overview import overview
-from prunebench.leaderboard.untyped import untyped
 
 from .boards import PROVENANCE, row, typed
 
@@ -31,11 +31,20 @@ def ticket(entry: str, macs: float | None, value: float | None, density: float, 
     return row(entry, seed, density, value, **{"density_macs": macs, "round": round(100 * (1 - density)), **more})
 
 
+@pytest.fixture(autouse=True, scope="module")
+def wide() -> Iterator[None]:
+    """Reads values off long lines: how far they may reach has tests of its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(axis_module, "WIDEST", 4.0)
+        patch.setattr(source, "STEEPEST", 1.0)
+        yield
+
+
 TWO = [ticket("imp", 0.8, 0.9, 0.5), ticket("imp", 0.2, 0.6, 0.25)]
 
 
 def group(rows: list[dict[str, Any]], *at: float, axis: str = AXIS) -> Group:
-    (found,) = group_rows(list(on_axis(rows, axis, at)), "test/accuracy", ("dense", "imp"))
+    (found,) = board_of(board(rows, axis, at)).groups
     return found
 
 
@@ -133,9 +142,9 @@ def test_a_run_that_diverged_before_its_first_ticket_breaks_all_places() -> None
 
 def test_the_dense_reference_stands_where_it_was() -> None:
     found = group([row("dense", 0, 1.0, 0.98), *TWO], 0.4)
-    assert found.dense == {"dense"}
+    assert found.references == ("dense",)
     assert found.at("dense", 0.4).values == {0: 0.98}
-    assert found.densities == (1.0, 0.4)
+    assert found.places == (1.0, 0.4)
 
 
 def test_the_last_measurement_of_a_run_is_what_is_interpolated() -> None:
@@ -143,22 +152,60 @@ def test_the_last_measurement_of_a_run_is_what_is_interpolated() -> None:
     assert group([*TWO, *early], 0.4).at("imp", 0.4).values == {0: pytest.approx(0.75)}
 
 
-def test_analyses_and_find_runs_stay_as_they_are() -> None:
-    others = [{**row("imp", 0, 0.5, 1.0), "role": role} for role in ("analyse", "find")]
-    assert [one for one in on_axis([*others, *TWO], AXIS, [0.4]) if one["role"] != "evaluate"] == others
+def test_analyses_and_find_runs_are_no_tickets() -> None:
+    others = [{**row("imp", 0, 0.5, 1.0), "role": role, "density_macs": 0.4} for role in ("analyse", "find")]
+    assert group([*others, *TWO], 0.4) == group(TWO, 0.4)
 
 
-def test_a_value_between_tickets_is_no_ticket_of_any_round() -> None:
-    (between,) = on_axis(TWO, AXIS, [0.4])
-    assert between["round"] < 0
-    assert (between["density"], between["density_all"], between["density_macs"]) == (0.4, None, None)
+def test_a_value_between_tickets_is_of_no_run_and_names_both_tickets() -> None:
+    cell = group(TWO, 0.4).at("imp", 0.4)
+    assert cell.runs == {}
+    assert cell.between == {0: Between((0.8, 0.2), (0.9, 0.6))}
+    assert group(TWO, 0.8).at("imp", 0.8).between == {}
+
+
+@pytest.mark.parametrize(
+    ("place", "why"),
+    [(0.85, Gap("beyond", (0.8,), (0.9,))), (0.1, Gap("beyond", (0.2,), (0.6,)))],
+)
+def test_a_place_without_a_value_says_why(place: float, why: Gap) -> None:
+    assert group(TWO, 0.4, place).at("imp", place).missing == {0: why}
+
+
+def test_no_value_is_read_off_a_line_that_is_too_long_or_too_steep(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(axis_module, "WIDEST", 2.0)
+    monkeypatch.setattr(source, "STEEPEST", 0.1)
+    far = [ticket("imp", 0.8, 0.9, 0.5), ticket("imp", 0.39, 0.85, 0.25)]
+    steep = [ticket("imp", 0.542, 0.9019, 0.5), ticket("imp", 0.361, 0.7222, 0.25)]
+    near = [ticket("imp", 0.8, 0.9, 0.5), ticket("imp", 0.4, 0.81, 0.25)]
+    assert group(far, 0.5).at("imp", 0.5).missing == {0: Gap("far", (0.8, 0.39), (0.9, 0.85))}
+    assert group(steep, 0.5).at("imp", 0.5).missing == {0: Gap("steep", (0.542, 0.361), (0.9019, 0.7222))}
+    assert group(near, 0.5).at("imp", 0.5).n == 1
+
+
+def test_an_entry_that_has_no_value_anywhere_keeps_its_row_and_takes_no_rank_from_others() -> None:
+    rows = [{**one, "seed": seed} for one in TWO for seed in (0, 1)]
+    rows += [ticket("other", 0.1, 0.5, 0.1, seed) for seed in (0, 1)]
+    found = group(rows, 0.4)
+    assert found.order == ("imp", "other")
+    assert [found.entries[name].rank for name in found.order] == [1, None]
+    text = results_table(found, 0.05)
+    assert "- other at 40.0 %: it has tickets on one side only, the nearest at 10 %." in text
+    assert "≈75.00" in text
+    assert "between 90.00 at 80 % and 60.00 at 20 %" in text
+
+
+def test_a_find_run_that_broke_breaks_the_places_below_its_last_ticket() -> None:
+    rows = [TWO[0], {**ticket("imp", None, None, 0.4), "role": "find", "outcome": "diverged"}]
+    found = group(rows, 0.8, 0.4)
+    assert (found.at("imp", 0.8).n, found.at("imp", 0.4).broken) == (1, {0: "diverged"})
 
 
 def test_all_parameters_are_an_axis_too() -> None:
     rows = [{**one, "density_all": one["density_macs"], "density_macs": None} for one in TWO]
     found = group(rows, 0.4, axis="density_all")
     assert found.at("imp", 0.4).values == {0: pytest.approx(0.75)}
-    assert found.axis == AXES["density_all"]
+    assert found.axis == "density_all"
 
 
 def test_results_of_an_earlier_version_without_the_axis_are_refused() -> None:
@@ -167,22 +214,28 @@ def test_results_of_an_earlier_version_without_the_axis_are_refused() -> None:
         group(rows, 0.4)
 
 
-def test_density_itself_leaves_results_alone() -> None:
-    results = untyped(board(TWO, axis="density", at=()))
-    assert placed(results) is results
+def test_density_itself_needs_no_note_and_takes_tickets_as_they_are() -> None:
+    found = board_of(board(TWO, axis="density", at=(), entries=["imp"]))
+    assert found.notes == ()
+    assert found.groups[0].at("imp", 0.5).values == {0: 0.9}
 
 
-def test_the_notes_of_the_report_say_how_values_came_about_and_the_original_has_no_more_of_them() -> None:
-    results = untyped(board(TWO))
-    (said,) = placed(results).provenance["report"]["notes"]
+def test_an_axis_that_is_none_is_refused() -> None:
+    with pytest.raises(PrunebenchError, match=r'report.axis: "density_mac" is no axis. Did you mean "density_macs"'):
+        board_of(board(TWO, axis="density_mac"))
+
+
+def test_the_notes_of_the_board_say_how_values_came_about_and_the_report_has_no_more_of_them() -> None:
+    found = board_of(board(TWO, entries=["imp"]))
+    (said,) = found.notes
     assert AXES[AXIS] in said
     assert "interpolated" in said
-    assert results.provenance["report"]["notes"] == []
+    assert found.provenance.report.notes == ()
 
 
 def test_the_readme_and_the_page_name_the_axis_and_the_numbers_stay_those_of_the_tickets(tmp_path: Path) -> None:
     results = board([row("dense", 0, 1.0, 0.98), *TWO])
-    write_leaderboard(tmp_path, results)
+    write_leaderboard(tmp_path, results, board_of(results))
     page = (tmp_path / "README.md").read_text(encoding="utf-8")
     assert f"entry / {AXES[AXIS]}" in page
     assert "75.00" in page
@@ -190,7 +243,7 @@ def test_the_readme_and_the_page_name_the_axis_and_the_numbers_stay_those_of_the
     assert AXES[AXIS] in (tmp_path / "curves.svg").read_text(encoding="utf-8")
     assert AXES[AXIS] in (tmp_path / "table.tex").read_text(encoding="utf-8")
     assert (tmp_path / "results.jsonl").read_text(encoding="utf-8").count("\n") == 3
-    told = overview(untyped(results))
+    told = overview(board_of(results))
     assert told["groups"][0]["axis"] == AXES[AXIS]
     assert any("interpolated" in note for note in told["notes"])
 
@@ -202,16 +255,10 @@ def test_the_command_judges_at_the_same_places_as_the_pages() -> None:
     told = {"source": "", "claim": "", "better": "imp", "worse": "other", "density": 0.4}
     results = board(rows, expectations=[told], entries=["imp", "other"])
     (command,) = verdicts(results)
-    (page,) = overview(untyped(results))["expectations"]
+    (page,) = overview(board_of(results))["expectations"]
     assert command.means is not None
     assert command.means[0] == pytest.approx(0.75)
     assert page["verdict"] == command.verdict == "reproduced"
-
-
-def test_placing_twice_is_refused_rather_than_wrong() -> None:
-    once = placed(untyped(board(TWO)))
-    with pytest.raises(PrunebenchError, match="no density_macs is recorded"):
-        placed(once)
 
 
 FILE = """

@@ -8,10 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from prunebench.leaderboard.blocks import Blocks, blocks_of, blocks_text, critical_difference
-from prunebench.leaderboard.cells import group_rows
+from prunebench.api.board import Blocks, Board
 from prunebench.leaderboard.ranks import cliques, draw_ranks
+from prunebench.leaderboard.readme.blocks import blocks_text
+from prunebench.stats.friedman import critical_difference
 
+from . import boards
 from .boards import row
 
 ENTRIES = ("a", "b", "c", "d")
@@ -27,8 +29,16 @@ def rows_of(scores: list[list[float]], entries: tuple[str, ...] = ENTRIES) -> li
     ]
 
 
+def board(rows: list[dict[str, Any]]) -> Board:
+    return boards.board(rows, entries=ENTRIES, against=None)
+
+
 def blocks(rows: list[dict[str, Any]]) -> Blocks:
-    return blocks_of(group_rows(rows, "test/accuracy", ENTRIES), "test/accuracy", 0.05)
+    return board(rows).blocks
+
+
+def text(rows: list[dict[str, Any]]) -> str:
+    return blocks_text(board(rows), "ranks.svg")
 
 
 @pytest.mark.parametrize(("entries", "q"), [(3, 2.343), (4, 2.569), (5, 2.728), (10, 3.164)])
@@ -47,18 +57,18 @@ def test_the_statistic_is_scipys_on_the_scores_with_the_best_ranked_first() -> N
 
 
 def test_four_blocks_or_two_entries_are_too_few_and_the_page_says_so() -> None:
-    four = blocks(rows_of([[0.9, 0.8, 0.7, 0.6]] * 4))
+    rows = rows_of([[0.9, 0.8, 0.7, 0.6]] * 4)
+    four = blocks(rows)
     assert (four.p, four.critical) == (None, None)
     assert four.mean_ranks == {"a": 1, "b": 2, "c": 3, "d": 4}
-    assert "No test: too few: 4 entries in 4 blocks" in blocks_text(four, 0.05, "ranks.svg")
-    two = blocks(rows_of([[0.9, 0.8]] * 6, ("a", "b")))
-    assert "too few: 2 entries in 6 blocks" in blocks_text(two, 0.05, "ranks.svg")
+    assert "No test: too few: 4 entries in 4 blocks" in text(rows)
+    assert "too few: 2 entries in 6 blocks" in text(rows_of([[0.9, 0.8]] * 6, ("a", "b")))
 
 
 def test_seeds_are_no_blocks() -> None:
     rows = [row(entry, seed, 0.5, 0.9) for entry in ENTRIES for seed in range(30)]
     assert len(blocks(rows).names) == 1
-    assert blocks_text(blocks(rows), 0.05, "ranks.svg").startswith("No mean ranks: there is one model on one data set")
+    assert text(rows).startswith("No mean ranks: there is one model on one data set")
 
 
 def test_entries_equal_everywhere_are_not_tested() -> None:
@@ -71,14 +81,13 @@ def test_an_entry_that_a_block_lacks_is_left_out() -> None:
     rows = rows_of([[0.9, 0.8, 0.7, 0.6]] * 6)
     rows = [r for r in rows if not (r["entry"] == "d" and r["data"] == "data3")]
     assert list(blocks(rows).mean_ranks) == ["a", "b", "c"]
-    assert "No mean ranks" in blocks_text(blocks([r for r in rows if r["entry"] == "a"]), 0.05, "ranks.svg")
+    assert "No mean ranks" in text([r for r in rows if r["entry"] == "a"])
 
 
 def test_the_text_has_the_test_and_the_picture() -> None:
-    found = blocks(rows_of([[0.9, 0.8, 0.7, 0.6]] * 6))
-    text = blocks_text(found, 0.05, "ranks.svg")
-    assert "chi-square 18.00 with 3 degrees of freedom, p<0.001: the entries differ" in text
-    assert "(ranks.svg)" in text
+    found = text(rows_of([[0.9, 0.8, 0.7, 0.6]] * 6))
+    assert "chi-square 18.00 with 3 degrees of freedom, p<0.001: the entries differ" in found
+    assert "(ranks.svg)" in found
 
 
 @settings(deadline=None)

@@ -7,22 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prunebench import PrunebenchError
-from prunebench.leaderboard.cells import Group, density_labels, group_rows
-from prunebench.leaderboard.metrics import metric_of
-from prunebench.leaderboard.ranking import ranking
+from prunebench.api.report import percent_labels
 
-from .boards import ENTRIES, results, row
-
-ACCURACY = metric_of("test/accuracy", "fraction")
-
-
-def only_group(rows: list[dict[str, Any]], metric: str = "test/accuracy") -> Group:
-    (group,) = group_rows(rows, metric, ("dense", *ENTRIES))
-    return group
-
-
-def places(rows: list[dict[str, Any]]) -> list[tuple[str, int | None]]:
-    return [(place.entry, place.rank) for place in ranking(only_group(rows), ACCURACY)]
+from .boards import ENTRIES, PROVENANCE, board, results, row
+from .boards import group as only_group
+from .boards import ranks as places
 
 
 def order(rows: list[dict[str, Any]]) -> list[str]:
@@ -34,6 +23,7 @@ def test_draws_average_within_a_seed_and_n_counts_seeds() -> None:
     cell = only_group(rows).at("imp", 0.5)
     assert cell.values == {0: 0.375, 1: 0.375}
     assert cell.n == 2
+    assert [[run.draw for run in runs] for runs in cell.runs.values()] == [[0, 1], [0, 1]]
 
 
 def test_the_last_measurement_of_a_run_counts_and_not_the_best() -> None:
@@ -70,17 +60,17 @@ def test_positions_in_different_units_have_no_last_one() -> None:
 
 def test_a_misspelt_metric_is_an_error_that_names_the_near_one() -> None:
     with pytest.raises(PrunebenchError, match=r'metric "test/acuracy".*Did you mean "test/accuracy"'):
-        only_group(results(), "test/acuracy")
+        board(results(), metric="test/acuracy")
 
 
 def test_no_rows_are_an_error() -> None:
     with pytest.raises(PrunebenchError, match="nothing to rank"):
-        group_rows([], "test/accuracy", ())
+        board([])
 
 
 def test_models_and_data_are_groups_of_their_own() -> None:
     rows = [*results(), *results(model="conv2"), *results(data="cifar10")]
-    groups = group_rows(rows, "test/accuracy", ENTRIES)
+    groups = board(rows).groups
     assert [(g.model, g.data) for g in groups] == [("conv2", "mnist"), ("lenet", "cifar10"), ("lenet", "mnist")]
 
 
@@ -99,8 +89,8 @@ def test_an_entry_whose_find_run_broke_at_round_0_is_not_a_dense_reference() -> 
 def test_densities_that_differ_by_the_rounding_of_layers_share_a_column() -> None:
     rows = [row("imp", 0, 0.512, 0.9), row("imp-late", 0, 0.51204, 0.9), row("random", 0, 0.52, 0.9)]
     group = only_group(rows)
-    assert group.densities == (0.52, 0.51204)
-    assert [group.labels[density] for density in group.densities] == ["52.0 %", "51.2 %"]
+    assert group.places == (0.52, 0.51204)
+    assert [group.labels[density] for density in group.places] == ["52.0 %", "51.2 %"]
     assert group.column(0.512) == 0.51204
     assert group.column(0.4) is None
 
@@ -108,16 +98,16 @@ def test_densities_that_differ_by_the_rounding_of_layers_share_a_column() -> Non
 def test_two_densities_of_one_trial_never_share_a_column() -> None:
     rows = [row("imp", 0, density, value) for density, value in [(0.2, 0.9), (0.1999, 0.8)]]
     group = only_group(rows)
-    assert [group.at("imp", density).values for density in group.densities] == [{0: 0.9}, {0: 0.8}]
+    assert [group.at("imp", density).values for density in group.places] == [{0: 0.9}, {0: 0.8}]
     assert len(set(group.labels.values())) == 2
 
 
 def test_nearly_dense_is_not_dense() -> None:
-    assert only_group([row("dense", 0, 1.0, 0.9), row("imp", 0, 0.9999, 0.9)]).densities == (1.0, 0.9999)
+    assert only_group([row("dense", 0, 1.0, 0.9), row("imp", 0, 0.9999, 0.9)]).places == (1.0, 0.9999)
 
 
 def test_densities_read_as_percentages() -> None:
-    assert list(density_labels([1.0, 0.512, 0.21, 0.0115, 0.00115]).values()) == [
+    assert list(percent_labels([1.0, 0.512, 0.21, 0.0115, 0.00115]).values()) == [
         "100 %",
         "51.2 %",
         "21.0 %",
@@ -214,11 +204,30 @@ def test_an_entry_with_a_collapsed_trial_ranks_below_those_without_even_if_its_o
 
 
 def test_a_trial_that_broke_while_dense_counts_against_its_entry() -> None:
-    rows = [row("imp", 0, 0.5, 0.9), row("imp", 0, 1.0, None, outcome="diverged"), row("random", 0, 0.5, 0.5)]
+    rows = [row("imp", s, 0.5, 0.9) for s in (0, 1)] + [row("random", s, 0.5, 0.5) for s in (0, 1)]
+    rows.append(row("imp", 0, 1.0, None, outcome="diverged"))
     assert places(rows) == [("random", 1), ("imp", 2)]
 
 
 def test_a_lower_loss_ranks_higher() -> None:
     rows = [row(e, 0, 0.5, v, metric="loss", unit="nats") for e, v in [("imp", 0.3), ("random", 0.2)]]
-    order = ranking(only_group(rows, "test/loss"), metric_of("test/loss", "nats"))
-    assert [place.entry for place in order] == ["random", "imp"]
+    assert [entry for entry, _ in places(rows, metric="test/loss")] == ["random", "imp"]
+
+
+def test_the_direction_that_the_task_states_overrules_the_rule_of_names() -> None:
+    rows = [row(e, 0, 0.5, v, metric="perplexity", unit="") for e, v in [("imp", 30.0), ("random", 20.0)]]
+    stated = {**PROVENANCE, "metrics": {"perplexity": {"unit": "", "higher": False, "low": 1.0}}}
+    found = board(rows, metric="test/perplexity", provenance=stated).groups[0]
+    assert found.order == ("random", "imp")
+    assert (found.metric.higher, found.metric.low) == (False, 1.0)
+
+
+def test_the_board_of_another_metric_has_its_order() -> None:
+    rows = [row("imp", 0, 0.5, 0.8), row("random", 0, 0.5, 0.7)]
+    rows += [row(e, 0, 0.5, v, metric="loss", unit="nats") for e, v in [("imp", 0.3), ("random", 0.2)]]
+    found = board(rows)
+    assert found.measured == ("test/accuracy", "test/loss")
+    assert found.of("test/accuracy") is found
+    assert found.of("test/loss").groups[0].order == ("random", "imp")
+    with pytest.raises(PrunebenchError, match="no evaluation has it"):
+        found.of("test/macs")

@@ -5,9 +5,12 @@ from typing import Any
 import pytest
 
 from prunebench import PrunebenchError
+from prunebench.api.board import Judgement
 from prunebench.api.results import Results
 from prunebench.benchmark.expectations import Expect
-from prunebench.leaderboard.expectations import contradictions, judge, verdicts
+from prunebench.leaderboard.expectations import evaluate_expectations, verdicts
+from prunebench.leaderboard.judgements import ours_text, section, sides_text
+from prunebench.leaderboard.source import Source
 
 from .boards import PROVENANCE, results, row, typed, write
 
@@ -31,8 +34,18 @@ def rows(gap: float, spread: float = 0.001, seeds: int = 3, **changes: Any) -> l
     ]
 
 
-def verdict(results: list[dict[str, Any]], reduced: bool = False, **changes: Any) -> str:
-    (judgement,) = judge([{**CLAIM, **changes}], results, (), 0.05, reduced)
+def recorded(rows: list[dict[str, Any]], *expectations: dict[str, Any], **provenance: Any) -> Results:
+    known = {**PROVENANCE, "entries": ["late", "init"], **provenance}
+    return typed(rows, (), known, expectations=list(expectations), against=None)
+
+
+def judge(rows: list[dict[str, Any]], *expectations: dict[str, Any], **provenance: Any) -> list[Judgement]:
+    results = recorded(rows, *expectations, **provenance)
+    return evaluate_expectations(results, Source(results))
+
+
+def verdict(rows: list[dict[str, Any]], **changes: Any) -> str:
+    (judgement,) = judge(rows, {**CLAIM, **changes})
     return judgement.verdict
 
 
@@ -44,18 +57,18 @@ def test_the_verdict_asks_whether_the_interval_excludes_zero(gap: float, said: s
 
 
 def test_a_reduced_recipe_is_not_judged_but_its_difference_is_shown() -> None:
-    judgements = judge([CLAIM], rows(-0.02), (), 0.05, True)
+    judgements = judge(rows(-0.02), CLAIM, profile="smoke")
     assert judgements[0].verdict == "not judged"
-    text = contradictions(judgements)
+    text = section(judgements)
     assert "**not judged (reduced recipe)**" in text
     assert "88.00 against 90.00, difference -2.00 ± 0.25 percentage points, n = 3" in text
     assert verdict(rows(-0.02), judge=False) == "not judged"
 
 
 def test_one_seed_decides_nothing() -> None:
-    judgements = judge([CLAIM], rows(0.02, seeds=1), (), 0.05, False)
+    judgements = judge(rows(0.02, seeds=1), CLAIM)
     assert judgements[0].verdict == "undecided"
-    assert "one seed gives no interval" in contradictions(judgements)
+    assert "one seed gives no interval" in section(judgements)
 
 
 def test_where_lower_was_published_as_better_a_lower_value_reproduces_it() -> None:
@@ -75,9 +88,9 @@ def test_where_lower_was_published_as_better_a_lower_value_reproduces_it() -> No
     ],
 )
 def test_what_cannot_be_compared_is_undecided_and_says_why(changes: dict[str, Any], said: str) -> None:
-    judgements = judge([{**CLAIM, **changes}], rows(0.02), (), 0.05, False)
+    judgements = judge(rows(0.02), {**CLAIM, **changes})
     assert judgements[0].verdict == "undecided"
-    assert said in contradictions(judgements)
+    assert said in section(judgements)
 
 
 def test_without_a_density_the_mean_over_all_shared_ones_is_compared() -> None:
@@ -86,21 +99,21 @@ def test_without_a_density_the_mean_over_all_shared_ones_is_compared() -> None:
         for density, gap in [(0.8, 0.01), (0.5, 0.03)]:
             results += [row("late", seed, density, 0.9 + gap + seed / 1000), row("init", seed, density, 0.9)]
         results.append(row("late", seed, 0.1, 0.1))
-    judgements = judge([{**CLAIM, "density": None}], results, (), 0.05, False)
+    judgements = judge(results, {**CLAIM, "density": None})
     assert judgements[0].verdict == "reproduced"
-    assert "+2.10 ± 0.25 percentage points, n = 3, mean over 2 densities" in contradictions(judgements)
+    assert "+2.10 ± 0.25 percentage points, n = 3, mean over 2 densities" in section(judgements)
 
 
 def test_contradictions_come_first() -> None:
     swapped = {**CLAIM, "better": "init", "worse": "late", "published": {}}
-    text = contradictions(judge([CLAIM, swapped], rows(0.02), (), 0.05, False))
+    text = section(judge(rows(0.02), CLAIM, swapped))
     assert text.index("**contradicted**") < text.index("**reproduced**")
     assert "1 contradicted, 1 reproduced" in text
 
 
 def test_trials_that_are_not_ok_are_named_beside_the_verdict() -> None:
     results = [*rows(0.02), row("late", 3, 0.16777216, None, outcome="collapsed"), row("init", 3, 0.16777216, 0.9)]
-    assert "(late: 1 of 4 collapsed)" in contradictions(judge([CLAIM], results, (), 0.05, False))
+    assert "(late: 1 of 4 collapsed)" in section(judge(results, CLAIM))
 
 
 def test_a_dense_network_is_compared_at_any_density() -> None:
@@ -109,23 +122,19 @@ def test_a_dense_network_is_compared_at_any_density() -> None:
 
 
 def test_nothing_expected_prints_nothing() -> None:
-    assert contradictions(judge([], rows(0.02), (), 0.05, False)) == ""
-
-
-def recorded(rows: list[dict[str, Any]], *expectations: dict[str, Any], **provenance: Any) -> Results:
-    known = {**PROVENANCE, "entries": ["late", "init"], **provenance}
-    return typed(rows, (), known, expectations=list(expectations), against=None)
+    assert section(judge(rows(0.02))) == ""
 
 
 def test_verdicts_have_published_ours_and_the_interval() -> None:
     (judgement,) = verdicts(recorded(rows(-0.02), CLAIM))
-    said = judgement.to_json()
-    assert said["verdict"] == "contradicted"
-    assert said["published"] == {"better": 0.9131, "worse": 0.8856}
-    assert said["ours"] == pytest.approx({"better": 0.88, "worse": 0.9})
-    assert said["difference"] == pytest.approx(-0.02)
-    assert said["low"] < said["difference"] < said["high"] < 0
-    assert (said["n"], said["where"], said["metric"]) == (3, "lenet on mnist", "test/accuracy")
+    assert judgement.verdict == "contradicted"
+    assert judgement.expectation.published == (0.9131, 0.8856)
+    assert judgement.means == pytest.approx((0.88, 0.9))
+    assert judgement.pair is not None
+    assert judgement.pair.ends is not None
+    assert judgement.pair.difference == pytest.approx(-0.02)
+    assert judgement.pair.ends[0] < judgement.pair.difference < judgement.pair.ends[1] < 0
+    assert (judgement.pair.n, judgement.where, judgement.metric.name) == (3, ("lenet", "mnist"), "test/accuracy")
 
 
 def test_an_expectation_of_a_metric_that_was_not_measured_is_an_error_that_names_the_measured_ones() -> None:
@@ -152,9 +161,9 @@ def test_what_is_not_the_files_full_recipe_is_not_judged(provenance: dict[str, A
 
 
 def test_the_same_difference_in_two_seeds_decides_nothing() -> None:
-    judgements = judge([CLAIM], rows(0.001, spread=0.0, seeds=2), (), 0.05, False)
+    judgements = judge(rows(0.001, spread=0.0, seeds=2), CLAIM)
     assert judgements[0].verdict == "undecided"
-    assert "equal differences give no interval" in contradictions(judgements)
+    assert "equal differences give no interval" in section(judgements)
 
 
 def test_a_density_is_found_as_it_is_printed(tmp_path: Path) -> None:
@@ -189,9 +198,17 @@ def of(**stated: Any) -> dict[str, Any]:
     return Expect(source="s", claim="c", **stated).model_dump()
 
 
+class Only:
+    """The one judgement of an expectation, with its texts."""
+
+    def __init__(self, judgement: Judgement) -> None:
+        self.verdict, self.pair, self.means = judgement.verdict, judgement.pair, judgement.means
+        self.compared, self.ours = sides_text(judgement), ours_text(judgement)
+
+
 def only(expectation: dict[str, Any], rows: list[dict[str, Any]]) -> Any:
-    (judgement,) = judge([expectation], rows, (), 0.05, False)
-    return judgement
+    (judgement,) = judge(rows, expectation)
+    return Only(judgement)
 
 
 def test_a_measurement_is_held_against_a_number() -> None:

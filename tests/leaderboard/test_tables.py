@@ -1,23 +1,25 @@
 from typing import Any
 from unicodedata import east_asian_width
 
-from prunebench.leaderboard.cells import group_rows
-from prunebench.leaderboard.metrics import metric_of
-from prunebench.leaderboard.tables import difference_table, results_table
+from prunebench.api.metric import metric_of
+from prunebench.api.report import results_table
+from prunebench.leaderboard.readme.differences import difference_table
 
-from .boards import ENTRIES, results, row
+from .boards import board, lines_of, results, row
 
 ACCURACY = metric_of("test/accuracy", "fraction")
 
 
 def tables(rows: list[dict[str, Any]], against: str = "dense") -> tuple[str, str]:
-    (group,) = group_rows(rows, "test/accuracy", ("dense", *ENTRIES))
-    return results_table(group, ACCURACY, 0.05), difference_table(group, ACCURACY, against, 0.05)
+    found = board(rows, against=against)
+    (group,) = found.groups
+    assert group.differences is not None
+    return results_table(group, 0.05), difference_table(group, group.differences, found)
 
 
 def cells(text: str) -> dict[str, list[str]]:
     """The table's cells by entry."""
-    lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:1] == "|"]
+    lines = lines_of(text)
     name = 1 if lines[0][0] == "rank" else 0
     return {line[name]: line for line in lines}
 
@@ -31,8 +33,20 @@ def test_the_dense_reference_is_the_first_row_and_unranked() -> None:
 
 
 def test_a_cell_is_the_mean_and_half_the_interval_in_percent() -> None:
-    text, _ = tables([row("imp", 0, 0.5, 0.98), row("imp", 1, 0.5, 0.99), row("imp", 2, 0.5, 1.0)])
-    assert cells(text)["imp"] == ["1", "imp", "3", "99.00 ± 2.48"]
+    text, _ = tables([row("imp", 0, 0.5, 0.90), row("imp", 1, 0.5, 0.91), row("imp", 2, 0.5, 0.92)])
+    assert cells(text)["imp"] == ["1", "imp", "3", "91.00 ± 2.48"]
+
+
+def test_an_interval_ends_where_the_range_of_the_metric_does() -> None:
+    text, differences = tables(
+        [row("dense", s, 1.0, 0.2) for s in (0, 1)] + [row("imp", s, 0.5, v) for s, v in ((0, 0.1), (1, 0.31))]
+    )
+    assert cells(text)["imp"][-1] == "20.50 [0.00, 100.00]"
+    assert "ends where the metric's range does" in text
+    assert (
+        cells(differences)["imp"][1].startswith("+0.50 ± 100.00")
+        or "[-100.00, +100.00]" in cells(differences)["imp"][1]
+    )
 
 
 def test_one_seed_has_no_interval_and_the_page_says_so() -> None:

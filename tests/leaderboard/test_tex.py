@@ -6,10 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prunebench.leaderboard.cells import group_rows
 from prunebench.leaderboard.tex import tex, tex_tables
 
-from .boards import results
+from .boards import board, results
 from .latex import lines_of, tokens
 
 
@@ -37,7 +36,7 @@ def test_text_is_written_so_that_latex_shows_it(text: str, written: str) -> None
 
 
 def table(names: list[str]) -> str:
-    return tex_tables(group_rows(results(entries=names), "test/accuracy", ("dense", *names)), "test/accuracy", 0.05)
+    return tex_tables(board(results(entries=names), entries=("dense", *names)))
 
 
 def test_the_table_has_the_numbers_of_the_page_in_booktabs() -> None:
@@ -51,7 +50,7 @@ def test_the_table_has_the_numbers_of_the_page_in_booktabs() -> None:
 
 def test_every_group_has_a_table() -> None:
     rows = [*results(), *results(model="a&b")]
-    text = tex_tables(group_rows(rows, "test/accuracy", ()), "test/accuracy", 0.05)
+    text = tex_tables(board(rows))
     assert text.count(r"\begin{table}") == 2
     assert r"\caption{a\&b on mnist: test/accuracy, \%, mean $\pm$ 95 \% Student" in text
 

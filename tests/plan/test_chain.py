@@ -17,7 +17,8 @@ from prunebench.kernels.counts import count_at, global_count
 from prunebench.plan.chain import Chain
 from prunebench.plan.compile import chain_of
 from prunebench.plan.counts import matched
-from prunebench.plan.curves import curve_spec
+from prunebench.plan.curves import CurveSpec, curve_spec
+from prunebench.plan.specs import ComponentSpec
 from prunebench.testing import ToyProbe, toy_benchmark, toy_catalogue, toy_chain
 
 CLASSES = toy_catalogue().use("classification", slot="task")
@@ -69,7 +70,8 @@ def test_densities_name_rounds_to_the_precision_that_they_are_printed_with(
     ("printed", "nearest"),
     [
         ("0.210", "0.212 (round 7) and 0.167 (round 8)"),  # stated to three digits, so it is not 0.212
-        ("0.50", "0.52 (round 3) and 0.41 (round 4)"),
+        ("0.50", "0.515 (round 3) and 0.409 (round 4)"),
+        ("0.7", "0.803 (round 1) and 0.636 (round 2)"),  # one digit would show densities that no round has,
         ("0.0001", "0.1364 (round 9) and 0.1061 (round 10)"),
     ],
 )
@@ -102,8 +104,8 @@ def test_a_reference_survives_json_and_has_one_address() -> None:
 
 
 def dense_run(**train: Any) -> Any:
-    chain, recipes = toy_chain(1, changes={"train": train})
-    return chain, chain.train(chain.dense, recipes.find, 1)
+    chain, _ = toy_chain(1, changes={"train": train})
+    return chain, chain.find(chain.dense, 1)
 
 
 def test_a_run_has_a_state_at_every_position_of_its_window() -> None:
@@ -141,24 +143,24 @@ def test_a_stop_past_the_horizon_is_refused() -> None:
 
 
 def test_an_empty_window_is_refused() -> None:
-    chain, recipes = toy_chain(1)
-    with pytest.raises(PlanError, match=r'round 1: nothing to train: it starts at "24it" \(iteration 24\) and stops'):
-        chain.train(chain.dense.replace(start=Position.parse("24it")), recipes.find, 1)
+    chain, _ = toy_chain(1)
+    with pytest.raises(PlanError, match=r'round 0: nothing to train: it starts at "24it" \(iteration 24\) and stops'):
+        chain.find(chain.dense.replace(start=Position.parse("24it")), 1)
 
 
 def test_a_ticket_may_train_past_the_horizon_where_it_says_for_how_long() -> None:
-    chain, recipes = toy_chain(1)
+    chain, _ = toy_chain(1)
     ticket = chain.dense.replace(start=Position.parse("100%"), over=Position.parse("10it"))
-    run = chain.train(ticket, recipes.find, 1)
+    run = chain.find(ticket, 1)
     assert (run.start, run.stop, run.clock.horizon) == (24, 34, 24)
 
 
 def test_a_ticket_may_change_fields_of_the_recipe() -> None:
     chain, recipes = toy_chain(1)
     changes = {"optimizer": chain.use({"use": "sgd", "lr": 0.001}, "optimizer"), "batch": 16}
-    run = chain.train(chain.dense.replace(changes=changes), recipes.find, 1)
+    run = chain.find(chain.dense.replace(changes=changes), 1)
     assert run.batch == 16
-    assert chain._phases.by_key[run.key].spec["recipe"]["optimizer"]["config"]["lr"] == 0.001
+    assert chain.phases.by_key[run.key].spec.recipe.optimizer.config["lr"] == 0.001
     assert recipes.find.batch == 8
 
 
@@ -184,18 +186,18 @@ def test_one_epoch_of_a_ticket_is_that_of_the_run_which_it_starts() -> None:
         "find": {"batch": 8, "horizon": "4ep"},
         "evaluate": {"batch": 16, "horizon": "4ep"},
     }
-    chain, recipes = toy_chain(1, changes=changes)
+    chain, _ = toy_chain(1, changes=changes)
     ticket = chain.tickets[1]
     assert ticket.weights.at == 12  # 96 images in batches of 8
-    judged = chain.train(ticket, recipes.evaluate, 2)
+    judged = chain.evaluate(ticket)
     assert (judged.start, judged.stop) == (6, 24)  # in batches of 16
-    found = chain.train(ticket, recipes.find, 2)
+    found = chain.find(ticket, 2)
     assert (found.start, found.stop) == (12, 48)
 
 
 def test_incomplete_batches_are_dropped() -> None:
     chain, _ = toy_chain(1, changes={"train": {"batch": 50}})
-    assert chain.setting.clock(chain.entry.find).steps_per_epoch == 1
+    assert chain.context.clock(chain.recipes.find).steps_per_epoch == 1
 
 
 # How curves are measured.
@@ -204,24 +206,20 @@ def test_incomplete_batches_are_dropped() -> None:
 def test_a_curve_is_measured_in_the_iterations_of_its_run() -> None:
     _, run = dense_run()
     measure = Measure(every=Position.parse("0.5ep"), at=(Position.parse("2ep"), Position.parse("3it")))
-    assert curve_spec(measure, CLASSES, run) == {
-        "task": {"use": "classification", "version": 1, "config": {"top5": False}},
-        "every": 6,
-        "at": [3, 24],
-        "splits": ["test", "train", "valid"],
-        "train_sample": 10_000,
-    }
+    assert curve_spec(measure, CLASSES, run) == CurveSpec(
+        task=ComponentSpec("classification", 1, {"top5": False}),
+        every=6,
+        at=(3, 24),
+        splits=("test", "train", "valid"),
+        train_sample=10_000,
+    )
 
 
 def test_the_size_of_the_training_sample_counts_only_where_train_is_measured() -> None:
     _, run = dense_run()
-    assert curve_spec(Measure(splits=("test",)), CLASSES, run) == {
-        "task": CLASSES.to_json(),
-        "every": None,
-        "at": [],
-        "splits": ["test"],
-        "train_sample": None,
-    }
+    assert curve_spec(Measure(splits=("test",)), CLASSES, run) == CurveSpec(
+        task=ComponentSpec.of(CLASSES), every=None, at=(), splits=("test",), train_sample=None
+    )
 
 
 def test_measuring_outside_of_a_run_is_refused() -> None:
@@ -267,20 +265,20 @@ def test_the_first_ticket_is_dense() -> None:
 
 
 def test_a_ticket_that_was_never_trained_can_be_pruned_and_so_can_any_state_of_a_run() -> None:
-    chain, recipes = toy_chain(1)
-    at_init = chain._phases.by_key[chain.prune(chain.dense, 1).key].spec
-    assert (at_init["weights"], at_init["mask"]) == (chain.dense.weights.to_json(), None)
-    run = chain.train(chain.dense, recipes.find, 1)
-    early = chain._phases.by_key[chain.prune(run, 1, at=Position.parse("1ep"), count=10).key].spec
-    assert (early["weights"]["at"], early["count"]) == (12, 10)
+    chain, _ = toy_chain(1)
+    at_init = chain.phases.by_key[chain.prune(chain.dense, 1).key].spec
+    assert (at_init.weights, at_init.mask) == (chain.dense.weights, None)
+    run = chain.find(chain.dense, 1)
+    early = chain.phases.by_key[chain.prune(run, 1, at=Position.parse("1ep"), count=10).key].spec
+    assert (early.weights.at, early.count) == (12, 10)
 
 
 def test_a_global_selection_is_keyed_by_its_count_alone_and_a_layer_wise_one_by_cut_and_round_too() -> None:
     keyed = []
     for select in ("global", "layerwise"):
         chain, _ = toy_chain(1, changes={"entry": [{"name": "imp", "select": select}]})
-        spec = chain._phases.by_key[chain.prune(chain.dense, 1).key].spec
-        keyed.append((spec["cut"], spec["round"]))
+        spec = chain.phases.by_key[chain.prune(chain.dense, 1).key].spec
+        keyed.append((spec.cut, spec.round))
     assert keyed == [(None, None), (0.2, 1)]
 
 
@@ -318,35 +316,81 @@ def asking(answer: Any, slot: str = "loss") -> Chain:
 
 
 def spec_of(chain: Chain, round: int) -> Any:
-    run = chain.train(chain.tickets[round - 1], chain.entry.find, round)
-    return chain._phases.by_key[run.key].spec
+    run = chain.find(chain.tickets[round - 1], round)
+    return chain.phases.by_key[run.key].spec
 
 
 def test_a_term_that_repels_from_earlier_optima_has_none_in_round_1_and_is_absent_from_its_key() -> None:
     chain = asking(lambda request: Needs({"optima": request.optima}, active=bool(request.optima)))
-    assert spec_of(chain, 1)["loss"] == []
+    assert spec_of(chain, 1).loss == ()
     plain, _ = toy_chain(3)
-    assert chain.train(chain.dense, chain.entry.find, 1).key == plain.train(plain.dense, plain.entry.find, 1).key
+    assert chain.find(chain.dense, 1).key == plain.find(plain.dense, 1).key
 
 
 @pytest.mark.parametrize("round", [2, 3])
 def test_in_round_r_it_reads_the_ends_of_the_r_minus_1_find_runs_before(round: int) -> None:
     chain = asking(lambda request: Needs({"optima": request.optima}, active=bool(request.optima)))
     spec = spec_of(chain, round)
-    (term,) = spec["loss"]
-    assert [optimum["round"] for optimum in term["inputs"]["optima"]] == list(range(1, round))
-    assert [optimum["weights"]["at"] for optimum in term["inputs"]["optima"]] == [24] * (round - 1)
-    assert [optimum["mask"] is None for optimum in term["inputs"]["optima"]] == [True] + [False] * (round - 2)
+    (term,) = spec.loss
+    assert [optimum.round for optimum in term.inputs["optima"]] == list(range(round - 1))
+    assert [optimum.weights.at for optimum in term.inputs["optima"]] == [24] * (round - 1)
+    assert [optimum.mask is None for optimum in term.inputs["optima"]] == [True] + [False] * (round - 2)
     # What it reads is made before it runs.
-    run = chain.train(chain.tickets[round - 1], chain.entry.find, round)
-    parents = {ref.to_json()["key"] for ref in chain._phases.by_key[run.key].parents}
-    assert {optimum["weights"]["key"] for optimum in term["inputs"]["optima"]} <= parents
+    run = chain.find(chain.tickets[round - 1], round)
+    parents = {ref.key for ref in chain.phases.by_key[run.key].parents}
+    assert {optimum.weights.key for optimum in term.inputs["optima"]} <= parents
+
+
+def test_a_schedule_that_trains_under_a_changed_find_recipe_gets_its_earlier_optima() -> None:
+    asks = Component("asks", ComponentConfig, lambda config: Asks(repelled), version=1)
+
+    def repelled(request: Request) -> Needs:
+        return Needs({"optima": request.optima}, active=bool(request.optima))
+
+    def half(chain: Chain, recipes: Recipes) -> list[PlannedTicket]:
+        tickets = [chain.dense]
+        for round in range(1, chain.rounds + 1):
+            run = chain.find(tickets[-1], round, recipes.find.replace(horizon=Position.parse("12it")))
+            tickets.append(chain.ticket(round, chain.prune(run, round), chain.dense.weights))
+        return tickets
+
+    own = Component("own", ComponentConfig, lambda config: OwnSchedule(half), version=1)
+    catalogue = toy_catalogue().with_components([own, asks], "tests")
+    entry = {"name": "imp", "schedule": "own", "loss": ["asks"]}
+    chain = chain_of(toy_benchmark(entry=[entry], rounds=3, catalogue=catalogue), ToyProbe(), "imp", 0)
+    for round, ticket in enumerate(chain.tickets[1:], 1):
+        run = chain.phases.by_key[chain.phases.by_key[ticket.mask.key].spec.weights.key].spec  # type: ignore[union-attr]
+        assert run.recipe.horizon == 12
+        assert [len(term.inputs["optima"]) for term in run.loss] == ([round - 1] if round > 1 else [])
+        assert [len(term.inputs["optima"]) for term in judged(chain, ticket).loss] == [round]
+
+
+def judged(chain: Chain, ticket: PlannedTicket) -> Any:
+    return chain.phases.by_key[chain.evaluate(ticket).key].spec
+
+
+def test_a_run_beside_the_chain_is_no_optimum_for_others() -> None:
+    chain, recipes = toy_chain(2)
+    _ = chain.tickets
+    before = chain.optima
+    chain.evaluate(chain.dense, recipes.find)
+    chain.find(chain.dense, 1, twin=1)
+    assert chain.optima == before
+
+
+def test_the_tickets_say_their_rounds() -> None:
+    def shifted(chain: Chain, recipes: Recipes) -> list[PlannedTicket]:
+        masks = [chain.prune(chain.dense, round) for round in (1, 2)]
+        return [chain.dense, *(chain.ticket(1, mask, chain.dense.weights) for mask in masks)]
+
+    with pytest.raises(PlanError, match=r"schedule own \(tests\): the ticket of round 2 says that it is of 1"):
+        _ = chain_with(shifted).tickets
 
 
 def test_judging_a_ticket_sees_the_optima_that_the_find_run_of_the_next_round_sees() -> None:
     chain = asking(lambda request: Needs({"optima": request.optima}, active=bool(request.optima)))
     tickets = chain.tickets
-    found, judged = (chain.train(tickets[1], recipe, 2) for recipe in (chain.entry.find, chain.entry.evaluate))
+    found, judged = (chain.evaluate(tickets[1], recipe) for recipe in (chain.recipes.find, chain.recipes.evaluate))
     assert found.key == judged.key
 
 
@@ -373,7 +417,7 @@ def test_a_label_of_an_input_is_in_the_key_too() -> None:
 
         return answer
 
-    assert spec_of(asking(labelled("a")), 1)["loss"] != spec_of(asking(labelled("b")), 1)["loss"]
+    assert spec_of(asking(labelled("a")), 1).loss != spec_of(asking(labelled("b")), 1).loss
 
 
 def test_only_an_analysis_may_ask_more_than_once() -> None:
@@ -388,8 +432,8 @@ def test_a_score_cannot_stay_out_of_a_pruning() -> None:
 
 def test_where_a_component_changes_the_mask_each_state_has_one_of_its_own() -> None:
     chain = asking(lambda request: None, "mask_updates")
-    run = chain.train(chain.dense, chain.entry.find, 1)
+    run = chain.find(chain.dense, 1)
     assert run.dynamic
     assert run.end_mask == Ref(run.key, "mask", 24)
-    spec = chain._phases.by_key[run.key].spec
-    assert (spec["count"], spec["units"]["use"]) == (66, "toy-units")
+    spec = chain.phases.by_key[run.key].spec
+    assert (spec.count, spec.units.use) == (66, "toy-units")

@@ -19,6 +19,7 @@ from prunebench.api.errors import ConfigError
 from prunebench.api.info import DataInfo, ModelInfo
 from prunebench.api.measurements import Analysis
 from prunebench.api.planning import Needs, Request
+from prunebench.api.random import Streams
 from prunebench.benchmark.choices import DataChoice, ModelChoice
 from prunebench.benchmark.load import resolve
 from prunebench.benchmark.merging import normalise
@@ -48,7 +49,7 @@ def runs(one: Trial) -> set[str]:
     return {evaluation.run.key for evaluation in one.evaluations}
 
 
-def spec(plan: Plan, key: str) -> Mapping[str, Any]:
+def spec(plan: Plan, key: str) -> Any:
     return plan.phases[key].spec
 
 
@@ -58,7 +59,7 @@ def spec(plan: Plan, key: str) -> Mapping[str, Any]:
 def test_judging_the_ticket_of_round_r_is_the_find_run_of_round_r_plus_1_where_the_recipes_are_equal() -> None:
     plan = toy_plan(rounds=3)
     imp = trial(plan, "imp")
-    by_round = {spec(plan, key)["streams"]["round"]: key for key in imp.finds}
+    by_round = {spec(plan, key).streams.round: key for key in imp.finds}
     assert sorted(by_round) == [1, 2, 3]
     assert [e.run.key for e in imp.evaluations][:2] == [by_round[2], by_round[3]]
     assert len(plan.runs) == 4  # three find runs, and the one that judges the last ticket
@@ -84,7 +85,7 @@ def test_a_late_rewind_shares_its_first_run_with_the_original_procedure() -> Non
     plan = toy_plan(entry=[LATE])
     late, imp = trial(plan, "late"), trial(plan, "imp")
     (shared,) = late.finds & imp.finds
-    assert spec(plan, shared)["streams"]["round"] == 1
+    assert spec(plan, shared).streams.round == 1
     assert {(ref.part, ref.at) for ref in plan.wanted[shared]} >= {("weights", 8), ("weights", 24)}
 
 
@@ -103,22 +104,20 @@ def test_tickets_of_another_entry_are_the_same_cached_work() -> None:
     assert control.finds == imp.finds
     assert not runs(control) & runs(imp)
     edited = [spec(plan, e.run.key) for e in control.evaluations]
-    assert {plan.phases[one["mask"]["key"]].kind for one in edited} == {"edit"}
+    assert {plan.phases[one.mask.key].kind for one in edited} == {"edit"}
     # The edits of the file in their order: each starts from what the one before it left.
-    reinit = spec(plan, edited[0]["weights"]["key"])
-    shuffle = spec(plan, reinit["mask"]["key"])
-    assert (shuffle["edit"]["use"], reinit["edit"]["use"]) == ("shuffle-within-layer", "reinit")
-    assert shuffle["mask"]["key"] == imp.evaluations[0].mask.key  # type: ignore[union-attr]
+    reinit = spec(plan, edited[0].weights.key)
+    shuffle = spec(plan, reinit.mask.key)
+    assert (shuffle.edit.use, reinit.edit.use) == ("shuffle-within-layer", "reinit")
+    assert shuffle.mask.key == imp.evaluations[0].mask.key  # type: ignore[union-attr]
 
 
 def test_an_edited_ticket_starts_with_a_fresh_optimizer() -> None:
     late = {**LATE, "train": {"optimizer_state": "with-weights"}}
     control = {"name": "control", "tickets": "late", "ticket": {"use": "reinit", "clock": "8it"}}
     plan = toy_plan(entry=[late, control])
-    states = [
-        [spec(plan, e.run.key)["optimizer_state"] for e in trial(plan, n).evaluations] for n in ("late", "control")
-    ]
-    assert [state["at"] for state in states[0]] == [8, 8]
+    states = [[spec(plan, e.run.key).optimizer_state for e in trial(plan, n).evaluations] for n in ("late", "control")]
+    assert [state.at for state in states[0]] == [8, 8]
     assert states[1] == [None, None]  # the state of weights that are gone
 
 
@@ -131,7 +130,7 @@ def test_tickets_can_be_judged_under_another_recipe() -> None:
     plan = toy_plan(entry=[{"name": "control", "tickets": "imp", "evaluate": {"batch": 16}}])
     control = trial(plan, "control")
     assert control.finds == trial(plan, "imp").finds
-    assert {spec(plan, key)["recipe"]["batch"] for key in runs(control)} == {16}
+    assert {spec(plan, key).recipe.batch for key in runs(control)} == {16}
 
 
 def test_a_dense_entry_is_the_first_find_run_of_the_others() -> None:
@@ -189,8 +188,8 @@ def test_the_study_of_three_hyper_parameters_trains_3785_of_8100_runs() -> None:
 def test_judging_round_r_draws_the_streams_of_round_r_plus_1() -> None:
     plan = toy_plan(rounds=3, evaluate={"batch": 16})
     for evaluation in trial(plan, "imp").evaluations:
-        streams = spec(plan, evaluation.run.key)["streams"]
-        assert streams == {"seed": 0, "round": evaluation.round + 1, "draw": 0, "twin": 0}
+        streams = spec(plan, evaluation.run.key).streams
+        assert streams == Streams(seed=0, round=evaluation.round + 1)
 
 
 def test_draws_edit_and_judge_each_ticket_several_times_with_noise_of_their_own() -> None:
@@ -200,7 +199,7 @@ def test_draws_edit_and_judge_each_ticket_several_times_with_noise_of_their_own(
     assert len(runs(control)) == 6
     for e in control.evaluations:
         run = spec(plan, e.run.key)
-        assert run["streams"]["draw"] == spec(plan, run["weights"]["key"])["streams"]["draw"] == e.draw
+        assert run.streams.draw == spec(plan, run.weights.key).streams.draw == e.draw
 
 
 def test_draws_of_a_random_mask_prune_and_judge_several_times_from_one_start() -> None:
@@ -257,15 +256,15 @@ def test_densities_alone_are_rounds_of_their_own() -> None:
     imp = trial(plan, "imp")
     assert [e.round for e in imp.evaluations] == [0, 1, 2]
     masks = [spec(plan, e.mask.key) for e in imp.evaluations if e.mask is not None]
-    assert [mask["count"] for mask in masks] == [33, 7]  # of 66, from the densest down
-    assert [mask["cut"] for mask in masks] == [None, None]
+    assert [mask.count for mask in masks] == [33, 7]  # of 66, from the densest down
+    assert [mask.cut for mask in masks] == [None, None]
 
 
 def test_a_selection_that_counts_for_itself_is_asked() -> None:
     plan = toy_plan(rounds=2, entry=[{"name": "imp", "select": {"use": "layerwise", "rates": {"fc2*": 0.5}}}])
     masks = [spec(plan, e.mask.key) for e in trial(plan, "imp").evaluations if e.mask is not None]
     counts = [round(48 * 0.8**r) + round(18 * 0.9**r) for r in (1, 2)]
-    assert [(mask["count"], mask["cut"], mask["round"]) for mask in masks] == [(counts[0], 0.2, 1), (counts[1], 0.2, 2)]
+    assert [(mask.count, mask.cut, mask.round) for mask in masks] == [(counts[0], 0.2, 1), (counts[1], 0.2, 2)]
 
 
 # Components that read more than their phase.
@@ -328,17 +327,17 @@ def test_an_analysis_is_a_phase_of_its_own_and_trains_nothing() -> None:
     ((name, ref),) = trial(plan, "imp").analyses
     phase = plan.phases[ref.key]
     assert (name, phase.kind, ref.part) == ("layer-densities", "analyse", "analysis")
-    tickets = phase.spec["analysis"]["inputs"]["tickets"]
-    assert [ticket["round"] for ticket in tickets] == [0, 1, 2]
-    assert [ticket["mask"] is None for ticket in tickets] == [True, False, False]
+    tickets = phase.spec.analysis.inputs["tickets"]
+    assert [ticket.round for ticket in tickets] == [0, 1, 2]
+    assert [ticket.mask is None for ticket in tickets] == [True, False, False]
     assert [run.key for run in plan.runs] == [run.key for run in without.runs]
 
 
 def test_an_analysis_reads_the_tickets_as_they_are_judged() -> None:
     plan = toy_plan(entry=[{"name": "c", "tickets": "imp", "ticket": "reinit", "analyse": "layer-densities"}])
     ((_, ref),) = trial(plan, "c").analyses
-    inputs = plan.phases[ref.key].spec["analysis"]["inputs"]["tickets"]
-    assert [plan.phases[ticket["weights"]["key"]].kind for ticket in inputs] == ["init", "edit", "edit"]
+    inputs = plan.phases[ref.key].spec.analysis.inputs["tickets"]
+    assert [plan.phases[ticket.weights.key].kind for ticket in inputs] == ["init", "edit", "edit"]
 
 
 def test_an_entry_may_read_the_tickets_of_another() -> None:
@@ -346,15 +345,15 @@ def test_an_entry_may_read_the_tickets_of_another() -> None:
         LATE, entry("reader", schedule={"use": "rewind", "to": "4it"}, analyse={"use": "theirs", "other": "late"})
     )
     ((_, ref),) = trial(plan, "reader").analyses
-    inputs = plan.phases[ref.key].spec["analysis"]["inputs"]
-    assert [ticket["weights"]["at"] for ticket in inputs["theirs"]] == [None, 8, 8]
-    assert [ticket["weights"]["at"] for ticket in inputs["mine"]] == [None, 4, 4]
+    inputs = plan.phases[ref.key].spec.analysis.inputs
+    assert [ticket.weights.at for ticket in inputs["theirs"]] == [None, 8, 8]
+    assert [ticket.weights.at for ticket in inputs["mine"]] == [None, 4, 4]
 
 
 def test_what_is_read_of_another_entry_is_made_even_if_that_entry_is_not_scored() -> None:
     plan = reading(LATE, entry("reader", loss={"use": "theirs", "other": "late"}), entries=["reader"])
     assert [t.entry for t in plan.trials] == ["reader"]
-    rounds = {spec(plan, phase.key)["start"] for phase in plan.runs}
+    rounds = {spec(plan, phase.key).start for phase in plan.runs}
     assert rounds == {0, 8}  # the late entry's second find run starts at 8
 
 
@@ -372,9 +371,9 @@ def test_a_twin_shares_twin_0_with_the_run_that_judges() -> None:
     assert [name for name, _ in imp.analyses] == ["twins"] * 3  # one phase for each ticket
     by_twin: dict[int, set[str]] = {0: set(), 1: set()}
     for _, ref in imp.analyses:
-        for point in plan.phases[ref.key].spec["analysis"]["inputs"]["twins"]:
-            key = point["weights"]["key"]
-            by_twin[spec(plan, key)["streams"]["twin"]].add(key)
+        for point in plan.phases[ref.key].spec.analysis.inputs["twins"]:
+            key = point.weights.key
+            by_twin[spec(plan, key).streams.twin].add(key)
     dense = trial(plan, "dense").evaluations[0].run.key
     assert by_twin[0] == runs(imp) | {dense}
     assert len(by_twin[1]) == 3
@@ -498,7 +497,7 @@ def test_what_is_true_of_every_entry_and_seed_is_told_once() -> None:
 def test_what_is_true_of_some_entries_names_them() -> None:
     assert errors(entry=[LATE, entry("more")], densities=[0.50]) == (
         'toy.toml: entries "imp", "late", "more": no round has density 0.5; '
-        "the nearest are 0.8 (round 1) and 0.6 (round 2)",
+        "the nearest are 0.803 (round 1) and 0.636 (round 2)",
     )
 
 
@@ -532,6 +531,17 @@ def test_data_that_is_missing_is_told_by_its_plan() -> None:
             raise DataMissing("toy-data: no data under the root. Put it there.")
 
     assert errors(probe=Without()) == ("toy.toml: toy-data: no data under the root. Put it there.",)
+
+
+def test_a_split_without_images_cannot_be_measured() -> None:
+    class HoldsNoneOut(ToyProbe):
+        def data(self, chosen: DataChoice) -> DataInfo:
+            info = super().data(chosen)
+            return replace(info, sizes={name: size for name, size in info.sizes.items() if name != "valid"})
+
+    (message,) = errors(probe=HoldsNoneOut())
+    assert 'has no images of "valid"; write splits = ["train", "test"], or hold some out' in message
+    assert make_plan(toy_benchmark({"measure": {"splits": ["train", "test"]}}), HoldsNoneOut()).runs
 
 
 def test_a_model_without_units_has_nothing_to_prune() -> None:

@@ -18,6 +18,7 @@ from prunebench.api.errors import ConfigError, PrunebenchError
 from prunebench.commands.main import main
 from prunebench.engine.workbench import Workbench
 from prunebench.kernels.evaluation import evaluate
+from prunebench.plan.specs import ComponentSpec
 from prunebench.runner.export import Choice, Exported, chosen, export, load_exported
 from prunebench.testing import ToyData, task_of
 
@@ -147,10 +148,10 @@ def masked_original(store: Path, changes: Mapping[str, Any], entry: str) -> torc
     _, evaluation = chosen(made.plan, Choice(entry))
     workbench = Workbench(made.open_store(), catalogue(), Path(), "cpu")
     spec = made.plan.phases[evaluation.run.key].spec
-    model = workbench.model(spec["model"], workbench.tensors(evaluation.run.end))
+    model = workbench.model(spec.model, workbench.tensors(evaluation.run.end))
     mask = workbench.mask(evaluation.mask)
     assert mask is not None
-    units = workbench.units({**spec, "units": made.benchmark.all_entries[entry].units.to_json()}, model)
+    units = workbench.units(ComponentSpec.of(made.benchmark.all_entries[entry].units), spec.model, model)
     with torch.no_grad():
         for name, keep in units.expand(mask).items():
             model.get_parameter(name).mul_(keep)

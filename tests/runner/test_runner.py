@@ -11,7 +11,7 @@ from prunebench.api.errors import ConfigError
 from prunebench.api.events import Event
 from prunebench.runner.downloads import downloads_of
 from prunebench.runner.preparing import Options, data_root, default_store, prepare
-from prunebench.runner.provenance import notes
+from prunebench.runner.provenance import notes, recorded_path, without_places
 from prunebench.runner.work_left import status
 
 IMP = {"schedule": "rewind", "score": "magnitude", "select": "global", "units": "toy-units"}
@@ -87,6 +87,19 @@ def test_notes_tell_of_failures_and_of_mixed_environments(store_path: Path) -> N
     assert told.startswith("Mixed environments (`--reuse any`): 30 of 30 rows")
 
 
+def test_neither_the_user_nor_a_folder_of_the_machine_stands_in_what_is_published(
+    store_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ready = prepared(store_path, root=tmp_path / "data")
+    monkeypatch.setenv("HOME", "/home/somebody")
+    monkeypatch.chdir(tmp_path)
+    text = f"no {ready.root}/cifar, {tmp_path}/x.toml, {store_path}/ab or /home/somebody/.cache"
+    assert without_places(text, ready) == "no DATA/cifar, ./x.toml, STORE/ab or ~/.cache"
+    inside, outside = tmp_path / "benchmarks" / "mine.toml", tmp_path.parent / "mine.toml"
+    assert recorded_path(str(inside)) == recorded_path("benchmarks/mine.toml") == "benchmarks/mine.toml"
+    assert recorded_path(str(outside)) == recorded_path("../mine.toml") == "mine.toml"
+
+
 def test_the_store_and_the_data_root_follow_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PRUNEBENCH_STORE", str(tmp_path / "a"))
     monkeypatch.setenv("PRUNEBENCH_DATA", str(tmp_path / "b"))
@@ -98,16 +111,16 @@ def test_the_store_and_the_data_root_follow_the_environment(monkeypatch: pytest.
 
 def test_by_default_a_run_has_a_worker_for_each_core(store_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from prunebench.engine.executors.local import LocalExecutor
-    from prunebench.runner.running import _executor
+    from prunebench.runner.workers import executor_of
 
     monkeypatch.setattr("os.sched_getaffinity", lambda process: set(range(6)))
     ready = prepared(store_path, {"execution": {"threads": 2}})
     benchmark = ready.benchmark
     execution = benchmark.execution.model_copy(update={"workers": None})
     object.__setattr__(benchmark, "execution", execution)
-    executor = _executor(ready, ready.open_store(), None)
+    executor = executor_of(ready, ready.open_store(), catalogue())
     assert isinstance(executor, LocalExecutor)
-    assert executor.free == 3
+    assert executor._size == 3
 
 
 def test_a_run_of_one_entry_is_enough_for_a_run_of_all_to_go_on_from(store_path: Path) -> None:
@@ -118,14 +131,17 @@ def test_a_run_of_one_entry_is_enough_for_a_run_of_all_to_go_on_from(store_path:
     assert text(whole) == text(run(store_path))
 
 
-def test_trackers_see_the_events_of_a_run(store_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_trackers_see_the_events_of_a_run(store_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from engine.parts import Watch
 
     monkeypatch.setattr(Watch, "events", [])
     seen: list[Event] = []
-    run(store_path, {"execution": {**INLINE["execution"], "track": [{"use": "watch"}]}}, observe=seen.append)
+    watched = {"execution": {**INLINE["execution"], "track": [{"use": "watch"}]}}
+    run(store_path, watched)
+    assert Watch.events == []  # without a folder there is no place for a tracker to write
+    run(store_path, watched, observe=seen.append, folder=tmp_path)
     assert Watch.events == seen
-    assert {event.kind for event in seen} >= {"run-started", "phase-done", "row", "run-finished"}
+    assert {event.kind for event in seen} >= {"row"}
 
 
 def test_a_run_leaves_the_callers_random_generators_of_measuring_alone(store_path: Path) -> None:

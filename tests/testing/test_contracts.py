@@ -331,7 +331,7 @@ DATA = {
     Toy: set(),
     AugmentsTheTest: {
         "test_only_training_examples_are_augmented",
-        "test_the_sizes_are_those_of_the_three_splits",
+        "test_the_sizes_are_those_of_the_splits",
         "test_the_digest_is_of_the_source_and_not_of_the_split",
     },
 }

@@ -64,4 +64,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def board(made: Path, tmp_path: Path) -> Path:
+    """The leaderboard, with its benchmark file beside it."""
+    shutil.copy(made.parent / "small.toml", tmp_path)
     return Path(shutil.copytree(made, tmp_path / "board"))

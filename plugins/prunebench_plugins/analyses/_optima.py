@@ -24,34 +24,27 @@ def judged_runs(request: Request) -> dict[int, Run]:
     return dict(sorted((runs | judged).items()))
 
 
-def judged(request: Request, who: str) -> list[TrainedPoint]:
+def ends_of_judged_runs(request: Request, who: str) -> Sequence[TrainedPoint]:
     """The ends of `judged_runs`, at least two.
 
     Raises:
         PlanError: an entry that prunes nothing, or judges no pruned ticket.
     """
     points = [run.optimum for run in judged_runs(request).values()]
-    return _at_least_two(placed(points), who, "it judges no pruned ticket")
+    return _at_least_two(points, who, "it judges no pruned ticket")
 
 
-def found(request: Request, who: str) -> list[TrainedPoint]:
+def ends_of_find_runs(request: Request, who: str) -> Sequence[TrainedPoint]:
     """The ends of the runs that find the tickets, at least two.
 
     Raises:
         PlanError: the schedule has no find run, or a single one.
     """
     why = f"its schedule has {len(request.optima)} find runs"
-    return _at_least_two(placed(request.optima), who, why)
+    return _at_least_two(request.optima, who, why)
 
 
-def placed(points: Sequence[TrainedPoint]) -> list[TrainedPoint]:
-    """Optima at the round of the ticket that was trained: the run of round r + 1 trains the ticket of round r."""
-    from dataclasses import replace
-
-    return [replace(point, round=point.round - 1) for point in points]
-
-
-def _at_least_two(points: list[TrainedPoint], who: str, why: str) -> list[TrainedPoint]:
+def _at_least_two(points: Sequence[TrainedPoint], who: str, why: str) -> Sequence[TrainedPoint]:
     from prunebench import PlanError
 
     if len(points) < 2:

@@ -46,5 +46,5 @@ def dense_run(chain: Chain) -> Run:
     Raises:
         PlanError: the find recipe trains nothing.
     """
-    # A copy of the recipe is the same run, but not one that the chain hands to others as an optimum that it found.
-    return chain.train(chain.dense, chain.entry.find.replace(), 1)
+    # Not `chain.find`: a schedule without find runs would have an optimum where an analysis is added.
+    return chain.evaluate(chain.dense, chain.recipes.find)

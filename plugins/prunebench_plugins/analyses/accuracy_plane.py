@@ -84,7 +84,7 @@ class AccuracyPlane:
         from prunebench.api.planning import Needs
 
         chain = request.chain
-        if chain.rounds == 0 or chain.entry.score is None:
+        if chain.rounds == 0:
             raise PlanError(
                 "accuracy-plane: the entry prunes nothing: it has neither Wp nor Wr; ask it of one with a schedule"
             )
@@ -102,7 +102,7 @@ class AccuracyPlane:
         asked = []
         for round in sorted(set(rounds)):
             # The entry's own edits may change a mask: what was pruned is the ticket before them.
-            pruned = [point for point in request.optima if point.round <= round][-1]
+            pruned = [point for point in request.optima if point.round < round][-1]
             run = request.evaluate(request.tickets[round], 0)
             if run.start == run.stop:
                 raise PlanError(f"accuracy-plane: round {round}: the judged run trains nothing, so that Wr is Wp")

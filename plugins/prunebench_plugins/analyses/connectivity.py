@@ -12,10 +12,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from prunebench import Component, ComponentConfig, Figure, Measurement, hookimpl
+from prunebench import Component, Figure, Measurement, hookimpl
 from prunebench.api.measurements import Analysis
 from prunebench.api.tickets import Inputs
 from prunebench_plugins.analyses import _figures, _weights
+from prunebench_plugins.analyses._rounds import DrawnRoundsConfig
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,14 +31,19 @@ SIDES = ("incoming", "outgoing")
 class Connectivity:
     """Counts in the masks of an entry's tickets."""
 
-    def __init__(self, config: ComponentConfig) -> None:
-        pass
+    def __init__(self, config: DrawnRoundsConfig) -> None:
+        self._config = config
 
     @hookimpl
     def prunebench_needs(self, request: Request) -> Needs:
-        """The entry's tickets of all rounds, as they are judged."""
+        """The entry's tickets of all rounds, as they are judged.
+
+        Raises:
+            PlanError: a round is to be drawn that prunes nothing.
+        """
         from prunebench.api.planning import Needs
 
+        self._config.check("connectivity", (ticket.round for ticket in request.tickets if ticket.mask is not None))
         return Needs({"tickets": request.tickets})
 
     @hookimpl
@@ -54,7 +60,7 @@ class Connectivity:
         # Where nothing is pruned every neuron has all of its connections: nothing to draw.
         pruned = [(t.round, found) for t, found in zip(tickets, counted, strict=True) if t.mask is not None]
         full = counts(_weights.kept_weights(units, None), model)
-        return Analysis(tuple(measurements), (figure(pruned, full),) if pruned else ())
+        return Analysis(tuple(measurements), (figure(pruned, full, self._config.rounds),) if pruned else ())
 
 
 Counts = Mapping[str, Mapping[str, "Tensor"]]
@@ -89,11 +95,13 @@ def measured(found: Counts, round: int) -> Iterator[Measurement]:
             yield Measurement(f"{side}/none/{name}", float((values == 0).double().mean()), "fraction", round)
 
 
-def figure(pruned: Sequence[tuple[int, Counts]], full: Counts) -> Figure:
-    """A row for each side, a panel per layer, the distributions of some rounds over each other."""
+def figure(pruned: Sequence[tuple[int, Counts]], full: Counts, stated: Sequence[int] | None = None) -> Figure:
+    """A row for each side, a panel per layer, the distributions of the stated rounds, or of some, over each other."""
     every = list(full["incoming"])
     names = [every[i] for i in _figures.evenly(len(every), _figures.PANELS)]
     chosen = [pruned[i] for i in _figures.evenly(len(pruned), _figures.PANELS)]
+    if stated is not None:
+        chosen = [(round, found) for round, found in pruned if round in stated]
     labels = [f"round {round}: density {total(found) / total(full):.3f}" for round, found in chosen]
     picture = _figures.canvas(0.8 + 2.8 * len(names), 5.4)
     panels = picture.subplots(2, len(names), squeeze=False, sharey=True)
@@ -130,4 +138,4 @@ def cumulative(axes: Axes, shares: Tensor, **style: Any) -> None:
 def prunebench_components() -> Iterable[Component]:
     """Offer `connectivity`."""
     paper = "Frankle & Carbin 2019, appendix F.6"
-    yield Component("connectivity", ComponentConfig, Connectivity, version=2, paper=paper)
+    yield Component("connectivity", DrawnRoundsConfig, Connectivity, version=2, paper=paper)

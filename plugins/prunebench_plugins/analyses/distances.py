@@ -77,10 +77,10 @@ class Distances:
 
         drawn = request.chain.dense.weights
         if self._runs == "find":
-            optima = _optima.found(request, "distances")
+            optima = _optima.ends_of_find_runs(request, "distances")
             starts = [TrainedPoint(drawn, None, point.round) for point in optima]
         else:
-            optima = _optima.judged(request, "distances")
+            optima = _optima.ends_of_judged_runs(request, "distances")
             runs = _optima.judged_runs(request)
             starts = [
                 TrainedPoint(drawn if self._start == "network" else run.ticket.weights, None, round)

@@ -61,7 +61,7 @@ class ErrorBarrier:
         """
         from prunebench.api.planning import Needs
 
-        return Needs({"optima": _optima.judged(request, "error-barrier")})
+        return Needs({"optima": _optima.ends_of_judged_runs(request, "error-barrier")})
 
     @hookimpl
     def prunebench_analyse(self, inputs: Inputs, model: nn.Module, data: Data, task: Task, units: Units) -> Analysis:

@@ -55,7 +55,6 @@ class Instability:
         Raises:
             PlanError: a round that the entry does not have.
         """
-        from dataclasses import replace
 
         from prunebench.api.planning import Needs
 
@@ -70,7 +69,7 @@ class Instability:
         for round in sorted(set(rounds)):
             for twin, points in enumerate(twins.values()):
                 run = request.evaluate(request.tickets[round], twin)
-                points.append(replace(run.optimum, round=round))
+                points.append(run.optimum)
         return Needs(twins)
 
     @hookimpl

@@ -53,7 +53,7 @@ class LprAtEpochs:
         from prunebench.api.planning import Needs, TrainedPoint
         from prunebench.kernels.counts import count_at
 
-        chain, units = request.chain, request.chain.setting.model.units
+        chain, units = request.chain, request.chain.model.units
         run = _weights.dense_run(chain)
         end = Position.parse(f"{run.stop}it")
         places = {place.iterations(run.clock): place for place in (*self._at, end)}

@@ -41,7 +41,7 @@ class LprDifference:
         from prunebench.api.planning import Needs
 
         theirs = request.other(self._to)
-        if theirs.setting.model.layers != request.chain.setting.model.layers:
+        if theirs.model.layers != request.chain.model.layers:
             raise PlanError(
                 f'lpr-difference: entry "{self._to}" prunes other layers; give both the same model and units'
             )

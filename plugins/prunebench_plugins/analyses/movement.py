@@ -13,10 +13,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from prunebench import Component, ComponentConfig, Figure, Measurement, hookimpl
+from prunebench import Component, Figure, Measurement, hookimpl
 from prunebench.api.measurements import Analysis
 from prunebench.api.tickets import Inputs, Optimum
 from prunebench_plugins.analyses import _figures, _weights
+from prunebench_plugins.analyses._rounds import DrawnRoundsConfig
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,17 +34,26 @@ STYLES = {
 }
 
 
+class MovementConfig(DrawnRoundsConfig):
+    """`rounds`: for whose tickets the distributions are drawn; for the last one if left out. All are measured."""
+
+
 class Movement:
     """Compares the two ends of runs."""
 
-    def __init__(self, config: ComponentConfig) -> None:
-        pass
+    def __init__(self, config: MovementConfig) -> None:
+        self._config = config
 
     @hookimpl
     def prunebench_needs(self, request: Request) -> Needs:
-        """The two ends of the dense find run and of the runs that judge tickets (draw 0), and the tickets' masks."""
+        """The two ends of the dense find run and of the runs that judge tickets (draw 0), and the tickets' masks.
+
+        Raises:
+            PlanError: a round is to be drawn that prunes nothing.
+        """
         from prunebench.api.planning import Needs, TrainedPoint
 
+        self._config.check("movement", (ticket.round for ticket in request.tickets if ticket.mask is not None))
         dense = _weights.dense_run(request.chain)
         judged = [e for e in request.evaluations if e.draw == 0]
         return Needs(
@@ -83,8 +93,11 @@ class Movement:
         measurements += ratios(means)
         figures = [over_rounds(means)]
         pruned = [ticket for ticket in tickets if ticket.mask is not None]
-        if pruned:
-            figures.append(distributions(dense, pruned[-1], units))
+        if self._config.rounds is None:
+            figures += [distributions(dense, ticket, units) for ticket in pruned[-1:]]
+        else:
+            stated = [ticket for ticket in pruned if ticket.round in self._config.rounds]
+            figures += [distributions(dense, ticket, units, f"-{ticket.round}") for ticket in stated]
         return Analysis(tuple(measurements), tuple(figures))
 
 
@@ -151,7 +164,7 @@ def over_rounds(means: Mapping[tuple[str, int], Mapping[str, float]]) -> Figure:
     return Figure("movement", _figures.to_svg(picture, "movement"), caption)
 
 
-def distributions(dense: Change, ticket: Optimum, units: Units) -> Figure:
+def distributions(dense: Change, ticket: Optimum, units: Units, suffix: str = "") -> Figure:
     """The movement in the dense run, by layer, of what the ticket keeps and of what it drops."""
     kept = _weights.kept_weights(units, ticket.mask)
     every = list(kept)
@@ -168,8 +181,9 @@ def distributions(dense: Change, ticket: Optimum, units: Units) -> Figure:
     caption = (
         f"Movement of each layer's weights in the dense run, kept or pruned by the ticket of round {ticket.round}."
     )
-    svg = _figures.to_svg(picture, "movement-distributions")
-    return Figure("movement-distributions", svg, caption + _figures.shown(names, every))
+    name = f"movement-distributions{suffix}"
+    svg = _figures.to_svg(picture, name)
+    return Figure(name, svg, caption + _figures.shown(names, every))
 
 
 def both(axes: Axes, moved: Tensor, keep: Tensor) -> None:
@@ -186,4 +200,4 @@ def both(axes: Axes, moved: Tensor, keep: Tensor) -> None:
 def prunebench_components() -> Iterable[Component]:
     """Offer `movement`."""
     paper = "Frankle & Carbin 2019, appendix F.5"
-    yield Component("movement", ComponentConfig, Movement, version=1, paper=paper)
+    yield Component("movement", MovementConfig, Movement, version=1, paper=paper)

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Literal
 
-from prunebench import Component, ComponentConfig, Figure, Measurement, hookimpl
+from prunebench import Component, Figure, Measurement, hookimpl
 from prunebench.api.measurements import Analysis
 from prunebench.api.tickets import Inputs
-from prunebench_plugins.analyses import _figures, _weights
+from prunebench_plugins.analyses import _figures, _rounds, _weights
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,10 +20,11 @@ if TYPE_CHECKING:
     from prunebench.api.planning import Needs, Request
 
 
-class SurvivingInitialValuesConfig(ComponentConfig):
+class SurvivingInitialValuesConfig(_rounds.DrawnRoundsConfig):
     """`of`: the values that the trial's network was drawn with, or those that each ticket starts from.
 
-    The two differ for tickets that are rewound to a later point, carried on or drawn anew.
+    The two differ for tickets that are rewound to a later point, carried on or drawn anew. `rounds`: whose
+    distributions are drawn, 0 for the dense network's; a few evenly chosen ones if left out. All rounds are measured.
     """
 
     of: Literal["network", "ticket"] = "network"
@@ -33,13 +34,18 @@ class SurvivingInitialValues:
     """Reads initial weights through the masks of an entry's tickets."""
 
     def __init__(self, config: SurvivingInitialValuesConfig) -> None:
-        self._of = config.of
+        self._of, self._config = config.of, config
 
     @hookimpl
     def prunebench_needs(self, request: Request) -> Needs:
-        """The entry's tickets of all rounds as they are judged, with the weights that `of` names."""
+        """The entry's tickets of all rounds as they are judged, with the weights that `of` names.
+
+        Raises:
+            PlanError: a round is to be drawn that the entry has not.
+        """
         from prunebench.api.planning import Needs
 
+        self._config.check("surviving-initial-values", (ticket.round for ticket in request.tickets))
         drawn = request.chain.dense.weights
         tickets = [t if self._of == "ticket" else t.replace(weights=drawn) for t in request.tickets]
         return Needs({"tickets": tickets})
@@ -61,7 +67,7 @@ class SurvivingInitialValues:
             for round, layers in zip(rounds, survivors, strict=True)
             for measurement in measured(layers, round)
         ]
-        return Analysis(tuple(measurements), (figure(rounds, survivors),) if tickets else ())
+        return Analysis(tuple(measurements), (figure(rounds, survivors, self._config.rounds),) if tickets else ())
 
 
 def measured(layers: dict[str, Tensor], round: int) -> Iterable[Measurement]:
@@ -76,11 +82,15 @@ def measured(layers: dict[str, Tensor], round: int) -> Iterable[Measurement]:
             yield Measurement(f"mean_abs{suffix}", float(values.abs().mean()), round=round)
 
 
-def figure(rounds: Sequence[int], survivors: Sequence[dict[str, Tensor]]) -> Figure:
-    """A panel per layer, the distributions of some rounds over each other."""
+def figure(
+    rounds: Sequence[int], survivors: Sequence[dict[str, Tensor]], stated: Sequence[int] | None = None
+) -> Figure:
+    """A panel per layer, the distributions of the stated rounds, or of some, over each other."""
     every = list(survivors[0])
     names = [every[i] for i in _figures.evenly(len(every), _figures.PANELS)]
     chosen = _figures.evenly(len(rounds), _figures.PANELS)
+    if stated is not None:
+        chosen = [index for index, round in enumerate(rounds) if round in stated]
     picture = _figures.canvas(0.8 + 2.8 * len(names), 3.4)
     panels = picture.subplots(1, len(names), squeeze=False)[0]
     whole = [sum(values.numel() for values in layers.values()) for layers in survivors]

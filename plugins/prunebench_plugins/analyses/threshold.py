@@ -57,7 +57,7 @@ class Threshold:
         from prunebench.api.planning import Needs
 
         chain = request.chain
-        if chain.rounds == 0 or chain.entry.score is None:
+        if chain.rounds == 0:
             raise PlanError("threshold: the entry prunes nothing; ask it of one with a schedule")
         before, after = [], []
         if self._runs == "judged":
@@ -69,7 +69,7 @@ class Threshold:
             if not request.optima:
                 raise PlanError('threshold: the schedule has no find run; state `runs = "judged"`')
             for ticket in chain.tickets[1:]:
-                trained = [point for point in request.optima if point.round <= ticket.round]
+                trained = [point for point in request.optima if point.round < ticket.round]
                 before.append(replace(trained[-1], round=ticket.round))
                 after.append(replace(before[-1], mask=ticket.mask))
         return Needs({"before": before, "after": after})

@@ -83,7 +83,7 @@ class UtilityAblation:
         """
         from prunebench.api.planning import Needs
 
-        config, images = self._config, request.chain.setting.data.sizes["train"]
+        config, images = self._config, request.chain.data.sizes["train"]
         if config.images is not None and config.images > images:
             raise PlanError(f"utility-ablation: images = {config.images:,}, and there are {images:,} training images")
         asked = []
@@ -123,7 +123,7 @@ class UtilityAblation:
         return [_point(dense.end, evaluation.mask, evaluation.round, f"{dense.stop}it")]
 
     def _check_sizes(self, count: int, round: int, request: Request) -> None:
-        units = request.chain.setting.model.units
+        units = request.chain.model.units
         for ratio in self._config.ratios:
             size = self._size(ratio, count, units, units)
             if not 0 < size <= count:

@@ -9,14 +9,14 @@ Source: Maene et al. 2021, section 4.2, figures 5, 19 and 22.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import Field
 
-from prunebench import Component, ComponentConfig, Figure, Measurement, PlanError, hookimpl
+from prunebench import Component, Figure, Measurement, hookimpl
 from prunebench.api.measurements import Analysis
 from prunebench.api.tickets import Inputs, Optimum
-from prunebench_plugins.analyses import _figures, _optima, _weights
+from prunebench_plugins.analyses import _figures, _optima, _rounds, _weights
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 WHOLE = "all layers"
 
 
-class WeightHistogramConfig(ComponentConfig):
+class WeightHistogramConfig(_rounds.DrawnRoundsConfig):
     """`near`: a weight is near zero if it is smaller than this share of the mean magnitude of its group.
 
     `rounds`: whose distributions are drawn, 0 for the dense network's; a few evenly chosen ones if left out. All judged
@@ -35,20 +35,13 @@ class WeightHistogramConfig(ComponentConfig):
     """
 
     near: Annotated[float, Field(gt=0)] = 0.2
-    rounds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] | None = None
-
-    @model_serializer(mode="wrap")
-    def _without_the_default(self, rest: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        # the field is younger than leaderboards whose keys must stand
-        fields: dict[str, Any] = rest(self)
-        return {name: value for name, value in fields.items() if (name, value) != ("rounds", None)}
 
 
 class WeightHistogram:
     """Reads the surviving weights of optima."""
 
     def __init__(self, config: WeightHistogramConfig) -> None:
-        self._near, self._rounds = config.near, config.rounds
+        self._near, self._config = config.near, config
 
     @hookimpl
     def prunebench_needs(self, request: Request) -> Needs:
@@ -62,12 +55,7 @@ class WeightHistogram:
         from prunebench.api.planning import Needs
 
         runs = _optima.judged_runs(request)
-        absent = [round for round in self._rounds or () if round not in runs]
-        if absent:
-            raise PlanError(
-                f"weight-histogram: rounds: {', '.join(map(str, absent))} cannot be drawn; the entry judges "
-                f"{', '.join(map(str, runs))}"
-            )
+        self._config.check("weight-histogram", runs)
         return Needs({"optima": [replace(run.optimum, round=round) for round, run in runs.items()]})
 
     @hookimpl
@@ -79,7 +67,7 @@ class WeightHistogram:
         """
         optima = inputs["optima"]
         evenly = _figures.evenly(len(optima), _figures.PANELS)
-        drawn = self._rounds or [optima[index].round for index in evenly]
+        drawn = self._config.rounds or [optima[index].round for index in evenly]
         measurements: list[Measurement] = []
         chosen: dict[int, Mapping[str, Tensor]] = {}
         for optimum in optima:

@@ -41,7 +41,7 @@ def held_out_places(
     Args:
         name: of the data set, for the error.
         images: how many the training set has.
-        valid: images held out for validation; the same ones whatever `train` is.
+        valid: images held out for validation; the same ones whatever `train` is. 0: there is no split "valid".
         train: how many of the rest to train on; all of them for None.
     Raises:
         PlanError: that many images are not there.
@@ -56,7 +56,8 @@ def held_out_places(
         )
     order = rng.permutation(images)
     note = "" if used == rest else f"subset: {used:,} of {rest:,} training images"
-    return {"train": order[valid : valid + used], "valid": order[:valid]}, note
+    places = {"train": order[valid : valid + used], "valid": order[:valid]}
+    return {split: chosen for split, chosen in places.items() if len(chosen)}, note
 
 
 def of_a_copy(there: tuple[int, int, int], whole: tuple[int, int, int], note: str) -> str:

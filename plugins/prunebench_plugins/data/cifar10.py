@@ -37,7 +37,7 @@ class Cifar10Config(ComponentConfig):
     """What of the training images is used, and how.
 
     Args:
-        valid: images held out of the training set, others for each seed.
+        valid: images held out of the training set, others for each seed; 0: none, and no split "valid".
         train: how many of the rest to train on; all of them if left out.
         augment: "pad-crop-flip" pads each training image with 4 zeros on all sides, crops it at a random place and
             mirrors it with probability 1/2.
@@ -45,7 +45,7 @@ class Cifar10Config(ComponentConfig):
             may want it.
     """
 
-    valid: int = Field(default=5_000, gt=0)
+    valid: int = Field(default=5_000, ge=0)
     train: int | None = Field(default=None, gt=0)
     augment: Literal["none", "pad-crop-flip"] = "none"
     normalise: Literal["own", "imagenet"] = "own"

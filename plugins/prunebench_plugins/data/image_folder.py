@@ -37,7 +37,8 @@ class ImageFolderConfig(ComponentConfig):
         train_folder: the folder of the training images.
         test_folder: the folder of the test images; ImageNet's is called "val".
         valid_folder: the folder of the validation images. If left out, they are held out of the training images.
-        valid: how many are held out, others for each seed: a number, or a share of the training images.
+        valid: how many are held out, others for each seed: a number, or a share of the training images. 0: none, and
+            no split "valid".
         train: how many of the rest to train on; all of them if left out.
         augment: "pad-crop-flip" pads each training image with an eighth of its size in zeros on all sides, crops it
             at a random place and mirrors it with probability 1/2; "resized-crop-flip" takes a random box of it
@@ -58,7 +59,7 @@ class ImageFolderConfig(ComponentConfig):
     train_folder: str = "train"
     test_folder: str = "test"
     valid_folder: str | None = None
-    valid: Annotated[int, Field(gt=0, strict=True)] | Share = 0.1
+    valid: Annotated[int, Field(ge=0, strict=True)] | Share = 0.1
     train: int | None = Field(default=None, gt=0)
     augment: Literal["none", "pad-crop-flip", "resized-crop-flip"] = "none"
     background: Literal["none", "white", "black", "grey"] = "none"

@@ -37,7 +37,7 @@ class MiniPlacesConfig(ComponentConfig):
     """What of the training images is used, and how.
 
     Args:
-        valid: images held out of the official training set, others for each seed.
+        valid: images held out of the official training set, others for each seed; 0: none, and no split "valid".
         train: how many of the rest to train on; all of them if left out.
         size: pixels of each side; images that have another size are scaled. The published ones have 128.
         augment: "pad-crop-flip" pads each training image with an eighth of its size in zeros on all sides, crops it
@@ -49,7 +49,7 @@ class MiniPlacesConfig(ComponentConfig):
         resident_limit: bytes of decoded images.
     """
 
-    valid: int = Field(default=10_000, gt=0)
+    valid: int = Field(default=10_000, ge=0)
     train: int | None = Field(default=None, gt=0)
     size: int = Field(default=128, ge=8)
     augment: Literal["none", "pad-crop-flip", "resized-crop-flip"] = "none"

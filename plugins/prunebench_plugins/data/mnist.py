@@ -30,14 +30,14 @@ class MnistConfig(ComponentConfig):
     """What of the training images is used, and how.
 
     Args:
-        valid: images held out of the training set, others for each seed.
+        valid: images held out of the training set, others for each seed; 0: none, and no split "valid".
         train: how many of the rest to train on; all of them if left out.
         augment: "shift" moves each training image by up to 2 pixels each way.
         normalise: by the mean and spread of the "own" training images, or "none": pixels from 0 to 1. Learning rates
             are not the same for both: plain SGD at 0.8 trains LeNet on the latter and diverges on the former.
     """
 
-    valid: int = Field(default=5_000, gt=0)
+    valid: int = Field(default=5_000, ge=0)
     train: int | None = Field(default=None, gt=0)
     augment: Literal["none", "shift"] = "none"
     normalise: Literal["own", "none"] = "own"

@@ -32,7 +32,7 @@ class TinyImageNetConfig(ComponentConfig):
     """What of the training images is used, and how.
 
     Args:
-        valid: images held out of the official training set, others for each seed.
+        valid: images held out of the official training set, others for each seed; 0: none, and no split "valid".
         train: how many of the rest to train on; all of them if left out.
         augment: "pad-crop-flip" pads each training image with 8 zeros on all sides, crops it at a random place and
             mirrors it with probability 1/2; "resized-crop-flip" takes a random box of it instead, as is usual for
@@ -43,7 +43,7 @@ class TinyImageNetConfig(ComponentConfig):
         resident_limit: bytes of decoded images.
     """
 
-    valid: int = Field(default=10_000, gt=0)
+    valid: int = Field(default=10_000, ge=0)
     train: int | None = Field(default=None, gt=0)
     augment: Literal["none", "pad-crop-flip", "resized-crop-flip"] = "none"
     subset: bool = False

@@ -73,15 +73,15 @@ class Repulsion:
         """
         from prunebench.api.planning import Needs
 
-        entry = request.chain.entry
-        if entry.schedule is not None:
-            if entry.find.mask_updates or entry.evaluate.mask_updates:
+        chain = request.chain
+        if chain.prunes:
+            if chain.recipes.find.mask_updates or chain.recipes.evaluate.mask_updates:
                 raise PlanError("repulsion: it compares what one mask keeps, and mask_updates change it in the run")
-            refuse_what_never_repels(request.chain)
-            if request.round > 1 and not request.optima:
+            refuse_what_never_repels(chain)
+            if request.round > 0 and not request.optima:
                 raise PlanError(
-                    f"repulsion: schedule {entry.schedule} trains nothing before it prunes, so there is no earlier "
-                    "optimum; write loss = [] for this entry"
+                    "repulsion: the entry's schedule trains nothing before it prunes, so there is no earlier optimum; "
+                    "write loss = [] for this entry"
                 )
         optima = request.optima if self._config.against == "all" else request.optima[-1:]
         return Needs({"optima": optima}, active=bool(optima))
@@ -131,7 +131,7 @@ def refuse_what_never_repels(chain: Chain) -> None:
     """
     if chain.rounds < 1:
         raise PlanError("repulsion: no round prunes, so there is never an earlier optimum; write rounds = 2")
-    if chain.rounds < 2 and any(use.name == NAME for use in chain.entry.find.loss):
+    if chain.rounds < 2 and any(use.name == NAME for use in chain.recipes.find.loss):
         raise PlanError(
             "repulsion: one round prunes, so no find run has an earlier optimum; write rounds = 2 or more, or keep the "
             "term to the run that judges the ticket: evaluate.loss"

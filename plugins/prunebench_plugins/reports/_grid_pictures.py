@@ -8,7 +8,8 @@ from math import ceil
 from statistics import mean
 from typing import TYPE_CHECKING
 
-from prunebench.leaderboard.curves import literal
+from prunebench.api.board import AXES
+from prunebench.api.report import literal
 from prunebench.stats.best import Pick, values_of
 from prunebench_plugins.analyses import _figures
 
@@ -22,7 +23,7 @@ MARKERS = {"coupled": "o", "decoupled": "s"}
 ACROSS = 4
 
 
-def over_density(found: Sequence[Maxima], salt: str) -> str:
+def over_places(found: Sequence[Maxima], salt: str) -> str:
     """A row for each model and data: the picks of both sets with the naive maxima, and their difference."""
     groups = [list(own) for _, own in groupby(found, key=lambda one: (one.group.model, one.group.data))]
     picture = _figures.canvas(10.0, 3.9 * len(groups))
@@ -38,7 +39,7 @@ def over_density(found: Sequence[Maxima], salt: str) -> str:
         differences.set_title("decoupled minus coupled", fontsize="medium")
         differences.set_ylabel(literal(metric.apart or metric.name, 40))
         for axes in (levels, differences):
-            _densities(axes, own)
+            _places(axes, own)
     _figures.legend_below(picture, levels)
     return _figures.to_svg(picture, salt)
 
@@ -47,13 +48,13 @@ def _levels(axes: Axes, own: Sequence[Maxima], name: str, factor: float) -> None
     colour = COLOURS[name]
     points = [(one, interval) for one in own if (interval := one.levels[name]) is not None]
     scale = own[0].metric.factor
-    at = [one.density * factor for one, _ in points]
+    at = [one.place * factor for one, _ in points]
     axes.plot(at, [scale * i.mean for _, i in points], color=colour, marker=MARKERS[name], label=f"best {name}")
     for one, i in points:
         if i.low is not None and i.high is not None:
-            place = one.density * factor
+            place = one.place * factor
             axes.plot([place, place], [scale * i.low, scale * i.high], color=colour, linewidth=1.2)
-    plain = [(one.density * factor, scale * _mean(one.naive[name])) for one in own if one.naive[name]]
+    plain = [(one.place * factor, scale * _mean(one.naive[name])) for one in own if one.naive[name]]
     style = {"color": colour, "linewidth": 1.0, "linestyle": (0, (3, 2)), "marker": "_"}
     axes.plot([d for d, _ in plain], [v for _, v in plain], label=f"best {name}, naive", **style)  # type: ignore[arg-type]
 
@@ -65,29 +66,29 @@ def _mean(picks: Mapping[int, Pick]) -> float:
 def _differences(axes: Axes, own: Sequence[Maxima]) -> None:
     axes.axhline(0.0, color="#888888", linewidth=1.0)
     scale = own[0].metric.factor
-    pairs = [(one.density, one.pair) for one in own if one.pair is not None]
+    pairs = [(one.place, one.pair) for one in own if one.pair is not None]
     axes.plot([d for d, _ in pairs], [scale * p.difference for _, p in pairs], color="#333333", marker="D")
-    for density, pair in pairs:
+    for place, pair in pairs:
         if pair.low is not None and pair.high is not None:
-            axes.plot([density, density], [scale * pair.low, scale * pair.high], color="#333333", linewidth=1.2)
-    plain = [(one.density, scale * one.plain.difference) for one in own if one.plain is not None]
+            axes.plot([place, place], [scale * pair.low, scale * pair.high], color="#333333", linewidth=1.2)
+    plain = [(one.place, scale * one.plain.difference) for one in own if one.plain is not None]
     style = {"color": "#888888", "linewidth": 1.0, "linestyle": (0, (3, 2)), "marker": "_"}
     axes.plot([d for d, _ in plain], [v for _, v in plain], **style)  # type: ignore[arg-type]
 
 
-def _densities(axes: Axes, own: Sequence[Maxima]) -> None:
+def _places(axes: Axes, own: Sequence[Maxima]) -> None:
     from matplotlib.ticker import NullLocator
 
     axes.set_xscale("log")
     axes.xaxis.set_minor_locator(NullLocator())
-    densities = [one.density for one in own]
+    places = [one.place for one in own]
     margin = 1.15
-    axes.set_xlim(max(densities) * margin, min(densities) / margin)
+    axes.set_xlim(max(places) * margin, min(places) / margin)
     # more labels than these would touch
-    named = set(_figures.evenly(len(densities), 7))
-    axes.set_xticks(densities, [own[0].group.labels[d] if i in named else "" for i, d in enumerate(densities)])
+    named = set(_figures.evenly(len(places), 7))
+    axes.set_xticks(places, [own[0].group.labels[at] if i in named else "" for i, at in enumerate(places)])
     axes.tick_params(axis="x", labelrotation=30)
-    axes.set_xlabel("density of the units that may be pruned")
+    axes.set_xlabel(AXES[own[0].group.axis])
     axes.grid(axis="y", alpha=0.3)
 
 
@@ -103,10 +104,11 @@ def cells(found: Sequence[Maxima], values: Sequence[str], salt: str) -> str:
     picture = _figures.canvas(across * (side + 0.45) + 0.6, down * (side + (0.75 if several else 0.55)) + 0.3)
     panels = list(picture.subplots(down, across, squeeze=False).flat)
     for place, (axes, one) in enumerate(zip(panels, found, strict=False)):
-        grid = np.array([[one.means.get((f, e), np.nan) for e in values] for f in values]) * one.metric.factor
+        means = {pair: cell.interval.mean for pair, cell in one.cells.items() if cell.interval is not None}
+        grid = np.array([[means.get((f, e), np.nan) for e in values] for f in values]) * one.metric.factor
         _heat(axes, one, grid, values)
         where = f"{one.group.model} on {one.group.data}, " if several else ""
-        axes.set_title(literal(f"{where}{one.group.labels[one.density]}", 26), fontsize="small")
+        axes.set_title(literal(f"{where}{one.group.labels[one.place]}", 26), fontsize="small")
         if place % across == 0:
             axes.set_ylabel("found with")
         if place + across >= len(found):
@@ -132,7 +134,8 @@ def _heat(axes: Axes, one: Maxima, grid: object, values: Sequence[str]) -> None:
         pair = (values[down], values[across])
         if len(values) <= 6:
             star = "★\n" if pair == one.chosen else ""
-            lost = f"\n{one.broken[pair]} not ok" if pair in one.broken else ""
+            broken = len(one.cells[pair].broken)
+            lost = f"\n{broken} not ok" if broken else ""
             number = (
                 "–" if np.isnan(value) else f"{value:.{min(one.metric.decimals, 1) if one.metric.decimals < 4 else 3}f}"
             )

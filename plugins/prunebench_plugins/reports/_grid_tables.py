@@ -10,8 +10,8 @@ from itertools import groupby
 from statistics import mean
 from typing import TYPE_CHECKING
 
-from prunebench.leaderboard.markdown import escape, table
-from prunebench.leaderboard.tables import NOTHING, difference_and_half, level, mean_and_half, p_note
+from prunebench.api.board import AXES, Board
+from prunebench.api.report import NOTHING, difference_text, escape, interval_text, level, p_note, table
 from prunebench.stats.best import Pick, values_of
 
 if TYPE_CHECKING:
@@ -28,9 +28,12 @@ HEAD = (
 )
 
 
-def page(found: Sequence[Maxima], config: GridMaximaConfig, entries: Sequence[str], alpha: float) -> str:
+def page(found: Sequence[Maxima], config: GridMaximaConfig, board: Board) -> str:
     """The whole page: the rule, a table for each model and data, and what is missing."""
+    alpha, entries = board.alpha, board.provenance.entries
     parts = [f"# Best coupled against best decoupled: {escape(config.entries)}", _rule(config, alpha)]
+    if board.axis != "density":
+        parts.append(f"The densities below are each a {AXES[board.axis]}, as on the leaderboard.")
     for (model, data), own in groupby(found, key=lambda one: (one.group.model, one.group.data)):
         here = list(own)
         parts += [
@@ -73,15 +76,15 @@ def _rule(config: GridMaximaConfig, alpha: float) -> str:
 
 
 def _line(one: Maxima, config: GridMaximaConfig, alpha: float) -> list[str]:
-    shown = [one.group.labels[one.density]]
+    shown = [one.group.labels[one.place]]
     for name in ("coupled", "decoupled"):
         interval = one.levels[name]
-        shown.append(NOTHING if interval is None else mean_and_half(interval, one.metric))
+        shown.append(NOTHING if interval is None else interval_text(interval, one.metric))
     pair = one.pair
     if pair is None:
         shown.append("one seed: none to choose by" if _seeds(one) == 1 else "no common seed")
     else:
-        text = difference_and_half(pair, one.metric)
+        text = difference_text(pair, one.metric)
         text = text if one.p is None else p_note(text, one.p, alpha)
         shown.append(f"{text} (n={pair.n})" if pair.n < _seeds(one) else text)
     shown.append(NOTHING if one.plain is None else one.metric.signed(one.plain.difference))
@@ -89,8 +92,8 @@ def _line(one: Maxima, config: GridMaximaConfig, alpha: float) -> list[str]:
 
 
 def _seeds(one: Maxima) -> int:
-    cells = [cell for (_, density), cell in one.group.cells.items() if density == one.density]
-    return len({seed for cell in cells for seed in (*cell.values, *cell.broken)})
+    cells = [entry.cells.get(one.place) for entry in one.group.entries.values()]
+    return len({seed for cell in cells if cell is not None for seed in (*cell.values, *cell.broken)})
 
 
 def _picked(picks: Mapping[int, Pick], config: GridMaximaConfig) -> str:
@@ -98,8 +101,8 @@ def _picked(picks: Mapping[int, Pick], config: GridMaximaConfig) -> str:
     names = {entry: _cell(pair) for pair, entry in config.cells.items()}
     counts = Counter(names[pick.candidate] for pick in picks.values())
     lost = sum(pick.value is None for pick in picks.values())
-    told = [name if len(counts) == 1 else f"{name} ({count})" for name, count in counts.most_common()]
-    return ", ".join(told + ([f"{lost} not ok where picked"] if lost else [])) or NOTHING
+    named = [name if len(counts) == 1 else f"{name} ({count})" for name, count in counts.most_common()]
+    return ", ".join(named + ([f"{lost} not ok where picked"] if lost else [])) or NOTHING
 
 
 def _cell(pair: tuple[str, str]) -> str:
@@ -108,12 +111,13 @@ def _cell(pair: tuple[str, str]) -> str:
 
 
 def _not_ok(here: Sequence[Maxima], config: GridMaximaConfig) -> list[str]:
-    told = [
-        f"{_cell(pair)} at {one.group.labels[one.density]}: {count}"
+    lost = [
+        f"{_cell(pair)} at {one.group.labels[one.place]}: {count}"
         for one in here
-        for pair, count in one.broken.items()
+        for pair, cell in one.cells.items()
+        if (count := len(cell.broken))
     ]
-    return [f"Trials that are not ok: {', '.join(told)}."] if told else []
+    return [f"Trials that are not ok: {', '.join(lost)}."] if lost else []
 
 
 def csv_text(found: Sequence[Maxima]) -> str:
@@ -125,7 +129,7 @@ def csv_text(found: Sequence[Maxima]) -> str:
     writer.writerow(["model", "data", "density", *sets, "difference", "low", "high", "p_holm", "n", *naive])
     for one in found:
         numbers = ["" if number is None else repr(number) for number in _numbers(one)]
-        writer.writerow([one.group.model, one.group.data, repr(one.density), *numbers])
+        writer.writerow([one.group.model, one.group.data, repr(one.place), *numbers])
     return text.getvalue()
 
 

@@ -7,16 +7,11 @@ Source: Frankle & Carbin 2019, figures 4, 5 and 9.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 from prunebench import Component, ComponentConfig, hookimpl
-from prunebench.api.results import Results
-from prunebench.leaderboard.cells import group_rows
-from prunebench.leaderboard.curves import draw_curves
-from prunebench.leaderboard.markdown import escape
-from prunebench.leaderboard.metrics import metric_of
-from prunebench.leaderboard.tables import results_table
+from prunebench.api.board import Board
 
 ITERATION = "valid/early_stop_iteration"
 TITLES = {
@@ -37,25 +32,22 @@ class EarlyStopping:
         pass
 
     @hookimpl
-    def prunebench_report(self, results: Results, folder: Path) -> None:
+    def prunebench_report(self, board: Board, folder: Path) -> None:
         """Write what was measured of the iteration and of the three accuracies, there and at the end."""
-        rows = [row.to_json() for row in results.rows]
-        measured = {row.name for row in results.rows if row.role == "evaluate"}
+        from prunebench.api.report import draw_curves, escape, results_table
+
         parts = ["# Early stopping"]
-        if ITERATION not in measured:
+        if ITERATION not in board.measured:
             parts.append('It was not measured: it needs `measure.every`, and "valid" in `measure.splits`.')
-        alpha = results.provenance.report.alpha
-        entries: Sequence[str] = results.provenance.entries
         for metric, title in TITLES.items():
-            if metric not in measured:
+            if metric not in board.measured:
                 continue
-            groups = group_rows(rows, metric, entries)
+            ranked = board.of(metric)
             picture = f"early-stopping-{metric.replace('/', '-').replace('_', '-')}.svg"
-            (folder / picture).write_text(draw_curves(groups, metric, alpha), encoding="utf-8", newline="\n")
+            (folder / picture).write_text(draw_curves(ranked), encoding="utf-8", newline="\n")
             parts += [f"## {title}", f"![{escape(metric)} over density]({picture})"]
-            for group in groups:
-                table = results_table(group, metric_of(metric, group.unit), alpha)
-                parts += [f"### {escape(group.model)} on {escape(group.data)}", table]
+            for group in ranked.groups:
+                parts += [f"### {escape(group.model)} on {escape(group.data)}", results_table(group, board.alpha)]
         (folder / "early-stopping.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8", newline="\n")
 
 

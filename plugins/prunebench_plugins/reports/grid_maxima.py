@@ -8,7 +8,7 @@ Source: the decoupled find-eval paper of 2021, figures 2 and 3; Stone 1974; Nade
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -16,11 +16,11 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from prunebench import Component, ComponentConfig, hookimpl
-from prunebench.api.results import Results
-from prunebench.leaderboard.cells import Cell, Group, group_rows
-from prunebench.leaderboard.metrics import Metric, metric_of
+from prunebench.api.board import Board, Cell, Group
+from prunebench.api.estimates import Interval, Paired
+from prunebench.api.metric import Metric
 from prunebench.stats.best import Pick, best, difference, interval_of, left_out, naive
-from prunebench.stats.student import Interval, Paired, holm
+from prunebench.stats.student import holm
 
 
 class GridMaximaConfig(ComponentConfig):
@@ -67,31 +67,38 @@ class GridMaximaConfig(ComponentConfig):
 
 @dataclass(frozen=True)
 class Maxima:
-    """What the grid gives at one density of one model and data.
+    """What the grid gives at one place of one model and data.
 
     Args:
+        group: of the metric that judges.
         picks: by set ("coupled", "decoupled") and seed, chosen by the other seeds.
         naive: the same, chosen by the values that judge.
         levels: the picks' mean and interval; None without values.
         pair, plain: decoupled minus coupled, of the picks (widened interval) and of the naive ones.
-        p: of `pair`, after Holm's correction over the densities.
-        means: of the metric, by cell; absent where no trial is ok.
+        p: of `pair`, after Holm's correction over the places.
         chosen: the cell that all seeds together choose.
-        broken: trials that are not ok, by cell.
     """
 
+    config: GridMaximaConfig
     group: Group
-    density: float
-    metric: Metric
+    place: float
     picks: Mapping[str, Mapping[int, Pick]]
     naive: Mapping[str, Mapping[int, Pick]]
     levels: Mapping[str, Interval | None]
     pair: Paired | None
     plain: Paired | None
     p: float | None
-    means: Mapping[tuple[str, str], float]
     chosen: tuple[str, str] | None
-    broken: Mapping[tuple[str, str], int]
+
+    @property
+    def metric(self) -> Metric:
+        """How the metric that judges reads."""
+        return self.group.metric
+
+    @property
+    def cells(self) -> dict[tuple[str, str], Cell]:
+        """The board's cell of each (find value, evaluate value)."""
+        return {pair: self.group.at(entry, self.place) for pair, entry in self.config.cells.items()}
 
 
 class GridMaxima:
@@ -101,46 +108,41 @@ class GridMaxima:
         self._config = config
 
     @hookimpl
-    def prunebench_report(self, results: Results, folder: Path) -> None:
+    def prunebench_report(self, board: Board, folder: Path) -> None:
         """Write NAME.md and NAME.csv and, where the grid was scored, NAME.svg and NAME-cells.svg."""
         from prunebench_plugins.reports import _grid_pictures, _grid_tables
 
         config = self._config
-        alpha = results.provenance.report.alpha
-        entries: Sequence[str] = results.provenance.entries
-        found = list(maxima([row.to_json() for row in results.rows], entries, config, alpha))
+        found = list(maxima(board, config))
         texts = {
-            f"{config.name}.md": _grid_tables.page(found, config, entries, alpha),
+            f"{config.name}.md": _grid_tables.page(found, config, board),
             f"{config.name}.csv": _grid_tables.csv_text(found),
         }
         if found:
-            texts[f"{config.name}.svg"] = _grid_pictures.over_density(found, config.name)
+            texts[f"{config.name}.svg"] = _grid_pictures.over_places(found, config.name)
             texts[f"{config.name}-cells.svg"] = _grid_pictures.cells(found, config.values, config.name)
         for name, text in texts.items():
             (folder / name).write_text(text, encoding="utf-8", newline="\n")
 
 
-def maxima(
-    rows: Sequence[Mapping[str, object]], entries: Sequence[str], config: GridMaximaConfig, alpha: float
-) -> Iterator[Maxima]:
+def maxima(board: Board, config: GridMaximaConfig) -> Iterator[Maxima]:
     """The maxima of each model and data, from dense to sparse; none where no cell of a set was tried.
 
     Raises: PrunebenchError if one of the two metrics was not measured.
     """
-    if not set(config.cells.values()) & set(entries):
+    if not set(config.cells.values()) & set(board.provenance.entries):
         return
-    judged = group_rows(rows, config.metric, entries)
-    chosen = {(group.model, group.data): group for group in group_rows(rows, config.choose_by, entries)}
-    for group in judged:
+    chosen = {(group.model, group.data): group for group in board.of(config.choose_by).groups}
+    for group in board.of(config.metric).groups:
         by = chosen[group.model, group.data]
-        here = [one for d in group.densities if d < 1 and (one := _maxima(group, by, d, config, alpha)) is not None]
+        here = [one for p in group.places if p < 1 and (one := _maxima(group, by, p, config, board.alpha)) is not None]
         raw = {place: one.pair.p for place, one in enumerate(here) if one.pair is not None and one.pair.p is not None}
         corrected = dict(zip(raw, holm(list(raw.values())), strict=True))
         yield from (replace(one, p=corrected.get(place)) for place, one in enumerate(here))
 
 
-def _maxima(group: Group, by: Group, density: float, config: GridMaximaConfig, alpha: float) -> Maxima | None:
-    cells = {pair: group.at(entry, density) for pair, entry in config.cells.items()}
+def _maxima(group: Group, by: Group, place: float, config: GridMaximaConfig, alpha: float) -> Maxima | None:
+    cells = {pair: group.at(entry, place) for pair, entry in config.cells.items()}
     sets = {
         "coupled": [(f, e) for f, e in cells if f == e],
         "decoupled": [(f, e) for f, e in cells if f != e or config.decoupled == "all"],
@@ -148,34 +150,27 @@ def _maxima(group: Group, by: Group, density: float, config: GridMaximaConfig, a
     if not all(any(cells[pair].trials for pair in own) for own in sets.values()):
         return None
     seeds = frozenset(seed for cell in cells.values() for seed in (*cell.values, *cell.broken))
-    judging, choosing = metric_of(config.metric, group.unit), metric_of(config.choose_by, by.unit)
     judge = {config.cells[pair]: cell.values for pair, cell in cells.items()}
-    choose = {entry: by.at(entry, density).values for entry in judge}
+    choose = {entry: by.at(entry, place).values for entry in judge}
     picks, plainly = {}, {}
     for name, own in sets.items():
         names = [config.cells[pair] for pair in own]
         c, j = ({entry: table[entry] for entry in names} for table in (choose, judge))
-        picks[name] = left_out(c, j, seeds, choosing.higher)
-        plainly[name] = naive(j, seeds, judging.higher)
-    whole = best(choose, seeds, choosing.higher)
+        picks[name] = left_out(c, j, seeds, by.metric.higher)
+        plainly[name] = naive(j, seeds, group.metric.higher)
+    whole = best(choose, seeds, by.metric.higher)
     return Maxima(
+        config=config,
         group=group,
-        density=density,
-        metric=judging,
+        place=place,
         picks=picks,
         naive=plainly,
         levels={name: interval_of(own, alpha) for name, own in picks.items()},
         pair=difference(picks["decoupled"], picks["coupled"], alpha),
         plain=difference(plainly["decoupled"], plainly["coupled"], alpha),
         p=None,
-        means={pair: _mean(cell) for pair, cell in cells.items() if cell.values},
         chosen=next((pair for pair, entry in config.cells.items() if entry == whole), None),
-        broken={pair: len(cell.broken) for pair, cell in cells.items() if cell.broken},
     )
-
-
-def _mean(cell: Cell) -> float:
-    return sum(cell.values.values()) / len(cell.values)
 
 
 @hookimpl

@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from pydantic import Field, field_validator
 
 from prunebench import Component, ComponentConfig, hookimpl
+from prunebench.api.board import AxisName, Board, place_of
 from prunebench.api.component import EntryRef
+from prunebench.api.details import EvaluationDetail
+from prunebench.api.estimates import Interval
+from prunebench.api.metric import Metric, metric_of
+from prunebench.api.report import literal, percent_labels
 from prunebench.api.results import Results
-from prunebench.leaderboard.cells import density_column, density_labels
-from prunebench.leaderboard.curves import literal
-from prunebench.leaderboard.metrics import Metric, metric_of
-from prunebench.stats.student import Interval, student_interval
+from prunebench.stats.student import student_interval
 from prunebench_plugins.analyses import _figures
 
 if TYPE_CHECKING:
@@ -68,17 +70,16 @@ class TrainingCurves:
         self._config = config
 
     @hookimpl
-    def prunebench_report(self, results: Results, folder: Path) -> None:
+    def prunebench_report(self, results: Results, board: Board, folder: Path) -> None:
         """Draw the curves of the entries that were scored; nothing where none has any."""
-        config, details = self._config, [line.to_json() for line in results.details]
+        config = self._config
         unit = next((row.unit for row in results.rows if row.name == config.metric), "")
-        metric = metric_of(config.metric, unit)
-        alpha = results.provenance.report.alpha
-        wanted = [e for e in results.provenance.entries if not config.entries or e in config.entries]
+        metric = metric_of(config.metric, unit, board.provenance.metrics)
+        wanted = [e for e in board.provenance.entries if not config.entries or e in config.entries]
         panels = {
             (place, entry): drawn
-            for (place, entry), found in sorted(of_entries(details, metric).items(), key=_in_order(wanted))
-            if entry in wanted and (drawn := _chosen(found, config.densities, alpha))
+            for (place, entry), found in sorted(of_entries(results, metric, board.axis).items(), key=_in_order(wanted))
+            if entry in wanted and (drawn := _chosen(found, config.densities, board.alpha))
         }
         if panels:
             svg = draw(panels, metric, config.start)
@@ -93,31 +94,53 @@ Found: TypeAlias = dict[float, dict[int, dict[int, list[float]]]]
 """By density, iteration and seed: the values of the draws."""
 
 
-def of_entries(details: Sequence[Mapping[str, Any]], metric: Metric) -> dict[tuple[str, str], Found]:
-    """The values behind all curves, in printed units, by ("MODEL on DATA", entry). What diverged has no value."""
+def of_entries(results: Results, metric: Metric, axis: AxisName) -> dict[tuple[str, str], Found]:
+    """The values behind all curves, in printed units, by ("MODEL on DATA", entry). What diverged has no value.
+
+    Args:
+        axis: what a density is of. Where it is a cost, seeds differ in it, and a round has their mean.
+    """
     found: dict[tuple[str, str], Found] = defaultdict(
         lambda: defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
     )
-    for line in details:
-        if line["kind"] != "evaluation" or not line["curve"]:
+    costs = {} if axis == "density" else _costs(results, axis)
+    for line in results.details:
+        if not isinstance(line, EvaluationDetail) or not line.curve:
             continue
-        layers = line["layers"]
-        units = sum(layer["units"] for layer in layers)
-        whole = any(layer["kept"] is None for layer in layers) or not units
-        density = 1.0 if whole else sum(layer["kept"] for layer in layers) / units
-        for point in line["curve"]:
-            value = point.get(metric.name)
+        round_ = (line.entry, line.model, line.data, line.round)
+        density = _kept(line) if axis == "density" else costs.get(round_)
+        if density is None:
+            continue
+        for point in line.curve:
+            value = point.values.get(metric.name)
             if value is not None:
-                own = found[f"{line['model']} on {line['data']}", line["entry"]][density]
-                own[int(point["iteration"])][line["seed"]].append(metric.factor * float(value))
+                own = found[f"{line.model} on {line.data}", line.entry][density]
+                own[point.iteration][line.seed].append(metric.factor * value)
     return found
+
+
+def _kept(line: EvaluationDetail) -> float:
+    """The fraction kept of a ticket's units; 1 where there is none."""
+    units = sum(layer.units for layer in line.layers)
+    kept = [layer.kept for layer in line.layers if layer.kept is not None]
+    return 1.0 if len(kept) < len(line.layers) or not units else sum(kept) / units
+
+
+def _costs(results: Results, axis: AxisName) -> dict[tuple[str, str, str, int], float]:
+    """Where each round's tickets lie on a cost axis: the mean over seeds and draws."""
+    places: dict[tuple[str, str, str, int], dict[tuple[int, int], float]] = defaultdict(dict)
+    for row in results.rows:
+        place = getattr(row, axis)
+        if row.role == "evaluate" and row.round is not None and place is not None:
+            places[row.entry, row.model, row.data, row.round][row.seed, row.draw] = place
+    return {round_: mean(own.values()) for round_, own in places.items()}
 
 
 def _chosen(found: Found, densities: Sequence[float], alpha: float) -> dict[float, Curve]:
     """The curves that are drawn, from dense to sparse; draws are averaged within a seed."""
     known = sorted(found, reverse=True)
     if densities:
-        named = [density_column(known, density) for density in densities]
+        named = [place_of(known, density) for density in densities]
         chosen = [density for density in known if density in named]
     else:
         chosen = [known[place] for place in _figures.evenly(len(known), 6)]
@@ -133,7 +156,7 @@ def _chosen(found: Found, densities: Sequence[float], alpha: float) -> dict[floa
 def draw(panels: Mapping[tuple[str, str], Mapping[float, Curve]], metric: Metric, start: float) -> str:
     """A panel for each entry with a colour for each density, the same in all of them."""
     densities = sorted({density for curves in panels.values() for density in curves}, reverse=True)
-    labels = density_labels(densities)
+    labels = percent_labels(densities)
     colours = dict(zip(densities, _figures.in_order(len(densities)), strict=True))
     across = min(ACROSS, len(panels))
     down = ceil(len(panels) / across)

@@ -29,7 +29,7 @@ class Continue:
         tickets = [chain.dense]
         carried = chain.dense
         for round in range(1, chain.rounds + 1):
-            run = chain.train(carried, recipes.find, round)
+            run = chain.find(carried, round)
             mask = chain.prune(run, round)
             carried = chain.ticket(round, mask, run.end, optimizer=run.end_optimizer)
             tickets.append(chain.ticket(round, mask, chain.dense.weights))

@@ -44,10 +44,10 @@ class FineTune:
         """Train, then prune and go on from what survives; again."""
         more = self._retraining(chain, recipes)
         tickets = [chain.dense]
-        run = dense = chain.train(chain.dense, recipes.find, 1)
+        run = dense = chain.find(chain.dense, 1)
         for round in range(1, chain.rounds + 1):
             if round > 1 and not self._config.one_shot:
-                run = chain.train(tickets[-1], recipes.find, round)
+                run = chain.find(tickets[-1], round)
             pruned = dense if self._config.one_shot else run
             mask = chain.prune(pruned, round)
             tickets.append(chain.ticket(round, mask, pruned.end, optimizer=pruned.end_optimizer, **more))

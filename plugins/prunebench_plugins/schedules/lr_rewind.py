@@ -31,7 +31,7 @@ class LrRewind:
         """Train, prune the end, go on from what survives with the rate of an earlier time; again."""
         tickets = [chain.dense]
         for round in range(1, chain.rounds + 1):
-            run = chain.train(tickets[-1], recipes.find, round)
+            run = chain.find(tickets[-1], round)
             mask = chain.prune(run, round)
             tickets.append(chain.ticket(round, mask, run.end, self._to, optimizer=run.end_optimizer))
         return tickets

@@ -30,7 +30,7 @@ class OneShot:
     @hookimpl
     def prunebench_schedule(self, chain: Chain, recipes: Recipes) -> list[PlannedTicket]:
         """Prune the end of the dense run to each count, whatever rounds the file counts in."""
-        dense = chain.train(chain.dense, recipes.find, 1)
+        dense = chain.find(chain.dense, 1)
         weights = dense.end if self._config.weights == "carry" else dense.at(self._config.to)
         return [
             chain.dense,

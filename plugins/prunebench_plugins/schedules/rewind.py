@@ -47,12 +47,12 @@ class Rewind:
     def prunebench_schedule(self, chain: Chain, recipes: Recipes) -> list[PlannedTicket]:
         """Train, prune the end, rewind the survivors; again."""
         tickets = [chain.dense]
-        first = chain.train(chain.dense, recipes.find, 1)
+        first = chain.find(chain.dense, 1)
         run = first
-        early = first if self._early == "find" else chain.train(chain.dense, recipes.evaluate, 1)
+        early = first if self._early == "find" else chain.evaluate(chain.dense)
         for round in range(1, chain.rounds + 1):
             if round > 1:
-                run = chain.train(tickets[-1], recipes.find, round)
+                run = chain.find(tickets[-1], round)
             mask = chain.prune(run, round)
             state = early.optimizer_at(self._to)
             ticket = chain.ticket(round, mask, early.at(self._to), self._to, optimizer=state)

@@ -23,7 +23,7 @@ def refuse_single_weights(request: Request, score: str) -> None:
     Raises:
         PlanError: the entry prunes single weights.
     """
-    if request.chain.setting.units_use.name == "weights":
+    if request.chain.units.name == "weights":
         raise PlanError(f'score {score}: it scores channels and not single weights; write units = "channels"')
 
 

@@ -47,8 +47,8 @@ class MatchLpr:
                 f'match-lpr: entry "{self._of}" has no ticket of round {round_}: it prunes in {theirs.rounds} rounds; '
                 "give both the same cut and rounds, or the same densities"
             )
-        layers = ours.setting.model.layers
-        if layers != theirs.setting.model.layers:
+        layers = ours.model.layers
+        if layers != theirs.model.layers:
             raise PlanError(f'match-lpr: entry "{self._of}" prunes other layers; give both the same model and units')
         # A selection that counts in each layer may be off by its rounding; beyond that the densities are not equal.
         if abs(theirs.counts[round_] - ours.counts[round_]) > len(layers):

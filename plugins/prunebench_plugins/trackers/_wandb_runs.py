@@ -6,11 +6,12 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import mean, stdev
 from typing import Any
 
+from prunebench.api.board import Board
 from prunebench.api.keys import digest
-from prunebench.api.results import Results, final_rows
+from prunebench.api.report import RECORD_COLUMNS, board_records
+from prunebench.api.results import Results
 from prunebench_plugins.trackers._series import Trial, trials_of
 
 TAG, NAME, GROUP = 64, 128, 128
@@ -51,12 +52,12 @@ class Run:
         return digest(self.content)
 
 
-def runs_of(results: Results, project: str, entity: str | None) -> list[Run]:
+def runs_of(results: Results, board: Board, project: str, entity: str | None) -> list[Run]:
     """The trials in the order of the results; the leaderboard comes last."""
     place = {"project": project, "entity": entity, "group": results.name[:GROUP]}
     trials = trials_of(results)
     runs = [_trial(results, trial, place) for trial in trials]
-    return [*runs, _leaderboard(results, trials, [run.id for run in runs], place)]
+    return [*runs, _leaderboard(results, board, trials, [run.id for run in runs], place)]
 
 
 def _trial(results: Results, trial: Trial, place: Mapping[str, Any]) -> Run:
@@ -127,7 +128,9 @@ def _tickets(trial: Trial, identity: str) -> Iterator[TicketFiles]:
         )
 
 
-def _leaderboard(results: Results, trials: Sequence[Trial], ids: Sequence[str], place: Mapping[str, Any]) -> Run:
+def _leaderboard(
+    results: Results, board: Board, trials: Sequence[Trial], ids: Sequence[str], place: Mapping[str, Any]
+) -> Run:
     report = results.provenance.report
     stated = {name for row in results.rows for name in row.model_fields_set}
     columns = [*COLUMNS, *sorted(stated - {*COLUMNS, "environments"})]
@@ -145,31 +148,13 @@ def _leaderboard(results: Results, trials: Sequence[Trial], ids: Sequence[str], 
         "metrics": {},
         "history": [],
         "summary": {"trials": len(trials), "outcomes": _counted(row.outcome for row in results.rows)},
-        "tables": {"leaderboard": _means(trials, report.metric), "results": everything},
+        "tables": {
+            "leaderboard": {"columns": list(RECORD_COLUMNS), "data": list(map(list, board_records(board)))},
+            "results": everything,
+        },
         "pictures": {},
     }
     return Run(content)
-
-
-def _means(trials: Sequence[Trial], metric: str) -> dict[str, Any]:
-    """The ranked metric by entry and density: draws are averaged within a seed; seeds that are not ok are counted."""
-    cells: dict[tuple[str, str, str, float | None], dict[int, list[float]]] = {}
-    broken: dict[tuple[str, str, str, float | None], set[int]] = {}
-    for trial in trials:
-        for row in final_rows(trial.rows, metric):
-            cell = (trial.entry, trial.model, trial.data, row.density)
-            cells.setdefault(cell, {})
-            if row.outcome == "ok" and row.value is not None:
-                cells[cell].setdefault(trial.seed, []).append(row.value)
-            else:
-                broken.setdefault(cell, set()).add(trial.seed)
-    data = []
-    for cell, seeds in cells.items():
-        values = [mean(draws) for draws in seeds.values()]
-        spread = stdev(values) if len(values) > 1 else None
-        data.append([*cell, len(values), len(broken.get(cell, ())), mean(values) if values else None, spread])
-    columns = ["entry", "model", "data", "density", "n", "not ok", f"{metric}, mean", "standard deviation over seeds"]
-    return {"columns": columns, "data": data}
 
 
 def _provenance(results: Results) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from urllib.parse import urlsplit
 from pydantic import Field
 
 from prunebench import Component, ComponentConfig, PrunebenchError, hookimpl
+from prunebench.api.board import Board
 from prunebench.api.errors import LostArtifact
 from prunebench.api.results import Results
 from prunebench_plugins.trackers import _wandb_client
@@ -68,7 +69,7 @@ class Wandb:
         self._config = config
 
     @hookimpl
-    def prunebench_report(self, results: Results, folder: Path) -> None:
+    def prunebench_report(self, results: Results, board: Board, folder: Path) -> None:
         """Publish what is new. A lost network is told and not an error.
 
         Raises:
@@ -84,7 +85,7 @@ class Wandb:
         own.mkdir(exist_ok=True)
         (own / ".gitignore").write_text("*\n", encoding="utf-8")
         publisher = _Publisher(results, own.resolve(), self._config, key if mode == "online" else None)
-        publisher.publish([run for run in runs_of(results, project, entity) if publisher.is_new(run)])
+        publisher.publish([run for run in runs_of(results, board, project, entity) if publisher.is_new(run)])
 
 
 def mode_of(asked: str, environ: Mapping[str, str], key: str | None) -> str:

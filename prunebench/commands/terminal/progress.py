@@ -10,8 +10,11 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from prunebench.api.events import Event
-from prunebench.commands.terminal.labels import labels_of
+from prunebench.commands.terminal.labels import label_of, labels_of
+from prunebench.plan.phases import spec_of
+from prunebench.plan.specs import TrainSpec
 from prunebench.plan.trial import Plan
+from prunebench.store.backend import Holder
 
 QUIET_SECONDS = 1.0
 """Plain lines come at most this often."""
@@ -42,13 +45,29 @@ class _Runs:
         self._labels = labels_of(plan)
 
     def label(self, key: str) -> str:
-        phase = self._phases[key]
-        return self._labels.get(key, f"{phase.kind}, seed {phase.spec['streams']['seed']}")
+        return self._labels.get(key) or label_of(self._phases[key])
 
     def samples(self, key: str, iteration: int) -> int:
-        spec = self._phases[key].spec
-        done: int = (iteration - spec["start"]) * spec["recipe"]["batch"]
-        return done
+        spec = spec_of(self._phases, key, TrainSpec)
+        return (iteration - spec.start) * spec.recipe.batch
+
+
+def notice(event: Event, runs: _Runs) -> str | None:
+    """What a person should know that is no progress; None for all else."""
+    fields = event.fields
+    if event.kind == "artifact-lost":
+        return f"made again: {fields['error']}"
+    if event.kind == "run-stopping":
+        return f"stopping: {fields['running']} running phases write a checkpoint"
+    if event.kind not in ("phase-failed", "phase-waiting", "phase-restarted"):
+        return None
+    label = runs.label(str(fields["key"]))
+    if event.kind == "phase-failed":
+        return f"failed: {label}: {fields['error']}"
+    if event.kind == "phase-restarted":
+        return f"started again: {label}: {fields['error']}"
+    holder = Holder.from_json(fields["holder"])
+    return f"waiting: {label}: held by {holder or 'another process'}"
 
 
 def facts(fields: Mapping[str, Any]) -> str:
@@ -88,17 +107,17 @@ class Bars:
             self._total = int(fields["runs"])
         elif event.kind == "phase-started" and fields["phase"] == "train":
             key = str(fields["key"])
+            if key in self._lines:  # it was started before, and given back or lost
+                self._progress.remove_task(self._lines[key])
             self._lines[key] = self._progress.add_task(f"  {self._runs.label(key)}", total=None, facts="")
         elif event.kind == "progress":
             self._advance(fields)
         elif event.kind in ("phase-done", "phase-failed") and str(fields["key"]) in self._lines:
             self._progress.remove_task(self._lines.pop(str(fields["key"])))
             self._done += 1
-        elif event.kind == "artifact-lost":
-            self._progress.console.print(f"made again: {fields['error']}", markup=False)
-        if event.kind == "phase-failed":
-            key = str(fields["key"])
-            self._progress.console.print(f"failed: {self._runs.label(key)}: {fields['error']}", markup=False)
+        text = notice(event, self._runs)
+        if text is not None:
+            self._progress.console.print(text, markup=False)
         if event.kind != "row":
             self._progress.update(
                 self._whole,
@@ -141,10 +160,9 @@ class Lines:
                 left = (now - self._began) / self._done * (self._total - self._done)
                 label = self._runs.label(str(fields["key"]))
                 self._print(f"{self._done}/{self._total} runs, about {left:.0f} s left; done: {label}")
-        elif event.kind == "phase-failed":
-            self._print(f"failed: {self._runs.label(str(fields['key']))}: {fields['error']}")
-        elif event.kind == "artifact-lost":
-            self._print(f"made again: {fields['error']}")
+        text = notice(event, self._runs)
+        if text is not None:
+            self._print(text)
 
     def _print(self, text: str) -> None:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import json
-import statistics
 from collections.abc import Sequence
 from types import UnionType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
@@ -17,13 +16,13 @@ from prunebench.api.component import Provider
 from prunebench.components.catalogue import Catalogue
 from prunebench.components.managers import slots_of
 from prunebench.runner.preparing import Prepared
-from prunebench.runner.running import Outcome
 from prunebench.runner.work_left import Status
 
 if TYPE_CHECKING:
-    from prunebench.leaderboard.expectations import Judgement
+    from prunebench.api.board import Judgement
+    from prunebench.api.estimates import Paired
+    from prunebench.verification.comparison import Comparison
     from prunebench.verification.fresh import Claim
-    from prunebench.verification.rerun import Comparison
 
 
 def _table(*columns: str, numbers: int = 0) -> Table:
@@ -54,35 +53,6 @@ def plan_table(prepared: Prepared, numbers: Status) -> RenderableType:
         shares = dict.fromkeys(f"{e.run.ticket.count / trial.units:.3g}" for e in trial.evaluations)
         entries.add_row(Text(entry.name), ", ".join(shares))
     return Group(facts, "", entries)
-
-
-def result_table(prepared: Prepared, outcome: Outcome) -> RenderableType:
-    """The means of a run, by entry and density: what to look at first; the leaderboard has intervals."""
-    split, _, metric = prepared.benchmark.report.metric.partition("/")
-    rows = [row.to_json() for row in outcome.rows if row.role == "evaluate" and row.name == f"{split}/{metric}"]
-    places = sorted({(r["model"], r["data"]) for r in rows})
-    return Group(*(_place(rows, place, prepared.benchmark.report.metric, len(places) > 1) for place in places))
-
-
-def _place(rows: list[dict[str, Any]], place: tuple[str, str], metric: str, several: bool) -> RenderableType:
-    # Only the last position of each run is its result; earlier ones are stated in the file.
-    cells: dict[tuple[str, float], dict[int, dict[str, Any]]] = {}
-    here = [r for r in rows if (r["model"], r["data"]) == place]
-    for row in here:
-        cells.setdefault((row["entry"], round(row["density"], 4)), {})[(row["seed"] * 1000 + row["draw"])] = row
-    densities = sorted({density for _, density in cells}, reverse=True)
-    title = f"{metric}, mean over seeds, by density" + (f": {place[0]} on {place[1]}" if several else "")
-    table = _table("entry", *(f"{d:.3g}" for d in densities), numbers=len(densities))
-    for entry in dict.fromkeys(row["entry"] for row in here):
-        shown = []
-        for density in densities:
-            found = cells.get((entry, density), {})
-            good = [r["value"] for r in found.values() if r["outcome"] == "ok"]
-            bad = len(found) - len(good)
-            text = f"{statistics.mean(good):.4g}" if good else ("" if not found else "-")
-            shown.append(text + (f" ({bad} of {len(found)} not ok)" if bad else ""))
-        table.add_row(Text(entry), *shown)
-    return Group("", Text(title), table, "")
 
 
 def plugins_table(catalogue: Catalogue) -> RenderableType:
@@ -163,26 +133,30 @@ def comparison_table(comparison: Comparison) -> RenderableType:
 
 def claims_table(claims: Sequence[Claim]) -> RenderableType:
     """Whether differences hold on fresh seeds."""
+    several = len({(claim.model, claim.data) for claim in claims}) > 1
     table = _table("entry", "against", "recorded difference", "on fresh seeds", "")
     for claim in claims:
-        sides = [
-            f"{mean:+.4f}" + (" (one seed)" if interval is None else f" [{interval[0]:+.4f}, {interval[1]:+.4f}]")
-            for mean, interval in (
-                (claim.recorded, claim.recorded_interval),
-                (claim.fresh, claim.fresh_interval),
-            )
-        ]
-        table.add_row(Text(claim.entry), Text(claim.against), *sides, claim.verdict)
+        where = f", {claim.model} on {claim.data}" if several else ""
+        sides = (_paired(claim.recorded), _paired(claim.fresh))
+        table.add_row(Text(claim.entry + where), Text(claim.against), *sides, claim.verdict)
     return table
+
+
+def _paired(pair: Paired | None) -> str:
+    if pair is None:
+        return "no common seed"
+    ends = pair.ends
+    return f"{pair.difference:+.4f}" + (f" ({pair.why})" if ends is None else f" [{ends[0]:+.4f}, {ends[1]:+.4f}]")
 
 
 def verdicts_table(judgements: Sequence[Judgement]) -> RenderableType:
     """Published results against ours."""
     if not judgements:
         return Text("The benchmark file expects no published result.")
+    from prunebench.leaderboard.judgements import ours_text, published_text
+
     table = _table("verdict", "claim", "source", "ours", "published")
     for one in judgements:
-        said = "" if one.published is None else f"{one.published[0]:g} against {one.published[1]:g}"
-        claim, source = (Text(str(one.expectation[key])) for key in ("claim", "source"))
-        table.add_row(one.verdict, claim, source, Text(one.ours), said)
+        claim, source = Text(one.expectation.claim), Text(one.expectation.source)
+        table.add_row(one.verdict, claim, source, Text(ours_text(one)), published_text(one))
     return table

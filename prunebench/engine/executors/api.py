@@ -1,54 +1,48 @@
-"""What carries out work: four calls, JSON in, artifacts in the store out."""
+"""What carries out work: five calls; work goes in as JSON, artifacts come out in the store."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
-from prunebench.store.environment import Environment
-from prunebench.store.store import Store
+from prunebench.engine.work import Work
 
 
 @dataclass(frozen=True)
 class Resources:
-    """What a piece of work needs."""
+    """What a piece of work needs while it runs.
 
-    device: str = "cpu"
+    Args:
+        device: the share of a device that it keeps busy; 0 for work that the processor does.
+        threads: threads that it computes with.
+        memory: bytes that its process may hold at most; None for no limit.
+    """
+
+    device: float = 1.0
     threads: int = 1
-
-
-@dataclass(frozen=True)
-class WorkerConfig:
-    """Where a worker finds its store, its data, and how often it checkpoints. Plain values, so that it travels."""
-
-    store: str
-    data_root: str
-    device: str
-    threads: int
-    environment: Mapping[str, str | int]
-    reuse: str
-    checkpoint_seconds: float
-
-    def open_store(self) -> Store:
-        """The store."""
-        return Store(Path(self.store), environment=Environment(self.environment), reuse=self.reuse)  # type: ignore[arg-type]
+    memory: int | None = None
 
 
 class Executor(Protocol):
-    """Carries out work. Events are dicts with "kind" and "key": "started", "progress", "done" (with "seconds"),
-    "busy" (another process has it), "lost" (with "address": a parent must be made again), "cancelled",
-    "failed" (with "error", and "fatal" if nothing else can succeed either).
+    """Carries out work. What happens to it is told by events: dicts of JSON with "kind" and "key".
+
+    A piece of work begins with at most one "started", may have "progress", and ends with exactly one of:
+
+    - "done", with "seconds";
+    - "busy": another process has it, with "holder" (pid, host, since) where that is known;
+    - "lost": parents must be made again, with their "addresses" and an "error";
+    - "cancelled": it was asked to stop and has checkpointed;
+    - "died": its process ended, with "error" and "began" (whether it had come as far as the work);
+    - "failed": with "error" and perhaps a "traceback"; with "fatal", "store" or "worker", if nothing else can succeed
+      either.
     """
 
-    @property
-    def free(self) -> int:
-        """How many more pieces of work it can start now."""
+    def has_room(self, resources: Resources) -> bool:
+        """Whether a piece of work that needs this can start now. Cheap."""
         ...
 
-    def submit(self, work: str, resources: Resources) -> str:
-        """Start a piece of work (JSON); returns its key."""
+    def submit(self, work: Work, resources: Resources) -> None:
+        """Start a piece of work, which travels as its JSON. Only where there is room."""
         ...
 
     def events(self, timeout: float) -> list[dict[str, Any]]:
@@ -56,9 +50,9 @@ class Executor(Protocol):
         ...
 
     def cancel(self, key: str) -> None:
-        """Ask a piece of work to stop; it checkpoints first, and a "cancelled" event follows."""
+        """Ask a piece of work to stop, which checkpoints first. May be called from a signal handler."""
         ...
 
     def shutdown(self) -> None:
-        """End everything at once."""
+        """End everything at once. May be called again."""
         ...

@@ -9,52 +9,65 @@ from collections.abc import Mapping
 from typing import Any
 
 from prunebench.components.catalogue import Catalogue
-from prunebench.engine.executors.api import Resources, WorkerConfig
-from prunebench.engine.executors.worker import _Worker
+from prunebench.engine.executors.api import Resources
+from prunebench.engine.executors.worker import Worker, WorkerConfig
+from prunebench.engine.work import CancelledError, Work
 
 
 class InlineExecutor:
     """Does the work in the calling process, a piece for each call of `events`."""
 
-    def __init__(self, site: WorkerConfig, catalogue: Catalogue | None = None) -> None:
-        self._worker = _Worker(site, catalogue)
-        self._queue: deque[str] = deque()
-        self._cancelled: list[str] = []
+    def __init__(self, config: WorkerConfig, catalogue: Catalogue) -> None:
+        self._worker = Worker(config, catalogue)
+        self._queue: deque[tuple[str, str]] = deque()
+        self._cancelled: set[str] = set()
+        self._interrupted: str | None = None
 
-    @property
-    def free(self) -> int:
-        """One, once the queue is empty."""
-        return 0 if self._queue else 1
+    def has_room(self, resources: Resources) -> bool:
+        """See Executor.has_room: for one, once the queue is empty."""
+        return not self._queue
 
-    def submit(self, work: str, resources: Resources) -> str:
+    def submit(self, work: Work, resources: Resources) -> None:
         """See Executor.submit."""
-        self._queue.append(work)
-        key: str = json.loads(work)["key"]
-        return key
+        self._cancelled.discard(work.key)
+        # As JSON here too: what a worker of another process would be given, and no object that both sides hold.
+        self._queue.append((work.key, json.dumps(work.to_json())))
 
     def events(self, timeout: float) -> list[dict[str, Any]]:
-        """See Executor.events."""
-        if self._cancelled:
-            ended, self._cancelled = self._cancelled, []
-            return [{"kind": "cancelled", "key": key} for key in ended]
+        """See Executor.events. Ctrl-C comes out of it in the middle of work, which is over then."""
+        if self._interrupted is not None:
+            key, self._interrupted = self._interrupted, None
+            return [{"kind": "cancelled", "key": key}]
         if not self._queue:
             time.sleep(timeout)
             return []
-        work = self._queue.popleft()
-        key = json.loads(work)["key"]
-        found: list[dict[str, Any]] = [{"kind": "started", "key": key}]
-
-        class Collect:
-            def progress(self, fields: Mapping[str, Any]) -> None:
-                found.append({"kind": "progress", "key": key, **fields})
-
-        found.append(self._worker.do(work, Collect()))
-        return found
+        key, work = self._queue.popleft()
+        if key in self._cancelled:
+            return [{"kind": "cancelled", "key": key}]
+        events: list[dict[str, Any]] = [{"kind": "started", "key": key}]
+        try:
+            events.append(self._worker.do(work, _Collector(key, events, self._cancelled), interruptible=True))
+        except KeyboardInterrupt:
+            self._interrupted = key
+            raise
+        return events
 
     def cancel(self, key: str) -> None:
-        """Drops it from the queue. Nothing runs between two calls of `events`: what Ctrl-C stopped is already over."""
-        self._queue = deque(w for w in self._queue if json.loads(w)["key"] != key)
-        self._cancelled.append(key)
+        """See Executor.cancel."""
+        self._cancelled.add(key)
 
     def shutdown(self) -> None:
         """Nothing to end."""
+
+
+class _Collector:
+    """Keeps the progress of a piece of work until it has ended, and stops it when it was cancelled meanwhile."""
+
+    def __init__(self, key: str, events: list[dict[str, Any]], cancelled: set[str]) -> None:
+        self._key, self._events, self._cancelled = key, events, cancelled
+
+    def progress(self, fields: Mapping[str, Any]) -> None:
+        """See Channel.progress."""
+        if self._key in self._cancelled:
+            raise CancelledError
+        self._events.append({"kind": "progress", "key": self._key, **fields})

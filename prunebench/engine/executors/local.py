@@ -6,156 +6,163 @@ import json
 import multiprocessing
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from prunebench.engine.executors.api import Resources, WorkerConfig
-from prunebench.engine.executors.worker import _Worker
-from prunebench.engine.work import CancelledError
+from prunebench.api.errors import PrunebenchError
+from prunebench.engine.executors.api import Resources
+from prunebench.engine.executors.memory import held_memory
+from prunebench.engine.executors.worker import Worker, WorkerConfig
+from prunebench.engine.work import CancelledError, Work
 
 PROGRESS_SECONDS = 0.2
 """At most this often a worker tells how far it is."""
+CHECK_SECONDS = 0.5
+"""At most this often workers are looked at from outside."""
+ENDS = ("done", "failed", "lost", "busy", "cancelled")
+"""Kinds of events after which a worker is free."""
+SACRIFICE = "800"
+"""Of a full memory's victims, the kernel is to choose a worker before anything else (-1000 to 1000)."""
 
 
 class _PipeChannel:
-    """A worker's side of its pipe: tells progress now and then, and hears that it must stop."""
+    """A worker's side of its pipe: tells progress now and then, and learns that it must stop."""
 
     def __init__(self, connection: Connection[Any, Any]) -> None:
         self.connection = connection
         self.key = ""
-        self._told = 0.0
+        self._sent = 0.0
 
     def progress(self, fields: Mapping[str, Any]) -> None:
         """Send, unless that was a moment ago. Raises CancelledError."""
-        if self.connection.poll():
-            message = self.connection.recv()
-            if message is None or message == ("cancel", self.key):
-                raise CancelledError
-        now = time.monotonic()
-        if now - self._told >= PROGRESS_SECONDS:
-            self._told = now
-            self.connection.send({"kind": "progress", "key": self.key, **fields})
+        try:
+            while self.connection.poll():
+                message = self.connection.recv()
+                if message is None or message == ("cancel", self.key):
+                    raise CancelledError
+            now = time.monotonic()
+            if now - self._sent >= PROGRESS_SECONDS:
+                self._sent = now
+                self.connection.send({"kind": "progress", "key": self.key, **fields})
+        except (EOFError, OSError):
+            raise CancelledError from None  # the parent is gone: what is done is kept for the next run
 
 
-def _worker_main(connection: Connection[Any, Any], site: WorkerConfig) -> None:
-    # Ctrl-C reaches the whole process group; only the parent acts on it, and tells.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _worker_main(connection: Connection[Any, Any], config: WorkerConfig) -> None:
+    # Ctrl-C and the SIGTERM of a batch system reach the whole process group; the parent acts on them, and tells.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    with suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
+        file.write(SACRIFICE)
     try:
-        worker = _Worker(site)
+        try:
+            worker = Worker(config)
+        except PrunebenchError as error:
+            connection.send({"kind": "refused", "error": str(error)})
+            return
         channel = _PipeChannel(connection)
-        connection.send({"kind": "ready"})
         while True:
             message = connection.recv()
             if message is None:
                 return
             if message[0] != "work":
                 continue
-            channel.key = json.loads(message[1])["key"]
+            _, channel.key, work = message
             connection.send({"kind": "started", "key": channel.key})
-            connection.send(worker.do(message[1], channel))
-    except (EOFError, BrokenPipeError, ConnectionResetError):
+            connection.send(worker.do(work, channel))
+    except (EOFError, OSError):
         return  # the parent is gone: nobody waits for the answer
 
 
 class _Process:
     """The parent's side of one worker process."""
 
-    def __init__(self, context: Any, site: WorkerConfig) -> None:
+    def __init__(self, context: Any, config: WorkerConfig) -> None:
         self.connection, theirs = context.Pipe()
-        self.process = context.Process(target=_worker_main, args=(theirs, site), daemon=True)
-        # Ctrl-C reaches the whole process group, and a worker has not learned to ignore it while it still imports.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        self.process = context.Process(target=_worker_main, args=(theirs, config), daemon=True)
         try:
-            self.process.start()
+            with _signals_held():
+                self.process.start()
+        except BaseException:
+            self.connection.close()
+            raise
         finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        theirs.close()
+            theirs.close()
         self.key: str | None = None
-        self.ready = False
+        self.resources = Resources()
+        self.began = False
+        """Whether it has come as far as its work."""
+        self.seen = time.monotonic()
+        """When it was last heard of."""
 
 
 class LocalExecutor:
-    """Worker processes on this machine, each with pinned threads. One that dies is replaced; its work fails."""
+    """Worker processes on this machine, started when there is work for them. One that dies is replaced.
 
-    def __init__(self, site: WorkerConfig, workers: int) -> None:
-        self._site, self._size = site, workers
+    Args:
+        silence: seconds that work may go on without a sign of progress before its worker is ended, and it fails.
+    """
+
+    def __init__(self, config: WorkerConfig, workers: int, silence: float) -> None:
+        self._config, self._size, self._silence = config, workers, silence
         self._context = multiprocessing.get_context("spawn")
         self._workers: list[_Process] = []
+        self._cancelled: list[str] = []
+        self._events: list[dict[str, Any]] = []
+        self._checked = 0.0
 
-    @property
-    def free(self) -> int:
-        """Workers that do nothing, counting those that are not started yet."""
-        return self._size - sum(1 for w in self._workers if w.key is not None)
+    def has_room(self, resources: Resources) -> bool:
+        """See Executor.has_room: for as many as there are workers, whatever they need."""
+        return sum(worker.key is not None for worker in self._workers) < self._size
 
-    def submit(self, work: str, resources: Resources) -> str:
+    def submit(self, work: Work, resources: Resources) -> None:
         """See Executor.submit."""
-        key: str = json.loads(work)["key"]
-        for idle in [w for w in self._workers if w.key is None]:
-            try:
-                idle.connection.send(("work", work))
-            except OSError:
-                self._died(idle)  # it ended while it had nothing to do; another takes its place
-            else:
-                idle.key = key
-                return key
-        worker = _Process(self._context, self._site)
+        key = work.key
+        with suppress(ValueError):
+            self._cancelled.remove(key)  # meant for an earlier try
+        for idle in [worker for worker in self._workers if worker.key is None]:
+            if self._give(idle, work, resources):
+                return
+            self._bury(idle)  # it ended while it had nothing to do; another takes its place
+        try:
+            worker = _Process(self._context, self._config)
+        except OSError as error:
+            text = f"a worker process cannot be started: {error.strerror or error}"
+            self._events.append({"kind": "died", "key": key, "error": text, "began": False})
+            return
         self._workers.append(worker)
-        worker.key = key
-        worker.connection.send(("work", work))
-        return key
+        if not self._give(worker, work, resources):
+            self._events.append(self._bury(worker))
 
     def events(self, timeout: float) -> list[dict[str, Any]]:
         """See Executor.events."""
-        found: list[dict[str, Any]] = []
-        by_connection = {w.connection: w for w in self._workers}
-        ready = wait(list(by_connection), timeout)
-        if not self._workers:
-            time.sleep(timeout)
-        for connection in ready:
+        events, self._events = self._events, []
+        self._send_cancels()
+        by_connection = {worker.connection: worker for worker in self._workers}
+        if not by_connection:
+            time.sleep(0 if events else timeout)
+        for connection in wait(list(by_connection), 0 if events else timeout):
             worker = by_connection[connection]
             try:
                 while worker.connection.poll():
-                    event = worker.connection.recv()
-                    if event["kind"] == "ready":
-                        worker.ready = True
-                        continue
-                    if event["kind"] in ("done", "failed", "lost", "busy", "cancelled"):
-                        worker.key = None
-                    found.append(event)
-            except (EOFError, ConnectionResetError):
-                found += self._died(worker)
-        return found
-
-    def _died(self, worker: _Process) -> list[dict[str, Any]]:
-        worker.process.join(5)
-        code = worker.process.exitcode
-        self._workers.remove(worker)
-        worker.connection.close()
-        if worker.key is None:
-            return []
-        how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
-        hint = " (out of memory?)" if code == -signal.SIGKILL else ""
-        error = f"the worker process ended with {how}{hint}"
-        # One that never got going will not get going for the next piece of work either.
-        return [{"kind": "failed", "key": worker.key, "error": error, "fatal": not worker.ready}]
+                    self._heard(worker, worker.connection.recv(), events)
+            except (EOFError, OSError):
+                if worker in self._workers:
+                    events.append(self._bury(worker))
+        self._end_those_out_of_bounds(events)
+        return [event for event in events if event["key"] is not None]
 
     def cancel(self, key: str) -> None:
-        """See Executor.cancel."""
-        for worker in self._workers:
-            if worker.key == key:
-                try:
-                    worker.connection.send(("cancel", key))
-                except (BrokenPipeError, OSError):
-                    continue
+        """See Executor.cancel. The next call of `events` sends it: a signal may come in the middle of a send."""
+        self._cancelled.append(key)
 
     def shutdown(self) -> None:
         """End the workers; one that does not end by itself is killed."""
         for worker in self._workers:
-            try:
+            with suppress(OSError):
                 worker.connection.send(None)
-            except (BrokenPipeError, OSError):
-                continue
         for worker in self._workers:
             worker.process.join(0.1 if worker.key is not None else 2)
             if worker.process.is_alive():
@@ -163,3 +170,74 @@ class LocalExecutor:
                 worker.process.join()
             worker.connection.close()
         self._workers = []
+
+    def _give(self, worker: _Process, work: Work, resources: Resources) -> bool:
+        worker.key, worker.resources, worker.began, worker.seen = work.key, resources, False, time.monotonic()
+        try:
+            worker.connection.send(("work", work.key, json.dumps(work.to_json())))
+        except OSError:
+            return False
+        return True
+
+    def _heard(self, worker: _Process, event: dict[str, Any], events: list[dict[str, Any]]) -> None:
+        worker.seen = time.monotonic()
+        if event["kind"] == "refused":
+            events.append({"kind": "failed", "key": worker.key, "error": event["error"], "fatal": "worker"})
+            worker.key = None
+            return
+        worker.began = True
+        if event["kind"] in ENDS:
+            worker.key = None
+        events.append(event)
+
+    def _send_cancels(self) -> None:
+        keys, self._cancelled = self._cancelled, []
+        for worker in self._workers:
+            if worker.key in keys:
+                with suppress(OSError):
+                    worker.connection.send(("cancel", worker.key))
+
+    def _bury(self, worker: _Process, why: str = "") -> dict[str, Any]:
+        """Forget a worker that has ended, or is ended now; the event of its work."""
+        worker.process.join(5)
+        if worker.process.is_alive():
+            worker.process.kill()
+            worker.process.join()
+        code = worker.process.exitcode
+        self._workers.remove(worker)
+        worker.connection.close()
+        if code is not None and code < 0:
+            hint = "; out of memory?" if code == -signal.SIGKILL else ""
+            how = f"signal {-code} ({signal.strsignal(-code)}{hint})"
+        else:
+            how = f"exit code {code}"
+        error = why or f"the worker process ended with {how}"
+        return {"kind": "died", "key": worker.key, "error": error, "began": worker.began}
+
+    def _end_those_out_of_bounds(self, events: list[dict[str, Any]]) -> None:
+        now = time.monotonic()
+        if now - self._checked < CHECK_SECONDS:
+            return
+        self._checked = now
+        for worker in list(self._workers):
+            limit = worker.resources.memory
+            held = 0 if limit is None else held_memory(worker.process.pid)
+            if limit is not None and held > limit:
+                worker.process.kill()
+                why = f"the worker process held {held / 2**30:.1f} GiB of the {limit / 2**30:.1f} GiB that it may hold"
+                events.append(self._bury(worker, why))
+            elif worker.key is not None and now - worker.seen > self._silence:
+                worker.process.kill()
+                died = self._bury(worker, f"no sign of progress for {self._silence:,.0f} s; its worker was ended")
+                # The next try would be as silent.
+                events.append({"kind": "failed", "key": died["key"], "error": died["error"]})
+
+
+@contextmanager
+def _signals_held() -> Iterator[None]:
+    """Within it, a process is started that holds back Ctrl-C and SIGTERM until it has learned to ignore them."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

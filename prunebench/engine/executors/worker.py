@@ -3,54 +3,135 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
 import time
 import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from prunebench.api.errors import ConfigError, ContractError, DataMissing, LostArtifact, PlanError, StoreError
+from prunebench.api.errors import (
+    ConfigError,
+    ContractError,
+    DataMissing,
+    LostArtifact,
+    PlanError,
+    StoreError,
+    WorkerError,
+)
+from prunebench.api.untrusted_text import describe
 from prunebench.components.catalogue import Catalogue
-from prunebench.engine.environment import pin
-from prunebench.engine.executors.api import WorkerConfig
+from prunebench.engine.environment import fingerprint, pin, sealed_off
+from prunebench.engine.executors.origins import Origin, rebuilt
 from prunebench.engine.work import CancelledError, Channel, Work
+from prunebench.store.environment import Environment
+from prunebench.store.store import Store
+
+TEXT_LENGTH = 4_000
+"""Characters of an error that are passed on: what a component raises may be of any size."""
 
 
-class _Worker:
-    """Does pieces of work one after another in this process."""
+@dataclass(frozen=True)
+class WorkerConfig:
+    """What a worker needs to know before its first work. Plain values, so that it travels.
 
-    def __init__(self, site: WorkerConfig, catalogue: Catalogue | None = None) -> None:
+    Args:
+        environment: the fields of the environment that the sender counts on; a worker that finds another one refuses.
+        origins: where its components come from.
+        needed: versions of the components that work will name, by name.
+    """
+
+    store: str
+    data_root: str
+    device: str
+    threads: int
+    reuse: str
+    checkpoint_seconds: float
+    environment: Mapping[str, str | int]
+    origins: tuple[Origin, ...] = ()
+    needed: Mapping[str, int] = field(default_factory=dict)
+
+
+class Worker:
+    """Does pieces of work one after another in this process, under the environment that it finds here.
+
+    Raises:
+        WorkerError: the environment or the components are not those that the sender of the work counts on.
+        PrunebenchError: the device or the store is not there.
+    """
+
+    def __init__(self, config: WorkerConfig, catalogue: Catalogue | None = None) -> None:
         from prunebench.engine.workbench import Workbench
 
-        pin(site.device, site.threads)
-        self.site = site
-        self.workbench = Workbench(
-            site.open_store(),
-            Catalogue.load() if catalogue is None else catalogue,
-            Path(site.data_root),
-            site.device,
-        )
+        pin(config.device, config.threads)
+        self.config = config
+        here = fingerprint(config.device, config.threads)
+        _check_environment(here, Environment(config.environment))
+        catalogue = rebuilt(config.origins, config.needed) if catalogue is None else catalogue
+        store = Store(Path(config.store), environment=here, reuse=config.reuse)  # type: ignore[arg-type]
+        self.workbench = Workbench(store, catalogue, Path(config.data_root), config.device)
 
-    def do(self, text: str, channel: Channel) -> dict[str, Any]:
-        """One piece of work; the event that ends it."""
+    def do(self, text: str, channel: Channel, *, interruptible: bool = False) -> dict[str, Any]:
+        """One piece of work; the event that ends it. Nothing that a component raises comes out of it.
+
+        Args:
+            interruptible: whether a KeyboardInterrupt is Ctrl-C, and comes out; else a component raised it.
+        """
+        data = json.loads(text)
+        key, began = data["key"], time.monotonic()
+        try:
+            event = self._done(key, data, channel)
+        except CancelledError:
+            event = {"kind": "cancelled"}
+        except LostArtifact as error:
+            event = {"kind": "lost", "addresses": self._lost(Work.from_json(data), error), "error": str(error)}
+        except StoreError as error:
+            event = {"kind": "failed", "error": str(error), "fatal": "store"}
+        except (ContractError, DataMissing, PlanError, ConfigError, WorkerError) as error:
+            event = {"kind": "failed", "error": str(error)}
+        except BaseException as error:  # a plugin may raise anything; the other trials go on
+            if interruptible and isinstance(error, KeyboardInterrupt):
+                raise
+            trace = "".join(traceback.format_exception(error)[-4:])
+            event = {"kind": "failed", "error": describe(error, TEXT_LENGTH), "traceback": trace[-TEXT_LENGTH:]}
+        if event["kind"] == "done":
+            event["seconds"] = time.monotonic() - began
+        return {**event, "key": key}
+
+    def _done(self, key: str, data: Mapping[str, Any], channel: Channel) -> dict[str, Any]:
         from prunebench.engine.phases import perform
 
-        work = Work.from_json(json.loads(text))
-        began = time.monotonic()
-        try:
-            with self.workbench.store.lease(work.key) as lease:
-                if not lease.try_acquire():
-                    return {"kind": "busy", "key": work.key}
-                perform(work, self.workbench, channel, self.site.checkpoint_seconds)
-        except CancelledError:
-            return {"kind": "cancelled", "key": work.key}
-        except LostArtifact as error:
-            return {"kind": "lost", "key": work.key, "address": error.address, "error": str(error)}
-        except StoreError as error:
-            return {"kind": "failed", "key": work.key, "error": str(error), "fatal": True}
-        except (ContractError, DataMissing, PlanError, ConfigError) as error:
-            return {"kind": "failed", "key": work.key, "error": str(error), "fatal": False}
-        except Exception as error:  # a plugin may raise anything; the other trials go on
-            shown = "".join(traceback.format_exception(error)[-4:])
-            message = f"{type(error).__name__}: {error}"
-            return {"kind": "failed", "key": work.key, "error": message, "traceback": shown, "fatal": False}
-        return {"kind": "done", "key": work.key, "seconds": time.monotonic() - began}
+        with self.workbench.store.lease(key) as lease:
+            if not lease.try_acquire():
+                holder = lease.holder()
+                return {"kind": "busy", "holder": None if holder is None else holder.to_json()}
+            with sealed_off(self.config.device, self.config.threads, int(key[:15], 16)):
+                perform(Work.from_json(data), self.workbench, channel, self.config.checkpoint_seconds)
+        return {"kind": "done"}
+
+    def _lost(self, work: Work, error: LostArtifact) -> list[str]:
+        """Every parent that is gone or corrupt, not only the one that was met first."""
+        lost = {error.address}
+        for address in {*work.parents} - lost:
+            try:
+                self.workbench.store.get(address)
+            except LostArtifact:
+                lost.add(address)
+        return sorted(lost)
+
+
+def _check_environment(here: Environment, wanted: Environment) -> None:
+    if here.id == wanted.id:
+        return
+    names = sorted({*here.fields, *wanted.fields})
+    differ = [
+        f"{name} is {here.fields.get(name)!r}, not {wanted.fields.get(name)!r}"
+        for name in names
+        if here.fields.get(name) != wanted.fields.get(name)
+    ]
+    raise WorkerError(
+        f"a worker (process {os.getpid()} on {socket.gethostname()}) computes in another environment than the process "
+        f"that sends it work: {'; '.join(differ)}"
+    )

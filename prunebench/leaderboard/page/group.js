@@ -12,8 +12,9 @@ function stretchesOf(points) {
 
 function hoverText(group, entry, i) {
   const cell = entry.cells[i];
-  const value = cell.mean === null ? "no trial is ok" : `${cell.text}${cell.half === null ? "" : ` ± ${cell.half}`}`;
-  const notes = [`n=${cell.n}`, ...outcomesIn(cell)].join("; ");
+  const value = cell.mean === null ? "no trial is ok" : `${cell.text}${cell.spread}`;
+  const n = cell.seeds ? `n=${cell.n}: ${cell.seeds}` : `n=${cell.n}`;
+  const notes = [n, ...(cell.between ? [cell.between] : []), ...outcomesIn(cell)].join("; ");
   return [literal(entry.name), literal(`${group.labels[i]}: ${value}`), literal(notes)].join("<br>");
 }
 
@@ -42,9 +43,10 @@ function tracesOf(group, entry, [low, high], intervals) {
   }
   const end = group.higher ? low : high;
   const place = ({ mean }) => (mean === null || mean < low || mean > high ? end : mean);
-  const symbol = ({ mean, outcomes }) => {
+  const symbol = ({ mean, outcomes, between }) => {
     if (mean === null) return "x-thin-open";
     if (place({ mean }) !== mean) return group.higher ? "triangle-down" : "triangle-up";
+    if (between) return `${look.symbol}-open-dot`;
     return Object.keys(outcomes).length > 0 ? `${look.symbol}-open` : look.symbol;
   };
   traces.push({
@@ -66,7 +68,8 @@ function tracesOf(group, entry, [low, high], intervals) {
 
 function errorBars(stretch, rgb) {
   const array = stretch.map(({ cell }) => (cell.high === null ? 0 : cell.high - cell.mean));
-  return { type: "data", array, color: rgb, thickness: 1.3, width: 4 };
+  const arrayminus = stretch.map(({ cell }) => (cell.low === null ? 0 : cell.mean - cell.low));
+  return { type: "data", symmetric: false, array, arrayminus, color: rgb, thickness: 1.3, width: 4 };
 }
 
 function reference(group, entry, { cell, i }, look, line, intervals) {
@@ -111,7 +114,7 @@ function densityChart(group) {
     return {
       traces: entries.flatMap((entry) => tracesOf(group, entry, range, intervals.isOn())),
       x: densityAxis(group.densities, group.labels, width, marginOf(group), group.axis),
-      y: { range, title: { text: literal(group.metric), font: { size: 12 } } },
+      y: { range, title: { text: literal(group.title), font: { size: 12 } } },
     };
   });
   const beyond = group.full[0] < group.range[0] || group.full[1] > group.range[1];

@@ -1,97 +1,81 @@
-"""What the page opens with, and its groups of entries by densities: aggregated, in printed units."""
+"""What the page opens with, and its groups of entries by places: a board as JSON, in printed units."""
 
 from __future__ import annotations
 
-import shlex
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from prunebench.leaderboard.axis import placed
-from prunebench.leaderboard.cells import Cell, Group, group_rows
-from prunebench.leaderboard.curves import axis_range
-from prunebench.leaderboard.expectations import Judgement, judged
-from prunebench.leaderboard.markdown import plain
-from prunebench.leaderboard.metrics import Metric, metric_of
-from prunebench.leaderboard.origin import duration
-from prunebench.leaderboard.ranking import ranking, rule
-from prunebench.leaderboard.untyped import Results
-from prunebench.stats.student import Interval, student_interval
+from prunebench.api.board import AXES, Board, Cell, Entry, Group, Judgement
+from prunebench.api.estimates import Interval
+from prunebench.api.metric import Metric
+from prunebench.api.provenance import Provenance
+from prunebench.api.report import (
+    FEW,
+    NOTHING,
+    around,
+    between_text,
+    gap_text,
+    level,
+    plain,
+    printed,
+    rule,
+    seeds_text,
+)
+from prunebench.api.report.curves import axis_range
+from prunebench.leaderboard.facts import command, duration, hardware_facts, notes_of, which_seeds
+from prunebench.leaderboard.judgements import ours_text, published_text, sides_text, where_text
+from prunebench.leaderboard.tiers import claim
 
 
-def overview(results: Results) -> dict[str, Any]:
+def overview(board: Board) -> dict[str, Any]:
     """Claim, origin, reductions, expectations and groups: everything of the page but its trials."""
-    results = placed(results)
-    provenance = results.provenance
-    told = provenance["report"]
-    groups = group_rows(results.rows, told["metric"], provenance["entries"])
     return {
-        "name": plain(told["name"]),
-        "claim": plain(told["claim"]),
-        "metric": plain(told["metric"]),
-        "level": f"{100 * (1 - told['alpha']):g} %",
-        "facts": _facts(provenance),
-        "notes": _notes(provenance, told["notes"]),
-        "expectations": [_expectation(judgement) for judgement in judged(results)],
-        "styles": _styles(groups),
-        "groups": [_group(group, metric_of(told["metric"], group.unit), told["alpha"]) for group in groups],
-        "made": _made(provenance),
+        "name": plain(board.name),
+        "claim": plain(board.claim),
+        "metric": plain(board.metric),
+        "level": level(board.alpha),
+        "facts": _facts(board.provenance),
+        "notes": notes_of(board),
+        "expectations": [_expectation(judgement) for judgement in board.expectations],
+        "styles": _styles(board.groups),
+        "groups": [_group(group, board.alpha) for group in board.groups],
+        "made": _made(board.provenance),
     }
 
 
-def _facts(provenance: Mapping[str, Any]) -> list[list[str]]:
+def _facts(provenance: Provenance) -> list[list[str]]:
     """What a sceptic asks before the first number: label and answer."""
-    seeds, hardware, runs = provenance["seeds"], provenance["hardware"], provenance["runs"]
-    memory = hardware.get("memory_gib")
-    parts = [
-        plain(hardware.get("cpu") or "unknown processor"),
-        f"{hardware.get('cores', '?')} cores",
-        f"{'?' if memory is None else format(memory, '.3g')} GiB",
-        f"trained on {plain(hardware.get('gpu') or hardware.get('device') or 'an unknown device')}",
-    ]
-    cached = runs.get("cached", 0)
-    computed = f"{runs['distinct']:,} distinct of {runs['naive']:,} asked for"
+    runs = provenance.runs
+    computed = f"{runs.distinct:,} distinct of {runs.naive:,} asked for"
     return [
-        ["n", f"{len(seeds)} {'seed' if len(seeds) == 1 else 'seeds'} ({', '.join(str(seed) for seed in seeds)})"],
-        ["Hardware", ", ".join(parts)],
-        ["Wall time", duration(float(provenance["wall_seconds"]))],
-        ["Training runs", f"{computed}; {cached:,} of them were in the store already" if cached else computed],
-        ["Finished", plain(str(provenance["finished"])[:10])],
-        ["Tier", _tier(provenance.get("verification"))],
+        ["n", which_seeds(provenance)],
+        ["Hardware", ", ".join(hardware_facts(provenance))],
+        ["Wall time", duration(provenance.wall_seconds)],
+        [
+            "Training runs",
+            f"{computed}; {runs.cached:,} of them were in the store already" if runs.cached else computed,
+        ],
+        ["Finished", plain(provenance.finished[:10])],
+        ["Tier", _tier(provenance)],
     ]
 
 
-def _tier(record: Mapping[str, Any] | None) -> str:
-    if record is None:
-        return "self-reported"
-    held = "bit for bit" if record["bit_equal"] else "within the tolerance"
-    return plain(f"re-executed on {record['when']}: {record['numbers']:,} numbers held {held}")
-
-
-def _notes(provenance: Mapping[str, Any], notes: Sequence[str]) -> list[str]:
-    """What was reduced or is special; the profile is among it even where no note says so."""
-    profile = provenance.get("profile")
-    said = [plain(note) for note in notes]
-    if profile is not None and not any(f'"{profile}"' in note for note in notes):
-        said.insert(0, f'Profile "{plain(profile)}": never ranked with full results.')
-    return said
+def _tier(provenance: Provenance) -> str:
+    record = provenance.verification
+    return "self-reported" + ("" if record is None else f"; {plain(claim(provenance, record))}")
 
 
 def _expectation(judgement: Judgement) -> dict[str, Any]:
-    expectation, metric = judgement.expectation, judgement.metric
-    stated = ""
-    if judgement.published is not None:
-        high, low = judgement.published
-        stated = f"{metric.number(high)} against {metric.number(low)}, difference {metric.signed(high - low)}"
+    expectation = judgement.expectation
     return {
         "verdict": judgement.verdict,
         "why": judgement.why,
-        "claim": plain(expectation.get("claim", "")),
-        "source": plain(expectation.get("source", "no source")),
-        "compared": plain(judgement.compared),
-        "published": stated,
-        "where": plain(judgement.where),
-        "ours": plain(judgement.ours),
+        "claim": plain(expectation.claim),
+        "source": plain(expectation.source),
+        "compared": plain(sides_text(judgement)),
+        "published": published_text(judgement),
+        "where": plain(where_text(judgement)),
+        "ours": plain(ours_text(judgement)),
     }
 
 
@@ -102,57 +86,65 @@ def _styles(groups: Sequence[Group]) -> dict[str, list[Any]]:
     return {entry: [kind, place] for kind, names in ((1, dense), (0, ranked)) for place, entry in enumerate(names)}
 
 
-def _group(group: Group, metric: Metric, alpha: float) -> dict[str, Any]:
-    places = {place.entry: (order, place.rank) for order, place in enumerate(ranking(group, metric, alpha))}
-    entries: list[dict[str, Any]] = []
-    for entry in sorted(group.entries, key=lambda name: (name not in group.dense, places.get(name, (-1, None))[0])):
-        cells = [_cell(group.cells.get((entry, d), Cell()), metric, alpha) for d in group.densities]
-        counts = [cell["n"] for cell in cells if cell is not None]
-        entries.append(
-            {
-                "id": entry,
-                "name": plain(entry),
-                "dense": entry in group.dense,
-                "rank": places[entry][1] if entry in places else None,
-                "n": [min(counts, default=0), max(counts, default=0)],
-                "cells": cells,
-            }
-        )
-    intervals = [
-        Interval(cell["mean"], cell["low"], cell["high"], cell["n"])
-        for entry in entries
-        for cell in entry["cells"]
-        if cell is not None and cell["mean"] is not None
-    ]
+def _group(group: Group, alpha: float) -> dict[str, Any]:
+    metric = group.metric
+    intervals = [shown for cell in group.cells if (shown := printed(cell.interval, metric)) is not None]
     lost = [f"{plain(entry)} with seed {seed} ({outcome})" for entry, seed, outcome in group.unplaced]
     return {
         "model": plain(group.model),
         "data": plain(group.data),
         "metric": plain(metric.label),
+        "title": plain(metric.title),
         "higher": metric.higher,
-        "densities": list(group.densities),
-        "axis": group.axis,
-        "labels": [group.labels[density] for density in group.densities],
+        "densities": list(group.places),
+        "axis": AXES[group.axis],
+        "labels": list(group.labels.values()),
         "range": list(axis_range(intervals, metric.higher)) if intervals else None,
         "full": _full(intervals) if intervals else None,
-        "rule": plain(rule(group, metric, alpha)),
+        "rule": plain(rule(group, alpha)),
         "lost": f"Broke with nothing evaluated at any density: {', '.join(lost)}." if lost else "",
-        "entries": entries,
+        "entries": [_entry(entry, group) for entry in group.shown],
     }
 
 
-def _cell(cell: Cell, metric: Metric, alpha: float) -> dict[str, Any] | None:
+def _entry(entry: Entry, group: Group) -> dict[str, Any]:
+    cells = [_cell(entry.cells.get(place, Cell()), group.metric) for place in group.places]
+    counts = [cell["n"] for cell in cells if cell is not None]
+    return {
+        "id": entry.name,
+        "name": plain(entry.name),
+        "dense": entry.dense,
+        "rank": entry.rank,
+        "n": [min(counts, default=0), max(counts, default=0)],
+        "cells": cells,
+        "gaps": [_gap(entry.cells.get(place), group.metric) for place in group.places],
+    }
+
+
+def _cell(cell: Cell, metric: Metric) -> dict[str, Any] | None:
     """A mean with its interval in printed units, n and the outcomes that are not ok; None if nothing was tried."""
     if not cell.trials:
         return None
-    outcomes = dict(sorted(Counter(cell.broken.values()).items()))
-    shown: dict[str, Any] = {"n": cell.n, "trials": cell.trials, "outcomes": outcomes, "mean": None}
-    if not cell.values:
+    shown: dict[str, Any] = {"n": cell.n, "trials": cell.trials, "outcomes": cell.outcomes, "mean": None}
+    interval = printed(cell.interval, metric)
+    if cell.interval is None or interval is None:
         return shown
-    interval = student_interval([metric.factor * value for value in cell.values.values()], alpha)
-    half = None if interval.high is None else f"{interval.high - interval.mean:.{metric.decimals}f}"
-    text = f"{interval.mean:.{metric.decimals}f}"
-    return shown | {"mean": interval.mean, "low": interval.low, "high": interval.high, "text": text, "half": half}
+    return shown | {
+        "mean": interval.mean,
+        "low": interval.low,
+        "high": interval.high,
+        "text": ("≈" if cell.between else "") + metric.number(cell.interval.mean),
+        "spread": around(cell.interval.mean, cell.interval.ends, metric.number),
+        "seeds": seeds_text(cell, metric) if 1 < cell.n <= FEW else None,
+        "between": None if cell.neighbours is None else between_text(cell.neighbours, metric),
+    }
+
+
+def _gap(cell: Cell | None, metric: Metric) -> str | None:
+    """Why a place that was asked for has no value."""
+    if cell is None or not cell.missing:
+        return None
+    return "; ".join(dict.fromkeys(gap_text(gap, metric) for gap in cell.missing.values()))
 
 
 def _full(intervals: Sequence[Interval]) -> list[float]:
@@ -163,19 +155,14 @@ def _full(intervals: Sequence[Interval]) -> list[float]:
     return [low - margin, high + margin]
 
 
-def _made(provenance: Mapping[str, Any]) -> dict[str, Any]:
+def _made(provenance: Provenance) -> dict[str, Any]:
     """Command, versions and environment."""
-    words = ["prunebench", "run", plain(provenance["file"])]
-    if provenance.get("profile") is not None:
-        words += ["--profile", plain(provenance["profile"])]
-    for setting in provenance.get("settings", ()):
-        words += ["--set", plain(setting)]
     return {
-        "command": shlex.join(words),
-        "prunebench": plain(provenance["prunebench"]),
-        "environment": [[plain(name), plain(value)] for name, value in sorted(provenance["environment"].items())],
+        "command": command(provenance),
+        "prunebench": plain(provenance.prunebench),
+        "environment": [[plain(name), plain(value)] for name, value in sorted(provenance.environment.items())],
         "components": [
-            [plain(name), str(about["version"]), plain(about["distribution"]), plain(about.get("paper") or "–")]
-            for name, about in sorted(provenance["components"].items())
+            [plain(name), str(about.version), plain(about.distribution), plain(about.paper or NOTHING)]
+            for name, about in sorted(provenance.components.items())
         ],
     }

@@ -9,12 +9,15 @@ for (const trial of data.trials) {
 const outcomesIn = (cell) => Object.entries(cell.outcomes).map(([name, count]) => `${count} of ${cell.trials} ${name}`);
 const isBroken = (entry) => entry.cells.some((cell) => cell !== null && Object.keys(cell.outcomes).length > 0);
 
-function cellNode(cell) {
+function cellNode(cell, gap) {
+  if (cell === null && gap) return el("td", { class: "noted" }, el("span", { class: "faint" }, "–"), el("span", { class: "cell-note" }, gap));
   if (cell === null) return el("td", {}, el("span", { class: "faint", "aria-label": "not tried" }, "–"));
   const notes = outcomesIn(cell).map((text) => el("span", { class: "cell-note bad" }, text));
   if (cell.mean === null) return el("td", {}, notes);
-  const half = cell.half === null ? null : el("span", { class: "half" }, ` ± ${cell.half}`);
-  return el("td", {}, cell.text, half, el("span", { class: "cell-note" }, `n=${cell.n}`), notes);
+  const spread = cell.spread === "" ? null : el("span", { class: "half" }, cell.spread);
+  if (cell.between !== null) notes.unshift(el("span", { class: "cell-note" }, cell.between));
+  const n = cell.seeds === null ? `n=${cell.n}` : `n=${cell.n}: ${cell.seeds}`;
+  return el("td", { class: cell.between === null ? null : "noted" }, cell.text, spread, el("span", { class: "cell-note" }, n), notes);
 }
 
 /** Links to an entry's trials, a seed each. */
@@ -75,7 +78,7 @@ function entriesTable(group, caption) {
           {},
           el("td", {}, entry.rank === null ? "–" : String(entry.rank)),
           el("th", { scope: "row" }, name, entry.dense ? el("span", { class: "cell-note" }, "unpruned") : null),
-          entry.cells.map(cellNode),
+          entry.cells.map((cell, i) => cellNode(cell, entry.gaps[i])),
           el("td", { class: "left" }, seedLinks(trials)),
         ),
       ];

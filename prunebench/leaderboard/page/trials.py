@@ -13,11 +13,10 @@ from typing import Any
 from urllib.parse import quote
 
 from prunebench.api.details import AnalysisDetail, CurvePoint, Detail, EvaluationDetail
+from prunebench.api.metric import Metric, metric_of
+from prunebench.api.report import percent_labels, plain
 from prunebench.api.results import Results, final_rows
 from prunebench.api.rows import WORST_FIRST, Outcome, Row, TrialId
-from prunebench.leaderboard.cells import density_labels
-from prunebench.leaderboard.markdown import plain
-from prunebench.leaderboard.metrics import metric_of
 
 NUMBERS = 600_000
 """Numbers of training curves that a page holds at most, as long as every curve keeps its least points."""
@@ -77,10 +76,10 @@ class _Trials:
 
     def _serie(self, name: str) -> dict[str, str]:
         split, _, metric = name.rpartition("/")
-        return {"split": plain(split), "metric": plain(metric), "unit": plain(metric_of(name, self._unit(name)).shown)}
+        return {"split": plain(split), "metric": plain(metric), "unit": plain(self._metric(name).shown)}
 
-    def _unit(self, name: str) -> str:
-        return str(self.units.get(name, ""))
+    def _metric(self, name: str) -> Metric:
+        return metric_of(name, self.units.get(name, ""), self.results.provenance.metrics)
 
     def _trial(self, where: TrialId) -> dict[str, Any]:
         entry, model, data, seed = where
@@ -106,14 +105,14 @@ class _Trials:
         details = {(detail.round, detail.draw): detail for detail in evaluations}
         tickets = [self._ticket(at, judged[at], details.get(at)) for at in sorted(judged.keys() | details.keys())]
         known = sorted({ticket["density"] for ticket in tickets if ticket["density"] is not None}, reverse=True)
-        labels = density_labels(known)
+        labels = percent_labels(known)
         for ticket in tickets:
             ticket["label"] = "?" if ticket["density"] is None else labels[ticket["density"]]
         return tickets
 
     def _ticket(self, at: tuple[int, int], rows: Sequence[Row], detail: EvaluationDetail | None) -> dict[str, Any]:
         value = next((row.value for row in final_rows(rows, self.metric)), None)
-        measured = metric_of(self.metric, self._unit(self.metric))
+        measured = self._metric(self.metric)
         density = next((row.density for row in rows if row.density is not None), None)
         ticket: dict[str, Any] = {
             "round": at[0],
@@ -132,7 +131,7 @@ class _Trials:
         if density is None and kept is not None and units:
             density = sum(kept) / units
         points = _thin(detail.curve, self.most)
-        factors = {name: metric_of(name, self._unit(name)).factor for name in self.series}
+        factors = {name: self._metric(name).factor for name in self.series}
         return {
             "density": density,
             "key": plain(detail.key),

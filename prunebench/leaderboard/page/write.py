@@ -8,12 +8,12 @@ from importlib.resources import files
 from pathlib import Path
 from string import Template
 
+from prunebench.api.board import Board
+from prunebench.api.report import plain
 from prunebench.api.results import Results
-from prunebench.leaderboard.markdown import plain
 from prunebench.leaderboard.page.embedding import embedded, policy
 from prunebench.leaderboard.page.overview import overview
 from prunebench.leaderboard.page.trials import trials
-from prunebench.leaderboard.untyped import untyped
 
 INDEX = "index.html"
 
@@ -22,7 +22,7 @@ _STYLE = "/* Plotly puts its rules here, through the style sheet's interface. */
 _STYLE_IDS = re.compile(r'getElementById\("([0-9a-f]{64})"\)')
 
 
-def write_page(path: Path, results: Results) -> None:
+def write_page(path: Path, results: Results, board: Board) -> None:
     """Write the page of a leaderboard into one HTML file: equal bytes for equal results and an equal Plotly.
 
     It opens from disk and fetches nothing. Numbers are those of `results.jsonl`, aggregated; training curves and
@@ -30,16 +30,16 @@ def write_page(path: Path, results: Results) -> None:
 
     Args:
         path: the file to write, as a rule `index.html` beside `README.md`.
-    Raises: PrunebenchError as `write_leaderboard` does.
+        board: of these results.
     """
     from plotly.offline import get_plotlyjs
 
-    told, plotly = overview(untyped(results)), get_plotlyjs()
-    data = embedded({**told, **trials(results)})
+    opening, plotly = overview(board), get_plotlyjs()
+    data = embedded({**opening, **trials(results)})
     style, script = _asset("page.css"), _joined()
     page = Template(_asset("page.html")).substitute(
         policy=policy((plotly, script), (style, _STYLE)),
-        title=html.escape(plain(told["name"])),
+        title=html.escape(plain(board.name)),
         plotly_styles="\n".join(f'<style id="{name}">{_STYLE}</style>' for name in _styles(plotly)),
         style=style,
         data=data,

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from prunebench.leaderboard import board_of
 from prunebench.leaderboard.page import INDEX, write_page
 
 from ..boards import typed_detail
@@ -34,7 +35,8 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     written: Path = tmp_path_factory.mktemp("page") / INDEX
-    write_page(written, board())
+    results = board()
+    write_page(written, results, board_of(results))
     return written
 
 
@@ -97,7 +99,9 @@ def test_typing_filters_the_table_and_the_chart_and_says_how_many_are_left(page:
 def test_a_cell_shows_mean_interval_n_and_what_is_not_ok(page: Browser) -> None:
     cell = page.run("document.querySelector('.results tbody tr:last-child td:nth-child(6)').innerText").split()
     assert cell[1] == "±"
-    assert " ".join(cell[3:]) == "n=2 1 of 3 collapsed"
+    assert cell[3] == "n=2:"
+    assert len(cell[4:6]) == 2
+    assert " ".join(cell[6:]) == "1 of 3 collapsed"
 
 
 def test_a_trial_opens_by_a_click_and_closes_by_escape(page: Browser) -> None:
@@ -217,7 +221,8 @@ def test_hostile_names_show_as_themselves_and_run_nothing(browser: Browser, tmp_
     trial = {name: details[-1][name] for name in ("entry", "model", "data", "seed", "key")}
     drawn = [{"name": HOSTILE, "caption": HOSTILE, "svg": figure}]
     details[-1] = {**trial, "kind": "analysis", "analysis": HOSTILE, "figures": drawn}
-    write_page(tmp_path / INDEX, replace(results, details=[*map(typed_detail, details)]))
+    results = replace(results, details=[*map(typed_detail, details)])
+    write_page(tmp_path / INDEX, results, board_of(results))
     shown = HOSTILE.replace("\u202e", " ").replace("  ", " ")
     with visited(browser, tmp_path / INDEX, *size):
         assert browser.run("document.querySelector('.claim').textContent") == shown

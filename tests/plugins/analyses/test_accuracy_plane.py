@@ -190,14 +190,14 @@ def test_a_real_run_gives_what_its_own_three_states_give(tmp_path: Path, schedul
     assert not outcome.failed
     rows = {(r["metric"], r["round"]): r["value"] for r in outcome.rows if r["role"] == "analyse"}
     shop = Workshop(tmp_path / "store", *change, rounds=3)
-    tickets, recipes = shop.chain.tickets, shop.recipes
-    dense = shop.chain.train(tickets[0], recipes.find, 1)
+    tickets = shop.chain.tickets
+    dense = shop.chain.find(tickets[0], 1)
     for round_ in (1, 3):
         mask = tickets[round_].mask
         assert mask is not None
-        source = shop.chain._phases.by_key[mask.key].spec["weights"]
-        (before,) = (ref for ref in shop.chain._phases.by_key[mask.key].parents if ref.to_json() == source)
-        judged = shop.chain.train(tickets[round_], recipes.evaluate, round_ + 1)
+        source = shop.chain.phases.by_key[mask.key].spec.weights
+        (before,) = (ref for ref in shop.chain.phases.by_key[mask.key].parents if ref == source)
+        judged = shop.chain.evaluate(tickets[round_])
         found = [{n: v.double().numpy() for n, v in shop.weights(r).items()} for r in (dense.end, before, judged.end)]
         keep = dict(zip(("1.weight", "3.weight"), shop.mask(mask).keep, strict=True))
         for name, alive in keep.items():
@@ -293,8 +293,8 @@ def test_the_plane_is_that_of_the_last_round_unless_rounds_are_named() -> None:
     def rounds(**config: Any) -> list[set[int]]:
         plan = toy_plan(asking(**config), rounds=3)
         analyses = [p for p in plan.phases.values() if p.kind == "analyse"]
-        points = [list(p.spec["analysis"]["inputs"].values()) for p in analyses]
-        return [{point["round"] for (point,) in inputs} for inputs in points]
+        points = [list(p.spec.analysis.inputs.values()) for p in analyses]
+        return [{point.round for (point,) in inputs} for inputs in points]
 
     assert rounds() == [{3}]
     assert rounds(rounds=[1, 2]) == [{1}, {2}]

@@ -5,15 +5,15 @@ import numpy as np
 import pytest
 import torch
 from engine.toy_runs import Workshop, run
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from prunebench import ComponentConfig
 from prunebench.api.masks import Mask
 from prunebench.api.measurements import Analysis
 from prunebench.api.tickets import Optimum
 from prunebench.testing import AnalyseContract, some_mask, weight_units
+from prunebench_plugins.analyses._rounds import DrawnRoundsConfig
 from prunebench_plugins.analyses.connectivity import Connectivity, counts
 
 ANALYSED = {"entry": [{"name": "imp", "analyse": ["connectivity"]}]}
@@ -33,7 +33,7 @@ class TestConnectivityOfADeepConvolutionalNetwork(AnalyseContract):
 
 def analysed(model: nn.Module, *masks: Mask | None) -> Analysis:
     tickets = tuple(Optimum({}, mask, round_) for round_, mask in enumerate(masks))
-    return Connectivity(ComponentConfig()).prunebench_analyse({"tickets": tickets}, model, weight_units(model))
+    return Connectivity(DrawnRoundsConfig()).prunebench_analyse({"tickets": tickets}, model, weight_units(model))
 
 
 def values(analysis: Analysis) -> dict[tuple[str, int | None], float]:
@@ -79,6 +79,7 @@ def counted_one_by_one(module: Any, keep: Tensor) -> tuple[list[int], list[int]]
     return written.tolist(), read.tolist()
 
 
+@settings(deadline=None)  # it asks torch about every place of a kernel, and a busy machine is slow
 @given(st.booleans(), st.sampled_from([1, 2]), st.integers(1, 2), st.integers(1, 3), st.integers(0, 9))
 def test_convolutions_are_counted_as_they_compute(
     transposed: bool, groups: int, read: int, written: int, seed: int
@@ -106,7 +107,7 @@ def test_a_real_run_gives_the_numbers_of_its_own_masks(tmp_path: Path) -> None:
     for ticket in shop.chain.tickets[1:]:
         assert ticket.mask is not None
         for layer, shape, keep in zip(
-            shop.chain.setting.model.layers, ((6, 8), (3, 6)), shop.mask(ticket.mask).keep, strict=True
+            shop.chain.context.model.layers, ((6, 8), (3, 6)), shop.mask(ticket.mask).keep, strict=True
         ):
             matrix = keep.numpy().reshape(shape)
             for side, neurons in (("incoming", matrix.sum(1)), ("outgoing", matrix.sum(0))):

@@ -179,7 +179,7 @@ def test_the_start_of_find_runs_is_not_offered() -> None:
 def test_only_what_is_judged_is_compared() -> None:
     plan = toy_plan(asking(), rounds=4, densities=[0.64, 0.41])
     (phase,) = [p for p in plan.phases.values() if p.kind == "analyse"]
-    assert [p["round"] for p in phase.spec["analysis"]["inputs"]["optima"]] == [0, 2, 4]
+    assert [p.round for p in phase.spec.analysis.inputs["optima"]] == [0, 2, 4]
 
 
 def angle(shop: Workshop, first: tuple[Any, Any], second: tuple[Any, Any]) -> float:
@@ -204,7 +204,7 @@ def test_a_real_run_gives_the_angles_of_its_own_states(tmp_path: Path, runs: str
     shop = Workshop(tmp_path / "store", *change, rounds=3)
     recipe = shop.recipes.find if runs == "find" else shop.recipes.evaluate
     rounds = [0, 1, 2] if runs == "find" else [0, 1, 2, 3]
-    ends: dict[int, Run] = {r: shop.chain.train(shop.chain.tickets[r], recipe, r + 1) for r in rounds}
+    ends: dict[int, Run] = {r: shop.chain.evaluate(shop.chain.tickets[r], recipe) for r in rounds}
     places = {r: (one.end, one.ticket.mask) for r, one in ends.items()}
     for r in rounds:
         init = (shop.chain.dense.weights, None)
@@ -234,7 +234,7 @@ def test_edited_tickets_are_compared_with_where_they_started_or_with_the_drawn_n
     shop = Workshop(tmp_path / "store")
     for round_ in (1, 2):
         ticket = edited(shop, round_)
-        one = shop.chain.train(ticket, shop.recipes.evaluate, round_ + 1)
+        one = shop.chain.evaluate(ticket)
         origin = ticket.weights if start == "ticket" else shop.chain.dense.weights
         expected = angle(shop, (one.end, ticket.mask), (origin, None))
         assert rows["distances/angle/init", round_] == pytest.approx(expected, abs=1e-7)

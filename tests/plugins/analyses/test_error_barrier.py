@@ -101,10 +101,7 @@ def test_a_real_run_gives_the_barriers_between_its_own_optima(tmp_path: Path, ma
     shop = Workshop(tmp_path / "store", *change, rounds=3)
     barriers = []
     for round_ in (1, 2, 3):
-        earlier, later = (
-            shop.weights(shop.chain.train(shop.chain.tickets[r], shop.recipes.evaluate, r + 1).end)
-            for r in (round_ - 1, round_)
-        )
+        earlier, later = (shop.weights(shop.chain.evaluate(shop.chain.tickets[r]).end) for r in (round_ - 1, round_))
         if mask == "later":
             ref = shop.chain.tickets[round_].mask
             assert ref is not None
@@ -175,7 +172,7 @@ def test_edited_tickets_have_barriers_between_their_own_optima() -> None:
     plan = toy_plan({"entry": [reinit]})
     (phase,) = [p for p in plan.phases.values() if p.kind == "analyse"]
     (trial,) = [t for t in plan.trials if t.entry == "reinit"]
-    keys = [point["weights"]["key"] for point in phase.spec["analysis"]["inputs"]["optima"]]
+    keys = [point.weights.key for point in phase.spec.analysis.inputs["optima"]]
     assert keys[1:] == [evaluation.run.key for evaluation in trial.evaluations]
 
 

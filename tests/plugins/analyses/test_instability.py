@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ class TestInstabilityOfANormalisedNetwork(TestInstability):
 
 
 def twins(plan: Plan) -> set[str]:
-    return {phase.key for phase in plan.runs if phase.spec["streams"]["twin"] == 1}
+    return {phase.key for phase in plan.runs if phase.spec.streams.twin == 1}
 
 
 def test_each_round_costs_one_further_run_and_the_first_twin_is_the_run_that_judges() -> None:
@@ -53,9 +54,9 @@ def test_each_round_costs_one_further_run_and_the_first_twin_is_the_run_that_jud
     assert len(twins(plan)) == 3
     (analysis,) = [p for p in plan.phases.values() if p.kind == "analyse"]
     (trial,) = [t for t in plan.trials if t.entry == "imp"]
-    inputs = analysis.spec["analysis"]["inputs"]
-    assert [p["weights"]["key"] for p in inputs["one"]] == [e.run.key for e in trial.evaluations]
-    assert [p["round"] for p in inputs["other"]] == [1, 2, 3]
+    inputs = analysis.spec.analysis.inputs
+    assert [p.weights.key for p in inputs["one"]] == [e.run.key for e in trial.evaluations]
+    assert [p.round for p in inputs["other"]] == [1, 2, 3]
 
 
 def test_twins_differ_in_their_streams_alone() -> None:
@@ -63,20 +64,20 @@ def test_twins_differ_in_their_streams_alone() -> None:
     (key,) = twins(plan)
     spec = plan.phases[key].spec
     first = next(e.run.key for t in plan.trials for e in t.evaluations if e.round == 2)
-    assert {**plan.phases[first].spec, "streams": None} == {**spec, "streams": None}
-    assert {**plan.phases[first].spec["streams"], "twin": 1} == spec["streams"]
+    streams = replace(plan.phases[first].spec.streams, twin=1)
+    assert replace(plan.phases[first].spec, streams=streams) == spec
 
 
 def test_rounds_are_chosen_and_taken_once() -> None:
     plan = toy_plan(asking(rounds=[3, 0, 3]), rounds=4, densities=[0.64])
     (analysis,) = [p for p in plan.phases.values() if p.kind == "analyse"]
-    assert [p["round"] for p in analysis.spec["analysis"]["inputs"]["one"]] == [0, 3]
+    assert [p.round for p in analysis.spec.analysis.inputs["one"]] == [0, 3]
     assert len(twins(plan)) == 2
 
 
 def test_twins_of_an_edited_ticket_start_from_one_draw_of_the_edit() -> None:
     plan = toy_plan({"entry": [{**REINIT, "draws": 3}]})
-    starts = {plan.phases[key].spec["weights"]["key"] for key in twins(plan)}
+    starts = {plan.phases[key].spec.weights.key for key in twins(plan)}
     assert len(starts) == 2
     firsts = [
         e.run.ticket.weights.key for t in plan.trials for e in t.evaluations if t.entry == "reinit" and e.draw == 0
@@ -130,9 +131,7 @@ def test_a_real_run_gives_the_instability_of_its_own_twins(tmp_path: Path, edit:
         ends = [
             {
                 name: value.double().numpy()
-                for name, value in shop.weights(
-                    shop.chain.train(ticket, shop.recipes.evaluate, round_ + 1, twin=twin).end
-                ).items()
+                for name, value in shop.weights(shop.chain.evaluate(ticket, twin=twin).end).items()
             }
             for twin in (0, 1)
         ]

@@ -90,7 +90,7 @@ def test_asking_for_many_states_adds_no_training(config: dict[str, Any]) -> None
 def test_equal_positions_are_asked_for_once_in_the_order_of_the_run_and_the_end_is_added() -> None:
     plan = toy_plan(asking(density=0.3))
     (analysis,) = [phase for phase in plan.phases.values() if phase.kind == "analyse"]
-    labels = [point["label"] for point in analysis.spec["analysis"]["inputs"]["states"]]
+    labels = [point.label for point in analysis.spec.analysis.inputs["states"]]
     assert labels == ["0it", "4it", "12it", "20it", "24it"]
 
 
@@ -104,7 +104,7 @@ def test_the_first_round_at_the_end_of_the_run_is_the_entrys_own_pruning() -> No
     plan = toy_plan(asking(), rounds=1)
     base = {p.key for p in toy_plan(rounds=1).phases.values() if p.kind == "prune"}
     (analysis,) = [phase for phase in plan.phases.values() if phase.kind == "analyse"]
-    assert analysis.spec["analysis"]["inputs"]["states"][-1]["mask"]["key"] in base
+    assert analysis.spec.analysis.inputs["states"][-1].mask.key in base
 
 
 @pytest.mark.parametrize(
@@ -136,8 +136,8 @@ def test_a_real_run_gives_the_ratios_of_its_own_states(tmp_path: Path, select: s
     assert len(trained.keys) == 3
     rows = {(r["metric"], r["round"], r["position"]): r["value"] for r in outcome.rows if r["role"] == "analyse"}
     shop = Workshop(tmp_path / "store", change)
-    dense = shop.chain.train(shop.chain.dense, shop.recipes.find, 1)
-    layers = shop.chain.setting.model.layers
+    dense = shop.chain.find(shop.chain.dense, 1)
+    layers = shop.chain.context.model.layers
     places = ["0it", "4it", "12it", "20it", "24it"]
     for round_ in (1, 2):
         ratios = {}

@@ -7,13 +7,12 @@ import torch
 from engine.toy_runs import Trained, Workshop, run
 from torch import Tensor, nn
 
-from prunebench import ComponentConfig
 from prunebench.api.masks import Mask
 from prunebench.api.measurements import Analysis
 from prunebench.api.planning import Ref
 from prunebench.api.tickets import Inputs, Optimum
 from prunebench.testing import AnalyseContract, some_mask, state, toy_plan, weight_units
-from prunebench_plugins.analyses.movement import Movement
+from prunebench_plugins.analyses.movement import Movement, MovementConfig
 
 ANALYSED = {"entry": [{"name": "imp", "analyse": ["movement"]}]}
 
@@ -50,7 +49,7 @@ def weights(first: list[list[float]], second: list[list[float]]) -> dict[str, Te
 
 
 def analysed(inputs: dict[str, Any]) -> Analysis:
-    return Movement(ComponentConfig()).prunebench_analyse(
+    return Movement(MovementConfig()).prunebench_analyse(
         {"judged_start": (), "judged_end": (), "tickets": (), **inputs}, weight_units(net())
     )
 
@@ -148,10 +147,10 @@ def test_a_real_run_gives_the_numbers_of_its_own_states(tmp_path: Path) -> None:
     assert not outcome.failed
     rows = {(r["metric"], r["round"]): r for r in outcome.rows if r["role"] == "analyse"}
     shop = Workshop(tmp_path / "store", ANALYSED)
-    dense = shop.chain.train(shop.chain.dense, shop.recipes.find, 1)
+    dense = shop.chain.find(shop.chain.dense, 1)
     for round_ in (1, 2):
         ticket = shop.chain.tickets[round_]
-        judged = shop.chain.train(ticket, shop.recipes.evaluate, round_ + 1)
+        judged = shop.chain.evaluate(ticket)
         assert ticket.mask is not None
         keep = shop.mask(ticket.mask).flat().numpy()
         start, end, own = (flat(shop, ref) for ref in (ticket.weights, dense.end, judged.end))
@@ -173,7 +172,7 @@ def test_a_real_run_gives_the_numbers_of_its_own_states(tmp_path: Path) -> None:
 
 def flat(shop: Workshop, ref: Ref) -> Any:
     weights = shop.weights(ref)
-    return np.concatenate([weights[layer.name].double().numpy().ravel() for layer in shop.chain.setting.model.layers])
+    return np.concatenate([weights[layer.name].double().numpy().ravel() for layer in shop.chain.context.model.layers])
 
 
 def test_masks_that_keep_more_of_what_moved_have_a_larger_ratio() -> None:

@@ -81,7 +81,7 @@ def test_a_real_run_gives_the_numbers_of_its_own_masks(tmp_path: Path) -> None:
     rows = {(r["metric"], r["round"]): r["value"] for r in outcome.rows if r["role"] == "analyse"}
     shop = Workshop(tmp_path / "store", ANALYSED)
     drawn = shop.weights(shop.chain.dense.weights)
-    names = [layer.name for layer in shop.chain.setting.model.layers]
+    names = [layer.name for layer in shop.chain.context.model.layers]
     for ticket in shop.chain.tickets[1:]:
         assert ticket.mask is not None
         pairs = zip(names, shop.mask(ticket.mask).keep, strict=True)

@@ -132,7 +132,7 @@ def test_a_real_run_gives_the_quantiles_of_its_own_states(tmp_path: Path, runs: 
     recipe = shop.recipes.find if runs == "find" else shop.recipes.evaluate
     for round_ in (1, 2, 3):
         ticket = shop.chain.tickets[round_ - 1]
-        trained = shop.chain.train(ticket, recipe, round_)
+        trained = shop.chain.evaluate(ticket, recipe)
         sides = cut(shop, trained.end, shop.chain.counts[round_], ticket.mask)
         found = [rows[f"threshold/{side}", round_] for side in ("largest_removed", "smallest_kept")]
         assert found == pytest.approx(sides)
@@ -146,7 +146,7 @@ def test_reinitialised_tickets_have_the_threshold_of_their_own_optima(tmp_path: 
     shop = Workshop(tmp_path / "store")
     use = shop.workbench.catalogue.use("reinit", slot="ticket")
     ticket = shop.chain.edited(shop.chain.tickets[1], [use], 0)
-    judged = shop.chain.train(ticket, shop.recipes.evaluate, 2)
+    judged = shop.chain.evaluate(ticket)
     sides = cut(shop, judged.end, shop.chain.counts[2], ticket.mask)
     assert rows["threshold/largest_removed", 2] == pytest.approx(sides[0])
     assert rows["threshold/smallest_kept", 2] == pytest.approx(sides[1])
@@ -160,7 +160,7 @@ def test_one_dense_run_that_is_cut_several_times_is_read_each_time(tmp_path: Pat
     outcome = run(tmp_path / "store", change)
     rows = {(r["metric"], r["round"]): r["value"] for r in outcome.rows if r["role"] == "analyse"}
     shop = Workshop(tmp_path / "store", change)
-    dense = shop.chain.train(shop.chain.dense, shop.recipes.find, 1)
+    dense = shop.chain.find(shop.chain.dense, 1)
     for round_ in (1, 2):
         sides = cut(shop, dense.end, shop.chain.counts[round_], None)
         assert rows["threshold/largest_removed", round_] == pytest.approx(sides[0])

@@ -145,13 +145,13 @@ def test_a_set_larger_than_what_survives_is_told_also_when_masks_turn_out_smalle
 
 def needs(change: dict[str, Any], **more: Any) -> list[dict[str, Any]]:
     phases = toy_plan(change, **more).phases.values()
-    return [phase.spec["analysis"]["inputs"] for phase in phases if phase.kind == "analyse"]
+    return [phase.spec.analysis.inputs for phase in phases if phase.kind == "analyse"]
 
 
 def test_positions_are_measured_once_in_order_and_the_end_is_added() -> None:
     (inputs,) = needs(asking("dense", at=["12it", "4it", "50%", "24it"]))
-    assert [point["label"] for point in inputs["states"]] == ["4it", "12it", "24it"]
-    assert inputs["pretrained"] == []
+    assert [point.label for point in inputs["states"]] == ["4it", "12it", "24it"]
+    assert inputs["pretrained"] == ()
 
 
 @pytest.mark.parametrize("config", [{}, {"at": ["4it"]}, {"pretrained": True}, {"above_threshold": True}])
@@ -161,10 +161,10 @@ def test_asking_for_states_adds_no_training(config: dict[str, Any]) -> None:
 
 def test_each_judged_round_is_a_phase_of_its_own_and_the_dense_end_is_cut_by_its_mask() -> None:
     found = needs(asking(pretrained=True), densities=[0.8, 0.64])
-    assert [inputs["states"][-1]["round"] for inputs in found] == [1, 2]
+    assert [inputs["states"][-1].round for inputs in found] == [1, 2]
     for inputs in found:
-        assert inputs["pretrained"][0]["mask"] == inputs["states"][-1]["mask"]
-    assert found[0]["pretrained"][0]["weights"] == found[1]["pretrained"][0]["weights"]
+        assert inputs["pretrained"][0].mask == inputs["states"][-1].mask
+    assert found[0]["pretrained"][0].weights == found[1]["pretrained"][0].weights
 
 
 def test_above_the_threshold_are_the_weights_that_the_next_rounds_mask_keeps(tmp_path: Path) -> None:
@@ -174,8 +174,8 @@ def test_above_the_threshold_are_the_weights_that_the_next_rounds_mask_keeps(tmp
     first, second = shop.chain.tickets[1:]
     assert first.mask is not None
     assert second.mask is not None
-    assert inputs["among"][0]["mask"] == second.mask.to_json()
-    assert inputs["states"][0]["mask"] == first.mask.to_json()
+    assert inputs["among"][0].mask == second.mask
+    assert inputs["states"][0].mask == first.mask
     shop.make(first.mask, second.mask)
     assert shop.mask(second.mask).issubset(shop.mask(first.mask))
 
@@ -218,19 +218,19 @@ def test_a_real_run_gives_the_utilities_of_its_own_states(tmp_path: Path) -> Non
     shop = Workshop(tmp_path / "store", change)
     chain = shop.chain
     units = weight_units(two_layer_net())
-    model = shop.workbench.architecture(chain.setting.model_json).eval()
-    dense = chain.train(chain.dense, shop.recipes.find, 1)
+    model = shop.workbench.architecture(chain.context.model_spec).eval()
+    dense = chain.find(chain.dense, 1)
     data = ToyData().prunebench_data()
     from prunebench.api.random import Streams
 
     rng = Streams(0).rng("analyse").child("utility-ablation")
     for ticket in chain.tickets[1:]:
         assert ticket.mask is not None
-        own = chain.train(ticket, shop.recipes.evaluate, ticket.round + 1)
+        own = chain.evaluate(ticket)
         keep = kept_weights(units, shop.mask(ticket.mask))
         for kind, reference in (("", own.end), ("pretrained/", dense.end)):
             model.load_state_dict(shop.weights(reference))
-            names = dict(zip(keep, (layer.name for layer in chain.setting.model.layers), strict=True))
+            names = dict(zip(keep, (layer.name for layer in chain.context.model.layers), strict=True))
             utility = Utility(model, {names[name]: kept for name, kept in keep.items()}, Images(data["train"], None))
             for ratio in RATIOS:
                 size = round(ratio * utility.count)

@@ -100,6 +100,7 @@ def test_splits_are_the_folders_and_valid_is_held_out_of_train(tmp_path: Path) -
     assert sorted(labels(data, "train") + labels(data, "valid")) == [0] * 8 + [1] * 8 + [2] * 8
     assert labels(data, "test") == [0] * 4 + [1] * 4 + [2] * 4
     assert load(tmp_path, valid=0.25).info.sizes == {"train": 18, "valid": 6, "test": 12}
+    assert load(tmp_path, valid=0).info.sizes == {"train": 24, "test": 12}
     assert load(tmp_path, train=4).info.note == "subset: 4 of 22 training images"
 
 
@@ -267,7 +268,7 @@ def test_more_images_than_there_are_is_an_error(tmp_path: Path) -> None:
         ({"valid_folder": "test/"}, "in different folders"),
         ({"resize": 7}, "resize = 7 is too small to cut 8 pixels out"),
         ({"std": [0.1, 0.0, 0.1]}, "must be positive"),
-        ({"valid": 0}, "greater than 0"),
+        ({"valid": -1}, "greater than or equal to 0"),
         ({"valid": 1.5}, "valid"),
     ],
 )

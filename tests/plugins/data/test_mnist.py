@@ -64,6 +64,10 @@ class TestMnistSubsetWithShifts(DataContract):
     component = {"use": "mnist", "train": 1_000, "valid": 500, "augment": "shift"}
 
 
+class TestMnistWithoutHeldOutImages(DataContract):
+    component = {"use": "mnist", "valid": 0}
+
+
 class TestMadeUpDigits(DataContract):
     component = {"use": "mnist", "valid": 10}
 
@@ -81,6 +85,13 @@ def test_valid_is_held_out_of_train_and_test_is_all_of_test(root: Path) -> None:
     assert sorted(numbers(data, "train") + numbers(data, "valid")) == list(range(40))
     assert numbers(data, "test") == list(range(12))
     assert data.info.note == ""
+
+
+def test_where_nothing_is_held_out_all_images_train_and_there_is_no_valid(root: Path) -> None:
+    data = load(root, valid=0)
+    assert data.info.sizes == {"train": 40, "test": 12}
+    assert set(data.splits) == {"train", "test"}
+    assert sorted(numbers(data, "train")) == list(range(40))
 
 
 def test_seeds_hold_out_other_images_of_one_source(root: Path) -> None:

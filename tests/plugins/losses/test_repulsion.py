@@ -368,21 +368,21 @@ def test_an_optimum_without_some_of_the_units_is_refused_with_its_round() -> Non
 
 def test_a_run_has_the_term_only_where_there_is_an_earlier_optimum() -> None:
     plan = toy_plan(entries(REPEL), rounds=3)
-    runs = [phase for phase in plan.runs if phase.spec["loss"]]
-    by_round = {phase.spec["streams"]["round"]: phase for phase in plan.runs}
+    runs = [phase for phase in plan.runs if phase.spec.loss]
+    by_round = {phase.spec.streams.round: phase for phase in plan.runs}
     assert len(plan.runs) == 4
-    assert by_round[1].spec["loss"] == []
-    assert [len(by_round[r].spec["loss"][0]["inputs"]["optima"]) for r in (2, 3, 4)] == [1, 2, 3]
-    assert [point["round"] for point in by_round[4].spec["loss"][0]["inputs"]["optima"]] == [1, 2, 3]
+    assert by_round[1].spec.loss == ()
+    assert [len(by_round[r].spec.loss[0].inputs["optima"]) for r in (2, 3, 4)] == [1, 2, 3]
+    assert [point.round for point in by_round[4].spec.loss[0].inputs["optima"]] == [0, 1, 2]
     assert len(runs) == 3
     assert by_round[1].key in {phase.key for phase in toy_plan(entries(), rounds=3).runs}
 
 
 def test_from_the_last_only_one_optimum_is_taken() -> None:
     plan = toy_plan(entries({**REPEL, "against": "last"}), rounds=3)
-    by_round = {phase.spec["streams"]["round"]: phase.spec["loss"] for phase in plan.runs}
-    assert [by_round[r][0]["inputs"]["optima"][0]["round"] for r in (2, 3, 4)] == [1, 2, 3]
-    assert all(len(by_round[r][0]["inputs"]["optima"]) == 1 for r in (2, 3, 4))
+    by_round = {phase.spec.streams.round: phase.spec.loss for phase in plan.runs}
+    assert [by_round[r][0].inputs["optima"][0].round for r in (2, 3, 4)] == [0, 1, 2]
+    assert all(len(by_round[r][0].inputs["optima"]) == 1 for r in (2, 3, 4))
 
 
 def trial(plan: Plan, name: str) -> Any:
@@ -401,7 +401,7 @@ def test_a_reinitialised_ticket_is_repelled_from_the_optima_of_the_chain_that_fo
     plan = toy_plan({"entry": [{"name": "imp", "loss": [REPEL]}, reinit]}, rounds=2)
 
     def of(name: str) -> list[Any]:
-        return [plan.phases[e.run.key].spec["loss"][0]["inputs"]["optima"] for e in trial(plan, name).evaluations]
+        return [plan.phases[e.run.key].spec.loss[0].inputs["optima"] for e in trial(plan, name).evaluations]
 
     assert of("reinit") == of("imp")
     assert [len(earlier) for earlier in of("reinit")] == [1, 2]
@@ -409,7 +409,7 @@ def test_a_reinitialised_ticket_is_repelled_from_the_optima_of_the_chain_that_fo
 
 def test_a_dense_network_takes_no_part() -> None:
     plan = toy_plan({"train": {"loss": [REPEL]}})
-    assert plan.phases[trial(plan, "dense").evaluations[0].run.key].spec["loss"] == []
+    assert plan.phases[trial(plan, "dense").evaluations[0].run.key].spec.loss == ()
 
 
 @pytest.mark.parametrize(
@@ -429,7 +429,7 @@ def test_what_can_never_repel_is_an_error_of_the_plan(changes: Mapping[str, Any]
 def test_one_round_is_enough_to_repel_the_run_that_judges() -> None:
     plan = toy_plan(entries(evaluate={"loss": [REPEL]}), rounds=1)
     (judged,) = trial(plan, "imp").evaluations
-    assert [term["use"] for term in plan.phases[judged.run.key].spec["loss"]] == ["repulsion"]
+    assert [term.use for term in plan.phases[judged.run.key].spec.loss] == ["repulsion"]
 
 
 @pytest.mark.parametrize("config", [{"strength": 0.0}, {"strength": math.inf}, {"against": "none"}])
@@ -452,7 +452,7 @@ def angles(root: Path, *loss: Mapping[str, Any], between: Literal["successive", 
     """The mean angle between optima of rounds of the toy network, on the weights that both have."""
     changes = [entries(*loss), {"train": {"horizon": "200it"}}]
     workshop = Workshop(root, *changes, rounds=4)
-    found = [workshop.chain.train(workshop.chain.tickets[r - 1], workshop.recipes.find, r) for r in range(1, 5)]
+    found = [workshop.chain.find(workshop.chain.tickets[r - 1], r) for r in range(1, 5)]
     workshop.make(*(one.end for one in found))
     step = 1 if between == "successive" else 2
     return sum(angle(workshop, a, b) for a, b in zip(found, found[step:], strict=False)) / (4 - step)

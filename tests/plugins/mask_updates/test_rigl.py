@@ -108,7 +108,7 @@ def test_a_random_ticket_trains_end_to_end_with_its_count(tmp_path: Path) -> Non
     }
     workshop = Workshop(tmp_path, ENTRY)
     ticket = workshop.chain.tickets[2]
-    judged = workshop.chain.train(ticket, workshop.recipes.evaluate, 3)
+    judged = workshop.chain.evaluate(ticket)
     assert judged.end_mask is not None
     assert ticket.mask is not None
     workshop.make(judged.end, judged.end_mask)
@@ -121,7 +121,7 @@ def test_a_random_ticket_trains_end_to_end_with_its_count(tmp_path: Path) -> Non
 
 def test_a_run_in_parts_is_equal_to_the_bit(tmp_path: Path) -> None:
     at_once, in_parts = Workshop(tmp_path / "a", ENTRY), Workshop(tmp_path / "b", ENTRY)
-    judged, again = (w.chain.train(w.chain.tickets[1], w.recipes.evaluate, 2) for w in (at_once, in_parts))
+    judged, again = (w.chain.evaluate(w.chain.tickets[1]) for w in (at_once, in_parts))
     assert judged.key == again.key
     assert judged.end_mask is not None
     at_once.make(judged.end, judged.end_mask)

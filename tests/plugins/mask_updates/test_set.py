@@ -102,7 +102,7 @@ def test_a_random_ticket_trains_end_to_end_with_its_count(tmp_path: Path) -> Non
     }
     workshop = Workshop(tmp_path, {"entry": [entry]})
     ticket = workshop.chain.tickets[2]
-    judged = workshop.chain.train(ticket, workshop.recipes.evaluate, 3)
+    judged = workshop.chain.evaluate(ticket)
     assert judged.end_mask is not None
     assert ticket.mask is not None
     workshop.make(judged.end, judged.end_mask)

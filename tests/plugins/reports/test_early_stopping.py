@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from leaderboard.boards import PROVENANCE, row, typed
+from leaderboard.boards import made, row
 
 from prunebench.components.catalogue import Catalogue
 from prunebench.components.managers import run_manager
@@ -8,9 +8,9 @@ from prunebench.components.managers import run_manager
 
 def report(folder: Path, rows: list[dict[str, object]], use: object = "early-stopping") -> None:
     catalogue = Catalogue.load()
-    provenance = {**PROVENANCE, "entries": ["dense", "imp"]}
+    results, board = made(rows, entries=["dense", "imp"], metric=str(f"{rows[0]['split']}/{rows[0]['metric']}"))
     used = catalogue.use({"use": use}, slot="report", where="report.also")
-    run_manager([used]).hook.prunebench_report(results=typed(rows, (), provenance), folder=folder)
+    run_manager([used]).hook.prunebench_report(results=results, board=board, folder=folder)
 
 
 def measured(metric: str, split: str, dense: float, imp: float, unit: str) -> list[dict[str, object]]:

@@ -5,7 +5,7 @@ from statistics import mean
 from typing import Any
 
 import pytest
-from leaderboard.boards import PROVENANCE, row, typed
+from leaderboard.boards import made, row
 
 from prunebench.api.errors import ConfigError, PrunebenchError
 from prunebench.components.catalogue import Catalogue
@@ -36,9 +36,9 @@ def rows(densities: tuple[float, ...] = (0.5,), **changes: Any) -> list[dict[str
 
 def report(folder: Path, rows: list[dict[str, Any]], scored: list[str] | None = None, **config: Any) -> str:
     known = ["dense", *NAMES] if scored is None else scored
-    provenance = {**PROVENANCE, "entries": known}
+    results, board = made(rows, entries=known, metric=f"{rows[0]['split']}/{rows[0]['metric']}")
     use = CATALOGUE.use({**GRID, **config}, slot="report", where="report.also")
-    run_manager([use]).hook.prunebench_report(results=typed(rows, (), provenance), folder=folder)
+    run_manager([use]).hook.prunebench_report(results=results, board=board, folder=folder)
     return (folder / f"{use.config.model_dump()['name']}.md").read_text()
 
 

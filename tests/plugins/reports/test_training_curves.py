@@ -3,12 +3,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from leaderboard.boards import PROVENANCE, row, typed
+from leaderboard.boards import made, row
 
 from prunebench.api.errors import ConfigError
+from prunebench.api.metric import metric_of
 from prunebench.components.catalogue import Catalogue
 from prunebench.components.managers import run_manager
-from prunebench.leaderboard.metrics import metric_of
 from prunebench_plugins.reports.training_curves import of_entries
 
 CATALOGUE = Catalogue.load()
@@ -36,9 +36,9 @@ def line(entry: str, seed: int, kept: int | None, values: list[float | None], dr
 
 def draw(folder: Path, details: list[dict[str, Any]], **config: Any) -> str:
     rows = [row("dense", 0, 1.0, 0.9), row("imp", 0, 0.5, 0.9)]
-    provenance = {**PROVENANCE, "entries": ["dense", "imp"]}
+    results, board = made(rows, entries=["dense", "imp"], details=details)
     use = CATALOGUE.use({"use": "training-curves", **config}, slot="report", where="report.also")
-    run_manager([use]).hook.prunebench_report(results=typed(rows, details, provenance), folder=folder)
+    run_manager([use]).hook.prunebench_report(results=results, board=board, folder=folder)
     picture = folder / "training-curves.svg"
     return picture.read_text() if picture.exists() else ""
 
@@ -55,9 +55,16 @@ def texts(svg: str) -> list[str]:
 
 def test_values_are_gathered_by_density_iteration_and_seed_with_their_draws() -> None:
     details = [line("imp", 0, 50, [0.1, 0.4]), line("imp", 0, 50, [0.1, 0.6], draw=1), line("imp", 1, 50, [None, 0.5])]
-    details.append({"kind": "analysis", "entry": "imp"})
-    found = of_entries(details, metric_of("test/accuracy", "fraction"))
+    results, _ = made([row("imp", 0, 0.5, 0.9)], details=details)
+    found = of_entries(results, metric_of("test/accuracy", "fraction"), "density")
     assert found == {("lenet on mnist", "imp"): {0.5: {0: {0: [10.0, 10.0]}, 10: {0: [40.0, 60.0], 1: [50.0]}}}}
+
+
+def test_on_a_cost_axis_a_round_lies_where_its_tickets_lie_on_average() -> None:
+    rows = [row("imp", seed, 0.5, 0.9, density_macs=0.6 + seed / 10) for seed in range(2)]
+    results, _ = made(rows, details=[line("imp", seed, 50, [0.1]) for seed in range(2)])
+    (curves,) = of_entries(results, metric_of("test/accuracy", "fraction"), "density_macs").values()
+    assert list(curves) == [pytest.approx(0.65)]
 
 
 def test_each_entry_has_a_panel_and_each_density_a_name(tmp_path: Path) -> None:

@@ -32,8 +32,8 @@ def test_iterative_pruning_cuts_the_survivors_of_the_round_before():
     for iterative in (False, True):
         schedule = {"use": "at-init", "iterative": iterative}
         chain, _ = toy_chain(2, changes={"entry": [{"name": "imp", "schedule": schedule}]})
-        spec = chain._phases.by_key[chain.tickets[2].mask.key].spec
-        assert (spec["mask"] is not None) == iterative
+        spec = chain.phases.by_key[chain.tickets[2].mask.key].spec
+        assert (spec.mask is not None) == iterative
 
 
 def prunings(steps, iterative, rounds=2):
@@ -42,9 +42,9 @@ def prunings(steps, iterative, rounds=2):
     chain, _ = toy_chain(rounds, changes={"entry": [{"name": "imp", "schedule": schedule}]})
     key, found = chain.tickets[-1].mask.key, []
     while key is not None:
-        spec = chain._phases.by_key[key].spec
+        spec = chain.phases.by_key[key].spec
         found.append(spec)
-        key = None if spec["mask"] is None else spec["mask"]["key"]
+        key = None if spec.mask is None else spec.mask.key
     return chain, found
 
 
@@ -53,8 +53,8 @@ def prunings(steps, iterative, rounds=2):
 def test_a_density_is_reached_in_that_many_prunings_of_the_initial_weights(steps, iterative):
     chain, found = prunings(steps, iterative)
     assert len(found) == steps * (2 if iterative else 1)
-    assert {spec["weights"]["key"] for spec in found} == {chain.dense.weights.key}
-    counts = [spec["count"] for spec in found]
+    assert {spec.weights.key for spec in found} == {chain.dense.weights.key}
+    counts = [spec.count for spec in found]
     assert counts == sorted(counts)
     assert counts[0] == chain.counts[2]
     if iterative:
@@ -90,9 +90,9 @@ def test_the_masks_of_the_steps_are_nested_and_have_their_counts(tmp_path):
     masks, ref = [], workshop.chain.tickets[-1].mask
     workshop.make(ref)
     while ref is not None:
-        spec = workshop.chain._phases.by_key[ref.key].spec
+        spec = workshop.chain.phases.by_key[ref.key].spec
         masks.append(workshop.mask(ref))
-        assert masks[-1].count == spec["count"]
-        ref = None if spec["mask"] is None else type(ref).from_json(spec["mask"])
+        assert masks[-1].count == spec.count
+        ref = spec.mask
     assert len(masks) == 8
     assert all(smaller.issubset(larger) for smaller, larger in pairwise(masks))

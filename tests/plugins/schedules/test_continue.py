@@ -13,8 +13,8 @@ def chain_with(schedule="continue", **changes):
 
 def pruned(chain):
     """What each round pruned: the state and the mask before it."""
-    specs = [chain._phases.by_key[ticket.mask.key].spec for ticket in chain.tickets[1:]]
-    return [spec["weights"] for spec in specs], [spec["mask"] for spec in specs]
+    specs = [chain.phases.by_key[ticket.mask.key].spec for ticket in chain.tickets[1:]]
+    return [spec.weights for spec in specs], [spec.mask for spec in specs]
 
 
 def test_judged_tickets_have_the_initial_weights_and_the_clock_at_zero():
@@ -26,13 +26,13 @@ def test_judged_tickets_have_the_initial_weights_and_the_clock_at_zero():
 def test_find_runs_go_on_from_the_surviving_weights_over_the_whole_clock():
     chain = chain_with()
     states, masks = pruned(chain)
-    runs = [chain._phases.by_key[state["key"]] for state in states]
-    assert [(run.spec["start"], state["at"]) for run, state in zip(runs, states, strict=True)] == [(0, 24)] * 3
-    assert runs[0].spec["weights"] == chain.dense.weights.to_json()
+    runs = [chain.phases.by_key[state.key] for state in states]
+    assert [(run.spec.start, state.at) for run, state in zip(runs, states, strict=True)] == [(0, 24)] * 3
+    assert runs[0].spec.weights == chain.dense.weights
     for round, (before, after) in enumerate(itertools.pairwise(states), 1):
-        assert runs[round].spec["weights"] == before
-        assert runs[round].spec["mask"] == masks[round] == chain.tickets[round].mask.to_json()
-        assert after["key"] == runs[round].key
+        assert runs[round].spec.weights == before
+        assert runs[round].spec.mask == masks[round] == chain.tickets[round].mask
+        assert after.key == runs[round].key
 
 
 def test_masks_are_those_of_learning_rate_rewinding_to_zero_and_its_find_runs_too():
@@ -63,7 +63,7 @@ def test_no_find_run_but_the_first_judges_a_ticket():
 def test_a_carried_optimizer_goes_with_carried_weights_only():
     chain = chain_with(train={"optimizer_state": "with-weights"})
     states, _ = pruned(chain)
-    second = chain._phases.by_key[states[1]["key"]].spec
-    assert (second["optimizer_state"]["key"], second["optimizer_state"]["at"]) == (states[0]["key"], 24)
-    judged = chain.train(chain.tickets[2], chain.entry.evaluate, 3)
-    assert chain._phases.by_key[judged.key].spec["optimizer_state"] is None
+    second = chain.phases.by_key[states[1].key].spec
+    assert (second.optimizer_state.key, second.optimizer_state.at) == (states[0].key, 24)
+    judged = chain.evaluate(chain.tickets[2])
+    assert chain.phases.by_key[judged.key].spec.optimizer_state is None

@@ -49,7 +49,7 @@ def test_judged_networks_have_the_exact_counts_and_zeros_off_the_mask(tmp_path: 
     assert {row["outcome"] for row in found} == {"ok"}
     assert {(row["round"], row["density"]) for row in found} == {(1, 53 / 66), (2, 42 / 66)}
     workshop = Workshop(tmp_path, GRADUAL, ENTRY)
-    judged = workshop.chain.train(workshop.chain.tickets[2], workshop.recipes.evaluate, 3)
+    judged = workshop.chain.evaluate(workshop.chain.tickets[2])
     assert judged.end_mask is not None
     workshop.make(judged.end, judged.end_mask)
     mask, weights = workshop.mask(judged.end_mask), workshop.weights(judged.end)

@@ -20,33 +20,33 @@ def chain_with(train=None, **schedule):
 
 
 def retraining(chain):
-    run = chain.train(chain.tickets[1], chain.entry.evaluate, 2)
-    return run, chain._phases.by_key[run.key].spec["recipe"]
+    run = chain.evaluate(chain.tickets[1])
+    return run, chain.phases.by_key[run.key].spec.recipe
 
 
 def test_weights_carry_on_and_the_clock_starts_at_the_horizon():
     chain = chain_with(optimizer=OWN)
     run, recipe = retraining(chain)
-    assert (run.start, run.stop, recipe["horizon"]) == (24, 34, 24)
-    assert run.ticket.weights == chain.train(chain.dense, chain.entry.find, 1).end
+    assert (run.start, run.stop, recipe.horizon) == (24, 34, 24)
+    assert run.ticket.weights == chain.find(chain.dense, 1).end
 
 
 def test_its_own_optimizer_has_a_constant_rate():
     _, recipe = retraining(chain_with(optimizer=OWN, train={"lr": ["cosine"]}))
-    assert recipe["optimizer"]["config"]["lr"] == 0.001
-    assert [piece["use"] for piece in recipe["lr"]] == ["constant"]
+    assert recipe.optimizer.config["lr"] == 0.001
+    assert [piece.use for piece in recipe.lr] == ["constant"]
 
 
 def test_its_own_pieces_run_on_a_clock_of_their_own():
     run, recipe = retraining(chain_with(lr=["cosine"]))
-    assert (run.start, run.stop, recipe["horizon"]) == (0, 10, 10)
-    assert [piece["use"] for piece in recipe["lr"]] == ["cosine"]
+    assert (run.start, run.stop, recipe.horizon) == (0, 10, 10)
+    assert [piece.use for piece in recipe.lr] == ["cosine"]
 
 
 def test_without_a_rate_of_its_own_it_keeps_the_last_one_of_the_recipe():
     milestones = {"lr": [{"use": "milestones", "at": ["12it"], "factor": 0.1}]}
     _, recipe = retraining(chain_with(train=milestones))
-    assert [piece["use"] for piece in recipe["lr"]] == ["milestones"]
+    assert [piece.use for piece in recipe.lr] == ["milestones"]
 
 
 def test_a_last_rate_near_zero_is_refused_with_what_to_write_instead():
@@ -56,7 +56,7 @@ def test_a_last_rate_near_zero_is_refused_with_what_to_write_instead():
 
 def test_the_next_round_goes_on_from_the_fine_tuned_weights():
     chain = chain_with(optimizer=OWN)
-    second = chain.train(chain.tickets[1], chain.entry.find, 2)
+    second = chain.find(chain.tickets[1], 2)
     assert chain.tickets[2].weights == second.end
 
 

@@ -15,12 +15,10 @@ def chain_with(**schedule):
 
 def test_every_density_is_one_cut_from_the_end_of_the_same_dense_run():
     chain = chain_with()
-    specs = [chain._phases.by_key[t.mask.key].spec for t in chain.tickets[1:]]
-    assert {s["mask"] for s in specs} == {None}
-    assert {(s["weights"]["key"], s["weights"]["at"]) for s in specs} == {
-        (chain.train(chain.dense, chain.entry.find, 1).key, 24)
-    }
-    assert [s["count"] for s in specs] == list(chain.counts[1:])
+    specs = [chain.phases.by_key[t.mask.key].spec for t in chain.tickets[1:]]
+    assert {s.mask for s in specs} == {None}
+    assert {(s.weights.key, s.weights.at) for s in specs} == {(chain.find(chain.dense, 1).key, 24)}
+    assert [s.count for s in specs] == list(chain.counts[1:])
 
 
 def test_weights_and_clock_are_independent():

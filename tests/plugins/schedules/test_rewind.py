@@ -30,22 +30,22 @@ def test_a_late_rewind_starts_every_ticket_from_one_state_of_the_first_run_and_t
     chain, found = tickets({"schedule": {"use": "rewind", "to": "8it"}})
     (weights,) = {t.weights for t in found[1:]}
     assert (weights.at, {str(t.start) for t in found[1:]}) == (8, {"8it"})
-    first = chain.train(chain.dense, chain.entry.find, 1)
+    first = chain.find(chain.dense, 1)
     assert weights == first.at("8it")
 
 
 def test_a_late_rewind_shares_its_first_run_with_the_original_procedure():
     late, _ = tickets({"schedule": {"use": "rewind", "to": "8it"}})
     original, _ = tickets({"schedule": "rewind"})
-    keys = {c.train(c.dense, c.entry.find, 1).key for c in (late, original)}
+    keys = {c.find(c.dense, 1).key for c in (late, original)}
     assert len(keys) == 1
 
 
 def test_each_round_prunes_the_survivors_of_the_round_before():
     chain, found = tickets({"schedule": "rewind"})
-    phases = chain._phases.by_key
+    phases = chain.phases.by_key
     for before, after in itertools.pairwise(found[1:]):
-        assert phases[after.mask.key].spec["mask"] == before.mask.to_json()
+        assert phases[after.mask.key].spec.mask == before.mask
 
 
 def test_a_rewind_past_the_end_of_the_find_run_is_refused():
@@ -58,9 +58,9 @@ def test_a_rewind_past_the_end_of_the_find_run_is_refused():
 def test_a_find_horizon_may_be_cut_short_and_the_runs_stay_the_same_trajectories():
     early, found = tickets({"schedule": "rewind", "find": {"stop": "12it"}})
     full, _ = tickets({"schedule": "rewind"})
-    mask = early._phases.by_key[found[1].mask.key]
-    assert mask.spec["weights"]["at"] == 12
-    assert mask.spec["weights"]["key"] == full.train(full.dense, full.entry.find, 1).key
+    mask = early.phases.by_key[found[1].mask.key]
+    assert mask.spec.weights.at == 12
+    assert mask.spec.weights.key == full.find(full.dense, 1).key
 
 
 def test_the_optimizer_state_is_taken_along_only_where_the_recipe_says_so():
@@ -70,16 +70,16 @@ def test_the_optimizer_state_is_taken_along_only_where_the_recipe_says_so():
         assert benchmark.all_entries["imp"].find.optimizer_state == setting
         chain, _ = toy_chain(2, changes={"entry": [{"name": "imp", "schedule": {"use": "rewind", "to": "8it"}}],
                                          "train": {"optimizer_state": setting}})  # fmt: skip
-        run = chain.train(chain.tickets[1], chain.entry.evaluate, 2)
-        assert (chain._phases.by_key[run.key].spec["optimizer_state"] is not None) == taken
+        run = chain.evaluate(chain.tickets[1])
+        assert (chain.phases.by_key[run.key].spec.optimizer_state is not None) == taken
 
 
 def test_the_early_state_may_be_that_of_the_evaluation_recipe_on_its_own_clock():
     schedule = {"use": "rewind", "to": "8it", "early": "evaluate"}
     chain, found = tickets({"schedule": schedule, "evaluate": {"optimizer": {"lr": 0.3}}})
-    judged = chain.train(chain.dense, chain.entry.evaluate, 1)
+    judged = chain.evaluate(chain.dense)
     assert {t.weights for t in found[1:]} == {judged.at("8it")}
-    assert judged.key != chain.train(chain.dense, chain.entry.find, 1).key
+    assert judged.key != chain.find(chain.dense, 1).key
 
 
 class TestRewindToFreshWeights(ScheduleContract):
@@ -91,15 +91,15 @@ def test_reinitialised_chains_start_each_round_and_its_find_run_from_weights_of_
     weights = [t.weights for t in found]
     assert len(set(weights)) == len(weights)
     for before, after in itertools.pairwise(found):
-        run = chain.train(before, chain.entry.find, after.round)
-        pruned = chain._phases.by_key[chain._phases.by_key[after.mask.key].parents[1].key]
-        assert run.end.key == chain._phases.by_key[pruned.key].spec["weights"]["key"]
+        run = chain.find(before, after.round)
+        pruned = chain.phases.by_key[chain.phases.by_key[after.mask.key].parents[1].key]
+        assert run.end.key == chain.phases.by_key[pruned.key].spec.weights.key
 
 
 def test_a_reinitialised_chain_shares_its_first_pruning_with_the_original_procedure():
     def pruned(schedule):
         chain, found = tickets({"schedule": schedule})
-        edited = chain._phases.by_key[found[1].mask.key]
+        edited = chain.phases.by_key[found[1].mask.key]
         return edited.key if edited.kind == "prune" else edited.parents[1].key
 
     assert pruned({"use": "rewind", "reinit": True}) == pruned("rewind")

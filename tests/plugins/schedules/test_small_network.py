@@ -36,5 +36,5 @@ def test_the_whole_schedule_of_the_learning_rate_is_repeated():
 
 def test_every_density_is_cut_from_the_initial_weights():
     found, _ = judged()
-    assert len({spec["weights"]["key"] for _, spec in found}) == 1
-    assert len({spec["mask"]["key"] for _, spec in found}) == 2
+    assert len({spec.weights.key for _, spec in found}) == 1
+    assert len({spec.mask.key for _, spec in found}) == 2

@@ -82,9 +82,9 @@ def test_each_round_reads_their_ticket_of_that_round_and_ones_own_state() -> Non
         assert ours.mask is not None
         assert other.mask is not None
         spec = planned.phases[ours.mask.key].spec
-        ((ticket,),) = spec["select"]["inputs"].values()
-        assert (ticket["round"], ticket["mask"]) == (other.round, other.mask.to_json())
-        assert spec["weights"]["key"] not in of["other"].finds
+        ((ticket,),) = spec.select.inputs.values()
+        assert (ticket.round, ticket.mask) == (other.round, other.mask)
+        assert spec.weights.key not in of["other"].finds
     assert of["matched"].finds > of["other"].finds
     assert len(of["matched"].finds - of["other"].finds) == 3
 
@@ -107,7 +107,7 @@ def test_a_round_that_cannot_be_matched_is_refused_while_planning(changes: dict[
 def test_a_count_that_is_off_by_the_rounding_of_layers_is_matched() -> None:
     planned = plan({"select": "layerwise"}, rounds=8)
     counts = [
-        tuple(planned.phases[e.mask.key].spec["count"] for e in trial.evaluations if e.mask is not None)
+        tuple(planned.phases[e.mask.key].spec.count for e in trial.evaluations if e.mask is not None)
         for trial in planned.trials
         if trial.entry in ("other", "matched")
     ]

@@ -10,7 +10,9 @@ from prunebench.api.details import CurvePoint, EvaluationDetail
 from prunebench.api.errors import ConfigError
 from prunebench.api.results import Results
 from prunebench.components.catalogue import Catalogue
-from prunebench.leaderboard import read_details, read_provenance, read_rows
+from prunebench.results.details import read_details
+from prunebench.results.provenance import read_provenance
+from prunebench.results.rows import read_rows
 from prunebench.runner.preparing import Options, prepare
 from prunebench.runner.publishing import write
 from prunebench.runner.running import run

@@ -17,14 +17,17 @@ from prunebench.api.errors import ConfigError, PrunebenchError
 from prunebench.api.provenance import RunCounts
 from prunebench.api.results import Results
 from prunebench.components.catalogue import Catalogue
-from prunebench.leaderboard import read_details, read_provenance, read_rows
+from prunebench.leaderboard import board_of
+from prunebench.results.details import read_details
+from prunebench.results.provenance import read_provenance
+from prunebench.results.rows import read_rows
 from prunebench.runner.preparing import Options, prepare
 from prunebench.runner.publishing import write
 from prunebench.runner.running import run
 from prunebench.testing import toy_catalogue
 from prunebench_plugins.trackers import wandb_
 from prunebench_plugins.trackers._wandb_published import Published
-from prunebench_plugins.trackers._wandb_runs import runs_of
+from prunebench_plugins.trackers._wandb_runs import Run, runs_of
 
 FILE = """
 schema = 1
@@ -322,21 +325,24 @@ def test_the_table_of_the_leaderboard_averages_draws_within_seeds_and_then_seeds
 ) -> None:
     rows = rows_of(place)
     lines = table(place, leaderboard(records), "leaderboard")
-    assert len(lines) == len({(line["entry"], line["density"]) for line in lines}) == 5
+    assert len(lines) == len({(line["entry"], line["place"]) for line in lines}) == 5
     for line in lines:
         seeds = []
         for seed in (0, 1):
             values = [
                 row["value"]
                 for row in rows
-                if (row["entry"], row["density"], row["seed"]) == (line["entry"], line["density"], seed)
+                if (row["entry"], row["density"], row["seed"]) == (line["entry"], line["place"], seed)
                 and (row["split"], row["metric"], row["position"]) == ("test", "accuracy", "24it")
             ]
             assert len(values) == (2 if line["entry"] == "rein/it" else 1)
             seeds.append(sum(values) / len(values))
-        assert line["test/accuracy, mean"] == pytest.approx(sum(seeds) / 2)
-        assert line["standard deviation over seeds"] == pytest.approx(abs(seeds[0] - seeds[1]) / 2**0.5)
-        assert (line["n"], line["not ok"]) == (2, 0)
+        assert (line["metric"], line["unit"], line["axis"]) == ("test/accuracy", "fraction", "density")
+        assert line["mean"] == pytest.approx(sum(seeds) / 2)
+        # t of one degree of freedom
+        half = 12.7062047 * abs(seeds[0] - seeds[1]) / 2
+        assert (line["low"], line["high"]) == pytest.approx((line["mean"] - half, line["mean"] + half), abs=1e-6)
+        assert (line["n"], line["failed"]) == (2, 0)
 
 
 def artifacts(lines: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
@@ -451,7 +457,7 @@ def again(place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plac
 def report(place: Place, results: Results, **config: Any) -> None:
     plugin = catalogue().use({"use": "wandb", **config}, slot="report").build()
     assert isinstance(plugin, wandb_.Wandb)
-    plugin.prunebench_report(results, place.board)
+    plugin.prunebench_report(results, board_of(results), place.board)
 
 
 def folders(place: Place) -> set[str]:
@@ -568,7 +574,7 @@ def test_a_network_that_is_lost_in_the_middle_of_a_run_loses_no_run(
         report(again, results(again), mode="online", patience=2.0)
         server.shutdown()
         thread.join()
-    ids = [run.id for run in runs_of(results(again), "prunebench", None)]
+    ids = [run.id for run in published(results(again), "prunebench", None)]
     assert set(server.begun) == {ids[0]}
     assert sorted(name.rpartition("-")[2] for name in folders(again)) == sorted(ids)
     assert all(name.startswith("offline-run-") for name in folders(again))
@@ -584,27 +590,32 @@ def test_off_writes_nothing(again: Place) -> None:
 # What decides.
 
 
+def published(results: Results, project: str, entity: str | None) -> list[Run]:
+    return runs_of(results, board_of(results), project, entity)
+
+
 def test_ids_follow_from_benchmark_trial_and_keys_alone(place: Place) -> None:
     known = results(place)
-    ids = [run.id for run in runs_of(known, "a", None)]
+    ids = [run.id for run in published(known, "a", None)]
     assert len(set(ids)) == 7
-    assert ids == [run.id for run in runs_of(known, "b", "somebody")]
-    assert not set(ids) & {run.id for run in runs_of(replace(known, name="other"), "a", None)}
+    assert ids == [run.id for run in published(known, "b", "somebody")]
+    assert not set(ids) & {run.id for run in published(replace(known, name="other"), "a", None)}
     rows = [row.model_copy(update={"key": "0" * 64}) if row.role == "evaluate" else row for row in known.rows]
-    assert not set(ids) & {run.id for run in runs_of(replace(known, rows=rows), "a", None)}
+    assert not set(ids) & {run.id for run in published(replace(known, rows=rows), "a", None)}
     assert set(Published(place.own).runs) == set(ids)
 
 
 def test_what_has_no_number_is_counted_and_not_drawn(place: Place) -> None:
     known = results(place)
     rows = [row.model_copy(update={"value": None, "outcome": "failed"}) if row.seed == 1 else row for row in known.rows]
-    *found, board = runs_of(replace(known, rows=rows), "p", None)
+    *found, board = published(replace(known, rows=rows), "p", None)
     failed = [run.content for run in found if run.content["config"]["seed"] == 1]
     for content in failed:
         assert set(content["summary"]["outcomes"]) == {"failed"}
         assert not any(name.startswith("tickets/") for line in content["history"] for name in line)
     lines = board.content["tables"]["leaderboard"]
-    assert {tuple(row[4:6]) for row in lines["data"]} == {(1, 1)}
+    counts = [lines["columns"].index(name) for name in ("n", "failed")]
+    assert {tuple(row[place] for place in counts) for row in lines["data"]} == {(1, 1)}
 
 
 @pytest.mark.parametrize(

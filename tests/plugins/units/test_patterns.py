@@ -14,7 +14,10 @@ from engine.toy_runs import Workshop, rows, run
 from torch import nn
 
 from prunebench.api.errors import ConfigError
+from prunebench.api.info import DataInfo
 from prunebench_plugins.units.weights import Weights, WeightsConfig
+
+INFO = DataInfo("noise", "0", {"train": 8}, (1, 32, 32), 3)
 
 SMALL = "test_resnet"
 """timm's own network for tests: three stages with projection shortcuts."""
@@ -65,7 +68,9 @@ def chosen(name: str, pattern: str) -> dict[str, int]:
 @pytest.mark.parametrize("pattern", PAPERS)
 @pytest.mark.parametrize("name", [SMALL, "resnet18", "resnet50"])
 def test_a_pattern_means_what_the_paper_prunes(name: str, pattern: str) -> None:
-    units = Weights(WeightsConfig.model_validate(PAPERS[pattern])).prunebench_units(network(name))
+    units = Weights(WeightsConfig.model_validate(PAPERS[pattern])).prunebench_units(
+        network(name), INFO, torch.zeros(1, *INFO.shape)
+    )
     assert {layer.name: layer.count for layer in units.layers} == chosen(name, pattern)
 
 
@@ -86,7 +91,7 @@ def resnet(units: dict[str, Any], **entry: Any) -> dict[str, Any]:
 
 def judged(workshop: Workshop, round: int) -> dict[str, torch.Tensor]:
     """The weights at the end of the run that judges a ticket."""
-    end = workshop.chain.train(workshop.chain.tickets[round], workshop.recipes.evaluate, round + 1).end
+    end = workshop.chain.evaluate(workshop.chain.tickets[round]).end
     workshop.make(end)
     return workshop.weights(end)
 

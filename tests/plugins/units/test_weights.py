@@ -8,9 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from prunebench import PlanError
+from prunebench.api.info import DataInfo
 from prunebench.api.masks import Mask, Units
 from prunebench.testing import UnitsContract
 from prunebench_plugins.units.weights import Weights, WeightsConfig
+
+INFO = DataInfo("noise", "0", {"train": 8}, (1, 2, 4), 3)
 
 
 def conv_net() -> nn.Sequential:
@@ -28,7 +31,7 @@ def conv_net() -> nn.Sequential:
 
 
 def units(model: nn.Module, **config: Any) -> Units:
-    return Weights(WeightsConfig.model_validate(config)).prunebench_units(model)
+    return Weights(WeightsConfig.model_validate(config)).prunebench_units(model, INFO, torch.zeros(1, *INFO.shape))
 
 
 def names(model: nn.Module, **config: Any) -> list[str]:

@@ -1,0 +1,226 @@
+"""From the spec of a run, and the checkpoint that it goes on from, to everything that its steps need."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from prunebench.api.data import Data
+from prunebench.api.errors import ContractError
+from prunebench.api.masks import Mask, Units
+from prunebench.api.random import Rng
+from prunebench.api.training import LossTerm, MaskUpdate
+from prunebench.components.learning_rate import multiplier
+from prunebench.engine.checkpoint import Checkpoint
+from prunebench.engine.loop import Training
+from prunebench.engine.masking import MaskedParameters
+from prunebench.engine.optimizer_state import OptimizerState, Options, options_of
+from prunebench.engine.stretch import StretchedClock
+from prunebench.engine.unshrink import Unshrink
+from prunebench.engine.workbench import Workbench
+from prunebench.plan.specs import TrainSpec
+from prunebench.store.tensors import load_tensors
+
+
+@dataclass(frozen=True)
+class Assembled:
+    """A run that is ready for its next step, and how its state is taken out of it.
+
+    Args:
+        built_with: the options of the optimizer's groups, before training changed any.
+        whole: of a shrunk network, the way back to the whole one.
+        updating: the components that change the mask, as errors call them.
+        proximal: the components with a step of their own after the optimizer's, as errors call them, each with it.
+        optimizing: what errors call the optimizer.
+    """
+
+    training: Training
+    built_with: Sequence[Options]
+    whole: Unshrink | None
+    updating: Sequence[str]
+    proximal: Sequence[tuple[str, Callable[[float], None]]]
+    optimizing: str
+
+    @property
+    def optimizer(self) -> OptimizerState:
+        """The optimizer's state."""
+        return OptimizerState.of(self.training.optimizer, self.built_with)
+
+    @property
+    def state(self) -> Mapping[str, Tensor]:
+        """The whole network's parameters and buffers."""
+        state = self.training.model.state_dict()
+        return state if self.whole is None else self.whole.state(state)
+
+    def checkpoint(self, points: Mapping[str, Any]) -> Checkpoint:
+        """Where the run is, with what was measured of it."""
+        training = self.training
+        return Checkpoint(training.position, points, training.model.state_dict(), self.optimizer, training.mask)
+
+    def check_weights(self) -> None:
+        """Pruned weights are exactly 0.
+
+        Raises:
+            ContractError: they are not; names the component that moved them.
+        """
+        training = self.training
+        moved = None if training.masked is None else training.masked.moved()
+        if moved is not None:
+            name, count = moved
+            raise ContractError(
+                f"{self._culprit()}: {count:,} pruned weights of {name} are not 0 after {training.position:,} "
+                "iterations; what is 0 must stay 0"
+            )
+
+    def check_mask(self, count: int | None, horizon: int) -> None:
+        """A mask that components change has `count` units at the horizon.
+
+        Raises:
+            ContractError: it has not; names them.
+        """
+        mask = self.training.mask
+        if self.updating and mask is not None and self.training.position >= horizon and mask.count != count:
+            raise ContractError(
+                f"mask_updates {' and '.join(self.updating)}: {mask.count:,} units are kept at the horizon; {count:,} "
+                "were asked for"
+            )
+
+    def _culprit(self) -> str:
+        """Which component moves pruned weights: each that could is tried once more, for this run is lost anyway."""
+        masked, rate = self.training.masked, float(self.training.optimizer.param_groups[0]["lr"])
+        assert masked is not None
+        for who, step in self.proximal:
+            masked.zero_weights()
+            with torch.no_grad():
+                step(rate)
+            if masked.moved() is not None:
+                return who
+        return self.optimizing
+
+
+def assemble(
+    spec: TrainSpec,
+    workbench: Workbench,
+    data: Data,
+    clock: StretchedClock,
+    checkpoint: Checkpoint | None,
+    stop: int,
+) -> Assembled:
+    """A run as it starts, or as a checkpoint left it, with rates for all steps up to `stop`."""
+    recipe = spec.recipe
+    position = clock.steps(spec.start) if checkpoint is None else checkpoint.position
+    first = workbench.mask(spec.mask)
+    weights = workbench.tensors(spec.weights) if checkpoint is None or spec.shrunk else checkpoint.model
+    model = workbench.model(spec.model, weights)
+    units = None if spec.units is None else workbench.units(spec.units, spec.task, spec.model, model)
+    if first is None and spec.mask_updates:
+        assert units is not None
+        first = Mask.full(units.layers)
+    mask = first if checkpoint is None or checkpoint.mask is None else checkpoint.mask
+    masked, whole = None, None
+    if mask is not None:
+        assert units is not None
+        masked = MaskedParameters(model, units, mask)
+        masked.zero_weights()
+    if spec.shrunk:
+        assert units is not None
+        assert mask is not None
+        whole = Unshrink(model, units, mask)
+        model, units, masked = units.shrink(model, mask).to(workbench.device), None, None
+        if checkpoint is not None:
+            model.load_state_dict(dict(checkpoint.model))
+
+    (optimizing, *pieces), manager = workbench.manager(recipe.optimizer, *recipe.lr)
+    optimizer: torch.optim.Optimizer = manager.hook.prunebench_optimizer(model=model)
+    built_with = [options_of(group) for group in optimizer.param_groups]
+    if checkpoint is not None:
+        checkpoint.optimizer.restore(optimizer)
+    elif spec.optimizer_state is not None:
+        artifact = workbench.artifact(spec.optimizer_state)
+        tensors = load_tensors(artifact.files["optimizer.safetensors"])
+        OptimizerState(tensors, artifact.meta["groups"]).restore(optimizer)
+        if masked is not None:
+            masked.zero_optimizer(optimizer)
+    rate, horizon = multiplier([optimizing, *pieces]), recipe.horizon
+    # The mask at the start also after a resume: what is set up must not depend on where a run was interrupted.
+    terms = _loss_terms(spec, workbench, model, units, first)
+    updates = _mask_updates(spec, workbench, model, units, first, clock.steps(horizon), spec.streams.rng("update"))
+    train = data["train"]
+    training = Training(
+        model=model,
+        optimizer=optimizer,
+        rates=[rate(min(clock.iteration(step), horizon), horizon) for step in range(position, stop)],
+        rates_start=position,
+        train=train,
+        batch=recipe.batch,
+        steps_per_epoch=train.size // recipe.batch,
+        streams=spec.streams,
+        task=workbench.task(spec.task, recipe.label_smoothing),
+        units=units,
+        masked=masked,
+        terms=[term for _, term in terms],
+        updates=updates,
+        max_gradient_norm=recipe.max_gradient_norm,
+        position=position,
+    )
+    return Assembled(
+        training=training,
+        built_with=built_with,
+        whole=whole,
+        updating=[str(workbench.bound(participant)) for participant in spec.mask_updates],
+        proximal=[(f"loss {who}", term.proximal) for who, term in terms if term.proximal is not None],
+        optimizing=f"optimizer {optimizing}",
+    )
+
+
+def _loss_terms(
+    spec: TrainSpec, workbench: Workbench, model: nn.Module, units: Units | None, mask: Mask | None
+) -> list[tuple[str, LossTerm]]:
+    """The terms of each component with its own inputs, in the order of the file, each after its component's name."""
+    terms: list[tuple[str, LossTerm]] = []
+    for participant in spec.loss:
+        (component,), manager = workbench.manager(participant)
+        answers = manager.hook.prunebench_loss_terms(
+            model=model, units=units, mask=mask, inputs=workbench.inputs(participant)
+        )
+        terms += [(str(component), term) for answer in answers for term in answer]
+    return terms
+
+
+def _mask_updates(
+    spec: TrainSpec,
+    workbench: Workbench,
+    model: nn.Module,
+    units: Units | None,
+    mask: Mask | None,
+    horizon: int,
+    rng: Rng,
+) -> list[MaskUpdate]:
+    """The updates of each component, in the order of the file."""
+    updates: list[MaskUpdate] = []
+    for participant in spec.mask_updates:
+        (component,), manager = workbench.manager(participant)
+        answers = manager.hook.prunebench_mask_updates(
+            model=model, units=units, mask=mask, count=spec.count, horizon=horizon, rng=rng.child(component.name)
+        )
+        assert units is not None
+        updates += [_checked(update, units, f"mask_updates {component}") for answer in answers for update in answer]
+    return updates
+
+
+def _checked(update: MaskUpdate, units: Units, who: str) -> MaskUpdate:
+    """An update whose answer fits the units, or else a ContractError that names the component."""
+
+    def checked(step: int, mask: Mask, gradients: Mapping[str, Tensor]) -> Mask:
+        new = update.update(step, mask, gradients)
+        if not isinstance(new, Mask):
+            raise ContractError(f"{who}: step {step:,}: it returned {type(new).__name__}, not a Mask")
+        if [keep.numel() for keep in new.keep] != [layer.count for layer in units.layers]:
+            raise ContractError(f"{who}: step {step:,}: the mask's layers do not have the units' sizes")
+        return new
+
+    return replace(update, update=checked)

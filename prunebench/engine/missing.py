@@ -1,0 +1,52 @@
+"""What a plan lacks in a store, and how much work that is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from prunebench.api.planning import Ref
+from prunebench.plan.phases import Phase
+from prunebench.plan.specs import TrainSpec
+from prunebench.plan.trial import Plan
+from prunebench.store.store import Store
+
+
+def missing(plan: Plan, store: Store, refs: Iterable[Ref] | None = None) -> dict[str, tuple[Ref, ...]]:
+    """The outputs that must be made for some that are wanted, by phase, in no order.
+
+    The store is asked in a few sweeps, each for all outputs that the one before has shown to be needed.
+
+    Args:
+        refs: what is wanted; by default what the plan's results rest on.
+    """
+    lacking: dict[str, list[Ref]] = {}
+    # By address, whose hash is known, and not by Ref, whose is not: a plan may have 10^5 phases.
+    sweep = {ref.address: ref for ref in (plan.sinks if refs is None else refs)}
+    asked: set[str] = set()
+    while sweep:
+        there = store.have(sweep)
+        asked.update(sweep)
+        parents: dict[str, Ref] = {}
+        for address, ref in sweep.items():
+            if address in there:
+                continue
+            if ref.key in lacking:
+                lacking[ref.key].append(ref)
+                continue
+            lacking[ref.key] = [ref]
+            for parent in plan.phases[ref.key].parents:
+                if parent.address not in asked:
+                    parents[parent.address] = parent
+        sweep = parents
+    return {key: tuple(outputs) for key, outputs in lacking.items()}
+
+
+def samples(phase: Phase, outputs: Iterable[Ref]) -> int:
+    """Training images that a phase processes for these outputs, with repetition: steps x batch. 0 if it trains nothing.
+
+    On the planned clock: a horizon that the mask stretches is known once there is a mask.
+    """
+    if not isinstance(phase.spec, TrainSpec):
+        return 0
+    last = max([ref.at or 0 for ref in outputs])
+    return (last - phase.spec.start) * phase.spec.recipe.batch

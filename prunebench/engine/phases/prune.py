@@ -1,0 +1,64 @@
+"""A pruning: scores, and a selection of exactly so many units."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from prunebench.api.errors import ContractError
+from prunebench.api.masks import Mask, Scores, Units
+from prunebench.engine.masking import MaskedParameters
+from prunebench.engine.phases.checks import check_mask, check_scores
+from prunebench.engine.phases.produced import Produced, mask_files
+from prunebench.engine.workbench import Workbench
+from prunebench.plan.specs import PruneSpec
+
+
+def prune(spec: PruneSpec, workbench: Workbench) -> Produced:
+    """The mask that a state's scores and the selection leave.
+
+    Raises:
+        ContractError: the score or the selection broke its hook's contract.
+    """
+    mask = workbench.mask(spec.mask)
+    model = workbench.model(spec.model, workbench.tensors(spec.weights))
+    units = workbench.units(spec.units, spec.task, spec.model, model)
+    if mask is not None:
+        MaskedParameters(model, units, mask).zero_weights()
+    scores = _scores(spec, workbench, model, units, mask)
+    alive = Mask.full(units.layers) if mask is None else mask
+    selected = _selected(spec, workbench, scores, units, alive)
+    return {"mask": mask_files(selected, units, model, workbench.example(spec.task, spec.model))}
+
+
+def _scores(spec: PruneSpec, workbench: Workbench, model: nn.Module, units: Units, mask: Mask | None) -> Scores:
+    (score,), manager = workbench.manager(spec.score)
+    who = f"score {score}, round {spec.streams.round}"
+    before = {name: value._version for name, value in model.state_dict(keep_vars=True).items()}
+    with workbench.lent(spec.data, spec.streams.seed, score, "prunebench_score") as data:
+        scores: Scores | None = manager.hook.prunebench_score(
+            model=model,
+            data=data,
+            task=workbench.task(spec.task),
+            units=units,
+            mask=mask,
+            inputs=workbench.inputs(spec.score),
+            rng=spec.streams.rng("score"),
+        )
+    if any(v._version != before[n] for n, v in model.state_dict(keep_vars=True).items() if n in before):
+        raise ContractError(f"{who}: it changed the model; scores only read it")
+    return check_scores(scores, units, who)
+
+
+def _selected(spec: PruneSpec, workbench: Workbench, scores: Scores, units: Units, alive: Mask) -> Mask:
+    (select,), manager = workbench.manager(spec.select)
+    selected: Mask | None = manager.hook.prunebench_select(
+        scores=scores,
+        units=units,
+        mask=alive,
+        count=spec.count,
+        cut=spec.cut,
+        round=spec.streams.round,
+        inputs=workbench.inputs(spec.select),
+        rng=spec.streams.rng("select"),
+    )
+    return check_mask(selected, alive, spec.count, units, f"select {select}, round {spec.streams.round}")

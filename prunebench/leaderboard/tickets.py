@@ -1,0 +1,108 @@
+"""From rows to judged tickets: what one metric says of each at the end of its run."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from prunebench.api.errors import PrunebenchError
+from prunebench.api.results import place_in_run
+from prunebench.api.rows import WORST_FIRST, Outcome, Row
+
+
+@dataclass(frozen=True)
+class Ticket:
+    """A judged ticket of one model and data.
+
+    Args:
+        density: of the units that may be pruned; `density_all` and `density_macs` as in `Row`. None where no ticket
+            was made.
+        outcome: the worst of its rows', of whatever metric.
+        value: the metric at the last position; None without one, and where the run diverged or failed.
+    """
+
+    entry: str
+    seed: int
+    round: int
+    draw: int
+    density: float | None
+    density_all: float | None
+    density_macs: float | None
+    outcome: Outcome
+    value: float | None
+
+
+@dataclass(frozen=True)
+class Lost:
+    """A run that broke and left no ticket to judge at its density and below; None: at any density."""
+
+    entry: str
+    seed: int
+    density: float | None
+    outcome: Outcome
+
+
+def worst(outcomes: Iterable[Outcome]) -> Outcome:
+    """The one that stands for several."""
+    return min(outcomes, key=WORST_FIRST.index)
+
+
+def tickets_of(rows: Iterable[Row], metric: str) -> list[Ticket]:
+    """The judged tickets of one model and data, in the order of their names and numbers.
+
+    Args:
+        rows: all of it; evaluations of twin 0 count.
+        metric: "SPLIT/NAME". Of a run's measurements the last counts: the best would choose by the test set.
+    Raises: PrunebenchError if two rows contradict each other, or a run's positions have no last one.
+    """
+    by_ticket: dict[tuple[str, int, int, int, float], list[Row]] = defaultdict(list)
+    for row in rows:
+        if row.role == "evaluate" and row.twin == 0 and row.round is not None and row.density is not None:
+            by_ticket[row.entry, row.seed, row.round, row.draw, row.density].append(row)
+    return [_ticket(by_ticket[at], metric) for at in sorted(by_ticket)]
+
+
+def lost_runs(rows: Iterable[Row]) -> list[Lost]:
+    """The runs that broke before there was a ticket: that trial is not merely missing."""
+    return [
+        Lost(row.entry, row.seed, row.density, row.outcome)
+        for row in rows
+        if row.role != "analyse" and row.twin == 0 and row.outcome != "ok"
+        if row.role == "find" or row.density is None
+    ]
+
+
+def _ticket(rows: Sequence[Row], metric: str) -> Ticket:
+    first, outcome = rows[0], worst(row.outcome for row in rows)
+    assert first.round is not None
+    return Ticket(
+        entry=first.entry,
+        seed=first.seed,
+        round=first.round,
+        draw=first.draw,
+        density=first.density,
+        density_all=next((row.density_all for row in rows if row.density_all is not None), None),
+        density_macs=next((row.density_macs for row in rows if row.density_macs is not None), None),
+        outcome=outcome,
+        value=_last([row for row in rows if row.name == metric and row.outcome in ("ok", "collapsed")])
+        if outcome in ("ok", "collapsed")
+        else None,
+    )
+
+
+def _last(rows: Sequence[Row]) -> float | None:
+    points: dict[tuple[str, Fraction], float] = {}
+    for row in rows:
+        if row.value is not None and points.setdefault(place_in_run(row), row.value) != row.value:
+            raise PrunebenchError(
+                f'entry "{row.entry}": seed {row.seed}, round {row.round}, draw {row.draw}: two values of {row.name} '
+                f"at {row.position!r}: {points[place_in_run(row)]!r} and {row.value!r}"
+            )
+    if len({unit for unit, _ in points}) > 1:
+        where = rows[0]
+        raise PrunebenchError(
+            f'entry "{where.entry}": seed {where.seed}: positions in different units have no last one'
+        )
+    return points[max(points)] if points else None

@@ -1,0 +1,232 @@
+"""What each kind of phase computes, as frozen values: all that its key holds, and from which its parents follow.
+
+`prunebench.plan.json_values` writes and reads them: one JSON object, a field a key. A new field that most phases lack
+has a default, and the keys of those phases do not have it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, ClassVar, Literal
+
+from prunebench.api.component import BoundComponent
+from prunebench.api.planning import Ref, TrainedPoint
+from prunebench.api.positions import Clock, Position
+from prunebench.api.random import Streams
+from prunebench.plan.json_values import object_text
+
+Kind = Literal["init", "train", "prune", "edit", "analyse"]
+
+
+ABSENT = {"absent": True}
+"""Of a field: the JSON lacks it while it has its default."""
+
+
+@dataclass(frozen=True)
+class ComponentSpec:
+    """A component: its name and version, and its full configuration as JSON, defaults included."""
+
+    use: str
+    version: int
+    config: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, component: BoundComponent, clock: Clock | None = None) -> ComponentSpec:
+        """What a key holds of a component; positions in iterations where a clock is given."""
+        return ComponentSpec(**component.to_json(clock))
+
+    @cached_property
+    def canonical(self) -> str:
+        """The canonical JSON, made once for all the phases that have the component."""
+        return object_text(self)
+
+
+@dataclass(frozen=True)
+class DataSpec(ComponentSpec):
+    """A data set: its component, and the digest of its source."""
+
+    digest: str
+
+
+@dataclass(frozen=True)
+class ModelSpec(ComponentSpec):
+    """A network: its component and, of the data, what shapes it."""
+
+    shape: tuple[int, ...]
+    """The shape of one input, as (channels, height, width) of an image."""
+    classes: int
+
+
+@dataclass(frozen=True)
+class ParticipantSpec(ComponentSpec):
+    """A component that takes part in a phase, with the states that it reads, by the names that it gave them."""
+
+    inputs: Mapping[str, tuple[TrainedPoint, ...]]
+
+    @property
+    def canonical(self) -> str:
+        """The canonical JSON; not kept where it has inputs, whose number grows with the rounds."""
+        return object_text(self) if self.inputs else super().canonical
+
+
+@dataclass(frozen=True, slots=True)
+class WeightFile:
+    """A file below the data root that the first weights are read from."""
+
+    file: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecipeSpec:
+    """How a run trains, in steps of its batch size: a recipe on the clock of one data set."""
+
+    batch: int
+    horizon: int
+    optimizer: ComponentSpec
+    lr: tuple[ComponentSpec, ...]
+    label_smoothing: float
+    max_gradient_norm: float | None
+    numerics: Literal["float32"]
+    memory_format: Literal["contiguous"]
+    compile: Literal[False]
+
+
+@dataclass(frozen=True, slots=True)
+class StretchSpec:
+    """By what a mask stretches the clock of the run that trains under it, and how far at most."""
+
+    times: Literal["macs-ratio"]
+    at_most: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class InitSpec:
+    """The first weights of a trial, drawn from a stream: by an initialiser, or by the network's constructor alone.
+
+    Args:
+        weights: a file that all but the classifier's weights are read from after that.
+    """
+
+    kind: ClassVar[Kind] = "init"
+
+    model: ModelSpec
+    init: ComponentSpec | None
+    streams: Streams
+    weights: WeightFile | None = field(default=None, metadata=ABSENT)
+
+
+@dataclass(frozen=True, slots=True)
+class LoadSpec:
+    """The first weights of a trial, read from a file: the same for every seed."""
+
+    kind: ClassVar[Kind] = "init"
+
+    model: ModelSpec
+    weights: WeightFile
+
+
+@dataclass(frozen=True, slots=True)
+class TrainSpec:
+    """A training run, as a trajectory: not what it is for, where it is stopped, or what is asked of it.
+
+    Args:
+        units: where a mask, a loss term or a mask update needs them.
+        count: units that mask updates must leave at the horizon.
+        start: the iteration of its clock that it starts at.
+        shrunk: whether pruned units are taken out, instead of held at zero.
+    """
+
+    kind: ClassVar[Kind] = "train"
+
+    weights: Ref
+    mask: Ref | None
+    optimizer_state: Ref | None
+    loss: tuple[ParticipantSpec, ...]
+    mask_updates: tuple[ParticipantSpec, ...]
+    data: DataSpec
+    task: ComponentSpec
+    model: ModelSpec
+    units: ComponentSpec | None
+    recipe: RecipeSpec
+    count: int | None
+    start: int
+    streams: Streams
+    shrunk: bool = field(default=False, metadata=ABSENT)
+    stretch: StretchSpec | None = field(default=None, metadata=ABSENT)
+
+
+@dataclass(frozen=True, slots=True)
+class PruneSpec:
+    """A pruning: scores and a selection of `count` units.
+
+    Args:
+        cut, round: those of the chain, where the selection asks for them.
+    """
+
+    kind: ClassVar[Kind] = "prune"
+
+    weights: Ref
+    mask: Ref | None
+    score: ParticipantSpec
+    select: ParticipantSpec
+    data: DataSpec
+    task: ComponentSpec
+    model: ModelSpec
+    units: ComponentSpec
+    count: int
+    cut: float | None
+    round: int | None
+    streams: Streams
+
+
+@dataclass(frozen=True, slots=True)
+class EditSpec:
+    """One edit of a ticket."""
+
+    kind: ClassVar[Kind] = "edit"
+
+    weights: Ref
+    mask: Ref | None
+    edit: ParticipantSpec
+    task: ComponentSpec
+    model: ModelSpec
+    init: ComponentSpec | None
+    units: ComponentSpec
+    start: Position
+    streams: Streams
+
+
+@dataclass(frozen=True, slots=True)
+class AnalyseSpec:
+    """One analysis."""
+
+    kind: ClassVar[Kind] = "analyse"
+
+    analysis: ParticipantSpec
+    data: DataSpec
+    task: ComponentSpec
+    model: ModelSpec
+    units: ComponentSpec
+    streams: Streams
+
+
+PhaseSpec = InitSpec | LoadSpec | TrainSpec | PruneSpec | EditSpec | AnalyseSpec
+
+
+def refs_of(value: Any) -> list[Ref]:
+    """Every output that a value names, in the order of its fields: those of a phase's spec are its parents."""
+    kind = type(value)
+    if kind is Ref:
+        return [value]
+    if kind is TrainedPoint:
+        return [value.weights] if value.mask is None else [value.weights, value.mask]
+    if kind is ParticipantSpec:
+        return [ref for points in value.inputs.values() for point in points for ref in refs_of(point)]
+    if kind is tuple:
+        return [ref for item in value for ref in refs_of(item)]
+    if isinstance(value, PhaseSpec):
+        return [ref for name in value.__dataclass_fields__ for ref in refs_of(getattr(value, name))]
+    return []

@@ -1,0 +1,115 @@
+"""Whether entries, seeds, components and the report's settings are those of the benchmark file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from prunebench.api.provenance import Provenance, ReportSettings
+from prunebench.api.results import Results
+from prunebench.benchmark.entries import Benchmark
+from prunebench.results.provenance import PROVENANCE
+from prunebench.results.rows import RESULTS
+from prunebench.verification.audit.wording import listed, value_text
+
+_SETTINGS = ("name", "claim", "metric", "against", "alpha", "axis", "at")
+
+
+def other_terms(results: Results, benchmark: Benchmark, seeds: Sequence[int]) -> Iterator[str]:
+    """What differs, a sentence each.
+
+    Args:
+        seeds: those of the file itself.
+    """
+    provenance = results.provenance
+    yield from _entries_and_seeds(results, benchmark, seeds)
+    yield from _settings(provenance.report, benchmark)
+    if [_plain(use) for use in provenance.also] != [_plain(use.to_json()) for use in benchmark.also]:
+        yield "provenance.json: the reports beside the page are not those of the file"
+    uses = benchmark.uses()
+    yield from _sets("components", provenance.components, uses, "the file", PROVENANCE)
+    for name in sorted(uses.keys() & provenance.components.keys()):
+        here, there = uses[name].component.version, provenance.components[name].version
+        if here != there:
+            yield f'component "{name}" has version {here} here, and the results were made with version {there}'
+
+
+def contradictions(results: Results) -> Iterator[str]:
+    """What rows and provenance contradict each other in, without the file, a sentence each."""
+    provenance = results.provenance
+    yield from _sets("entries", [row.entry for row in results.rows], provenance.entries, PROVENANCE, RESULTS)
+    yield from _sets("seeds", [row.seed for row in results.rows], provenance.seeds, PROVENANCE, RESULTS)
+    for name, values in (("an entry", provenance.entries), ("a seed", provenance.seeds)):
+        if len(set(values)) < len(values):
+            yield f"{PROVENANCE}: {name} is repeated"
+
+
+def _entries_and_seeds(results: Results, benchmark: Benchmark, file_seeds: Sequence[int]) -> Iterator[str]:
+    provenance = results.provenance
+    wanted = tuple(entry.name for entry in benchmark.entries)
+    yield from _sets("entries", provenance.entries, wanted, "the file", PROVENANCE)
+    # Seeds beside those of the file are no fault; fewer are.
+    yield from listed(
+        "seeds of the file that provenance.json lacks", map(value_text, _lacking(file_seeds, provenance.seeds))
+    )
+    if provenance.entries != wanted and set(provenance.entries) == set(wanted):
+        yield f"{PROVENANCE}: the entries are in another order than in the file"
+
+
+def _sets(what: str, there: Iterable[object], wanted: Iterable[object], whose: str, where: str) -> Iterator[str]:
+    there, wanted = list(there), list(wanted)
+    yield from listed(f"{what} of {whose} that {where} lacks", map(value_text, _lacking(wanted, there)))
+    yield from listed(f"{what} in {where} that {whose} does not have", map(value_text, _lacking(there, wanted)))
+
+
+def _lacking(wanted: Iterable[object], there: Iterable[object]) -> list[object]:
+    known = set(there)
+    return [value for value in dict.fromkeys(wanted) if value not in known]
+
+
+def _settings(recorded: ReportSettings, benchmark: Benchmark) -> Iterator[str]:
+    wanted = ReportSettings(
+        name=benchmark.name,
+        claim=benchmark.claim,
+        metric=benchmark.report.metric,
+        against=benchmark.report.against,
+        alpha=benchmark.report.alpha,
+        axis=benchmark.report.axis,
+        at=tuple(benchmark.report.at),
+    )
+    for name in _SETTINGS:
+        ours, theirs = getattr(wanted, name), getattr(recorded, name)
+        if ours != theirs:
+            yield f"report.{name} is {value_text(theirs)}, and in the file {value_text(ours)}"
+    expected = [_plain(expect.model_dump()) for expect in benchmark.expect]
+    stated = [_plain(expect) for expect in recorded.expectations]
+    if len(stated) != len(expected) or not all(map(_says_the_same, stated, expected)):
+        yield "report.expectations are not those of the file"
+
+
+def _says_the_same(recorded: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    """Whether everything that is recorded is as wanted; fields that came with a later version are not held."""
+    return all(name in wanted and wanted[name] == value for name, value in recorded.items())
+
+
+def _plain(value: Any) -> Any:
+    return json.loads(json.dumps(value))
+
+
+def unusual_terms(provenance: Provenance, benchmark: Benchmark, seeds: Sequence[int]) -> Iterator[str]:
+    """What is no fault but worth knowing, a sentence each."""
+    from prunebench import __version__
+
+    if provenance.prunebench != __version__:
+        yield f"made with prunebench {provenance.prunebench}; this is {__version__}"
+    chosen = map(value_text, _lacking(provenance.seeds, seeds))
+    yield from listed("seeds that are not the file's, which whoever ran it chose", chosen)
+    for name, use in benchmark.uses().items():
+        origin = provenance.components.get(name)
+        if origin is None:
+            continue
+        if origin.distribution.split(" ")[0] != use.provider.distribution.split(" ")[0]:
+            yield f'component "{name}" came from {origin.distribution}, and here from {use.provider.distribution}'
+        if origin.paper != use.component.paper:
+            yield f'component "{name}" names another source than the installed one: {value_text(origin.paper)}'

@@ -1,0 +1,92 @@
+"""A leaderboard held against its benchmark file and against itself."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from prunebench.api.errors import PrunebenchError
+from prunebench.api.results import Results
+from prunebench.benchmark import load as config
+from prunebench.leaderboard import board_of
+from prunebench.plan.trial import Plan
+from prunebench.runner.preparing import Prepared
+from prunebench.runner.provenance import notes
+from prunebench.runner.publishing import completed, render
+from prunebench.verification.audit.files import other_files, unproven_files
+from prunebench.verification.audit.terms import other_terms, unusual_terms
+from prunebench.verification.audit.tickets import other_tickets
+
+UNCHECKED = "hardware, wall time, date and counts of work are its author's word"
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What was found without training anything.
+
+    Args:
+        findings: what makes it not hold, a sentence each.
+        remarks: what nothing can derive, or what its reader should know.
+    """
+
+    findings: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+
+def audit(folder: Path, results: Results, prepared: Prepared) -> Audit:
+    """Hold a leaderboard against its benchmark file and against itself.
+
+    Args:
+        prepared: the plan of the whole file, with the recorded profile, settings and seeds.
+    """
+    provenance, benchmark = results.provenance, prepared.benchmark
+    seeds = _seeds_of(prepared)
+    derived = _derived_notes(results, prepared)
+    findings = [
+        *other_terms(results, benchmark, seeds),
+        *other_tickets(results, prepared.plan),
+        *(f'the note "{note}" is missing' for note in derived if note not in provenance.report.notes),
+    ]
+    if findings:  # of what is not of the file no page need be made, nor can it always be
+        return Audit(tuple(findings), (UNCHECKED,))
+    results = completed(folder, results)
+    with tempfile.TemporaryDirectory(prefix="prunebench-audit-") as scratch:
+        made = Path(scratch)
+        try:
+            render(made, results, board_of(results))
+        except PrunebenchError as error:
+            return Audit((f"no page can be made of the results: {error}",), (UNCHECKED,))
+        findings = [*other_files(folder, results, made)]
+        remarks = [
+            *unusual_terms(provenance, benchmark, seeds),
+            *_counts(results, prepared.plan),
+            *(f"a note that nothing derives: {note}" for note in provenance.report.notes if note not in derived),
+            *unproven_files(folder, results, made),
+            UNCHECKED,
+        ]
+    return Audit(tuple(findings), tuple(remarks))
+
+
+def _seeds_of(prepared: Prepared) -> Sequence[int]:
+    """The seeds of the file itself; the plan is of the recorded ones."""
+    options = prepared.options
+    catalogue = prepared.benchmark.catalogue
+    return config.load(options.file, catalogue, profile=options.profile, settings=options.settings).seeds
+
+
+def _derived_notes(results: Results, prepared: Prepared) -> list[str]:
+    derived = notes(prepared, results.rows, {})
+    merged = len(results.provenance.merged)
+    return [*derived, f"Merged from {merged} runs; provenance.json lists each."] if merged else derived
+
+
+def _counts(results: Results, plan: Plan) -> list[str]:
+    runs = results.provenance.runs
+    if results.provenance.merged or (runs.naive, runs.distinct) == (plan.naive_runs, len(plan.runs)):
+        return []
+    return [
+        f"it counts {runs.naive:,} training runs, {runs.distinct:,} of them distinct, and the file plans "
+        f"{plan.naive_runs:,} and {len(plan.runs):,}"
+    ]

@@ -1,0 +1,56 @@
+"""A write into the data that a component was handed is seen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from prunebench.api.data import Data, Resident
+from prunebench.engine.data_guard import fingerprint_of
+from prunebench.testing import ToyData
+
+
+def copy_of(data: Data) -> Data:
+    splits = {n: replace(s, images=s.images.clone(), labels=s.labels.clone()) for n, s in data.splits.items()}  # type: ignore[type-var]
+    return replace(data, splits=splits)
+
+
+SPOILED: dict[str, Callable[[Resident], object]] = {
+    "an image": lambda split: split.images[0, 0, 0].add_(1),
+    "a label": lambda split: split.labels[-1:].add_(1),
+    "behind torch's back": lambda split: split.images.numpy().__setitem__((0, 0, 0, 0), 77),
+    "two labels that change places": lambda split: split.labels[:2].copy_(split.labels[:2].flip(0)),
+    "two images that change places": lambda split: split.images[:2].copy_(split.images[:2].flip(0)),
+}
+
+
+@pytest.mark.parametrize("split", ["train", "valid", "test"])
+@pytest.mark.parametrize("spoil", SPOILED.values(), ids=SPOILED)
+def test_a_write_into_the_data_is_seen(spoil: Callable[[Resident], object], split: str) -> None:
+    data = copy_of(ToyData().prunebench_data())
+    labels = data[split].labels  # type: ignore[attr-defined]
+    labels[0], labels[1] = 0, 1
+    before = fingerprint_of(data)
+    assert fingerprint_of(data) == before
+    spoil(data[split])  # type: ignore[arg-type]
+    assert fingerprint_of(data) != before
+
+
+@given(st.lists(st.integers(0, 255), min_size=1, max_size=60), st.data())
+def test_any_other_byte_gives_another_fingerprint(values: list[int], data: st.DataObject) -> None:
+    place = data.draw(st.integers(0, len(values) - 1))
+    other = [*values]
+    other[place] = data.draw(st.integers(0, 255).filter(lambda v: v != values[place]))
+    made = [
+        Data(
+            ToyData().prunebench_data().info,
+            {"train": Resident(torch.tensor(v, dtype=torch.uint8), torch.zeros(1), (0.0,), (1.0,))},
+        )
+        for v in (values, other)
+    ]
+    assert fingerprint_of(made[0]) != fingerprint_of(made[1])

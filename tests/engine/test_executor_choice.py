@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.toy_runs import FILE, catalogue, prepared
+from prunebench.api.errors import ConfigError
+from prunebench.engine.executors import choice, memory
+from prunebench.engine.executors.choice import Inline, Local, chosen
+from prunebench.engine.executors.inline import InlineExecutor
+from prunebench.engine.executors.local import LocalExecutor
+from prunebench.engine.executors.memory import held_memory, usable_memory
+from prunebench.plan.phases import Phase
+from prunebench.runner.preparing import Options, prepare
+from prunebench.runner.workers import executor_of, resources_of
+
+
+@pytest.mark.parametrize(
+    ("table", "workers", "kind"),
+    [
+        (None, None, Local),
+        (None, 3, Local),
+        (None, 0, Inline),
+        ("inline", None, Inline),
+        ("inline", 0, Inline),
+        ("local", 2, Local),
+        ({"use": "local", "memory_gib": 1.5}, None, Local),
+    ],
+)
+def test_a_file_chooses_its_executor(table: Any, workers: int | None, kind: type) -> None:
+    assert type(chosen(table, workers)) is kind
+
+
+@pytest.mark.parametrize(
+    ("table", "workers", "message"),
+    [
+        ("lokal", None, r'execution\.executor\.use: no executor \'lokal\'\. Did you mean "local"'),
+        ({}, None, r"execution\.executor\.use: no executor None"),
+        ({"use": ["local"]}, None, r"execution\.executor\.use: no executor"),
+        ({"use": "local", "memory": 3}, None, r"execution\.executor\.memory: unknown key"),
+        ({"use": "local", "memory_gib": -1}, None, r"execution\.executor\.memory_gib: must be greater than 0"),
+        ({"use": "inline", "silent_hours": 1}, None, r"execution\.executor\.silent_hours: unknown key"),
+        ("inline", 2, r'"inline" does not go with execution\.workers = 2'),
+        ("local", 0, r'"local" does not go with execution\.workers = 0'),
+    ],
+)
+def test_a_wrong_choice_is_an_error_that_names_the_key(table: Any, workers: int | None, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        chosen(table, workers)
+
+
+def test_a_wrong_choice_is_found_when_the_file_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "toy.toml"
+    file.write_text(FILE.replace("workers = 0", 'executor = "slurn"'))
+    with pytest.raises(ConfigError, match="no executor 'slurn'"):
+        prepare(Options(file, store=tmp_path / "store"), catalogue())
+
+
+def test_the_executor_of_a_file_is_started(store_path: Path) -> None:
+    inline = prepared(store_path, {"execution": {"executor": "inline"}})
+    assert isinstance(executor_of(inline, inline.open_store(), catalogue()), InlineExecutor)
+    table = {"use": "local", "memory_gib": 2.0, "silent_hours": 0.5}
+    local = prepared(store_path, {"execution": {"workers": 3, "executor": table}})
+    executor = executor_of(local, local.open_store(), catalogue())
+    assert isinstance(executor, LocalExecutor)
+    assert (executor._size, executor._silence) == (3, 1800.0)
+
+
+def test_what_a_phase_needs_follows_from_its_kind(store_path: Path) -> None:
+    execution = {"workers": 1, "threads": 2, "executor": {"use": "local", "memory_gib": 2.0}}
+    needs = resources_of(prepared(store_path, {"execution": execution}))
+    found = {kind: needs(Phase("", kind, {}, ())) for kind in ("init", "train", "prune", "edit", "analyse")}  # type: ignore[arg-type]
+    assert {kind for kind, one in found.items() if one.device} == {"train", "analyse"}
+    assert {one.threads for one in found.values()} == {2}
+    assert {one.memory for one in found.values()} == {2 * 2**30}
+
+
+def test_by_default_a_worker_may_hold_most_of_what_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    usable = usable_memory()
+    assert usable is not None
+    assert Local().memory == int(usable * 0.9)
+    assert Inline().memory is None
+    monkeypatch.setattr(choice, "usable_memory", lambda: None)
+    assert Local().memory is None
+
+
+def test_a_containers_limit_counts(tmp_path: Path) -> None:
+    (tmp_path / "limit").write_text("1073741824\n")
+    (tmp_path / "none").write_text("max\n")
+    assert usable_memory([str(tmp_path / "limit")]) == 2**30
+    assert usable_memory([str(tmp_path / "none"), str(tmp_path / "missing")]) == usable_memory([])
+
+
+def test_what_a_process_holds_is_seen_and_nothing_of_one_that_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    import os
+
+    assert held_memory(os.getpid()) > 2**20
+    assert held_memory(None) == 0
+    assert memory.held_memory(2**22 + 1) == 0
