@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, WithJsonSchema, field_serializer, field_validator
 
-from prunebench.api.rows import Record
+from prunebench.api.rows import Number, Record, Whole
 
 
 class LayerCount(Record):
@@ -20,8 +20,8 @@ class LayerCount(Record):
     """
 
     name: str
-    units: int
-    kept: int | None
+    units: Whole
+    kept: Whole | None
 
 
 class CurvePoint(Record):
@@ -32,8 +32,8 @@ class CurvePoint(Record):
         values: by "SPLIT/METRIC", each in the unit of the rows of that metric; null where a number is not finite.
     """
 
-    iteration: int
-    values: Mapping[str, float | None]
+    iteration: Whole
+    values: Mapping[str, Number | None]
 
 
 _FLAT_POINTS = {
@@ -69,12 +69,12 @@ class EvaluationDetail(Record):
     entry: str
     model: str
     data: str
-    seed: int
-    round: int
-    draw: int
+    seed: Whole
+    round: Whole
+    draw: Whole
     key: str
-    start: int
-    stop: int
+    start: Whole
+    stop: Whole
     layers: tuple[LayerCount, ...]
     curve: Annotated[tuple[CurvePoint, ...], WithJsonSchema(_FLAT_POINTS)]
     correct: str | None = Field(default=None, alias="hits")
@@ -129,7 +129,7 @@ class AnalysisDetail(Record):
     entry: str
     model: str
     data: str
-    seed: int
+    seed: Whole
     analysis: str
     key: str
     figures: tuple[FigureDetail, ...]

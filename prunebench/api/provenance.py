@@ -7,9 +7,9 @@ from typing import Any
 
 from pydantic import Field
 
-from prunebench.api.rows import Record
+from prunebench.api.rows import Number, Record, Whole
 
-Scalar = str | int | float | bool | None
+Scalar = str | Whole | Number | bool | None
 
 
 class ComponentOrigin(Record):
@@ -21,7 +21,7 @@ class ComponentOrigin(Record):
         paper: its source; empty where there is none.
     """
 
-    version: int
+    version: Whole
     distribution: str
     paper: str
 
@@ -35,9 +35,9 @@ class RunCounts(Record):
         cached: of the distinct ones, those that were in the store before.
     """
 
-    naive: int
-    distinct: int
-    cached: int = 0
+    naive: Whole
+    distinct: Whole
+    cached: Whole = 0
 
 
 class MetricInfo(Record):
@@ -51,8 +51,8 @@ class MetricInfo(Record):
 
     unit: str
     higher: bool
-    low: float | None = None
-    high: float | None = None
+    low: Number | None = None
+    high: Number | None = None
 
 
 class ReportSettings(Record):
@@ -76,7 +76,7 @@ class ReportSettings(Record):
     against: str | None
     alpha: float = Field(gt=0, lt=1)
     axis: str = "density"
-    at: tuple[float, ...] = ()
+    at: tuple[Number, ...] = ()
     notes: tuple[str, ...] = ()
     expectations: tuple[Mapping[str, Any], ...] = ()
 
@@ -93,10 +93,10 @@ class Registered(Record):
     """
 
     metric: str
-    deviation: float | None
-    values: int
-    floor: float
-    allowed: float | None
+    deviation: Number | None
+    values: Whole
+    floor: Number
+    allowed: Number | None
 
 
 class VerificationRecord(Record):
@@ -124,10 +124,10 @@ class VerificationRecord(Record):
     environment: Mapping[str, Scalar]
     bit_equal: bool
     entries: tuple[str, ...]
-    seeds: tuple[int, ...]
-    cells: Mapping[str, tuple[int, ...]] = Field(default_factory=dict)
+    seeds: tuple[Whole, ...]
+    cells: Mapping[str, tuple[Whole, ...]] = Field(default_factory=dict)
     drawn: bool = False
-    numbers: int
+    numbers: Whole
     results: str
     details: str = ""
 
@@ -166,19 +166,19 @@ class Provenance(Record):
         Every row is of one of `entries` and one of `seeds`.
     """
 
-    schema_version: int = Field(default=1, alias="schema")
+    schema_version: Whole = Field(default=1, alias="schema")
     prunebench: str
     file: str
     profile: str | None
     settings: tuple[str, ...] = ()
-    seeds: tuple[int, ...]
+    seeds: tuple[Whole, ...]
     entries: tuple[str, ...]
     environment: Mapping[str, Scalar]
     hardware: Mapping[str, Scalar]
-    wall_seconds: float
+    wall_seconds: Number
     finished: str
     runs: RunCounts
-    steps: int = 0
+    steps: Whole = 0
     components: Mapping[str, ComponentOrigin]
     report: ReportSettings
     also: tuple[Mapping[str, Any], ...] = ()

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Role = Literal["evaluate", "find", "analyse"]
 Outcome = Literal["ok", "diverged", "collapsed", "failed"]
@@ -19,6 +19,16 @@ RunId = tuple[str, str, str, int, int | None, int, int]
 """A trial's id, then round, draw and twin."""
 
 Identity = tuple[str, str, str, int, int | None, int, int, Role, str, str, str]
+
+
+Whole = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+"""A whole number that every program reads."""
+
+Number = Annotated[float, Field(ge=-1e300, le=1e300)]
+"""A number that stays finite in percent and in a sum; float32 ends at 3.4e38."""
+
+Share = Annotated[float, Field(ge=0, le=1)]
+"""A fraction of a whole."""
 
 
 class Record(BaseModel):
@@ -67,18 +77,18 @@ class Row(Record):
     entry: str
     model: str
     data: str
-    seed: int
-    round: int | None
-    draw: int
-    twin: int
+    seed: Whole
+    round: Whole | None
+    draw: Whole
+    twin: Whole
     role: Role
-    density: float | None
-    density_all: float | None
-    density_macs: float | None = None
+    density: Annotated[float, Field(gt=0, le=1)] | None
+    density_all: Share | None
+    density_macs: Share | None = None
     position: str
     metric: str
     split: str
-    value: float | None
+    value: Number | None
     unit: str
     outcome: Outcome
     key: str

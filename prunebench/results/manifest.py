@@ -82,11 +82,6 @@ def manifest_of(folder: Path) -> str:
     return manifest_text({name: sha256_of(folder / name) for name in files_in(folder) if name not in UNLISTED})
 
 
-def write_manifest(folder: Path) -> None:
-    """List every file of a leaderboard's folder with its sha256."""
-    (folder / MANIFEST).write_text(manifest_of(folder), encoding="utf-8", newline="\n")
-
-
 def files_in(folder: Path) -> list[str]:
     """The files of a leaderboard by their paths below its folder, sorted.
 

@@ -69,9 +69,10 @@ def _chunks(path: Path, most: int) -> Iterator[bytes]:
         raise
     except (OSError, ValueError) as error:
         raise PrunebenchError(f"{path}: cannot be read: {_kind(path) or reason(error)}") from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise PrunebenchError(f"{path}: cannot be read: {_kind(path) or 'it is not a regular file'}")
     with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise PrunebenchError(f"{path}: cannot be read: {_kind(path) or 'it is not a regular file'}")
         size = 0
         try:
             while chunk := file.read(MIB):

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from prunebench.commands.main import main
-from prunebench.results.manifest import write_manifest
+from prunebench.results.writing import seal
 
 BOARD = Path(__file__).parents[2] / "leaderboards" / "decoupled-resnet8-cifar10-reduced"
 ALSO = {"use": "early-stopping", "version": 1, "config": {}}
@@ -26,7 +26,7 @@ def name(board: Path, *also: object) -> None:
     provenance = json.loads((board / "provenance.json").read_text())
     provenance["also"] = also
     (board / "provenance.json").write_text(json.dumps(provenance))
-    write_manifest(board)
+    seal(board)
 
 
 def prunebench(*arguments: object) -> Result:

@@ -9,9 +9,9 @@ from leaderboard.boards import PROVENANCE, results, row, typed
 from prunebench import PrunebenchError, runner
 from prunebench.api.results import Results
 from prunebench.results.folder import read_results
-from prunebench.results.manifest import write_manifest
 from prunebench.results.merge import check_mixable, merged
 from prunebench.results.rows import read_rows
+from prunebench.results.writing import seal
 from prunebench.runner.preparing import Options
 from prunebench.runner.publishing import write_results
 
@@ -73,7 +73,7 @@ def test_results_of_other_component_versions_are_refused_with_what_differs(board
     provenance = json.loads((other / "provenance.json").read_text())
     provenance["components"]["magnitude"]["version"] = 2
     (other / "provenance.json").write_text(json.dumps(provenance))
-    write_manifest(other)
+    seal(other)
     with pytest.raises(PrunebenchError, match="magnitude"):
         merged([read_results(boards / "first"), read_results(other)])
 

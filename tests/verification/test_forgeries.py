@@ -17,9 +17,9 @@ from prunebench.commands.main import main
 from prunebench.leaderboard import board_of
 from prunebench.results.details import details_text
 from prunebench.results.folder import read_results
-from prunebench.results.manifest import write_manifest
 from prunebench.results.rows import rows_text
 from prunebench.results.verification import record_text, sha256_of_text
+from prunebench.results.writing import seal
 from prunebench.runner.publishing import render
 from prunebench.verification.verify import verify
 
@@ -29,7 +29,7 @@ Forgery = Callable[[Path], None]
 def publish(board: Path, results: Results) -> None:
     """Every file as prunebench would write it for these results, whatever they say of themselves."""
     render(board, results, board_of(results))
-    write_manifest(board)
+    seal(board)
 
 
 def changed(board: Path, drop: Callable[[Any], bool]) -> Results:
@@ -112,7 +112,7 @@ def duplicate_rows_the_true_one_last(board: Path) -> None:
     results = read_results(board)
     rows = [copy for row in results.rows for copy in (row.model_copy(update={"position": row.position}), row)]
     (board / "results.jsonl").write_text(rows_text(rows))
-    write_manifest(board)
+    seal(board)
 
 
 def a_competitor_dropped(board: Path) -> None:
@@ -137,7 +137,7 @@ def edited(name: str, old: bytes, new: bytes) -> Forgery:
         content = (board / name).read_bytes()
         assert old in content
         (board / name).write_bytes(content.replace(old, new))
-        write_manifest(board)
+        seal(board)
 
     return forge
 
@@ -226,7 +226,7 @@ def test_other_numbers_in_the_parquet_do_not_hold(board: Path) -> None:
     place = table.schema.get_field_index("value")
     forged = table.set_column(place, "value", compute.multiply(table["value"], 2.0))
     parquet.write_table(forged, board / "results.parquet")
-    write_manifest(board)
+    seal(board)
     assert "results.parquet is not what the results give" in verify(board, show=quietly).verdict
 
 
@@ -246,7 +246,7 @@ def test_an_invented_note_is_named(board: Path) -> None:
 
 def test_a_file_that_nothing_makes_is_named(board: Path) -> None:
     (board / "findings.md").write_text("We win.")
-    write_manifest(board)
+    seal(board)
     (board / "more.txt").write_text("")
     found = verify(board, entries="imp", seeds=1, show=quietly)
     assert "files of the author, which are not made from the results (1): findings.md" in found.remarks

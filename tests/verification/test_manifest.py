@@ -6,7 +6,8 @@ import pytest
 
 from prunebench import PrunebenchError
 from prunebench.api import keys
-from prunebench.results.manifest import check_manifest, read_manifest, write_manifest
+from prunebench.results.manifest import check_manifest, read_manifest
+from prunebench.results.writing import seal
 
 
 def test_a_leaderboard_as_it_was_written_has_nothing_to_tell(board: Path) -> None:
@@ -75,7 +76,7 @@ def test_the_page_and_the_record_of_a_verification_may_come_later(board: Path) -
     (board / "index.html").write_text("made again at will")
     (board / "verification.json").write_text("{}")
     assert check_manifest(board) == []
-    write_manifest(board)
+    seal(board)
     assert "index.html" not in read_manifest(board).files
 
 

@@ -9,7 +9,8 @@ from click.testing import CliRunner
 from prunebench import PrunebenchError
 from prunebench.api.errors import ConfigError
 from prunebench.commands.main import main
-from prunebench.results.manifest import manifest_text, read_manifest, write_manifest
+from prunebench.results.manifest import manifest_text, read_manifest
+from prunebench.results.writing import seal
 from prunebench.testing import toy_results
 from prunebench.verification.submission import broken_rules, sources_of, submit
 
@@ -96,7 +97,7 @@ def test_an_archive_lies_in_the_folder_for_it_whatever_the_benchmark_is_called(
     provenance = json.loads((board / "provenance.json").read_text())
     provenance["report"]["name"] = name
     (board / "provenance.json").write_text(json.dumps(provenance))
-    write_manifest(board)
+    seal(board)
     archive = submit(board, tmp_path / "out")
     assert archive.parent == tmp_path / "out"
     assert list((tmp_path / "out").iterdir()) == [archive]

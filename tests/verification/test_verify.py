@@ -17,9 +17,9 @@ from prunebench.commands.main import main
 from prunebench.leaderboard import board_of
 from prunebench.results.details import read_details
 from prunebench.results.folder import read_results
-from prunebench.results.manifest import write_manifest
 from prunebench.results.rows import read_rows
 from prunebench.results.verification import misfits, read_record
+from prunebench.results.writing import seal
 from prunebench.runner.publishing import write_results
 from prunebench.verification.comparison import compare
 from prunebench.verification.rerun import chosen_entries
@@ -114,7 +114,7 @@ def test_a_benchmark_file_that_is_gone_is_asked_for(board: Path) -> None:
     provenance = json.loads((board / "provenance.json").read_text())
     provenance["file"] = "elsewhere/other.toml"
     (board / "provenance.json").write_text(json.dumps(provenance))
-    write_manifest(board)
+    seal(board)
     with pytest.raises(PrunebenchError, match=r"which is not here; give --file"):
         verify(board, show=quietly)
 
