@@ -165,5 +165,5 @@ def test_a_damaged_file_is_named(root: Path) -> None:
 
 
 def test_the_path_must_be_a_text(root: Path) -> None:
-    with pytest.raises(PrunebenchError, match="model.weights: must be a string, not 3"):
+    with pytest.raises(PrunebenchError, match=r"model\.weights: must be a string, not 3"):
         prepared(root.parent / "store", {"model": {"weights": 3}}, root=root)
