@@ -80,10 +80,10 @@ def _of(name: str, module: nn.Module) -> Iterator[Computed]:
             own = {
                 f"{prefix}{its}": its for its, _ in module.named_parameters(recurse=False) if its in _olds(attribute)
             }
-            zeros, floor = _whose_zeros_stay(module, partial(_by_hook, hook), set(own.values()))
+            zeros, floor = _whose_zeros_stay(module, partial(by_hook, hook), set(own.values()))
             kept = next((full for full, its in own.items() if its == zeros), None)
             rest = tuple(full for full in own if full != kept)
-            yield Computed(module, attribute, kept, floor, rest, type(hook).__name__, partial(_by_hook, hook, module))
+            yield Computed(module, attribute, kept, floor, rest, type(hook).__name__, partial(by_hook, hook, module))
 
 
 def _olds(attribute: str) -> tuple[str, ...]:
@@ -104,7 +104,8 @@ def _evaluated(each: nn.Module) -> Tensor:
             module.training = True
 
 
-def _by_hook(hook: object, module: nn.Module) -> Tensor:
+def by_hook(hook: object, module: nn.Module) -> Tensor:
+    """The weight that one of torch's old hooks computes, as it is now; changes nothing."""
     compute = hook.compute_weight  # type: ignore[attr-defined]
     with torch.no_grad():
         # Spectral norm's: without going on with its iteration.

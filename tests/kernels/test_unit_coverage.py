@@ -125,7 +125,7 @@ def test_channels_say_it_too(name: str) -> None:
     with torch.device("meta"):
         size = {"img_size": 32} if name.startswith("vit") else {}
         model = timm.create_model(name, num_classes=10, **size)
-    units = Channels(ChannelsConfig()).prunebench_units(model, torch.zeros(1, *info.shape))
+    units = Channels(ChannelsConfig()).prunebench_units(model, info, torch.zeros(1, *info.shape))
     found = coverage(model, units)
     assert 0 < found.prunable < found.values
     assert found.prunable + sum(one.values for one in found.dense) == found.values

@@ -12,6 +12,7 @@ from torch.nn.utils import parametrize
 
 from prunebench import CannotTakePart
 from prunebench.api.random import Rng
+from prunebench.kernels.computed_weights import by_hook
 
 _NORMS = (_NormBase, nn.GroupNorm, nn.LayerNorm)
 
@@ -63,6 +64,6 @@ def _draw(name: str, module: nn.Module, draw: Callable[[Tensor], object]) -> Non
                 dim = -1 if getattr(hook, "dim", 0) is None else getattr(hook, "dim", 0)
                 module.get_parameter("weight_v").copy_(weight)
                 module.get_parameter("weight_g").copy_(torch.norm_except_dim(weight, 2, dim))
-            module.weight = hook.compute_weight(module).detach()
+            module.weight = by_hook(hook, module)
             return
     raise CannotTakePart(f"{name}.weight is no parameter, and how it comes about is not known: it cannot be drawn")

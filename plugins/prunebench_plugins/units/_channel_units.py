@@ -9,6 +9,7 @@ import torch
 
 from prunebench.api.info import Layer
 from prunebench.api.masks import Mask, Member, Scores, Units
+from prunebench.kernels.weight_units import masked_copy
 from prunebench_plugins.units._removal import keep_only
 
 if TYPE_CHECKING:
@@ -108,5 +109,5 @@ class ChannelUnits(Units):
                     stays[at] = torch.ones(size, dtype=torch.bool, device="cpu")
                 stays[at][member.indices[~physical].reshape(-1)] = False
         # What stays of an empty layer must be 0, so the copy is masked before it is cut.
-        masked = super().shrink(model, mask)
+        masked = masked_copy(model, self.expand(mask))
         return keep_only(masked, {at: kept.nonzero()[:, 0] for at, kept in stays.items()})

@@ -19,6 +19,7 @@ from torch.nn.modules.conv import _ConvNd
 
 from prunebench.api.masks import Member
 from prunebench_plugins.units._attention import heads
+from prunebench_plugins.units._search import EndlessSearchError, bounded
 from prunebench_plugins.units._slices import Place, Slice, refusal, slices
 
 if TYPE_CHECKING:
@@ -67,9 +68,14 @@ class _Traced:
     shapes: Mapping[str, Sequence[int]]
 
     def dependent(self, root: nn.Module, size: int) -> Any:
-        """What depends on the outputs of a layer."""
+        """What depends on the outputs of a layer.
+
+        Raises:
+            EndlessSearchError: the search did not end within its steps.
+        """
         pruner = self.graph.get_pruner_of_module(root)
-        return self.graph.get_pruning_group(root, pruner.prune_out_channels, list(range(size)))
+        with bounded(self.graph):
+            return self.graph.get_pruning_group(root, pruner.prune_out_channels, list(range(size)))
 
     def owned(self, item: Any) -> list[list[Slice]]:
         """For each index of an item of a dependency group, the slices that are cut; none in what has no parameters."""
@@ -88,7 +94,10 @@ class _Traced:
             return "they are the network's outputs"
         if isinstance(target.module, nn.Parameter) or id(target.module) not in self.names:
             return None
-        return refusal(self.names[id(target.module)], target.module)
+        name = self.names[id(target.module)]
+        if isinstance(target.module, _ConvNd | nn.Linear) and "weight" not in target.module._parameters:
+            return f"{name} computes its weight from other parameters"
+        return refusal(name, target.module)
 
     def misfit(self, owned: Sequence[Sequence[Slice]]) -> str | None:
         """Why what an item owns cannot be units, if it cannot."""
@@ -149,7 +158,18 @@ def _size(module: nn.Module) -> int:
 
 def _couple(found: _Coupling, traced: _Traced, order: int, root: nn.Module) -> None:
     """Join the outputs of one layer with all that depends on them."""
-    for item in traced.dependent(root, _size(root)):
+    try:
+        items = traced.dependent(root, _size(root))
+    except EndlessSearchError:
+        name = traced.names[id(root)]
+        for index in range(_size(root)):
+            # Whoever has to do with these channels is refused with them.
+            found.own((order, index), ((f"{name}.weight", 0, "out"), index))
+            found.refused.setdefault(
+                (order, index), f"{name}: the search for what depends on its channels does not end"
+            )
+        return
+    for item in items:
         reason = traced.refusal(item)
         owned = traced.owned(item) if reason is None else [[] for _ in item.idxs]
         reason = reason or traced.misfit(owned)
@@ -160,10 +180,18 @@ def _couple(found: _Coupling, traced: _Traced, order: int, root: nn.Module) -> N
                 found.own((order, index), one)
 
 
+def _endless(name: str) -> str:
+    return f"{name}: the search for what depends on its channels does not end"
+
+
 def _refused_heads(traced: _Traced, qkv: nn.Module, owned: Sequence[Member]) -> str | None:
     """Why heads are no units: another layer than the known ones has to do with them."""
     known = {member.parameter for member in owned}
-    for item in traced.dependent(qkv, _size(qkv)):
+    try:
+        items = traced.dependent(qkv, _size(qkv))
+    except EndlessSearchError:
+        return _endless(traced.names[id(qkv)])
+    for item in items:
         module = item.dep.target.module
         if isinstance(module, nn.Linear | _ConvNd) and f"{traced.names[id(module)]}.weight" not in known:
             return f"{traced.names[id(module)]} has to do with them too"

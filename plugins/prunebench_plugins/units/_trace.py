@@ -8,7 +8,6 @@ Source: Fang et al. 2023 (DepGraph), whose dependency graph this is.
 
 from __future__ import annotations
 
-import copy
 import math
 import warnings
 from collections.abc import Iterator, Sequence
@@ -20,6 +19,8 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from prunebench import CannotTakePart, PlanError
+from prunebench.kernels.identity import canonical_names, retied
+from prunebench.kernels.networks import copied
 
 
 def twin(model: nn.Module, inputs: Tensor) -> tuple[nn.Module, Tensor]:
@@ -39,9 +40,10 @@ def twin(model: nn.Module, inputs: Tensor) -> tuple[nn.Module, Tensor]:
 
 def _twin(model: nn.Module, inputs: Tensor, dtype: torch.dtype) -> tuple[nn.Module, Tensor]:
     drawn = torch.Generator(device="cpu").manual_seed(0)
-    bare = copy.deepcopy(model)
+    bare, names = copied(model), canonical_names(model)
     on_meta = any(tensor.is_meta for tensor in (*bare.parameters(), *bare.buffers()))
     made = (bare.to_empty(device="cpu") if on_meta else bare.to("cpu")).to(dtype).eval().requires_grad_(True)
+    retied(made, names)
     taken = inputs.to(dtype) if inputs.is_floating_point() else inputs
     with torch.no_grad():
         for name, parameter in made.named_parameters():

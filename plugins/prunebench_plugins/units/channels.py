@@ -25,6 +25,7 @@ from prunebench.api.errors import nearest
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from prunebench.api.info import DataInfo
     from prunebench_plugins.units._channel_units import ChannelUnits
 
 
@@ -58,7 +59,7 @@ class Channels:
         self._config = config
 
     @hookimpl
-    def prunebench_units(self, model: nn.Module, example: Tensor) -> ChannelUnits:
+    def prunebench_units(self, model: nn.Module, data_info: DataInfo, example: Tensor) -> ChannelUnits:
         """The channels of the groups that the configuration names.
 
         Raises:
@@ -75,7 +76,7 @@ class Channels:
 
         config = self._config
         network, inputs = twin(model, batch_like(example, TRACED, 1))
-        found = groups(network, graph(network, inputs), classifier_weights(model))
+        found = groups(network, graph(network, inputs), classifier_weights(model, example, data_info.classes))
         excluded = {group.name: group.reason for group in found if group.reason is not None}
         possible = [group for group in found if group.reason is None]
         excluded |= failures(network, inputs, possible)

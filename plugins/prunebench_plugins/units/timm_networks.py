@@ -7,6 +7,8 @@ The page is written to docs/timm-networks.md:
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -87,8 +89,12 @@ class Row:
     heads: int = 0
     removable: float = 0.0
     left_out: str = ""
+    text: str = ""
+    """The row itself, where another process wrote it."""
 
     def __str__(self) -> str:
+        if self.text:
+            return self.text
         if not self.units:
             return f"| {self.name} | none | | | | {self.left_out} |"
         numbers = f"{self.layers} | {self.units:,} | {self.heads or ''} | {100 * self.removable:.1f} %"
@@ -96,7 +102,12 @@ class Row:
 
 
 def pixels(name: str) -> int:
-    """The images' height and width for a network."""
+    """The images' height and width for a network; what it was published with, if it is none of NETWORKS."""
+    if name not in NETWORKS:
+        import timm
+
+        config = timm.get_pretrained_cfg(name)
+        return int(config.input_size[-1]) if config is not None else 224
     return max((len(start), size) for start, size in SHAPES.items() if name.startswith(start))[1]
 
 
@@ -114,7 +125,7 @@ def network(name: str, **more: Any) -> nn.Module:
 
     info = data_info(name)
     arguments = {**NETWORKS.get(name, {}), **more}
-    if name.startswith(TOLD):
+    if name in NETWORKS and name.startswith(TOLD):
         arguments["img_size"] = pixels(name)
     if name.startswith("lenet_"):
         arguments["img_size"] = [pixels(name)] * 2
@@ -128,11 +139,12 @@ def row(name: str) -> Row:
 
     from prunebench_plugins.units.channels import Channels, ChannelsConfig
 
+    info = data_info(name)
     with torch.device("meta"):
         model = network(name)
-    shown = f"{name.strip()}{''.join(f', {key} {value}' for key, value in NETWORKS[name].items())}"
+    shown = f"{name.strip()}{''.join(f', {key} {value}' for key, value in NETWORKS.get(name, {}).items())}"
     try:
-        units = Channels(ChannelsConfig()).prunebench_units(model, torch.zeros(1, *data_info(name).shape))
+        units = Channels(ChannelsConfig()).prunebench_units(model, info, torch.zeros(1, *info.shape))
     except PlanError as error:
         return Row(shown, left_out=" ".join(str(error).removeprefix("channels: ").split()).replace("|", "/"))
     total = sum(parameter.numel() for parameter in model.parameters())
@@ -158,10 +170,45 @@ def _left_out(excluded: Mapping[str, str]) -> str:
     return f"{number} {'group' if number == 1 else 'groups'}: {first}"
 
 
+def families() -> list[str]:
+    """One network of each of timm's families (its modules of models): the first of those with the fewest blocks."""
+    import timm
+
+    names = [timm.list_models(module=module) for module in timm.list_modules()]
+    return [min(each, key=lambda name: (_size(name), name)) for each in names if each]
+
+
+def _size(name: str) -> int:
+    """How large a network is by its name: timm's words for small and large ones."""
+    words = ("test_", "atto", "femto", "pico", "nano", "tiny", "xxs", "xs", "small", "_s", "50", "base", "large")
+    return next((at for at, word in enumerate(words) if word in name), len(words) // 2)
+
+
 def page(names: Sequence[str] = tuple(NETWORKS)) -> str:
     """The page, with a row for each network."""
     return HEAD + "".join(f"{row(name)}\n" for name in names)
 
 
+def within(name: str, seconds: float) -> Row:
+    """The row of a network, tried in a process of its own that is ended after some time."""
+    code = f"from prunebench_plugins.units.timm_networks import row; print(row({name!r}))"
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, timeout=seconds, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return Row(name, left_out=f"not done within {seconds:.0f} s")
+    lines = [line for line in done.stdout.splitlines() if line.startswith("| ")]
+    if done.returncode or not lines:
+        error = (done.stderr.strip().splitlines() or ["no error"])[-1]
+        return Row(name, left_out=f"it cannot be built for this data: {error}".replace("|", "/")[:200])
+    return Row(name, text=lines[-1])
+
+
 if __name__ == "__main__":
-    print(page(), end="")
+    if sys.argv[1:2] == ["--families"]:
+        print(HEAD, end="")
+        for family in families():
+            print(within(family, float(sys.argv[2])), flush=True)
+    else:
+        print(page(), end="")

@@ -1,10 +1,12 @@
 import math
+from typing import Any
 
 import pytest
 import torch
 from pydantic import ValidationError
 from torch import nn
 
+from prunebench import CannotTakePart
 from prunebench.api.random import Streams
 from prunebench.components.catalogue import Catalogue
 from prunebench.components.managers import run_manager
@@ -107,3 +109,38 @@ def test_layers_and_norms_without_parameters_are_left_out() -> None:
 def test_a_spread_must_be_positive() -> None:
     with pytest.raises(ValidationError):
         NormalConfig(std=0)
+
+
+@pytest.mark.parametrize(
+    "norm",
+    [
+        nn.utils.parametrizations.weight_norm,
+        nn.utils.parametrizations.spectral_norm,
+        nn.utils.weight_norm,
+        nn.utils.spectral_norm,
+    ],
+)
+@pytest.mark.parametrize("component", EVERY)
+@pytest.mark.filterwarnings("ignore:.*weight_norm.*:FutureWarning")
+def test_a_weight_that_is_computed_is_drawn_through_its_parameters(norm: Any, component: object) -> None:
+    plain = drawn(nn.Sequential(nn.Linear(40, 60)), component)
+    normed = drawn(nn.Sequential(norm(nn.Linear(40, 60))), component)
+    wanted = plain.get_parameter("0.weight").detach()
+    (parameter,) = (p for n, p in normed.named_parameters() if p.shape == wanted.shape)
+    assert torch.equal(parameter.detach(), wanted)
+    if norm in (nn.utils.parametrizations.weight_norm, nn.utils.weight_norm):
+        assert torch.allclose(normed[0].weight.detach(), wanted, atol=1e-6)  # type: ignore[index]
+
+
+class Doubled(nn.Module):
+    """It cannot say what gives a weight."""
+
+    def forward(self, weight: torch.Tensor) -> torch.Tensor:
+        return 2 * weight
+
+
+def test_a_weight_that_cannot_be_given_is_named() -> None:
+    model = nn.Sequential(nn.Linear(4, 4))
+    nn.utils.parametrize.register_parametrization(model[0], "weight", Doubled())
+    with pytest.raises(CannotTakePart, match=r"0\.weight is computed from others"):
+        drawn(model, "kaiming_normal")

@@ -97,7 +97,7 @@ NETWORKS = [("cifar_resnet20", {"blocks": 1, "shortcut": "B"}), ("cifar_preresne
 @pytest.mark.parametrize(("name", "args"), [*NETWORKS, ("cifar_densenet40", {"layers": 2})])
 def test_every_group_of_the_papers_networks_has_a_score(name: str, args: dict[str, object]) -> None:
     model = network(name, **args)
-    units = Channels(ChannelsConfig(combine="mean")).prunebench_units(model, torch.zeros(1, *INFO.shape))
+    units = Channels(ChannelsConfig(combine="mean")).prunebench_units(model, INFO, torch.zeros(1, *INFO.shape))
     mask = Mask.full(units.layers)
     for scores in (
         BnGamma(BnGammaConfig()).prunebench_score(model, units, mask),
@@ -110,7 +110,7 @@ def test_every_group_of_the_papers_networks_has_a_score(name: str, args: dict[st
 
 def test_the_scales_of_channels_that_shortcuts_couple_are_summed() -> None:
     model = network("cifar_resnet20", blocks=1, shortcut="B")
-    units = Channels(ChannelsConfig(combine="sum")).prunebench_units(model, torch.zeros(1, *INFO.shape))
+    units = Channels(ChannelsConfig(combine="sum")).prunebench_units(model, INFO, torch.zeros(1, *INFO.shape))
     found = dict(
         zip(
             [layer.name for layer in units.layers],
@@ -127,7 +127,7 @@ def test_the_taylor_score_of_a_gate_is_the_change_that_its_removal_makes_to_firs
     info = ToyData().prunebench_data().info
     model = Small().prunebench_model(info).double().eval()
     data = ToyData().prunebench_data()
-    units = Channels(ChannelsConfig()).prunebench_units(model, torch.zeros(1, *info.shape))
+    units = Channels(ChannelsConfig()).prunebench_units(model, info, torch.zeros(1, *info.shape))
     rng = Streams(0, round=1).rng("score")
     config = TaylorConfig(batch=96, batches=1, group=("norm", "bias"))
     scores = Taylor(config).prunebench_score(model, data, CLASSES, units, rng).values[0]

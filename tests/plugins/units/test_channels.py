@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import timm
 import torch
 from engine.toy_runs import rows, run
 from torch import Tensor, nn
 
-from prunebench import PlanError
+from prunebench import CannotTakePart, PlanError
 from prunebench.api.errors import ConfigError
 from prunebench.api.info import DataInfo
 from prunebench.api.masks import Mask
@@ -62,7 +63,9 @@ def info(classes: int = 3) -> DataInfo:
 
 
 def units(model: nn.Module, **config: Any) -> ChannelUnits:
-    return Channels(ChannelsConfig.model_validate(config)).prunebench_units(model, torch.zeros(1, *info().shape))
+    return Channels(ChannelsConfig.model_validate(config)).prunebench_units(
+        model, info(), torch.zeros(1, *info().shape)
+    )
 
 
 def owned(found: ChannelUnits) -> list[list[tuple[str, int, str, list[list[int]]]]]:
@@ -294,3 +297,22 @@ def test_rounds_of_channels_are_pruned_trained_and_judged(tmp_path: Path) -> Non
 def test_a_density_below_the_floors_is_refused_before_anything_trains(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="layers keep at least"):
         run(tmp_path, channels(keep_at_least=10_000))
+
+
+def test_a_search_that_does_not_end_is_given_up_and_the_rest_goes_on() -> None:
+    # torch-pruning goes round and round at the concatenated channels of this network.
+    with torch.device("meta"):
+        model = timm.create_model("rexnet_100", num_classes=10)
+    size = DataInfo("noise", "0", {"train": 8}, (3, 32, 32), 10)
+    found = Channels(ChannelsConfig()).prunebench_units(model, size, torch.zeros(1, *size.shape))
+    name = "features.7.conv_pwl.conv"
+    assert found.excluded[f"{name}.weight"] == f"{name}: the search for what depends on its channels does not end"
+    assert found.count > 100
+
+
+def test_a_layer_that_computes_its_weight_says_so() -> None:
+    model = nn.Sequential(nn.Conv2d(1, 6, 1), nn.ReLU(), nn.Conv2d(6, 6, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    model.append(nn.Linear(6, 3))
+    nn.utils.parametrizations.spectral_norm(model[2])
+    with pytest.raises(CannotTakePart, match="2 computes its weight from other parameters"):
+        units(model)
