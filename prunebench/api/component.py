@@ -100,7 +100,7 @@ class BoundComponent:
             try:
                 config = self.config.model_dump(mode="json", context={"clock": clock})
             except ValueError as error:
-                why = str(error).rpartition("ValueError: ")[2]  # pydantic tells of its own serialiser first
+                why = str(error).rpartition("ValueError: ")[2]  # pydantic names its own serialiser first
                 raise PlanError(f'component "{self.name}": {why}') from error
             cache[clock] = {"use": self.name, "version": self.component.version, "config": config}
         return cache[clock]

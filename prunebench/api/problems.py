@@ -67,16 +67,16 @@ class Problem:
 
 
 def problems(error: ValidationError, known: Iterable[str] = (), of: str = "") -> list[Problem]:
-    """pydantic's errors. `known` are the keys of the table itself, from which an unknown one is told apart."""
+    """pydantic's errors; an unknown key is answered with the nearest of `known`, the keys of the table itself."""
     items = error.errors(include_url=False)
     # A list is short of its wrong items, too, which are named themselves.
     lists = {item["loc"][:-1] for item in items}
     return [_problem(item, known, of) for item in items if item["type"] != "too_short" or item["loc"] not in lists]
 
 
-def refusal(found: Iterable[Problem]) -> ValidationError:
+def refusal(several: Iterable[Problem]) -> ValidationError:
     """Problems as the error that a validator raises; pydantic puts the path to the table before theirs."""
-    return ValidationError.from_exception_data("table", list(_details(found)))
+    return ValidationError.from_exception_data("table", list(_details(several)))
 
 
 def written(path: Sequence[str | int]) -> str:
@@ -84,8 +84,8 @@ def written(path: Sequence[str | int]) -> str:
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
 
 
-def _details(found: Iterable[Problem]) -> Iterator[InitErrorDetails]:
-    for one in found:
+def _details(several: Iterable[Problem]) -> Iterator[InitErrorDetails]:
+    for one in several:
         parts = {"what": one.what, "hint": one.hint, "of": one.of, "missing": one.missing}
         yield {"type": PydanticCustomError("problem", "{what}{of}{hint}", parts), "loc": one.path, "input": None}
 

@@ -27,7 +27,7 @@ class Stretch(StrictTable):
 
 
 def _horizon(value: object) -> Position | Stretch:
-    """A position, or the table of a stretched one: what is wrong is said of the one that was meant."""
+    """A position, or the table of a stretched one: an error is of the one that was meant."""
     if isinstance(value, Stretch):
         return value
     return Stretch.model_validate(value) if isinstance(value, Mapping) else Position.parse(value)

@@ -54,12 +54,12 @@ class _Choice(StrictTable):
             rest = {key: value for key, value in keys.items() if key not in own}
             return handler({"label": next(named, ""), **own, "use": rest})
         except ValidationError as error:
-            found = problems(error)
+            wrong = problems(error)
         # A component's keys have the paths that they have in the file; a label that it would have given is not missing.
-        unnamed = "label" not in keys and any(one.path[:1] == ("use",) for one in found)
+        unnamed = "label" not in keys and any(one.path[:1] == ("use",) for one in wrong)
         raise refusal(
             replace(one, path=one.path[1:]) if one.path[:1] == ("use",) else one
-            for one in found
+            for one in wrong
             if not (unnamed and one.path == ("label",))
         )
 
@@ -89,6 +89,14 @@ class ModelChoice(_Choice):
     """What draws the first weights; the network's constructor where it is None."""
     weights: str | None = Field(None, description="A safetensors file below the data root to start from.")
     """Read instead of drawn."""
+    fresh_head: bool = Field(False, description="The classifier is drawn anew, whatever the file has for it.")
+    """For a file of a network that tells other classes apart."""
+
+    @model_validator(mode="after")
+    def _a_head_of_something(self) -> Self:
+        if self.fresh_head and self.weights is None:
+            raise ValueError("fresh_head: there is a head to replace only with `weights`")
+        return self
 
 
 def with_default(table: Mapping[str, Any], use: str | None) -> dict[str, Any]:

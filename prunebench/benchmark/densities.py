@@ -27,8 +27,8 @@ class Density:
         if isinstance(value, Density):
             return value
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1:
-            shown = value if isinstance(value, int | float) else shortened(value)
-            raise ValueError(f"{shown} is not a density: a fraction kept, above 0 and at most 1")
+            text = value if isinstance(value, int | float) else shortened(value)
+            raise ValueError(f"{text} is not a density: a fraction kept, above 0 and at most 1")
         return cls(float(value), value.text if isinstance(value, Printed) else str(value))
 
     @property

@@ -153,9 +153,9 @@ def _top_table(raw: Table, binder: FileBinder, errors: Errors) -> tuple[TopTable
             readable = {key: value for key, value in raw.items() if key not in wrong} | stand_ins
             return TopTable.model_validate(readable, context=binder), wrong
         except ValidationError as error:
-            found = problems(error)
-            errors.extend(one.at("") for one in found)
-            wrong |= {str(one.path[0]) for one in found}
+            several = problems(error)
+            errors.extend(one.at("") for one in several)
+            wrong |= {str(one.path[0]) for one in several}
 
 
 def _scored(top: TopTable, stated: Collection[str], only: Sequence[str], errors: Errors) -> list[str]:

@@ -14,7 +14,7 @@ from prunebench.components.managers import run_manager
 
 
 class FileBinder:
-    """A `prunebench.api.component.Binder`. Equal tables give the very same component: planning tells by identity."""
+    """A `prunebench.api.component.Binder`. Equal tables give the very same component, which planning relies on."""
 
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from prunebench.api import keys
 from prunebench.api.component import BoundComponent
@@ -18,6 +18,9 @@ from prunebench.components.managers import run_manager
 from prunebench.kernels import weight_files
 from prunebench.store.store import Store
 
+if TYPE_CHECKING:
+    from torch import nn
+
 
 class StoreProbe:
     """Answers from the store's cache; reads data, or builds a model on the meta device, only if it must."""
@@ -27,7 +30,7 @@ class StoreProbe:
 
     def data(self, chosen: DataChoice) -> DataInfo:
         """Sizes, shape and digest. The digest is taken again when a file that it was read from has changed."""
-        name = "data-" + keys.digest([chosen.use.to_json(), str(self.root)])
+        name = _data_name(chosen.use, self.root)
         known = self.store.cached_json(name)
         if known is not None and known["stamps"] and known["stamps"] == _stamps(known["info"]["files"]):
             return _data_info(known["info"])
@@ -66,21 +69,34 @@ class StoreProbe:
         file = weight_files.found(self.root, chosen.weights)
         stamps = _stamps((str(file),))
         shape = [*data.shape, data.classes, version("torch"), version("timm")]
-        name = "weights-" + keys.digest([chosen.use.to_json(), shape, str(file)])
+        name = "weights-" + keys.digest([chosen.use.to_json(), shape, str(file), chosen.fresh_head])
         known = self.store.cached_json(name)
         if known is None or known["stamps"] != stamps:
-            weight_files.check_fit(chosen.weights, weight_files.shapes_of(file), self._shapes(chosen, data))
+            self._check_fit(chosen, data, chosen.weights, file)
             known = {"digest": weight_files.digest_of(file), "stamps": stamps}
             self.store.put_json(name, known)
         digest: str = known["digest"]
         return digest
 
-    def _shapes(self, chosen: ModelChoice, data: DataInfo) -> weight_files.Shapes:
+    def _check_fit(self, chosen: ModelChoice, data: DataInfo, path: str, file: Path) -> None:
         import torch
 
+        from prunebench.kernels.classifier import classifier_of
+        from prunebench.kernels.identity import aliases
+
+        model = self._on_meta(chosen, data)
+        wanted = {name: tuple(value.shape) for name, value in model.state_dict().items()}
+        drawn = classifier_of(model, torch.zeros(1, *data.shape), data.classes).names if chosen.fresh_head else ()
+        weight_files.check_fit(path, weight_files.shapes_of(file), wanted, aliases(model), drawn)
+
+    def _on_meta(self, chosen: ModelChoice, data: DataInfo) -> nn.Module:
+        import torch
+
+        from prunebench.kernels.networks import built
+
+        hook = run_manager([chosen.use]).hook
         with torch.device("meta"):
-            model = run_manager([chosen.use]).hook.prunebench_model(data_info=data)
-        return {name: tuple(value.shape) for name, value in model.state_dict().items()}
+            return built(lambda: hook.prunebench_model(data_info=data))
 
     def _probed(
         self, chosen: ModelChoice, data: DataInfo, units: BoundComponent, task: BoundComponent
@@ -88,8 +104,7 @@ class StoreProbe:
         import torch
 
         example = run_manager([task]).hook.prunebench_task(label_smoothing=0.0).example(data)
-        with torch.device("meta"):
-            model = run_manager([chosen.use]).hook.prunebench_model(data_info=data)
+        model = self._on_meta(chosen, data)
         # Units that follow a few small inputs through the network are slower with many threads than with one.
         threads = torch.get_num_threads()
         torch.set_num_threads(1)
@@ -103,15 +118,24 @@ class StoreProbe:
         }
 
 
+def forget_data(store: Store, use: BoundComponent, root: Path) -> None:
+    """Take the data set's digest again when it is next planned with: the one that is kept turned out to be wrong."""
+    store.put_json(_data_name(use, root), None)
+
+
+def _data_name(use: BoundComponent, root: Path) -> str:
+    return "data-" + keys.digest([use.to_json(), str(root)])
+
+
 def _stamps(files: tuple[str, ...]) -> dict[str, list[int]]:
-    """Size and time of each file; empty if one is gone."""
+    """Size and times of each file, that of its last change of any kind too; empty if one is gone."""
     stamps = {}
     for file in files:
         try:
             stat = os.stat(file)
         except OSError:
             return {}
-        stamps[file] = [stat.st_size, stat.st_mtime_ns]
+        stamps[file] = [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns]
     return stamps
 
 

@@ -14,27 +14,31 @@ from torch import Tensor, nn
 from prunebench.api import keys
 from prunebench.api.component import BoundComponent
 from prunebench.api.data import Data
-from prunebench.api.errors import ContractError
+from prunebench.api.errors import ContractError, PrunebenchError
 from prunebench.api.info import DataInfo
 from prunebench.api.masks import Mask, Units
 from prunebench.api.planning import Ref, TrainedPoint
 from prunebench.api.random import Rng, Streams
 from prunebench.api.task import Task
-from prunebench.api.tickets import Inputs, Optimum
+from prunebench.api.tickets import Inputs, Optimum, State
 from prunebench.components.catalogue import Catalogue
 from prunebench.components.managers import accepts, run_manager
 from prunebench.components.metrics import metrics_of
 from prunebench.engine.data_guard import fingerprint_of
 from prunebench.engine.measuring import Measuring
+from prunebench.engine.probe import forget_data
 from prunebench.kernels import weight_files
+from prunebench.kernels.classifier import classifier_of
+from prunebench.kernels.identity import aliases
 from prunebench.kernels.macs import macs_of
+from prunebench.kernels.networks import built, reproducible
 from prunebench.plan.json_values import to_json
 from prunebench.plan.specs import ComponentSpec, DataSpec, ModelSpec, ParticipantSpec, WeightFile
 from prunebench.store.store import Artifact, Store
 from prunebench.store.tensors import load_tensors
 
 
-class DivergedParentError(Exception):
+class DivergedParentError(PrunebenchError):
     """A parent diverged, so this output does not exist; carries what the parent's record says."""
 
     def __init__(self, meta: Mapping[str, Any]) -> None:
@@ -65,6 +69,7 @@ class Workbench:
         if name not in self._data:
             data: Data = run_manager([component]).hook.prunebench_data(root=self.root, rng=Streams(seed).rng("split"))
             if data.info.digest != spec.digest:
+                forget_data(self.store, component, self.root)
                 raise ContractError(
                     f"data {component}: the files changed since the run was planned (digest {data.info.digest[:12]}, "
                     f"planned {spec.digest[:12]})"
@@ -98,36 +103,47 @@ class Workbench:
                     "and are measured on; work on a copy"
                 )
 
-    def architecture(self, spec: ModelSpec) -> nn.Module:
-        """The network on the CPU, its weights as the constructor drew them from torch's generator."""
-        model: nn.Module = run_manager([self.bound(spec)]).hook.prunebench_model(data_info=shape_of(spec))
-        return model
+    def architecture(self, spec: ModelSpec, seed: int = 0) -> nn.Module:
+        """The network on the CPU, its weights as the constructor drew them from the global generators."""
+        hook = run_manager([self.bound(spec)]).hook
+        return built(lambda: hook.prunebench_model(data_info=shape_of(spec)), seed)
 
     def fresh(self, spec: ModelSpec, initialiser: ComponentSpec | None, rng: Rng) -> dict[str, Tensor]:
         """Fresh initial weights from a stream: the constructor's, then the initialiser's if there is one."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(rng.seed())
-            model = self.architecture(spec)
-        if initialiser is not None:
-            model = run_manager([self.bound(initialiser)]).hook.prunebench_initialise(model=model, rng=rng)
-        return {name: value.detach().clone() for name, value in model.state_dict().items()}
+
+        def draw() -> nn.Module:
+            model = self.architecture(spec, rng.seed())
+            if initialiser is not None:
+                model = run_manager([self.bound(initialiser)]).hook.prunebench_initialise(model=model, rng=rng)
+            return model
+
+        return {name: value.detach().clone() for name, value in reproducible(draw).state_dict().items()}
 
     def pretrained(self, spec: ModelSpec, weights: WeightFile) -> dict[str, Tensor]:
         """The weights of a file, checked against the digest that the phase was planned with."""
+        return self._read(self.architecture(spec), weights)
+
+    def transferred(self, spec: ModelSpec, weights: WeightFile, drawn: State) -> dict[str, Tensor]:
+        """The same, but for the classifier's, which are those that were drawn."""
+        model = self.architecture(spec)
+        return {**self._read(model, weights), **{name: drawn[name] for name in head_of(model, spec)}}
+
+    def _read(self, model: nn.Module, weights: WeightFile) -> dict[str, Tensor]:
         file = weight_files.found(self.root, weights.file)
         if weight_files.digest_of(file) != weights.digest:
             raise ContractError(f'model.weights: "{weights.file}" changed since the run was planned')
-        with torch.random.fork_rng(devices=[]):
-            state = self.architecture(spec).state_dict()
-        offered = load_tensors(file.read_bytes())
+        state, offered = model.state_dict(), load_tensors(file.read_bytes())
+        names = weight_files.renamed(offered, state, aliases(model))
         # Into the network's own names, order and types; a counter of steps that the file lacks stays 0.
-        return {name: offered[name].to(value.dtype) if name in offered else value for name, value in state.items()}
+        found = {names[name]: value for name, value in offered.items()}
+        for name, value in offered.items():
+            if not torch.equal(found[names[name]], value):
+                raise ContractError(f'model.weights: "{weights.file}" has two tensors for {names[name]}, which differ')
+        return {name: found[name].to(value.dtype) if name in found else value for name, value in state.items()}
 
     def model(self, spec: ModelSpec, state: Mapping[str, Tensor]) -> nn.Module:
         """The network on the device with these weights, in evaluation mode."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
-            model = self.architecture(spec)
+        model = self.architecture(spec)
         # Copies into the model's own, aligned memory: kernels may round differently on other alignments.
         model.load_state_dict(dict(state))
         return model.to(self.device).eval()
@@ -194,6 +210,11 @@ class Workbench:
 def shape_of(model: ModelSpec) -> DataInfo:
     """Of the data, what shapes a model: the shape of an input, and classes."""
     return DataInfo("", "", {}, model.shape, model.classes)
+
+
+def head_of(model: nn.Module, spec: ModelSpec) -> frozenset[str]:
+    """The names of the classifier's parameters, for weights of a network with other classes."""
+    return classifier_of(model, torch.zeros(1, *spec.shape), spec.classes).names
 
 
 class _Points(Sequence[Optimum]):

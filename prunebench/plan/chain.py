@@ -64,8 +64,8 @@ class Chain:
         self._runs = Runs(context, participants, phases)
         self._optima: dict[int, TrainedPoint] = {}
         key = phases.add(
-            InitSpec(context.model_spec, context.init_spec, Streams(context.seed))
-            if context.weights is None
+            InitSpec(context.model_spec, context.init_spec, Streams(context.seed), context.weights)
+            if context.weights is None or context.fresh_head
             else LoadSpec(context.model_spec, context.weights)
         )
         self.dense = PlannedTicket(0, Ref(key, "weights"), None, context.model.units)

@@ -217,7 +217,18 @@ class _Planner:
         if model.weights is not None:
             digest = self._once(("weights", id(model)), lambda: self.probe.weights(model, info))
             weights = WeightFile(model.weights, digest)
-        return TrialContext(data.use, info, model.use, model.init, shape, entry.units, entry.task, place.seed, weights)
+        return TrialContext(
+            data.use,
+            info,
+            model.use,
+            model.init,
+            shape,
+            entry.units,
+            entry.task,
+            place.seed,
+            weights,
+            model.fresh_head,
+        )
 
     def _once(self, what: Any, make: Callable[[], Any]) -> Any:
         if what not in self._infos:

@@ -22,6 +22,7 @@ class TrialContext:
 
     Args:
         weights: the file that the first weights are read from; None where they are drawn.
+        fresh_head: the classifier's are drawn all the same.
     """
 
     data_component: BoundComponent
@@ -33,6 +34,7 @@ class TrialContext:
     task: BoundComponent
     seed: int
     weights: WeightFile | None = None
+    fresh_head: bool = False
 
     @cached_property
     def data_spec(self) -> DataSpec:

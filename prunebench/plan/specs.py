@@ -104,13 +104,18 @@ class StretchSpec:
 
 @dataclass(frozen=True, slots=True)
 class InitSpec:
-    """The first weights of a trial, drawn from a stream: by an initialiser, or by the network's constructor alone."""
+    """The first weights of a trial, drawn from a stream: by an initialiser, or by the network's constructor alone.
+
+    Args:
+        weights: a file that all but the classifier's weights are read from after that.
+    """
 
     kind: ClassVar[Kind] = "init"
 
     model: ModelSpec
     init: ComponentSpec | None
     streams: Streams
+    weights: WeightFile | None = field(default=None, metadata=ABSENT)
 
 
 @dataclass(frozen=True, slots=True)

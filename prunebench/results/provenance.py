@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from prunebench.api.errors import PrunebenchError
 from prunebench.api.provenance import Provenance
-from prunebench.results.reading import content_of, parsed
+from prunebench.benchmark.expectations import Expect
+from prunebench.results.reading import content_of, parsed, sentence
 
 PROVENANCE = "provenance.json"
 
@@ -62,4 +63,12 @@ def parsed_provenance(content: bytes, where: str = PROVENANCE) -> Provenance:
         raise PrunebenchError(
             f"{where}: written with schema {schema}, and this prunebench reads up to {SCHEMA}. Install a newer one."
         )
-    return parsed(content, Provenance.model_validate_json, where)
+    provenance = parsed(content, Provenance.model_validate_json, where)
+    for number, expectation in enumerate(provenance.report.expectations, start=1):
+        try:
+            Expect.model_validate(expectation)
+        except ValidationError as error:
+            raise PrunebenchError(
+                f"{where}: damaged: report.expectations: expectation {number}: {sentence(error)}"
+            ) from error
+    return provenance

@@ -71,7 +71,8 @@ def tolerance_of(rows: Iterable[Row], details: Iterable[Detail], metric: str) ->
             cells.setdefault((row.entry, row.model, row.data, row.density), []).append(row.value)
     deviation = _pooled([values for values in cells.values() if len(values) > 1])
     images = max((len(bits) * 6 for detail in details if (bits := _correct(detail))), default=0)
-    return Tolerance(metric, deviation, len(judged), 1 / images if images else 0.0)
+    counted = bool(images) and any(row.unit == "fraction" for row in judged)
+    return Tolerance(metric, deviation, len(judged), 1 / images if counted else 0.0)
 
 
 def _correct(detail: Detail) -> str | None:

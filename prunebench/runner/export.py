@@ -167,6 +167,7 @@ def load_exported(folder: Path, catalogue: Catalogue | None = None) -> nn.Module
 
     from prunebench.components.managers import run_manager
     from prunebench.engine.workbench import shape_of, unpack_mask
+    from prunebench.kernels.networks import built
     from prunebench.store.tensors import load_tensors
 
     try:
@@ -182,7 +183,8 @@ def load_exported(folder: Path, catalogue: Catalogue | None = None) -> nn.Module
     info: DataInfo = shape_of(from_json(ModelSpec, sidecar["model"], f"{folder / SIDECAR}: model"))
     # Units are found by tracing, and parameters may be trained on: neither can be done with inference tensors.
     with torch.inference_mode(False):
-        model: nn.Module = run_manager([catalogue.from_json(sidecar["model"])]).hook.prunebench_model(data_info=info)
+        hook = run_manager([catalogue.from_json(sidecar["model"])]).hook
+        model: nn.Module = built(lambda: hook.prunebench_model(data_info=info))
         if sidecar["units"] is not None:
             # Exports from before inputs had types are of images.
             taken = sidecar.get("input", {"shape": info.shape, "dtype": "float32"})

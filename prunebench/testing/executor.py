@@ -179,8 +179,8 @@ class ExecutorContract:
         ("kind", "text"),
         [
             ("raises", "RuntimeError: this score always fails"),
-            ("exits", "a component ended the program: sys.exit(0)"),
-            ("unspeakable", "UnspeakableError, whose text cannot be had"),
+            ("exits", "SystemExit: 0"),
+            ("unspeakable", "UnspeakableError: (its text cannot be made"),
             ("lengthy", "RuntimeError: xxx"),
         ],
     )
@@ -190,7 +190,8 @@ class ExecutorContract:
         plan = _plan(kind=kind)
         done = execute(plan, store, executor)
         (error,) = done.failed.values()
-        assert error.startswith(text)
+        assert text in error
+        assert "component toy-fault" in error
         assert len(error) < 2 * TEXT_LENGTH
         assert done.done == sum(key not in {*done.failed, *done.skipped} for key in plan.wanted)
 
@@ -198,7 +199,7 @@ class ExecutorContract:
         if not self.own_processes:
             pytest.skip("in the calling process nobody can tell them apart")
         done = execute(_plan(kind="interrupts"), store, executor)
-        assert list(done.failed.values()) == ["KeyboardInterrupt: "]
+        assert list(done.failed.values()) == ["KeyboardInterrupt"]
 
     def test_global_state_that_a_component_leaves_reaches_no_other_work(
         self, executor: Executor, store: Store, tmp_path: Path, config: WorkerConfig, catalogue: Catalogue

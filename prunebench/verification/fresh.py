@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +14,9 @@ from prunebench.api.estimates import Paired
 from prunebench.leaderboard import board_of
 from prunebench.leaderboard.differences import overall_in
 from prunebench.results.folder import read_results
-from prunebench.verification.rerun import Show, chosen_entries, rerun
+from prunebench.verification.audit import audit, contradictions
+from prunebench.verification.rerun import Show, chosen_entries, planned, rerun
+from prunebench.verification.source import benchmark_file
 
 Verdict = Literal["holds", "not contradicted", "contradicted"]
 
@@ -79,6 +82,13 @@ def verify_fresh(
     """
     results = read_results(folder)
     provenance, recorded = results.provenance, board_of(results)
+    source = benchmark_file(folder, provenance, file)
+    with tempfile.TemporaryDirectory(prefix="prunebench-plan-") as scratch:
+        found = list(contradictions(results)) or list(
+            audit(folder, results, planned(source, provenance, Path(scratch) / "store")).findings
+        )
+    if found:
+        raise PrunebenchError("\n".join([f"{folder}: it does not hold as it stands:", *(f"- {one}" for one in found)]))
     against = recorded.against
     if against is None:
         raise PrunebenchError(f"{folder}: report.against names no entry, so there is no claim to hold on fresh seeds")
@@ -87,8 +97,8 @@ def verify_fresh(
         names = (against, *names)
     first = max(provenance.seeds) + 1
     unseen = range(first, first + (seeds or len(provenance.seeds)))
-    outcome, _ = rerun(folder, provenance, names, list(unseen), file, show)
-    fresh = board_of(replace(results, rows=outcome.rows, details=()))
+    again = rerun(source, provenance, [(name, seed) for name in names for seed in unseen], show)
+    fresh = board_of(replace(results, rows=again.rows, details=()))
     return list(claims(recorded, fresh, names))
 
 

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from prunebench.api.errors import PlanError
-from prunebench.api.positions import Clock, Position
+from prunebench.api.positions import Position
 from prunebench.api.problems import problems
 from prunebench.api.recipe import Recipe, Stretch
 from prunebench.components.binding import FileBinder
@@ -30,14 +30,6 @@ def test_a_table_of_three_keys_is_a_whole_recipe() -> None:
     plain = recipe()
     assert ([use.name for use in plain.lr], plain.loss, plain.mask_updates, plain.stop) == (["constant"], (), (), None)
     assert (plain.numerics, plain.memory_format, plain.compile) == ("float32", "contiguous", False)
-
-
-def test_a_key_of_a_run_holds_numbers_in_their_type_and_positions_in_iterations() -> None:
-    keyed = recipe(lr=["constant", {"use": "warmup", "over": "50%"}], stop="2ep").to_json(Clock(12, 48))
-    assert list(keyed) == ["batch", "horizon", "optimizer", "lr", "label_smoothing", "max_gradient_norm", "numerics"]
-    assert repr(keyed["optimizer"]["config"]["lr"]) == "1.0"
-    assert keyed["lr"][1]["config"]["over"] == "24it"
-    assert (keyed["horizon"], keyed["numerics"]) == (48, "float32")
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from prunebench.components.catalogue import Catalogue
 from prunebench.plan.compile import make_plan
 from prunebench.testing import ToyProbe
 
-LAID_OVER = ("find", "evaluate", "data", "model")
+LAID_OVER = ("find", "evaluate", "data", "model", "task")
 """Keys of an entry that may state a part, and that are whole where it is resolved."""
 PAGE = (Path(__file__).parents[2] / "docs" / "benchmark-file.md").read_text(encoding="utf-8")
 PARTS = dict(re.findall(r"^## (.+)\n((?:(?!^## ).*\n)*)", PAGE, re.MULTILINE))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from prunebench.testing.toy import TOY
 Table = Mapping[str, Any]
 
 
-class Task:
+class Pruning:
     def __init__(self, config: ComponentConfig) -> None:
         pass
 
@@ -32,19 +33,15 @@ class Task:
         return None
 
 
-class TaskConfig(ComponentConfig):
-    top: int = 1
-
-
 def known() -> Catalogue:
-    """With tasks and prunings, in places that the test opens for hooks that are there."""
-    tasks = [Component(name, TaskConfig, Task, version=1) for name in ("classification", "tokens")]
-    return toy_catalogue().with_components([*tasks, Component("obs", ComponentConfig, Task, version=1)], "tasks 1.0")
+    """With another task, and a pruning in a place that the test opens for a hook that is there."""
+    task = toy_catalogue().find("classification").component
+    more = [replace(task, name="tokens"), Component("obs", ComponentConfig, Pruning, version=1)]
+    return toy_catalogue().with_components(more, "tasks 1.0")
 
 
 @pytest.fixture
 def open_places(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(SLOTS, "task", "prunebench_needs")
     monkeypatch.setitem(SLOTS, "prune", "prunebench_needs")
 
 
@@ -70,12 +67,12 @@ def test_a_task_is_the_files_and_an_entry_may_change_it() -> None:
     plain = toy_benchmark(catalogue=known()).all_entries["imp"]
     assert plain.task is not None
     assert plain.task.name == "classification"
-    changes = [imp(task={"top": 5}), another(tickets="imp")]
-    found = toy_benchmark(*changes, catalogue=known(), task={"use": "tokens", "top": 2}).all_entries
-    assert [found[name].task.to_json()["config"] for name in ("dense", "imp", "a")] == [  # type: ignore[union-attr]
-        {"top": 2},
-        {"top": 5},
-        {"top": 5},
+    changes = [imp(task={"top5": True}), another(tickets="imp")]
+    found = toy_benchmark(*changes, catalogue=known(), task={"use": "tokens", "top5": False}).all_entries
+    assert [found[name].task.to_json()["config"] for name in ("dense", "imp", "a")] == [
+        {"top5": False},
+        {"top5": True},
+        {"top5": True},
     ]
     assert "tokens" in {use.name for use in found["imp"].uses()}
 
@@ -85,8 +82,8 @@ def test_a_wrong_task_is_named_where_it_stands() -> None:
     assert errors(task="token") == (
         'task.use: no component "token". Did you mean "tokens"? `prunebench plugins` lists what is installed.',
     )
-    assert errors(imp(task={"tpo": 5})) == (
-        'entry "imp": task.tpo: unknown key (component "classification"). Did you mean "top"?',
+    assert errors(imp(task={"tpo5": True})) == (
+        'entry "imp": task.tpo5: unknown key (component "classification"). Did you mean "top5"?',
     )
     assert errors(another(tickets="imp", task="tokens")) == (
         'entry "a": task: tickets = "imp" takes that entry\'s task; leave one of the two out',

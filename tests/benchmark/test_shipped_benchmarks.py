@@ -125,7 +125,7 @@ def test_early_pruning_ends_every_find_run_early_and_truncates_the_dense_network
     early, dense = plan.trials
     assert (early.entry, dense.entry) == ("early-0.2-50ep", "dense-early-0.2-50ep")
     masks = [plan.phases[e.mask.key].spec for e in early.evaluations if e.mask is not None]
-    assert {mask["weights"]["at"] for mask in masks} == {50 * epoch}
+    assert {mask.weights.at for mask in masks} == {50 * epoch}
     assert {e.run.stop for e in early.evaluations} == {110 * epoch}
     assert {e.run.stop for e in dense.evaluations} == {50 * epoch}
 

@@ -4,13 +4,14 @@ from importlib.metadata import EntryPoint
 from typing import Any
 
 import pytest
+from pydantic import field_validator
 
 from prunebench import Component, ComponentConfig, ContractError, Position, hookimpl
 from prunebench.api.component import BoundComponent
 from prunebench.api.errors import ConfigError, PlanError
 from prunebench.api.positions import Clock
 from prunebench.components.catalogue import Catalogue
-from prunebench.components.managers import accepts, implements, run_manager
+from prunebench.components.managers import accepts, call_planning_hook, implements, run_manager
 
 
 class RateConfig(ComponentConfig):
@@ -223,6 +224,64 @@ def test_a_component_may_refuse_a_configuration_when_it_is_built() -> None:
     assert errors(odd.use, "odd", slot="lr", where="lr") == (
         "lr: component odd (lr-plugin 1.0): a rate of 1 is not one that it can halve",
     )
+
+
+class Fails(Rate):
+    def __init__(self, config: RateConfig) -> None:
+        {}["a table"]
+
+
+class Leaves(Rate):
+    def __init__(self, config: RateConfig) -> None:
+        raise SystemExit(0)
+
+
+class OddConfig(ComponentConfig):
+    table: Any = None
+
+    @field_validator("table")
+    @classmethod
+    def _hashed(cls, table: Any) -> Any:
+        return {table: 1}
+
+
+@pytest.mark.parametrize(("build", "error"), [(Fails, "KeyError: 'a table'"), (Leaves, "SystemExit: 0")])
+def test_a_component_that_cannot_be_built_is_named_whatever_it_raises(build: type, error: str) -> None:
+    odd = catalogue(Component("odd", RateConfig, build, version=1))
+    assert errors(odd.use, "odd", slot="lr", where="lr") == (f"lr: component odd (lr-plugin 1.0): {error}",)
+
+
+def test_a_configuration_whose_validator_fails_names_its_component() -> None:
+    odd = catalogue(Component("odd", OddConfig, Rate, version=1))
+    assert errors(odd.use, {"use": "odd", "table": []}, where="lr") == (
+        "lr: component odd (lr-plugin 1.0): TypeError: unhashable type: 'list'",
+    )
+
+
+def test_a_planning_hook_that_fails_names_its_component() -> None:
+    (use,) = uses(("leaves", Quits))
+    with pytest.raises(PlanError, match=r"component leaves \(mine 1\.0\): prunebench_needs failed: SystemExit: 0"):
+        call_planning_hook(use, "prunebench_needs")
+
+
+class Quits(Rate):
+    @hookimpl
+    def prunebench_needs(self) -> None:
+        raise SystemExit(0)
+
+
+@pytest.mark.parametrize("table", [3, 3.5, [], [["use"]], None, True, {"use": 3}, {"use": []}, {"use": {}}, {}])
+def test_what_is_no_table_of_a_component_is_refused_with_a_sentence(table: Any) -> None:
+    (message,) = errors(catalogue().use, table, slot="lr", where="lr")
+    assert message.startswith(("lr: must be a table, not ", "lr.use: which component?"))
+
+
+def test_looking_at_a_wrong_component_leaves_the_next_one_right() -> None:
+    odd = catalogue(Component("odd", RateConfig, UnknownHook, version=1))
+    for _ in range(2):
+        (message,) = errors(odd.use, "odd", slot="lr")
+        assert "prunebench_larning_rate" in message
+        assert odd.use("rate", slot="lr").name == "rate"
 
 
 def test_a_component_of_a_phase_comes_back_with_its_configuration() -> None:

@@ -44,7 +44,7 @@ def component(act: Callable[[], object]) -> BoundComponent:
 
 
 def score(act: Callable[[], object]) -> Any:
-    nothing = dict.fromkeys(("model", "data", "units", "mask", "inputs", "rng"))
+    nothing = dict.fromkeys(("model", "data", "task", "units", "mask", "inputs", "rng"))
     return run_manager([component(act)]).hook.prunebench_score(**nothing)
 
 

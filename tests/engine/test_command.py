@@ -69,7 +69,10 @@ def test_a_failed_trial_ends_with_1_and_is_named_and_the_others_are_written(
 ) -> None:
     result = command(BAD)
     assert result.exit_code == 1
-    assert "bad, toy-net, toy-data, seed 0: RuntimeError: this score always fails" in result.stderr
+    assert (
+        "bad, toy-net, toy-data, seed 0: component odd-score (parts 1.0): prunebench_score failed: "
+        "RuntimeError: this score always fails" in result.stderr
+    )
     assert "1 of 3 trials failed (--traceback shows where)." in result.stderr
     lines = (tmp_path / "board" / "results.jsonl").read_bytes().splitlines(keepends=True)
     assert b"".join(line for line in lines if b'"entry":"bad"' not in line) == undisturbed
@@ -102,8 +105,8 @@ def refusing(writes: int, code: int) -> Callable[..., int]:
 @pytest.mark.parametrize(
     ("code", "advice"),
     [
-        (errno.ENOSPC, "No space left on device. Free some space and run again"),
-        (errno.EROFS, "Read-only file system. Make the folder writable and run again"),
+        (errno.ENOSPC, ("No space left on device", "Free some space and run again")),
+        (errno.EROFS, ("Read-only file system", "Make the folder writable and run again")),
     ],
 )
 @pytest.mark.parametrize("writes", [0, 7, 15])
@@ -112,14 +115,16 @@ def test_a_store_that_cannot_be_written_ends_the_run_with_1_and_advice(
     tmp_path: Path,
     undisturbed: bytes,
     code: int,
-    advice: str,
+    advice: tuple[str, str],
     writes: int,
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "open", refusing(writes, code))
         result = command()
     assert result.exit_code == 1
-    assert f"{tmp_path / 'store'}: cannot write to the store: {advice}" in result.stderr
+    reason, then = advice
+    assert f"{tmp_path / 'store'}: cannot write to the store: {reason}" in result.stderr
+    assert then in result.stderr
     assert "--store" in result.stderr
     assert "Traceback" not in result.output
     assert not (tmp_path / "board").exists()
@@ -143,7 +148,7 @@ def test_ctrl_c_ends_with_130_and_says_how_to_go_on(
         patch.setattr(Training, "advance", interrupted)
         result = command()
     assert result.exit_code == 130
-    assert "phases are done and stored; the same command goes on from there." in result.stderr
+    assert "phases are done and stored; the same command goes on from there" in result.stderr
     assert not (tmp_path / "board").exists()
     assert command().exit_code == 0
     assert (tmp_path / "board" / "results.jsonl").read_bytes() == undisturbed

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from engine.bare_phases import bare_phase
 from engine.toy_runs import FILE, catalogue, prepared
 from prunebench.api.errors import ConfigError
 from prunebench.engine.executors import choice, memory
@@ -12,7 +13,6 @@ from prunebench.engine.executors.choice import Inline, Local, chosen
 from prunebench.engine.executors.inline import InlineExecutor
 from prunebench.engine.executors.local import LocalExecutor
 from prunebench.engine.executors.memory import held_memory, usable_memory
-from prunebench.plan.phases import Phase
 from prunebench.runner.preparing import Options, prepare
 from prunebench.runner.workers import executor_of, resources_of
 
@@ -71,7 +71,7 @@ def test_the_executor_of_a_file_is_started(store_path: Path) -> None:
 def test_what_a_phase_needs_follows_from_its_kind(store_path: Path) -> None:
     execution = {"workers": 1, "threads": 2, "executor": {"use": "local", "memory_gib": 2.0}}
     needs = resources_of(prepared(store_path, {"execution": execution}))
-    found = {kind: needs(Phase("", kind, {}, ())) for kind in ("init", "train", "prune", "edit", "analyse")}  # type: ignore[arg-type]
+    found = {kind: needs(bare_phase("", kind)) for kind in ("init", "train", "prune", "edit", "analyse")}
     assert {kind for kind, one in found.items() if one.device} == {"train", "analyse"}
     assert {one.threads for one in found.values()} == {2}
     assert {one.memory for one in found.values()} == {2 * 2**30}

@@ -180,7 +180,7 @@ def test_workers_that_never_get_going_end_the_run(
     away = import_module("goes_away")
     catalogue = toy_catalogue().with_components([replace(away.AWAY, build=Away)], "away 1.0")
     monkeypatch.setattr(Away, "__module__", "goes_away")
-    ready = prepared(store_path, TWO_WORKERS, entry=[{**ENTRY, "score": "goes-away"}], catalogue=catalogue)
+    ready = prepared(store_path, TWO_WORKERS, entry=[{**ENTRY, "score": "goes-away"}], parts=catalogue)
     with pytest.raises(WorkerError, match="ended with exit code 3, before it came to any work; so did 2 others"):
         runner.run(ready)
     assert not (store_path / "objects").exists()
@@ -194,7 +194,7 @@ class Away(Fault):
 def test_work_without_a_sign_of_progress_fails_and_the_rest_goes_on(store_path: Path) -> None:
     config = worker_config(store_path)
     entries = [{"name": "dense", "units": "toy-units"}, {**ENTRY, "score": {"use": "toy-fault", "kind": "silent"}}]
-    plan = prepared(store_path, entry=entries, catalogue=faulty()).plan
+    plan = prepared(store_path, entry=entries, parts=faulty()).plan
     executor = LocalExecutor(replace(config, origins=origins_of(faulty(), ())), 2, silence=2.0)
     try:
         done = execute(plan, open_store(store_path), executor)

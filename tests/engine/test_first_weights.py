@@ -85,6 +85,47 @@ def test_an_empty_window_that_nobody_asked_for_stays_an_error(root: Path, store:
         prepared(store, train={"stop": "0it"}, root=root)
 
 
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "model."])
+def test_names_that_a_program_wrapped_are_read(root: Path, store: Path, prefix: str) -> None:
+    save_file({prefix + name: value for name, value in weights().items()}, root / "trained.safetensors")
+    made = workshop(root, store)
+    made.make(made.chain.dense.weights)
+    found = made.weights(made.chain.dense.weights)
+    assert all(torch.equal(found[name], value) for name, value in weights().items())
+
+
+# Another head.
+
+
+def other_head(root: Path) -> dict[str, Tensor]:
+    changed = weights()
+    changed["3.weight"], changed["3.bias"] = torch.zeros(7, 6), torch.zeros(7)
+    save_file(changed, root / "trained.safetensors")
+    return changed
+
+
+def test_a_head_of_another_size_is_drawn_for_each_seed_if_the_file_says_so(root: Path, store: Path) -> None:
+    changed = other_head(root)
+    assert "`fresh_head = true` draws the classifier anew" in problem(root)
+    made = {}
+    for seed in (0, 7):
+        changes = {"model": {"weights": str(root / "trained.safetensors"), "fresh_head": True}}
+        shop = Workshop(store, changes, seeds=[seed])
+        shop.make(shop.chain.dense.weights)
+        made[seed] = shop.weights(shop.chain.dense.weights)
+        drawn = Workshop(store, seeds=[seed])
+        drawn.make(drawn.chain.dense.weights)
+        fresh = drawn.weights(drawn.chain.dense.weights)
+        assert all(torch.equal(made[seed][name], changed[name]) for name in ("1.weight", "1.bias"))
+        assert all(torch.equal(made[seed][name], fresh[name]) for name in ("3.weight", "3.bias"))
+    assert not torch.equal(made[0]["3.weight"], made[7]["3.weight"])
+
+
+def test_a_head_is_replaced_only_where_weights_are_read(root: Path) -> None:
+    with pytest.raises(PrunebenchError, match="there is a head to replace only with `weights`"):
+        prepared(root.parent / "store", {"model": {"fresh_head": True}}, root=root)
+
+
 # Bad files.
 
 
@@ -113,8 +154,8 @@ def test_a_pickle_is_refused_with_the_command_that_converts(root: Path) -> None:
     torch.save(weights(), root / "trained.pt")
     text = problem(root, "trained.pt")
     assert "a pickle, which may run any code when it is read" in text
-    assert "weights_only=True" in text
-    assert "'trained.safetensors'" in text
+    assert f"python -m prunebench.kernels.convert_checkpoint {root / 'trained.pt'}" in text
+    assert 'name "trained.safetensors" instead' in text
 
 
 def test_a_damaged_file_is_named(root: Path) -> None:
@@ -124,5 +165,5 @@ def test_a_damaged_file_is_named(root: Path) -> None:
 
 
 def test_the_path_must_be_a_text(root: Path) -> None:
-    with pytest.raises(PrunebenchError, match="must be the path of a safetensors file"):
+    with pytest.raises(PrunebenchError, match=r"model\.weights: must be a string, not 3"):
         prepared(root.parent / "store", {"model": {"weights": 3}}, root=root)

@@ -126,7 +126,7 @@ def pruned(workshop: Workshop) -> int:
 @pytest.mark.usefixtures("more_components")
 def test_a_proximal_step_that_keeps_zeros_trains(store_path: Path) -> None:
     outcome = run(store_path, evaluate={"loss": ["decay"]})
-    assert {row["outcome"] for row in outcome.rows} == {"ok"}
+    assert {row.outcome for row in outcome.rows} == {"ok"}
 
 
 @pytest.mark.usefixtures("more_components")

@@ -2,11 +2,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.bare_phases import bare_phase
 from engine.toy_runs import open_store, prepared, run
 from prunebench.api.planning import Ref
 from prunebench.engine.missing import missing, samples
@@ -34,7 +35,7 @@ def plans(draw: st.DrawFn) -> Plan:
     for index in range(draw(st.integers(1, 12))):
         parents = draw(st.lists(st.sampled_from(refs), max_size=3, unique=True)) if refs else []
         key = f"{index:064x}"
-        phases[key] = Phase(key, "edit", cast(Any, {}), tuple(parents))
+        phases[key] = bare_phase(key, parents=parents)
         refs += [Ref(key, "weights"), Ref(key, "mask")]
     sinks = draw(st.lists(st.sampled_from(refs), min_size=1, max_size=4))
     return Plan(phases, (), {}, {}, 0, also=tuple(sinks))

@@ -75,11 +75,11 @@ def test_a_catalogue_of_modules_and_of_single_components_reaches_workers(store_p
     others = Catalogue.load()
     made = Catalogue({**others.providers, **Catalogue.of(modules).providers}).with_components([MINE], "mine 1.0")
     changes = {"entry": [{**ENTRY, "score": "mine", "analyse": ["norms"]}]}
-    outcome = runner.run(prepared(store_path, changes, TWO_WORKERS, catalogue=made), catalogue=made)
+    outcome = runner.run(prepared(store_path, changes, TWO_WORKERS, parts=made), catalogue=made)
     assert outcome.failed == {}
     assert {row["outcome"] for row in rows(outcome)} == {"ok"}
-    assert outcome.provenance["components"]["mine"]["version"] == 3
-    alone = prepared(tmp_path / "alone", changes, catalogue=made)
+    assert outcome.provenance.components["mine"].version == 3
+    alone = prepared(tmp_path / "alone", changes, parts=made)
     assert text(outcome) == text(runner.run(alone, catalogue=made))
 
 
@@ -95,7 +95,7 @@ def local(name: str) -> Component:
 @pytest.mark.usefixtures("quick_workers")
 def test_a_component_that_no_worker_could_import_is_refused_by_name_before_anything_trains(store_path: Path) -> None:
     made = catalogue().with_components([local("here-only"), local("not-used")], "sketch 0.1")
-    ready = prepared(store_path, TWO_WORKERS, entry=[{**ENTRY, "score": "here-only"}], catalogue=made)
+    ready = prepared(store_path, TWO_WORKERS, entry=[{**ENTRY, "score": "here-only"}], parts=made)
     with pytest.raises(WorkerError) as refused:
         runner.run(ready, catalogue=made)
     message = str(refused.value)
@@ -103,14 +103,14 @@ def test_a_component_that_no_worker_could_import_is_refused_by_name_before_anyth
     assert "execution.workers = 0" in message
     assert "not-used" not in message
     assert not (store_path / "objects").exists()
-    inline = prepared(store_path, entry=[{**ENTRY, "score": "here-only"}], catalogue=made)
+    inline = prepared(store_path, entry=[{**ENTRY, "score": "here-only"}], parts=made)
     assert runner.run(inline, catalogue=made).failed == {}
 
 
 def test_a_component_of_an_entry_that_another_refers_to_is_needed_too(store_path: Path) -> None:
     made = catalogue().with_components([local("here-only")], "sketch 0.1")
     entries = [{**ENTRY, "score": "here-only"}, {"name": "shuffled", "tickets": "mine", "ticket": ["reinit"]}]
-    ready = prepared(store_path, TWO_WORKERS, entry=entries, entries=["shuffled"], catalogue=made)
+    ready = prepared(store_path, TWO_WORKERS, entry=entries, entries=["shuffled"], parts=made)
     with pytest.raises(WorkerError, match='component "here-only"'):
         runner.run(ready, catalogue=made)
 
@@ -118,7 +118,7 @@ def test_a_component_of_an_entry_that_another_refers_to_is_needed_too(store_path
 def test_components_of_reports_are_not_needed_by_workers(store_path: Path) -> None:
     made = catalogue().with_components([local("here-only")], "sketch 0.1")
     changes = {"execution": {"track": [{"use": "watch"}]}, "report": {"also": [{"use": "early-stopping"}]}}
-    needed = components_of(prepared(store_path, changes, catalogue=made).benchmark)
+    needed = components_of(prepared(store_path, changes, parts=made).benchmark)
     assert {"magnitude", "global", "toy-net", "toy-data", "toy-units", "sgd"} <= needed.keys()
     assert not {"watch", "early-stopping", "here-only"} & needed.keys()
 
@@ -164,7 +164,7 @@ MINE = Component("mine", ComponentConfig, Mine, version=1)
 def main():
     made = toy_catalogue().with_components([MINE], "script")
     entry = {"name": "mine", "schedule": "rewind", "score": "mine", "select": "global", "units": "toy-units"}
-    ready = prepared(Path(sys.argv[1]), {"execution": {"workers": 1}}, entry=[entry], rounds=1, catalogue=made)
+    ready = prepared(Path(sys.argv[1]), {"execution": {"workers": 1}}, entry=[entry], rounds=1, parts=made)
     print(len(runner.run(ready).rows))
 
 if __name__ == "__main__":

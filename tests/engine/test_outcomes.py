@@ -150,7 +150,7 @@ def test_a_measured_loss_that_overflows_has_no_value_and_says_so(store_path: Pat
     assert outcome.failed == {}
     losses = rows(outcome, entry="dense", metric="loss")
     assert {(row["value"], row["outcome"]) for row in losses} == {(None, "diverged")}
-    assert {row["value"] for row in outcome.rows if row["metric"] == "early_stop_iteration"} == {0.0}
+    assert {row.value for row in outcome.rows if row.metric == "early_stop_iteration"} == {0.0}
 
 
 # Layer collapse.

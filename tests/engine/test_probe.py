@@ -112,7 +112,7 @@ def test_a_changed_file_gives_other_keys_and_trains_anew(store_path: Path, root:
     (root / "scale.txt").write_text("0.75")
     again = run(store_path, changes, root=root)
     assert again.failed == {}
-    assert {row["key"] for row in first.rows}.isdisjoint(row["key"] for row in again.rows)
+    assert {row.key for row in first.rows}.isdisjoint(row.key for row in again.rows)
 
 
 def test_data_that_changes_between_plan_and_run_fails_the_trial(store_path: Path, root: Path) -> None:
@@ -123,7 +123,7 @@ def test_data_that_changes_between_plan_and_run_fails_the_trial(store_path: Path
     outcome = runner.run(ready, catalogue=catalogue())
     assert len(outcome.failed) == 2
     assert all("the files changed since the run was planned" in error for error in outcome.failed.values())
-    assert {row["outcome"] for row in outcome.rows} == {"failed"}
+    assert {row.outcome for row in outcome.rows} == {"failed"}
 
 
 def test_another_version_than_planned_is_a_contract_error() -> None:

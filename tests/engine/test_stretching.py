@@ -36,7 +36,7 @@ def test_the_stretch_may_have_a_limit(store_path: Path) -> None:
 
 def test_a_limit_of_one_trains_as_long_as_the_dense_network_and_to_the_same_bits(store_path: Path) -> None:
     plain, limited = (run(store_path, change) for change in ({}, of(1.0)))
-    assert [row["value"] for row in plain.rows] == [row["value"] for row in limited.rows]
+    assert [row.value for row in plain.rows] == [row.value for row in limited.rows]
 
 
 def test_the_learning_rate_is_stretched_with_the_clock(store_path: Path) -> None:

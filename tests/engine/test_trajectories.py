@@ -269,12 +269,12 @@ def test_early_stopping_is_at_the_first_minimum_of_the_validation_loss(store_pat
 def test_of_equal_minima_the_first_counts(store_path: Path) -> None:
     # Rate 1e-30 changes no weight: all losses are equal.
     outcome = run(store_path, train={"optimizer": {"use": "sgd", "lr": 1e-30}})
-    assert {row["value"] for row in outcome.rows if row["metric"] == "early_stop_iteration"} == {0.0}
+    assert {row.value for row in outcome.rows if row.metric == "early_stop_iteration"} == {0.0}
 
 
 def test_without_a_validation_split_there_is_no_early_stopping(store_path: Path) -> None:
     outcome = run(store_path, measure={"every": "8it", "splits": ["test"]})
-    assert {row["metric"] for row in outcome.rows} == {"accuracy", "loss"}
+    assert {row.metric for row in outcome.rows} == {"accuracy", "loss"}
 
 
 # The optimizer's state.

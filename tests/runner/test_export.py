@@ -151,7 +151,7 @@ def masked_original(store: Path, changes: Mapping[str, Any], entry: str) -> torc
     model = workbench.model(spec.model, workbench.tensors(evaluation.run.end))
     mask = workbench.mask(evaluation.mask)
     assert mask is not None
-    units = workbench.units(ComponentSpec.of(made.benchmark.all_entries[entry].units), spec.model, model)
+    units = workbench.units(ComponentSpec.of(made.benchmark.all_entries[entry].units), spec.task, spec.model, model)
     with torch.no_grad():
         for name, keep in units.expand(mask).items():
             model.get_parameter(name).mul_(keep)

@@ -78,7 +78,8 @@ def test_notes_tell_of_failures_and_of_mixed_environments(store_path: Path) -> N
     entry = [{"name": "bad", **IMP, "score": {"use": "odd-score", "kind": "raises"}}]
     failed = run(store_path, entry=entry)
     assert notes(prepared(store_path, entry=entry), failed.rows, failed.failed) == [
-        "Failed: bad, toy-net, toy-data, seed 0: RuntimeError: this score always fails"
+        "Failed: bad, toy-net, toy-data, seed 0: component odd-score (parts 1.0): prunebench_score failed: "
+        "RuntimeError: this score always fails"
     ]
     run(store_path)
     changes = {"execution": {"threads": 2}}
@@ -91,9 +92,10 @@ def test_neither_the_user_nor_a_folder_of_the_machine_stands_in_what_is_publishe
     store_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ready = prepared(store_path, root=tmp_path / "data")
-    monkeypatch.setenv("HOME", "/home/somebody")
+    home = tmp_path.parent / "somebody"
+    monkeypatch.setenv("HOME", str(home))
     monkeypatch.chdir(tmp_path)
-    text = f"no {ready.root}/cifar, {tmp_path}/x.toml, {store_path}/ab or /home/somebody/.cache"
+    text = f"no {ready.root}/cifar, {tmp_path}/x.toml, {store_path}/ab or {home}/.cache"
     assert without_places(text, ready) == "no DATA/cifar, ./x.toml, STORE/ab or ~/.cache"
     inside, outside = tmp_path / "benchmarks" / "mine.toml", tmp_path.parent / "mine.toml"
     assert recorded_path(str(inside)) == recorded_path("benchmarks/mine.toml") == "benchmarks/mine.toml"

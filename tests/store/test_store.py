@@ -157,6 +157,71 @@ def test_the_store_module_imports_no_torch() -> None:
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
 
 
+# -- records without payloads ------------------------------------------------------------------------------------------
+
+
+def test_many_addresses_are_looked_up_at_once(store: Store) -> None:
+    fill(store, *range(5))
+    store.drop_payload(address(3))
+    assert store.have(map(address, range(8))) == {address(i) for i in (0, 1, 2, 4)}
+    assert store.have([]) == set()
+
+
+def test_a_record_is_read_without_its_payload(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(store, "a")
+    read, names = store.backend.read, []
+
+    def noting(name: str, size: int | None = None) -> bytes | None:
+        names.append(name.rpartition("/")[2])
+        return read(name, size)
+
+    monkeypatch.setattr(store.backend, "read", noting)
+    record = store.meta(address("a"))
+    assert names == [RECORD]
+    assert (record.meta, record.lineage, record.address) == ({"name": "a"}, (HERE.id,), address("a"))
+    assert record.sizes == dict.fromkeys(payload("a"), 300)
+    assert record.environment == HERE.fields
+    assert store.files(record) == payload("a")
+    assert names.count(RECORD) == 1
+
+
+def test_a_record_outlives_its_payload(store: Store) -> None:
+    fill(store, "a")
+    record = store.meta(address("a"))
+    store.drop_payload(address("a"))
+    assert store.meta(address("a")) == record
+    with pytest.raises(LostArtifact, match="only its record is kept"):
+        store.files(record)
+
+
+def test_a_damaged_record_or_payload_is_lost(store: Store) -> None:
+    fill(store, "a")
+    record = store.meta(address("a"))
+    (folder_of(store, "a") / "mask.safetensors").write_bytes(b"x" * 300)
+    with pytest.raises(LostArtifact, match="set aside as"):
+        store.files(record)
+    fill(store, "a")
+    flip_a_bit(folder_of(store, "a") / RECORD, random.Random(1))
+    with pytest.raises(LostArtifact, match="its record is damaged"):
+        store.meta(address("a"))
+    with pytest.raises(LostArtifact, match="not in the store"):
+        store.meta(address("b"))
+
+
+def test_the_record_of_another_environment_counts_where_that_is_permitted(tmp_path: Path) -> None:
+    for environment in (THERE, HERE):
+        fill(open_store(tmp_path, environment), "a")
+    open_store(tmp_path).drop_payload(address("a"))
+    mixing = open_store(tmp_path, reuse="any")
+    assert mixing.meta(address("a")).lineage == mixing.get(address("a")).lineage == (THERE.id,)
+    record = mixing.meta(address("a"))
+    fill(open_store(tmp_path), "a")
+    (folder_of(mixing, "a", THERE) / "mask.safetensors").write_bytes(b"x" * 300)
+    with pytest.raises(LostArtifact, match="a copy from another environment counts instead"):
+        mixing.files(record)
+    assert mixing.meta(address("a")).lineage == (HERE.id,)
+
+
 # -- recomputing -------------------------------------------------------------------------------------------------------
 
 

@@ -81,7 +81,11 @@ SCORES = {
     # NaN is not even equal to itself.
     DividesByZero: {"test_every_unit_has_one_score_and_none_is_nan", "test_equal_streams_give_equal_scores_to_the_bit"},
     ScalesTheWeights: {"test_scoring_changes_nothing", "test_equal_streams_give_equal_scores_to_the_bit"},
-    UsesTheGlobalGenerator: {"test_scoring_changes_nothing", "test_equal_streams_give_equal_scores_to_the_bit"},
+    UsesTheGlobalGenerator: {
+        "test_every_unit_has_one_score_and_none_is_nan",
+        "test_scoring_changes_nothing",
+        "test_equal_streams_give_equal_scores_to_the_bit",
+    },
 }
 
 

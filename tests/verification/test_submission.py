@@ -89,7 +89,7 @@ def test_a_folder_that_is_a_link_is_not_packed(board: Path, tmp_path: Path) -> N
         submit(board, tmp_path / "out")
 
 
-@pytest.mark.parametrize("name", ["../../x", "/tmp/x", "a/b", "..", "", ".", "x" * 5000, "na\0me", "é\u202e", "-rf"])
+@pytest.mark.parametrize("name", ["../../x", "/etc/x", "a/b", "..", "", ".", "x" * 5000, "na\0me", "é\u202e", "-rf"])
 def test_an_archive_lies_in_the_folder_for_it_whatever_the_benchmark_is_called(
     board: Path, tmp_path: Path, name: str
 ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os.path import splitext
 from pathlib import Path, PurePosixPath
 from typing import NoReturn
@@ -53,15 +53,18 @@ def listed(base: Path, shown: str, train: str, test: str, valid: str | None) -> 
     if not classes:
         _no_classes(base, shown, train, test)
     if len(classes) == 1:
-        missing(source, f"{base / train} has one class, {classes[0]}: there is nothing to tell apart")
+        one = f"{base / train} has one class, {classes[0]}: there is nothing to tell apart"
+        missing(replace(source, how="Add the folder of a second class."), one)
     for part, tree in trees.items():
         if strange := sorted(tree.images.keys() - set(classes)):
-            missing(source, f'{base / part} has the class "{strange[0]}", which the training images lack')
+            lacking = f'{base / part} has the class "{strange[0]}", which the training images lack'
+            missing(replace(source, how=f"Add {base / train / strange[0]}, or delete that class."), lacking)
         for name in classes:
             if not tree.images.get(name):
                 kinds = _counted(kind for where, kind in tree.others if where == name)
-                others = f"; of other kinds: {kinds}" if kinds else ""
-                missing(source, f"no images in {base / part / name}, which are {', '.join(SUFFIXES)}{others}")
+                others = f"; it holds {kinds}" if kinds else ""
+                how = f"Put at least one there ({', '.join(SUFFIXES)})."
+                missing(replace(source, how=how), f"no images in {base / part / name}{others}")
     parts = {
         part: Listing.of({name: label for label, of in enumerate(classes) for name in tree.images[of]})
         for part, tree in trees.items()

@@ -16,7 +16,7 @@ from prunebench import CannotTakePart, Component, ComponentConfig, PlanError, ho
 from prunebench.api.errors import nearest
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from prunebench.api.info import DataInfo
     from prunebench.api.masks import Units
@@ -53,7 +53,7 @@ class Weights:
         self._config = config
 
     @hookimpl
-    def prunebench_units(self, model: nn.Module, data_info: DataInfo) -> Units:
+    def prunebench_units(self, model: nn.Module, data_info: DataInfo, example: Tensor) -> Units:
         """One unit per weight of the layers that the configuration names.
 
         Raises:
@@ -61,15 +61,13 @@ class Weights:
                 the reason are named).
             PlanError: a pattern matches no parameter.
         """
-        import torch
-
         from prunebench.kernels.classifier import classifier_of
         from prunebench.kernels.identity import aliases
         from prunebench.kernels.parameter_kinds import parameter_kinds
         from prunebench.kernels.weight_units import WeightUnits
 
         config, kinds = self._config, parameter_kinds(model)
-        classifier = classifier_of(model, torch.zeros(1, *data_info.shape), data_info.classes)
+        classifier = classifier_of(model, example, data_info.classes)
         spared = frozenset() if config.classifier else classifier.names
         reach = _Reach({name: kind for name, kind in kinds.items() if name not in spared}, aliases(model), config)
         candidates = reach.candidates()

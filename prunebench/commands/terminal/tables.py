@@ -21,8 +21,8 @@ from prunebench.runner.work_left import Status
 if TYPE_CHECKING:
     from prunebench.api.board import Judgement
     from prunebench.api.estimates import Paired
+    from prunebench.verification.comparison import Comparison
     from prunebench.verification.fresh import Claim
-    from prunebench.verification.rerun import Comparison
 
 
 def _table(*columns: str, numbers: int = 0) -> Table:

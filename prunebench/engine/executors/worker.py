@@ -91,6 +91,8 @@ class Worker:
             event = {"kind": "failed", "error": str(error), "fatal": "store"}
         except (ContractError, DataMissing, PlanError, ConfigError, WorkerError) as error:
             event = {"kind": "failed", "error": str(error)}
+            if error.__cause__ is not None:  # what a component raised
+                event["traceback"] = "".join(traceback.format_exception(error.__cause__)[-4:])[-TEXT_LENGTH:]
         except BaseException as error:  # a plugin may raise anything; the other trials go on
             if interruptible and isinstance(error, KeyboardInterrupt):
                 raise

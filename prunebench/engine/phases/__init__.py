@@ -44,7 +44,9 @@ def _produced(
 ) -> Produced:
     match spec:
         case InitSpec():
-            return {"weights": weights_files(workbench.fresh(spec.model, spec.init, spec.streams.rng("init")))}
+            drawn = workbench.fresh(spec.model, spec.init, spec.streams.rng("init"))
+            state = drawn if spec.weights is None else workbench.transferred(spec.model, spec.weights, drawn)
+            return {"weights": weights_files(state)}
         case LoadSpec():
             return {"weights": weights_files(workbench.pretrained(spec.model, spec.weights))}
         case PruneSpec():

@@ -7,8 +7,6 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-import torch
-
 from prunebench.api.errors import ContractError
 from prunebench.api.measurements import Analysis
 from prunebench.engine.phases.produced import Files, Produced
@@ -24,9 +22,7 @@ def analyse(spec: AnalyseSpec, workbench: Workbench) -> Produced:
     """
     (component,), manager = workbench.manager(spec.analysis)
     inputs = workbench.inputs(spec.analysis)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        model = workbench.architecture(spec.model).to(workbench.device).eval()
+    model = workbench.architecture(spec.model).to(workbench.device).eval()
     with workbench.lent(spec.data, spec.streams.seed, component, "prunebench_analyse") as data:
         answers = manager.hook.prunebench_analyse(
             inputs=inputs,

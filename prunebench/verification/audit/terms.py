@@ -9,6 +9,7 @@ from typing import Any
 from prunebench.api.provenance import Provenance, ReportSettings
 from prunebench.api.results import Results
 from prunebench.benchmark.entries import Benchmark
+from prunebench.results.provenance import PROVENANCE
 from prunebench.results.rows import RESULTS
 from prunebench.verification.audit.wording import listed, value_text
 
@@ -27,27 +28,33 @@ def other_terms(results: Results, benchmark: Benchmark, seeds: Sequence[int]) ->
     if [_plain(use) for use in provenance.also] != [_plain(use.to_json()) for use in benchmark.also]:
         yield "provenance.json: the reports beside the page are not those of the file"
     uses = benchmark.uses()
-    yield from _sets("components", provenance.components, uses, "the file", "provenance.json")
+    yield from _sets("components", provenance.components, uses, "the file", PROVENANCE)
     for name in sorted(uses.keys() & provenance.components.keys()):
         here, there = uses[name].component.version, provenance.components[name].version
         if here != there:
             yield f'component "{name}" has version {here} here, and the results were made with version {there}'
 
 
+def contradictions(results: Results) -> Iterator[str]:
+    """What rows and provenance contradict each other in, without the file, a sentence each."""
+    provenance = results.provenance
+    yield from _sets("entries", [row.entry for row in results.rows], provenance.entries, PROVENANCE, RESULTS)
+    yield from _sets("seeds", [row.seed for row in results.rows], provenance.seeds, PROVENANCE, RESULTS)
+    for name, values in (("an entry", provenance.entries), ("a seed", provenance.seeds)):
+        if len(set(values)) < len(values):
+            yield f"{PROVENANCE}: {name} is repeated"
+
+
 def _entries_and_seeds(results: Results, benchmark: Benchmark, file_seeds: Sequence[int]) -> Iterator[str]:
     provenance = results.provenance
     wanted = tuple(entry.name for entry in benchmark.entries)
-    yield from _sets("entries", provenance.entries, wanted, "the file", "provenance.json")
-    yield from _sets("entries", [row.entry for row in results.rows], provenance.entries, "provenance.json", RESULTS)
+    yield from _sets("entries", provenance.entries, wanted, "the file", PROVENANCE)
     # Seeds beside those of the file are no fault; fewer are.
     yield from listed(
         "seeds of the file that provenance.json lacks", map(value_text, _lacking(file_seeds, provenance.seeds))
     )
-    yield from _sets("seeds", [row.seed for row in results.rows], provenance.seeds, "provenance.json", RESULTS)
     if provenance.entries != wanted and set(provenance.entries) == set(wanted):
-        yield "provenance.json: the entries are repeated, or in another order than in the file"
-    if len(set(provenance.seeds)) < len(provenance.seeds):
-        yield "provenance.json: a seed is repeated"
+        yield f"{PROVENANCE}: the entries are in another order than in the file"
 
 
 def _sets(what: str, there: Iterable[object], wanted: Iterable[object], whose: str, where: str) -> Iterator[str]:

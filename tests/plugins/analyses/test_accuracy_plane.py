@@ -17,9 +17,21 @@ from prunebench import ContractError, PrunebenchError
 from prunebench.api.data import Resident
 from prunebench.api.masks import Mask, Units
 from prunebench.api.tickets import Inputs, Optimum, State
-from prunebench.testing import AnalyseContract, ToyData, same, some_mask, state, toy_plan, two_layer_net, weight_units
+from prunebench.testing import (
+    AnalyseContract,
+    ToyData,
+    same,
+    some_mask,
+    state,
+    task_of,
+    toy_plan,
+    two_layer_net,
+    weight_units,
+)
 from prunebench_plugins.analyses import _paths
 from prunebench_plugins.analyses.accuracy_plane import NAMES, AccuracyPlane, AccuracyPlaneConfig, Plane, measured
+
+CLASSES = task_of({"use": "classification"})
 
 LINES = [f"{one}-{other}" for one, other in combinations(NAMES, 2)]
 
@@ -176,7 +188,7 @@ def test_a_real_run_gives_what_its_own_three_states_give(tmp_path: Path, schedul
     ]
     outcome = run(tmp_path / "store", *change, rounds=3)
     assert not outcome.failed
-    rows = {(r["metric"], r["round"]): r["value"] for r in outcome.rows if r["role"] == "analyse"}
+    rows = {(r.metric, r.round): r.value for r in outcome.rows if r.role == "analyse"}
     shop = Workshop(tmp_path / "store", *change, rounds=3)
     tickets = shop.chain.tickets
     dense = shop.chain.find(tickets[0], 1)
@@ -207,13 +219,13 @@ def test_a_real_run_gives_what_its_own_three_states_give(tmp_path: Path, schedul
             assert rows[f"accuracy-plane/barrier/{line}", round_] == pytest.approx(ends - smallest, abs=1e-12)
             largest = max(loss for _, loss in path)
             assert rows[f"accuracy-plane/largest_loss/{line}", round_] == pytest.approx(largest, rel=1e-5)
-    details = [d for d in outcome.details if d["kind"] == "analysis"]
-    assert sorted(f["name"] for d in details for f in d["figures"]) == ["accuracy-plane-1", "accuracy-plane-3"]
+    details = [d for d in outcome.details if d.kind == "analysis"]
+    assert sorted(f.name for d in details for f in d.figures) == ["accuracy-plane-1", "accuracy-plane-3"]
 
 
 def analysed(inputs: Inputs, model: nn.Module, units: Units, **config: Any) -> tuple[dict[str, float], str]:
     component = AccuracyPlane(AccuracyPlaneConfig(grid=3, points=3, **config))
-    analysis = component.prunebench_analyse(inputs, model, ToyData().prunebench_data(), units)
+    analysis = component.prunebench_analyse(inputs, model, ToyData().prunebench_data(), CLASSES, units)
     (picture,) = analysis.figures
     return {m.metric: m.value for m in analysis.measurements}, picture.svg
 
@@ -232,8 +244,8 @@ def test_the_pruned_point_of_channels_is_the_small_network_with_the_statistics_t
         other.load_state_dict(dict(optimum.weights))
         small = units.shrink(other, pruned.mask) if masks else other
         if bn == "recalibrate":
-            _paths.recalibrate(small, data)
-        own = measured(small, data, config)
+            _paths.recalibrate(small, data, CLASSES)
+        own = measured(small, data, CLASSES, config)
         assert numbers[f"accuracy/{name}"] == own.accuracy
         assert numbers[f"loss/{name}"] == pytest.approx(own.loss, rel=1e-6)
 

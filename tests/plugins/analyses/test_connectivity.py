@@ -102,7 +102,7 @@ def test_an_entry_that_prunes_nothing_has_numbers_and_no_figure() -> None:
 
 def test_a_real_run_gives_the_numbers_of_its_own_masks(tmp_path: Path) -> None:
     outcome = run(tmp_path / "store", ANALYSED)
-    rows = {(r["metric"], r["round"]): r["value"] for r in outcome.rows if r["role"] == "analyse"}
+    rows = {(r.metric, r.round): r.value for r in outcome.rows if r.role == "analyse"}
     shop = Workshop(tmp_path / "store", ANALYSED)
     for ticket in shop.chain.tickets[1:]:
         assert ticket.mask is not None
@@ -117,5 +117,5 @@ def test_a_real_run_gives_the_numbers_of_its_own_masks(tmp_path: Path) -> None:
                     ("none", (neurons == 0).mean()),
                 ):
                     assert rows[f"connectivity/{side}/{metric}/{layer.name}", ticket.round] == pytest.approx(value)
-    (line,) = [d for d in outcome.details if d["kind"] == "analysis"]
-    assert [figure["name"] for figure in line["figures"]] == ["connectivity"]
+    (line,) = [d for d in outcome.details if d.kind == "analysis"]
+    assert [figure.name for figure in line.figures] == ["connectivity"]

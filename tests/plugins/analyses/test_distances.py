@@ -200,7 +200,7 @@ def test_a_real_run_gives_the_angles_of_its_own_states(tmp_path: Path, runs: str
     change = [asking(runs=runs), {"evaluate": {"stop": "20it"}}]
     outcome = run(tmp_path / "store", *change, rounds=3)
     assert not outcome.failed
-    rows = {(r["metric"], r["round"]): r["value"] for r in outcome.rows if r["role"] == "analyse"}
+    rows = {(r.metric, r.round): r.value for r in outcome.rows if r.role == "analyse"}
     shop = Workshop(tmp_path / "store", *change, rounds=3)
     recipe = shop.recipes.find if runs == "find" else shop.recipes.evaluate
     rounds = [0, 1, 2] if runs == "find" else [0, 1, 2, 3]
@@ -230,7 +230,7 @@ def test_edited_tickets_are_compared_with_where_they_started_or_with_the_drawn_n
 ) -> None:
     reinit = {"name": "reinit", "tickets": "imp", "ticket": "reinit", "analyse": [{"use": "distances", "start": start}]}
     outcome = run(tmp_path / "store", {"entry": [reinit]})
-    rows = {(r["metric"], r["round"]): r["value"] for r in outcome.rows if r["role"] == "analyse"}
+    rows = {(r.metric, r.round): r.value for r in outcome.rows if r.role == "analyse"}
     shop = Workshop(tmp_path / "store")
     for round_ in (1, 2):
         ticket = edited(shop, round_)

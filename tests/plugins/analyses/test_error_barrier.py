@@ -12,9 +12,20 @@ from torch import nn
 from prunebench import PrunebenchError
 from prunebench.api.data import Resident
 from prunebench.api.tickets import Inputs, Optimum, State
-from prunebench.testing import AnalyseContract, ToyData, some_mask, state, toy_plan, two_layer_net, weight_units
+from prunebench.testing import (
+    AnalyseContract,
+    ToyData,
+    some_mask,
+    state,
+    task_of,
+    toy_plan,
+    two_layer_net,
+    weight_units,
+)
 from prunebench_plugins.analyses._weights import restricted
 from prunebench_plugins.analyses.error_barrier import ErrorBarrier, ErrorBarrierConfig
+
+CLASSES = task_of({"use": "classification"})
 
 
 def asking(*names: str, **config: Any) -> dict[str, Any]:
@@ -86,7 +97,7 @@ def test_a_real_run_gives_the_barriers_between_its_own_optima(tmp_path: Path, ma
     ]
     outcome = run(tmp_path / "store", *change, rounds=3)
     assert not outcome.failed
-    rows = {(r["metric"], r["round"]): r for r in outcome.rows if r["role"] == "analyse"}
+    rows = {(r.metric, r.round): r for r in outcome.rows if r.role == "analyse"}
     shop = Workshop(tmp_path / "store", *change, rounds=3)
     barriers = []
     for round_ in (1, 2, 3):
@@ -99,12 +110,12 @@ def test_a_real_run_gives_the_barriers_between_its_own_optima(tmp_path: Path, ma
                 earlier[name] = earlier[name] * keep.reshape(earlier[name].shape)
         path = errors(earlier, later, 11, split)
         barriers.append(max(path) - (path[0] + path[-1]) / 2)
-        assert rows["error-barrier/barrier", round_]["value"] == pytest.approx(barriers[-1], abs=1e-12)
-        assert rows["error-barrier/ends", round_]["value"] == pytest.approx((path[0] + path[-1]) / 2, abs=1e-12)
-        assert rows["error-barrier/barrier", round_]["split"] == split
+        assert rows["error-barrier/barrier", round_].value == pytest.approx(barriers[-1], abs=1e-12)
+        assert rows["error-barrier/ends", round_].value == pytest.approx((path[0] + path[-1]) / 2, abs=1e-12)
+        assert rows["error-barrier/barrier", round_].split == split
     assert max(barriers) > 0
-    (line,) = [d for d in outcome.details if d["kind"] == "analysis"]
-    assert [figure["name"] for figure in line["figures"]] == ["error-barrier"]
+    (line,) = [d for d in outcome.details if d.kind == "analysis"]
+    assert [figure.name for figure in line.figures] == ["error-barrier"]
 
 
 def test_a_state_keeps_what_the_later_mask_keeps_and_all_that_is_not_pruned() -> None:
@@ -123,7 +134,7 @@ def test_two_equal_optima_have_no_barrier() -> None:
     component = ErrorBarrier(ErrorBarrierConfig())
     units = weight_units(two_layer_net())
     inputs = {"optima": [Optimum(weights, None, round_) for round_ in (0, 2)]}
-    analysis = component.prunebench_analyse(inputs, two_layer_net(), ToyData().prunebench_data(), units)
+    analysis = component.prunebench_analyse(inputs, two_layer_net(), ToyData().prunebench_data(), CLASSES, units)
     found = {(m.metric, m.round): m.value for m in analysis.measurements}
     assert found["barrier", 2] == 0.0
     assert "round 0 to 2" in analysis.figures[0].svg
@@ -143,7 +154,7 @@ def test_a_mirrored_network_is_behind_a_barrier() -> None:
     component = ErrorBarrier(ErrorBarrierConfig(split="train"))
     inputs = {"optima": [Optimum(trained, None, 0), Optimum(other, None, 1)]}
     model, data = two_layer_net(), ToyData().prunebench_data()
-    analysis = component.prunebench_analyse(inputs, model, data, weight_units(model))
+    analysis = component.prunebench_analyse(inputs, model, data, CLASSES, weight_units(model))
     found = {m.metric: m.value for m in analysis.measurements}
     fine = {name.replace("fc1", "1").replace("fc2", "3"): value for name, value in trained.items()}
     far = {name.replace("fc1", "1").replace("fc2", "3"): value for name, value in other.items()}

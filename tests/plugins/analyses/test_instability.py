@@ -120,7 +120,7 @@ def test_a_real_run_gives_the_instability_of_its_own_twins(tmp_path: Path, edit:
     change = [{"entry": [entry]}, {"cut": 0.5, "train": {"horizon": "6it"}, "measure": {"every": "6it"}}]
     outcome = run(tmp_path / "store", *change)
     assert not outcome.failed
-    rows = {(r["metric"], r["round"]): r for r in outcome.rows if r["role"] == "analyse"}
+    rows = {(r.metric, r.round): r for r in outcome.rows if r.role == "analyse"}
     shop = Workshop(tmp_path / "store", *change)
     use = shop.workbench.catalogue.use("reinit", slot="ticket")
     seen = []
@@ -138,7 +138,7 @@ def test_a_real_run_gives_the_instability_of_its_own_twins(tmp_path: Path, edit:
         assert not np.array_equal(ends[0]["1.weight"], ends[1]["1.weight"])
         path = [wrong({n: (1 - a) * ends[0][n] + a * ends[1][n] for n in ends[0]}) for a in np.linspace(0, 1, 30)]
         seen.append(max(path) - (path[0] + path[-1]) / 2)
-        assert rows["instability/instability", round_]["value"] == pytest.approx(seen[-1], abs=1e-12)
-        assert rows["instability/ends", round_]["value"] == pytest.approx((path[0] + path[-1]) / 2, abs=1e-12)
-        assert rows["instability/ends", round_]["split"] == "test"
+        assert rows["instability/instability", round_].value == pytest.approx(seen[-1], abs=1e-12)
+        assert rows["instability/ends", round_].value == pytest.approx((path[0] + path[-1]) / 2, abs=1e-12)
+        assert rows["instability/ends", round_].split == "test"
     assert max(seen) > 0

@@ -134,7 +134,7 @@ def test_a_real_run_gives_the_ratios_of_its_own_states(tmp_path: Path, select: s
     outcome = run(tmp_path / "store", change, observe=trained)
     assert not outcome.failed
     assert len(trained.keys) == 3
-    rows = {(r["metric"], r["round"], r["position"]): r["value"] for r in outcome.rows if r["role"] == "analyse"}
+    rows = {(r.metric, r.round, r.position): r.value for r in outcome.rows if r.role == "analyse"}
     shop = Workshop(tmp_path / "store", change)
     dense = shop.chain.find(shop.chain.dense, 1)
     layers = shop.chain.context.model.layers
@@ -155,6 +155,6 @@ def test_a_real_run_gives_the_ratios_of_its_own_states(tmp_path: Path, select: s
                 assert rows[f"lpr-at-epochs/pruned/{layer.name}", round_, place] == pytest.approx(ratio)
             distance = np.abs(np.subtract(ratios[place], ratios["24it"])).mean()
             assert rows["lpr-at-epochs/distance", round_, place] == pytest.approx(distance)
-    lines = [d for d in outcome.details if d["kind"] == "analysis"]
-    assert [figure["name"] for line in lines for figure in line["figures"]] == ["lpr-at-epochs"] * 2
-    assert all(a["key"] != b["key"] for a, b in pairwise(lines))
+    lines = [d for d in outcome.details if d.kind == "analysis"]
+    assert [figure.name for line in lines for figure in line.figures] == ["lpr-at-epochs"] * 2
+    assert all(a.key != b.key for a, b in pairwise(lines))

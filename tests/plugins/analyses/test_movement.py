@@ -145,7 +145,7 @@ def test_a_real_run_gives_the_numbers_of_its_own_states(tmp_path: Path) -> None:
     trained = Trained()
     outcome = run(tmp_path / "store", ANALYSED, observe=trained)
     assert not outcome.failed
-    rows = {(r["metric"], r["round"]): r for r in outcome.rows if r["role"] == "analyse"}
+    rows = {(r.metric, r.round): r for r in outcome.rows if r.role == "analyse"}
     shop = Workshop(tmp_path / "store", ANALYSED)
     dense = shop.chain.find(shop.chain.dense, 1)
     for round_ in (1, 2):
@@ -164,10 +164,10 @@ def test_a_real_run_gives_the_numbers_of_its_own_states(tmp_path: Path) -> None:
         }
         for metric, value in expected.items():
             row = rows[f"movement/{metric}", round_]
-            assert row["value"] == pytest.approx(value, rel=1e-12)
-            assert row["density"] == pytest.approx(keep.mean())
-    (line,) = [d for d in outcome.details if d["kind"] == "analysis"]
-    assert [figure["name"] for figure in line["figures"]] == ["movement", "movement-distributions"]
+            assert row.value == pytest.approx(value, rel=1e-12)
+            assert row.density == pytest.approx(keep.mean())
+    (line,) = [d for d in outcome.details if d.kind == "analysis"]
+    assert [figure.name for figure in line.figures] == ["movement", "movement-distributions"]
 
 
 def flat(shop: Workshop, ref: Ref) -> Any:

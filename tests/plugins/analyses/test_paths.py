@@ -9,9 +9,11 @@ from torch import Tensor, nn
 
 from prunebench.api.data import Data, Resident
 from prunebench.api.info import DataInfo
-from prunebench.testing import ToyData, no_global_randomness, same, state, two_layer_net
+from prunebench.testing import ToyData, no_global_randomness, same, state, task_of, two_layer_net
 from prunebench_plugins.analyses import _paths
 from prunebench_plugins.analyses._paths import PathConfig, Walk
+
+CLASSES = task_of({"use": "classification"})
 
 
 def normalised_net() -> nn.Sequential:
@@ -66,7 +68,7 @@ def test_an_error_is_the_share_of_a_fixed_evenly_spaced_sample_that_is_wrong(spl
     if sample is not None and sample < len(wrong):
         wrong = wrong[[i * len(wrong) // sample for i in range(sample)]]
     config = PathConfig(split=split, images=sample)
-    assert _paths.error(net, data, config) == pytest.approx(wrong.mean())
+    assert _paths.error(net, data, CLASSES, config) == pytest.approx(wrong.mean())
 
 
 def test_large_splits_are_measured_in_batches() -> None:
@@ -84,7 +86,7 @@ def sorted_data(size: int) -> Data:
 @pytest.mark.parametrize(("size", "used"), [(96, 96), (2_500, 2_500), (12_500, 10_000)])
 def test_recalibrated_statistics_are_means_over_batches_that_are_spread_over_the_sample(size: int, used: int) -> None:
     data, net = sorted_data(size), normalised_net()
-    _paths.recalibrate(net, data)
+    _paths.recalibrate(net, data, CLASSES)
     x, _ = images(data, "train")
     x = x[[i * size // used for i in range(used)]]
     count = -(-used // 1_000)
@@ -111,7 +113,7 @@ def test_recalibrating_forgets_what_the_statistics_were_and_leaves_the_rest_as_i
     before = state(other)
     with no_global_randomness():
         for net in (one, other):
-            _paths.recalibrate(net, toy())
+            _paths.recalibrate(net, toy(), CLASSES)
     assert same(state(one), state(other))
     assert norm.momentum == 0.03
     assert not any(module.training for module in other.modules())
@@ -122,7 +124,7 @@ def test_recalibrating_forgets_what_the_statistics_were_and_leaves_the_rest_as_i
 def test_a_network_without_running_statistics_has_nothing_to_recalibrate() -> None:
     net = nn.Sequential(nn.Conv2d(1, 3, 2), nn.BatchNorm2d(3, track_running_stats=False), nn.Flatten(), nn.Linear(9, 3))
     before = state(net)
-    _paths.recalibrate(net, toy())
+    _paths.recalibrate(net, toy(), CLASSES)
     assert same(before, state(net))
 
 
@@ -134,7 +136,7 @@ def errors(first: dict[str, Tensor], second: dict[str, Tensor], points: int, bn:
         net = normalised_net()
         net.load_state_dict({n: v + alpha * (second[n] - v) if v.is_floating_point() else v for n, v in first.items()})
         if bn == "recalibrate":
-            _paths.recalibrate(net, data)
+            _paths.recalibrate(net, data, CLASSES)
         net.eval()
         with torch.no_grad():
             found.append(float((net(x).argmax(1) != y).double().mean()))
@@ -152,7 +154,7 @@ def test_a_walk_measures_each_point_and_changes_neither_end(bn: str) -> None:
                 end[name] = noise.abs() + 0.1 if "var" in name else noise
     copies = [{name: value.clone() for name, value in end.items()} for end in ends]
     with no_global_randomness():
-        path = _paths.walk(ends[0], ends[1], 9, normalised_net(), toy(), PathConfig(bn=bn))
+        path = _paths.walk(ends[0], ends[1], 9, normalised_net(), toy(), CLASSES, PathConfig(bn=bn))
     assert path.errors == pytest.approx(errors(ends[0], ends[1], 9, bn))
     assert len(set(path.errors)) > 2
     assert all(same(a, b) for a, b in zip(copies, ends, strict=True))
@@ -163,7 +165,7 @@ def test_what_batch_norm_does_on_a_path_makes_a_difference() -> None:
     second = {name: -value if name.startswith("0.") else value for name, value in first.items()}
     second["1.running_mean"] = first["1.running_mean"] - 2.0
     walks = [
-        _paths.walk(first, second, 5, normalised_net(), toy(), PathConfig(bn=bn)).errors
+        _paths.walk(first, second, 5, normalised_net(), toy(), CLASSES, PathConfig(bn=bn)).errors
         for bn in ("interpolate", "recalibrate")
     ]
     assert walks[0] != walks[1]

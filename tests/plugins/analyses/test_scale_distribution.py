@@ -94,7 +94,7 @@ def test_the_analysis_reads_the_dense_run_and_adds_no_training() -> None:
     plan = toy_plan(NORMED)
     assert {p.key for p in plan.runs} == {p.key for p in toy_plan().runs}
     (phase,) = (p for p in plan.phases.values() if p.kind == "analyse")
-    assert [state["label"] for state in phase.spec["analysis"]["inputs"]["states"]] == ["0it", "8it", "24it"]
+    assert [state.label for state in phase.spec.analysis.inputs["states"]] == ["0it", "8it", "24it"]
 
 
 def test_a_position_past_the_end_of_the_run_is_an_error() -> None:

@@ -78,7 +78,7 @@ def test_it_reads_the_drawn_network_or_where_each_ticket_starts(of: Any, weights
 
 def test_a_real_run_gives_the_numbers_of_its_own_masks(tmp_path: Path) -> None:
     outcome = run(tmp_path / "store", ANALYSED)
-    rows = {(r["metric"], r["round"]): r["value"] for r in outcome.rows if r["role"] == "analyse"}
+    rows = {(r.metric, r.round): r.value for r in outcome.rows if r.role == "analyse"}
     shop = Workshop(tmp_path / "store", ANALYSED)
     drawn = shop.weights(shop.chain.dense.weights)
     names = [layer.name for layer in shop.chain.context.model.layers]
@@ -94,5 +94,5 @@ def test_a_real_run_gives_the_numbers_of_its_own_masks(tmp_path: Path) -> None:
             ):
                 found = rows[f"surviving-initial-values/{metric}{suffix}", ticket.round]
                 assert found == pytest.approx(value, rel=1e-9, abs=1e-12)
-    (line,) = [d for d in outcome.details if d["kind"] == "analysis"]
-    assert [figure["name"] for figure in line["figures"]] == ["surviving-initial-values"]
+    (line,) = [d for d in outcome.details if d.kind == "analysis"]
+    assert [figure.name for figure in line.figures] == ["surviving-initial-values"]

@@ -127,7 +127,7 @@ def test_a_real_run_gives_the_quantiles_of_its_own_states(tmp_path: Path, runs: 
     change = [asking(runs=runs), {"evaluate": {"stop": "20it"}}]
     outcome = run(tmp_path / "store", *change, rounds=3)
     assert not outcome.failed
-    rows = {(r["metric"], r["round"]): r["value"] for r in outcome.rows if r["role"] == "analyse"}
+    rows = {(r.metric, r.round): r.value for r in outcome.rows if r.role == "analyse"}
     shop = Workshop(tmp_path / "store", *change, rounds=3)
     recipe = shop.recipes.find if runs == "find" else shop.recipes.evaluate
     for round_ in (1, 2, 3):
@@ -142,7 +142,7 @@ def test_a_real_run_gives_the_quantiles_of_its_own_states(tmp_path: Path, runs: 
 
 def test_reinitialised_tickets_have_the_threshold_of_their_own_optima(tmp_path: Path) -> None:
     outcome = run(tmp_path / "store", {"entry": [REINIT]})
-    rows = {(r["metric"], r["round"]): r["value"] for r in outcome.rows if r["role"] == "analyse"}
+    rows = {(r.metric, r.round): r.value for r in outcome.rows if r.role == "analyse"}
     shop = Workshop(tmp_path / "store")
     use = shop.workbench.catalogue.use("reinit", slot="ticket")
     ticket = shop.chain.edited(shop.chain.tickets[1], [use], 0)
@@ -158,7 +158,7 @@ def test_one_dense_run_that_is_cut_several_times_is_read_each_time(tmp_path: Pat
         "entry": [{"name": "imp", "schedule": "one-shot", "analyse": [{"use": "threshold", "runs": "find"}]}]
     }
     outcome = run(tmp_path / "store", change)
-    rows = {(r["metric"], r["round"]): r["value"] for r in outcome.rows if r["role"] == "analyse"}
+    rows = {(r.metric, r.round): r.value for r in outcome.rows if r.role == "analyse"}
     shop = Workshop(tmp_path / "store", change)
     dense = shop.chain.find(shop.chain.dense, 1)
     for round_ in (1, 2):

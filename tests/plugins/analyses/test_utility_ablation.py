@@ -208,11 +208,7 @@ def test_a_real_run_gives_the_utilities_of_its_own_states(tmp_path: Path) -> Non
     outcome = run(tmp_path / "store", change, observe=trained)
     assert not outcome.failed
     assert len(trained.keys) == 3
-    rows = {
-        (r["metric"], r["round"], r["position"]): (r["value"], r["split"])
-        for r in outcome.rows
-        if r["role"] == "analyse"
-    }
+    rows = {(r.metric, r.round, r.position): (r.value, r.split) for r in outcome.rows if r.role == "analyse"}
     places = {(round_, position) for _, round_, position in rows}
     assert places == {(round_, f"{at}it") for round_ in (1, 2) for at in (0, 8, 24)}
     shop = Workshop(tmp_path / "store", change)
@@ -238,13 +234,13 @@ def test_a_real_run_gives_the_utilities_of_its_own_states(tmp_path: Path) -> Non
                 value, split = rows[f"utility-ablation/{kind}mean/{ratio:g}", ticket.round, "24it"]
                 assert value == pytest.approx(math.fsum(found) / 5)
                 assert split == "train"
-    figures = [f["name"] for d in outcome.details if d["kind"] == "analysis" for f in d["figures"]]
+    figures = [f.name for d in outcome.details if d.kind == "analysis" for f in d.figures]
     assert figures == 2 * ["utility-over-training-by-ratio", "utility-by-ratio", "utility-histograms-by-ratio"]
 
 
 def test_utility_rises_while_the_toy_network_learns(tmp_path: Path) -> None:
     outcome = run(tmp_path / "store", asking("dense", at=["0it"], subsets=50, ratios=[0.1]))
-    found = {(r["metric"], r["position"]): r["value"] for r in outcome.rows if r["role"] == "analyse"}
+    found = {(r.metric, r.position): r.value for r in outcome.rows if r.role == "analyse"}
     for name in ("mean", "sd"):
         assert found[f"utility-ablation/{name}/0.1", "24it"] > found[f"utility-ablation/{name}/0.1", "0it"]
 

@@ -116,9 +116,7 @@ def test_the_analysis_adds_no_training() -> None:
 def test_a_real_run_gives_the_numbers_of_its_own_states(tmp_path: Path) -> None:
     outcome = run(tmp_path / "store", ANALYSED)
     assert not outcome.failed
-    rows: dict[Any, float] = {
-        (r["entry"], r["metric"], r["round"]): r["value"] for r in outcome.rows if r["role"] == "analyse"
-    }
+    rows: dict[Any, float] = {(r.entry, r.metric, r.round): r.value for r in outcome.rows if r.role == "analyse"}
     shop = Workshop(tmp_path / "store", ANALYSED)
     for round_ in (0, 1, 2):
         ticket = shop.chain.tickets[round_]

@@ -398,7 +398,7 @@ def test_a_class_whose_images_are_of_other_kinds_says_which(tmp_path: Path) -> N
     folder = write(tmp_path)
     for number in range(TEST):
         next((folder / "test" / "birch").glob(f"{number}.*")).rename(folder / "test" / "birch" / f"{number}.heic")
-    with pytest.raises(DataMissing, match=r"no images in .*test/birch.*; of other kinds: 4 \.heic"):
+    with pytest.raises(DataMissing, match=r"no images in .*test/birch.*; it holds 4 \.heic"):
         load(tmp_path)
 
 

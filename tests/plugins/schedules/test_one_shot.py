@@ -34,6 +34,6 @@ def test_a_files_cut_counts_its_rounds_and_does_not_say_what_each_layer_keeps():
     one_shot, rewound = (toy_chain(3, changes={"entry": [entry]})[0] for entry in entries)
     assert one_shot.cut is not None
     assert one_shot.counts == rewound.counts
-    cuts = [[c._phases.by_key[t.mask.key].spec["cut"] for t in c.tickets[1:]] for c in (one_shot, rewound)]
+    cuts = [[c.phases.by_key[t.mask.key].spec.cut for t in c.tickets[1:]] for c in (one_shot, rewound)]
     assert cuts == [[rewound.cut, None, None], [rewound.cut] * 3]
     assert one_shot.tickets[1] == rewound.tickets[1]

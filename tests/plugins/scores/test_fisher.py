@@ -10,8 +10,10 @@ from torch.nn import functional
 
 from prunebench.api.data import Gather
 from prunebench.api.random import Streams
-from prunebench.testing import ScoreContract, ToyData, some_mask, two_layer_net, weight_units
+from prunebench.testing import ScoreContract, ToyData, some_mask, task_of, two_layer_net, weight_units
 from prunebench_plugins.scores.fisher import Fisher, FisherConfig
+
+CLASSES = task_of({"use": "classification"})
 
 WEIGHTS = ("fc1.weight", "fc2.weight")
 RNG = Streams(0, round=1).rng("score")
@@ -27,7 +29,7 @@ class TestFisherOfBatches(ScoreContract):
 
 def scored(model: nn.Module, **fields: Any) -> Tensor:
     config = FisherConfig.model_validate(fields)
-    return Fisher(config).prunebench_score(model, ToyData().prunebench_data(), weight_units(model), RNG).flat()
+    return Fisher(config).prunebench_score(model, ToyData().prunebench_data(), CLASSES, weight_units(model), RNG).flat()
 
 
 def test_scores_are_those_of_the_gradient_of_each_sample() -> None:

@@ -10,8 +10,10 @@ from torch.nn import functional
 from prunebench.api.data import Gather
 from prunebench.api.masks import Mask
 from prunebench.api.random import Streams
-from prunebench.testing import ScoreContract, ToyData, some_mask, state, two_layer_net, weight_units
+from prunebench.testing import ScoreContract, ToyData, some_mask, state, task_of, two_layer_net, weight_units
 from prunebench_plugins.scores.grasp import Grasp, GraspConfig
+
+CLASSES = task_of({"use": "classification"})
 
 WEIGHTS = ("fc1.weight", "fc2.weight")
 
@@ -34,7 +36,11 @@ def smooth() -> nn.Module:
 def scored(model: nn.Module, mask: Mask | None = None, **fields: object) -> Tensor:
     config = GraspConfig.model_validate({"batch": 96, **fields})
     rng = Streams(0, round=1).rng("score")
-    return Grasp(config).prunebench_score(model, ToyData().prunebench_data(), weight_units(model), mask, rng).flat()
+    return (
+        Grasp(config)
+        .prunebench_score(model, ToyData().prunebench_data(), CLASSES, weight_units(model), mask, rng)
+        .flat()
+    )
 
 
 def explicit(model: nn.Module, names: tuple[str, ...], temperature: float, mask: Tensor | None = None) -> Tensor:

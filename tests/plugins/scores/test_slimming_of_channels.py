@@ -17,13 +17,15 @@ from prunebench.engine.probe import StoreProbe
 from prunebench.plan.compile import make_plan
 from prunebench.runner.preparing import Options, Prepared
 from prunebench.runner.running import run as carry_out
-from prunebench.testing import ToyData, toy_benchmark, toy_catalogue
+from prunebench.testing import ToyData, task_of, toy_benchmark, toy_catalogue
 from prunebench_plugins.models.timm_ import Timm, TimmConfig
 from prunebench_plugins.scores.bn_gamma import BnGamma, BnGammaConfig
 from prunebench_plugins.scores.filter_l2 import FilterL2, FilterL2Config
 from prunebench_plugins.scores.fpgm import Fpgm, FpgmConfig
 from prunebench_plugins.scores.taylor import Taylor, TaylorConfig
 from prunebench_plugins.units.channels import Channels, ChannelsConfig
+
+CLASSES = task_of({"use": "classification"})
 
 INFO = DataInfo("toy", "0", {"train": 1}, (1, 8, 8), 3)
 
@@ -77,7 +79,7 @@ def test_a_network_is_slimmed_from_end_to_end(tmp_path: Path, score: str) -> Non
     outcome = carry_out(prepared, ignore, catalogue())
     found = {row["density"] for row in rows(outcome, metric="accuracy", split="test")}
     assert found == {9 / 12, 7 / 12}
-    assert all(row["outcome"] == "ok" for row in outcome.rows)
+    assert all(row.outcome == "ok" for row in outcome.rows)
 
 
 def network(name: str, **args: object) -> nn.Module:
@@ -95,7 +97,7 @@ NETWORKS = [("cifar_resnet20", {"blocks": 1, "shortcut": "B"}), ("cifar_preresne
 @pytest.mark.parametrize(("name", "args"), [*NETWORKS, ("cifar_densenet40", {"layers": 2})])
 def test_every_group_of_the_papers_networks_has_a_score(name: str, args: dict[str, object]) -> None:
     model = network(name, **args)
-    units = Channels(ChannelsConfig(combine="mean")).prunebench_units(model, INFO)
+    units = Channels(ChannelsConfig(combine="mean")).prunebench_units(model, torch.zeros(1, *INFO.shape))
     mask = Mask.full(units.layers)
     for scores in (
         BnGamma(BnGammaConfig()).prunebench_score(model, units, mask),
@@ -108,7 +110,7 @@ def test_every_group_of_the_papers_networks_has_a_score(name: str, args: dict[st
 
 def test_the_scales_of_channels_that_shortcuts_couple_are_summed() -> None:
     model = network("cifar_resnet20", blocks=1, shortcut="B")
-    units = Channels(ChannelsConfig(combine="sum")).prunebench_units(model, INFO)
+    units = Channels(ChannelsConfig(combine="sum")).prunebench_units(model, torch.zeros(1, *INFO.shape))
     found = dict(
         zip(
             [layer.name for layer in units.layers],
@@ -125,10 +127,10 @@ def test_the_taylor_score_of_a_gate_is_the_change_that_its_removal_makes_to_firs
     info = ToyData().prunebench_data().info
     model = Small().prunebench_model(info).double().eval()
     data = ToyData().prunebench_data()
-    units = Channels(ChannelsConfig()).prunebench_units(model, info)
+    units = Channels(ChannelsConfig()).prunebench_units(model, torch.zeros(1, *info.shape))
     rng = Streams(0, round=1).rng("score")
     config = TaylorConfig(batch=96, batches=1, group=("norm", "bias"))
-    scores = Taylor(config).prunebench_score(model, data, units, rng).values[0]
+    scores = Taylor(config).prunebench_score(model, data, CLASSES, units, rng).values[0]
     ((images, labels),) = data["train"].batches([Gather(torch.arange(96))])
     slight = 1e-5
     with torch.no_grad():

@@ -7,8 +7,10 @@ from torch.nn import functional
 
 from prunebench.api.data import Gather
 from prunebench.api.random import Streams
-from prunebench.testing import ScoreContract, ToyData, some_mask, state, two_layer_net, weight_units
+from prunebench.testing import ScoreContract, ToyData, some_mask, state, task_of, two_layer_net, weight_units
 from prunebench_plugins.scores.snip import Snip, SnipConfig
+
+CLASSES = task_of({"use": "classification"})
 
 RNG = Streams(0, round=1).rng("score")
 
@@ -23,7 +25,7 @@ class TestSnipOverBatches(ScoreContract):
 
 def scored(model: nn.Module, **fields: object) -> torch.Tensor:
     config = SnipConfig.model_validate(fields)
-    return Snip(config).prunebench_score(model, ToyData().prunebench_data(), weight_units(model), RNG).flat()
+    return Snip(config).prunebench_score(model, ToyData().prunebench_data(), CLASSES, weight_units(model), RNG).flat()
 
 
 def whole_loss(model: nn.Module) -> torch.Tensor:

@@ -12,9 +12,11 @@ from torch import nn
 from prunebench import ComponentConfig
 from prunebench.api.masks import Mask, Scores
 from prunebench.kernels.selection import keep_highest
-from prunebench.testing import ScoreContract, ToyData, some_mask, state, two_layer_net, weight_units
+from prunebench.testing import ScoreContract, ToyData, some_mask, state, task_of, two_layer_net, weight_units
 from prunebench_plugins.schedules.at_init import exponential
 from prunebench_plugins.scores.synflow import Synflow
+
+CLASSES = task_of({"use": "classification"})
 
 
 class TestSynflow(ScoreContract):
@@ -22,7 +24,7 @@ class TestSynflow(ScoreContract):
 
 
 def scored(model: nn.Module) -> Scores:
-    return Synflow(ComponentConfig()).prunebench_score(model, ToyData().prunebench_data(), weight_units(model))
+    return Synflow(ComponentConfig()).prunebench_score(model, ToyData().prunebench_data(), CLASSES, weight_units(model))
 
 
 def network(seed: int, *, norm: bool = False) -> nn.Module:

@@ -7,8 +7,10 @@ from torch.nn import functional
 
 from prunebench.api.data import Gather
 from prunebench.api.random import Streams
-from prunebench.testing import ScoreContract, ToyData, state, two_layer_net, weight_units
+from prunebench.testing import ScoreContract, ToyData, state, task_of, two_layer_net, weight_units
 from prunebench_plugins.scores.taylor import Taylor, TaylorConfig
+
+CLASSES = task_of({"use": "classification"})
 
 WEIGHTS = ("fc1.weight", "fc2.weight")
 RNG = Streams(0, round=1).rng("score")
@@ -28,7 +30,7 @@ class TestTaylorTotal(ScoreContract):
 
 def scored(model: nn.Module, **fields: Any) -> Tensor:
     config = TaylorConfig.model_validate(fields)
-    return Taylor(config).prunebench_score(model, ToyData().prunebench_data(), weight_units(model), RNG).flat()
+    return Taylor(config).prunebench_score(model, ToyData().prunebench_data(), CLASSES, weight_units(model), RNG).flat()
 
 
 def contributions(model: nn.Module, size: int, batches: int) -> Tensor:

@@ -10,8 +10,10 @@ from prunebench import ContractError
 from prunebench.api.data import Gather
 from prunebench.api.masks import Units
 from prunebench.api.random import Streams
-from prunebench.testing import ScoreContract, ToyData
+from prunebench.testing import ScoreContract, ToyData, task_of
 from prunebench_plugins.scores.taylor import Taylor, TaylorConfig
+
+CLASSES = task_of({"use": "classification"})
 
 RNG = Streams(0, round=1).rng("score")
 GATE = ["norm", "bias"]
@@ -42,7 +44,7 @@ class TestRandomOfChannels(TestTaylorOfGates):
 def scored(model: nn.Module, **fields: Any) -> list[Tensor]:
     config = TaylorConfig.model_validate(fields)
     units = HandUnits(model)
-    return [*Taylor(config).prunebench_score(model, ToyData().prunebench_data(), units, RNG).values]
+    return [*Taylor(config).prunebench_score(model, ToyData().prunebench_data(), CLASSES, units, RNG).values]
 
 
 def batches(size: int, count: int) -> list[tuple[Tensor, Tensor]]:

@@ -119,7 +119,7 @@ class OtherLayers(ToyProbe):
     """A probe for which entries with units "weights" prune the first layer alone."""
 
     def model(self, chosen: ModelChoice, data: DataInfo, units: BoundComponent, task: BoundComponent) -> ModelInfo:
-        info = super().model(chosen, data, units)
+        info = super().model(chosen, data, units, task)
         return info if units.name == "toy-units" else replace(info, layers=info.layers[:1])
 
 

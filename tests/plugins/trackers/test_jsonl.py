@@ -53,7 +53,7 @@ def test_a_value_that_is_not_json_is_an_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        *("/tmp/x.jsonl", "../x.jsonl", "a/../../x.jsonl", "~/x.jsonl", "", ".", "a\\b.jsonl", "a\n.jsonl", "\0.jsonl"),
+        *("/etc/x.jsonl", "../x.jsonl", "a/../../x.jsonl", "~/x.jsonl", "", ".", "a\\b.jsonl", "a\n.jsonl", "\0.jsonl"),
         *(".bashrc", ".gitignore", "a/.git/x.jsonl"),
     ],
 )

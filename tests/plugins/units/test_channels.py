@@ -62,7 +62,7 @@ def info(classes: int = 3) -> DataInfo:
 
 
 def units(model: nn.Module, **config: Any) -> ChannelUnits:
-    return Channels(ChannelsConfig.model_validate(config)).prunebench_units(model, info())
+    return Channels(ChannelsConfig.model_validate(config)).prunebench_units(model, torch.zeros(1, *info().shape))
 
 
 def owned(found: ChannelUnits) -> list[list[tuple[str, int, str, list[list[int]]]]]:

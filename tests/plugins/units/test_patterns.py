@@ -68,7 +68,9 @@ def chosen(name: str, pattern: str) -> dict[str, int]:
 @pytest.mark.parametrize("pattern", PAPERS)
 @pytest.mark.parametrize("name", [SMALL, "resnet18", "resnet50"])
 def test_a_pattern_means_what_the_paper_prunes(name: str, pattern: str) -> None:
-    units = Weights(WeightsConfig.model_validate(PAPERS[pattern])).prunebench_units(network(name), INFO)
+    units = Weights(WeightsConfig.model_validate(PAPERS[pattern])).prunebench_units(
+        network(name), INFO, torch.zeros(1, *INFO.shape)
+    )
     assert {layer.name: layer.count for layer in units.layers} == chosen(name, pattern)
 
 

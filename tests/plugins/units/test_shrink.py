@@ -66,10 +66,14 @@ def trained(name: str) -> nn.Module:
     return model.eval()
 
 
+def example(name: str) -> Tensor:
+    return torch.zeros(1, *data_info(name).shape)
+
+
 @lru_cache(maxsize=1)
 def case(name: str) -> tuple[nn.Module, ChannelUnits]:
     model = trained(name)
-    return model, Channels(ChannelsConfig()).prunebench_units(model, data_info(name))
+    return model, Channels(ChannelsConfig()).prunebench_units(model, example(name))
 
 
 def masked(model: nn.Module, units: ChannelUnits, mask: Mask) -> nn.Module:
@@ -111,8 +115,8 @@ def test_the_small_network_computes_what_the_masked_one_does(name: str, density:
 def test_planning_and_training_see_the_same_units(name: str) -> None:
     with torch.device("meta"):
         planned = network(name, **ARGUMENTS.get(name, {}))
-    found = Channels(ChannelsConfig()).prunebench_units(planned, data_info(name))
-    units = Channels(ChannelsConfig()).prunebench_units(network(name), data_info(name))
+    found = Channels(ChannelsConfig()).prunebench_units(planned, example(name))
+    units = Channels(ChannelsConfig()).prunebench_units(network(name), example(name))
     assert found.layers == units.layers
     assert found.excluded == units.excluded
     for owned, again in zip(found.members(), units.members(), strict=True):
@@ -139,7 +143,7 @@ def test_the_small_network_trains_as_the_masked_one_does(name: str) -> None:
 @pytest.mark.parametrize("name", ["resnet18", "mobilenetv3_small_100", "regnetx_002", "vit_tiny_patch16_224", "conv2"])
 def test_a_layer_of_which_nothing_is_left_is_a_channel_of_zeros(name: str) -> None:
     model = trained(name)
-    units = Channels(ChannelsConfig(keep_at_least=0)).prunebench_units(model, data_info(name))
+    units = Channels(ChannelsConfig(keep_at_least=0)).prunebench_units(model, example(name))
     assert {layer.floor for layer in units.layers} == {0}
     flat = of_density(units, 0.5).flat()
     gone = units.layers[len(units.layers) // 2]
@@ -155,7 +159,7 @@ def test_a_layer_of_which_nothing_is_left_is_a_channel_of_zeros(name: str) -> No
 
 def test_everything_may_collapse() -> None:
     model, _ = case("resnet18")
-    units = Channels(ChannelsConfig(keep_at_least=0)).prunebench_units(model, data_info("resnet18"))
+    units = Channels(ChannelsConfig(keep_at_least=0)).prunebench_units(model, example("resnet18"))
     nothing = Mask(tuple(torch.zeros(layer.count, dtype=torch.bool) for layer in units.layers))
     with torch.no_grad():
         out = units.shrink(model, nothing)(images("resnet18"))

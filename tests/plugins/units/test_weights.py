@@ -31,7 +31,7 @@ def conv_net() -> nn.Sequential:
 
 
 def units(model: nn.Module, **config: Any) -> Units:
-    return Weights(WeightsConfig.model_validate(config)).prunebench_units(model, INFO)
+    return Weights(WeightsConfig.model_validate(config)).prunebench_units(model, INFO, torch.zeros(1, *INFO.shape))
 
 
 def names(model: nn.Module, **config: Any) -> list[str]:

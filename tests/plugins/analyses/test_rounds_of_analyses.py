@@ -22,9 +22,9 @@ def test_only_the_stated_rounds_are_drawn_and_all_are_measured(tmp_path: Path, n
     outcome = run(tmp_path / "store", analysed(use=name, rounds=[1]))
     assert not outcome.failed
     whole = run(tmp_path / "store", analysed(use=name))
-    rows = [{(r["metric"], r["round"], r["value"]) for r in o.rows if r["role"] == "analyse"} for o in (outcome, whole)]
+    rows = [{(r.metric, r.round, r.value) for r in o.rows if r.role == "analyse"} for o in (outcome, whole)]
     assert rows[0] == rows[1] != set()
-    texts = [f["svg"] + f["caption"] for d in outcome.details if d["kind"] == "analysis" for f in d["figures"]]
+    texts = [f.svg + f.caption for d in outcome.details if d.kind == "analysis" for f in d.figures]
     assert [text for text in texts if "ound 1" in text]
     assert not [text for text in texts if "round 0" in text or "round 2" in text]
 
@@ -38,7 +38,7 @@ def test_a_round_that_is_not_there_is_an_error_of_the_plan(name: str) -> None:
 @pytest.mark.parametrize("name", DRAWN)
 def test_an_analysis_that_states_none_has_the_key_that_it_had_before_they_could_be_stated(name: str) -> None:
     (phase,) = (p for p in toy_plan(analysed(use=name)).phases.values() if p.kind == "analyse")
-    assert "rounds" not in phase.spec["analysis"]["config"]
+    assert "rounds" not in phase.spec.analysis.config
 
 
 def test_a_round_is_not_negative_and_not_unknown() -> None:

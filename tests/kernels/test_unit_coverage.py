@@ -16,6 +16,7 @@ from prunebench_plugins.units.channels import Channels, ChannelsConfig
 from prunebench_plugins.units.weights import Weights, WeightsConfig
 
 INFO = DataInfo("noise", "0", {"train": 8}, (3, 8, 8), 5)
+IMAGE = torch.zeros(1, *INFO.shape)
 
 
 class Mixed(nn.Module):
@@ -40,7 +41,7 @@ class Mixed(nn.Module):
 def of(model: nn.Module, **config: Any) -> dict[str, str]:
     return {
         layer.name: layer.kind
-        for layer in Weights(WeightsConfig.model_validate(config)).prunebench_units(model, INFO).layers
+        for layer in Weights(WeightsConfig.model_validate(config)).prunebench_units(model, INFO, IMAGE).layers
     }
 
 
@@ -87,7 +88,7 @@ def test_a_pattern_that_matches_candidates_means_those_alone() -> None:
 def test_what_stays_dense_is_said_with_its_reason() -> None:
     with torch.device("meta"):
         model = Mixed()
-    units = Weights(WeightsConfig(exclude=("attention*",))).prunebench_units(model, INFO)
+    units = Weights(WeightsConfig(exclude=("attention*",))).prunebench_units(model, INFO, IMAGE)
     found = coverage(model, units)
     total = sum(p.numel() for p in model.parameters())
     assert (found.values, found.prunable) == (total, units.count)
@@ -100,7 +101,7 @@ def test_what_stays_dense_is_said_with_its_reason() -> None:
     assert reasons["bare"] == "of the kind other, which is not in `kinds`"
     assert reasons["norm.bias"] == "of a norm layer"
     assert f"{units.count:,} of {total:,} parameters may be pruned" in str(found)
-    included = Weights(WeightsConfig(include=("attention*",))).prunebench_units(model, INFO)
+    included = Weights(WeightsConfig(include=("attention*",))).prunebench_units(model, INFO, IMAGE)
     assert included.excluded["conv.weight"] == "not in `include`"
 
 
@@ -113,7 +114,7 @@ def test_a_tied_weight_is_one_parameter_under_any_of_its_names() -> None:
         model[3].weight = model[1].weight
     assert of(model, include=["3.weight"]) == {"1.weight": "linear"}
     total = sum(p.numel() for p in model.parameters())
-    units = Weights(WeightsConfig()).prunebench_units(model, INFO)
+    units = Weights(WeightsConfig()).prunebench_units(model, INFO, IMAGE)
     assert coverage(model, units).values == total
     assert [layer.name for layer in units.layers] == ["1.weight", "4.weight"]
 
@@ -124,7 +125,7 @@ def test_channels_say_it_too(name: str) -> None:
     with torch.device("meta"):
         size = {"img_size": 32} if name.startswith("vit") else {}
         model = timm.create_model(name, num_classes=10, **size)
-    units = Channels(ChannelsConfig()).prunebench_units(model, info)
+    units = Channels(ChannelsConfig()).prunebench_units(model, torch.zeros(1, *info.shape))
     found = coverage(model, units)
     assert 0 < found.prunable < found.values
     assert found.prunable + sum(one.values for one in found.dense) == found.values

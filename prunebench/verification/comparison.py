@@ -1,0 +1,218 @@
+"""Recorded results beside a second run: bit for bit, or within the tolerance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from prunebench.api import keys
+from prunebench.api.details import Detail
+from prunebench.api.results import final_rows
+from prunebench.api.rows import Row
+from prunebench.results.merge import detail_identity
+from prunebench.results.tolerance import tolerance_of
+from prunebench.verification.coverage import Coverage
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One row that does not agree; a side that has no such row is None."""
+
+    recorded: Row | None
+    again: Row | None
+    passes: bool = False
+    """Whether it lies within the tolerance, or is a number that nothing holds in another environment."""
+    held: bool = True
+    """Whether anything holds it."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What held of a leaderboard.
+
+    Args:
+        compared: rows that a second run was held against.
+        allowed: by metric, how far the last value of a run may lie from the recorded one in another environment.
+        manifest: what differs from the manifest; nothing else was looked at if anything does.
+        findings: what contradicts the benchmark file or the results; nothing was run again if anything does.
+        remarks: what nothing derives.
+    """
+
+    compared: int = 0
+    differences: tuple[Difference, ...] = ()
+    details_differ: int = 0
+    same_environment: bool = True
+    recorded_environment: Mapping[str, Any] = field(default_factory=dict)
+    environment: Mapping[str, Any] = field(default_factory=dict)
+    metric: str = ""
+    allowed: Mapping[str, float | None] = field(default_factory=dict)
+    manifest: tuple[str, ...] = ()
+    findings: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+    coverage: Coverage = field(default_factory=Coverage)
+
+    @property
+    def failures(self) -> tuple[Difference, ...]:
+        """The differences that nothing excuses."""
+        return tuple(d for d in self.differences if not d.passes)
+
+    @property
+    def holds(self) -> bool:
+        """Nothing contradicts it, and every bit in the recorded environment or every judged number in another."""
+        exact = not self.same_environment or not self.details_differ
+        sound = not self.manifest and not self.findings
+        return sound and self.compared > 0 and not self.failures and exact
+
+    @property
+    def verdict(self) -> str:
+        """What a person should know: what held, how much of it, what contradicts it, what nothing derives."""
+        if self.manifest:
+            return "The files are not as they were recorded: " + "; ".join(self.manifest) + ". Nothing was run again."
+        if self.findings:
+            return "\n".join(["It does not hold, and nothing was run again:", *_lines(self.findings)])
+        remarks = ["Nothing derives:", *_lines(self.remarks)] if self.remarks else []
+        return "\n".join([self._numbers, self.coverage.text, *remarks])
+
+    @property
+    def _numbers(self) -> str:
+        if not self.compared:
+            return "Nothing was compared."
+        bad = f"{len(self.failures):,} of {self.compared:,} numbers differ."
+        if self.same_environment:
+            if self.holds:
+                return f"It holds: all {self.compared:,} numbers are the same, bit for bit."
+            if not self.failures:
+                return f"It does not hold: the numbers are the same, but {self.details_differ} curves or masks are not."
+            return (
+                f"It does not hold: {bad} The environment is the recorded one, so these results do not come from this "
+                "file and this version."
+            )
+        changed = ", ".join(
+            f"{name} {self.recorded_environment.get(name)!r} -> {self.environment.get(name)!r}"
+            for name in sorted({*self.recorded_environment, *self.environment})
+            if self.recorded_environment.get(name) != self.environment.get(name)
+        )
+        allowed = self.allowed.get(self.metric)
+        if allowed is None:
+            return f"It is open: {bad} The environment differs ({changed}), and one seed gives no tolerance."
+        where = f"The environment differs ({changed}), so {self.metric} is held against a tolerance of {allowed:.4f}"
+        if not self.holds:
+            return f"It does not hold: {where}, and {len(self.failures):,} numbers are outside."
+        moved = sum(d.held for d in self.differences)
+        free = len(self.differences) - moved
+        text = f"It holds: {where}; {moved:,} of {self.compared:,} numbers moved, all within it."
+        if not free:
+            return text
+        return f"{text} {free:,} others moved, and nothing holds them: earlier positions, other splits, analyses."
+
+    def shown(self, limit: int = 40) -> list[tuple[str, ...]]:
+        """Rows for a table: the first failures."""
+        rows = []
+        for difference in self.failures[:limit]:
+            row = difference.recorded or difference.again
+            if row is None:
+                continue
+            values = [
+                "(none)" if side is None else f"{side.value} {side.outcome}"
+                for side in (difference.recorded, difference.again)
+            ]
+            density = "" if row.density is None else f"{row.density:.4f}"
+            rows.append((row.entry, str(row.seed), density, row.name, *values))
+        return rows
+
+    def to_json(self) -> dict[str, Any]:
+        """For `--json`."""
+        return {
+            "holds": self.holds,
+            "verdict": self.verdict,
+            "compared": self.compared,
+            "failures": [
+                [None if side is None else side.to_json() for side in (d.recorded, d.again)] for d in self.failures
+            ],
+            "moved": len(self.differences),
+            "same_environment": self.same_environment,
+            "allowed": dict(self.allowed),
+            "manifest": list(self.manifest),
+            "findings": list(self.findings),
+            "remarks": list(self.remarks),
+            "coverage": self.coverage.to_json(),
+        }
+
+
+def _lines(sentences: Sequence[str]) -> list[str]:
+    return [f"- {sentence}" for sentence in sentences]
+
+
+def allowances(
+    recorded: Sequence[Row], again: Sequence[Row], details: Sequence[Detail], metric: str, whole: bool
+) -> dict[str, float | None]:
+    """How far the last value of a run may lie from the recorded one, for each metric that is held.
+
+    Held are the metric that is ranked by and all of the test split. The tolerance comes from the rows, never from what
+    the provenance says of it; of a second run that is whole, from both, the smaller: what is recorded could have been
+    spread so as to allow more.
+
+    Args:
+        details: of the second run: how many test examples there are is not read off recorded ones.
+        whole: whether everything was run again.
+    """
+    metrics = {row.name for row in recorded if row.role == "evaluate" and row.split == "test"} | {metric}
+    allowed: dict[str, float | None] = {}
+    for name in sorted(metrics):
+        sources = (recorded, again) if whole else (recorded,)
+        found = [tolerance_of(rows, details, name).allowed for rows in sources]
+        known = [value for value in found if value is not None]
+        allowed[name] = min(known) if len(known) == len(found) else None
+    return allowed
+
+
+def compare(
+    recorded: Sequence[Row],
+    again: Sequence[Row],
+    recorded_environment: Mapping[str, Any],
+    environment: Mapping[str, Any],
+    *,
+    metric: str = "test/accuracy",
+    allowed: Mapping[str, float | None] | None = None,
+    details: tuple[Sequence[Detail], Sequence[Detail]] = ((), ()),
+) -> Comparison:
+    """Match rows by what they measure, and compare them: whole in one environment, by the tolerance in another."""
+    allowed = {} if allowed is None else allowed
+    same = dict(recorded_environment) == dict(environment)
+    before = {row.identity: row for row in recorded}
+    after = {row.identity: row for row in again}
+    held = {row.identity for row in final_rows(recorded) if row.name in allowed or row.name == metric}
+    differences = []
+    for place in {**before, **after}:
+        a, b = before.get(place), after.get(place)
+        if _differ(a, b):
+            timed = a is not None and b is not None and not a.exact and not b.exact
+            within = not same and _within(a, b, place in held, allowed)
+            differences.append(Difference(a, b, timed or within, place in held))
+    old, new = ({detail_identity(line): keys.digest(line.to_json()) for line in side} for side in details)
+    unlike = sum(old.get(place) != new.get(place) for place in {**old, **new})
+    return Comparison(len(before), tuple(differences), unlike, same, recorded_environment, environment, metric, allowed)
+
+
+def _differ(recorded: Row | None, again: Row | None) -> bool:
+    """Whether two rows disagree in anything that was recorded; fields that came with a later version are not held."""
+    if recorded is None or again is None:
+        return True
+    return any(getattr(recorded, name) != getattr(again, name) for name in recorded.model_fields_set)
+
+
+def _within(recorded: Row | None, again: Row | None, held: bool, allowed: Mapping[str, float | None]) -> bool:
+    """Whether a difference between environments passes: same density and outcome, and a held value near enough."""
+    if recorded is None or again is None:
+        # Where early stopping stops is a position, and positions place rows: another one is another row.
+        row = recorded or again
+        return row is not None and row.metric.startswith("early_stop_")
+    if (recorded.density, recorded.outcome, recorded.key) != (again.density, again.outcome, again.key):
+        return False
+    if not held:
+        return True
+    most = allowed.get(recorded.name)
+    if most is None or recorded.value is None or again.value is None:
+        return recorded.value == again.value
+    return abs(recorded.value - again.value) <= most

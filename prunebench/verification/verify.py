@@ -1,0 +1,134 @@
+"""A leaderboard held against its file, against itself and against a second run."""
+
+from __future__ import annotations
+
+import datetime
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from prunebench import runner
+from prunebench.api.errors import ConfigError
+from prunebench.api.provenance import VerificationRecord
+from prunebench.api.results import Results
+from prunebench.kernels.hardware import hardware
+from prunebench.leaderboard import board_of
+from prunebench.results.details import details_text
+from prunebench.results.folder import read_results
+from prunebench.results.manifest import VERIFICATION, check_manifest
+from prunebench.results.rows import rows_text
+from prunebench.results.verification import record_text, sha256_of_text
+from prunebench.results.writing import replacing
+from prunebench.verification.audit import audit, contradictions
+from prunebench.verification.comparison import Comparison, allowances, compare
+from prunebench.verification.coverage import Cell, Coverage, draw
+from prunebench.verification.rerun import Show, chosen_entries, planned, rerun
+from prunebench.verification.source import benchmark_file
+
+
+def verify(
+    folder: Path,
+    *,
+    entries: str = "all",
+    seeds: int | None = None,
+    sample: int | None = None,
+    cells: Sequence[Cell] = (),
+    file: Path | None = None,
+    show: Show,
+) -> Comparison:
+    """Check manifest, file and pages, then run entries of a leaderboard again and compare.
+
+    Args:
+        entries: "all", "top3" (the three best of each table), or names with commas between.
+        seeds: how many of the recorded seeds, the first ones.
+        sample: draw so many pairs of entry and seed at random instead.
+        cells: these pairs of entry and seed instead.
+        file: the benchmark file; the recorded one if None.
+        show: given the plan, returns a display of its progress.
+    Raises:
+        PrunebenchError: not a leaderboard, a damaged one, or the file is gone.
+    """
+    differences = check_manifest(folder)
+    if differences:
+        return Comparison(manifest=tuple(differences))
+    results = read_results(folder)
+    provenance = results.provenance
+    found = tuple(contradictions(results))
+    if found:
+        return Comparison(findings=found)
+    source = benchmark_file(folder, provenance, file)
+    with tempfile.TemporaryDirectory(prefix="prunebench-plan-") as scratch:
+        checked = audit(folder, results, planned(source, provenance, Path(scratch) / "store"))
+    if checked.findings:
+        return Comparison(findings=checked.findings, remarks=checked.remarks)
+    known = frozenset((entry, seed) for entry in provenance.entries for seed in provenance.seeds)
+    chosen = _chosen(results, known, entries, seeds, sample, cells)
+    again = rerun(source, provenance, sorted(chosen, key=lambda cell: _place(results, cell)), show)
+    recorded = [row for row in results.rows if (row.entry, row.seed) in chosen]
+    metric = provenance.report.metric
+    comparison = compare(
+        recorded,
+        again.rows,
+        provenance.environment,
+        again.environment,
+        metric=metric,
+        allowed=allowances(results.rows, again.rows, again.details, metric, chosen == known),
+        details=([line for line in results.details if (line.entry, line.seed) in chosen], again.details),
+    )
+    coverage = Coverage(chosen, known, sample is not None, len(recorded), len(results.rows))
+    return replace(comparison, remarks=checked.remarks, coverage=coverage)
+
+
+def _chosen(
+    results: Results,
+    known: frozenset[Cell],
+    entries: str,
+    seeds: int | None,
+    sample: int | None,
+    cells: Sequence[Cell],
+) -> frozenset[Cell]:
+    if sample is not None:
+        return draw(known, sample)
+    if cells:
+        unknown = [cell for cell in cells if cell not in known]
+        if unknown:
+            raise ConfigError([f'--cell: no entry "{entry}" with seed {seed} here' for entry, seed in unknown])
+        return frozenset(cells)
+    names = chosen_entries(entries, board_of(results))
+    return frozenset((name, seed) for name in names for seed in results.provenance.seeds[:seeds])
+
+
+def _place(results: Results, cell: Cell) -> tuple[int, int]:
+    """Where a cell stands in the order of the file."""
+    entry, seed = cell
+    return results.provenance.seeds.index(seed), results.provenance.entries.index(entry)
+
+
+def record(folder: Path, comparison: Comparison) -> None:
+    """Note beside a leaderboard what was executed again, when and where; its page quotes it from then on."""
+    from prunebench import __version__
+
+    results, coverage = read_results(folder), comparison.coverage
+    provenance = results.provenance
+    entries = tuple(name for name in provenance.entries if any(name == entry for entry, _ in coverage.cells))
+    seeds = tuple(seed for seed in provenance.seeds if any(seed == other for _, other in coverage.cells))
+    noted = VerificationRecord(
+        when=datetime.datetime.now(datetime.UTC).date().isoformat(),
+        prunebench=__version__,
+        hardware=hardware(),
+        environment=dict(comparison.environment),
+        bit_equal=comparison.same_environment,
+        entries=entries,
+        seeds=seeds,
+        drawn=coverage.drawn,
+        numbers=comparison.compared,
+        results=sha256_of_text(rows_text(results.rows)),
+        details=sha256_of_text(details_text(results.details)),
+    )
+    if len(coverage.cells) < len(entries) * len(seeds):
+        cells = {name: tuple(seed for seed in seeds if (name, seed) in coverage.cells) for name in entries}
+        noted = noted.model_copy(update={"cells": cells})
+    with replacing(folder) as aside:
+        (aside / VERIFICATION).write_text(record_text(noted), encoding="utf-8", newline="\n")
+    runner.report_again(folder)

@@ -1,0 +1,288 @@
+"""Forgeries of a small real leaderboard, by somebody who can write every file and make every digest fit."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from quiet import quietly
+
+from prunebench.api.details import EvaluationDetail
+from prunebench.api.provenance import Registered, VerificationRecord
+from prunebench.api.results import Results, final_rows
+from prunebench.commands.main import main
+from prunebench.leaderboard import board_of
+from prunebench.results.details import details_text
+from prunebench.results.folder import read_results
+from prunebench.results.manifest import write_manifest
+from prunebench.results.rows import rows_text
+from prunebench.results.verification import record_text, sha256_of_text
+from prunebench.runner.publishing import render
+from prunebench.verification.verify import verify
+
+Forgery = Callable[[Path], None]
+
+
+def publish(board: Path, results: Results) -> None:
+    """Every file as prunebench would write it for these results, whatever they say of themselves."""
+    render(board, results, board_of(results))
+    write_manifest(board)
+
+
+def changed(board: Path, drop: Callable[[Any], bool]) -> Results:
+    """The results without the rows and details that are dropped."""
+    results = read_results(board)
+    rows = [row for row in results.rows if not drop(row)]
+    return replace(results, rows=rows, details=[line for line in results.details if not drop(line)])
+
+
+def with_provenance(results: Results, report: dict[str, Any] | None = None, **fields: Any) -> Results:
+    provenance = results.provenance
+    if report is not None:
+        fields["report"] = provenance.report.model_copy(update=report)
+    return replace(results, provenance=provenance.model_copy(update=fields))
+
+
+def better(results: Results, by: float) -> Results:
+    """The last accuracies of imp, better, in the curves too."""
+    last = {row.identity for row in final_rows(results.rows, "test/accuracy") if row.entry == "imp"}
+    rows = [
+        row.model_copy(update={"value": (row.value or 0) + by}) if row.identity in last else row for row in results.rows
+    ]
+    details = []
+    for line in results.details:
+        if isinstance(line, EvaluationDetail) and line.entry == "imp":
+            *curve, end = line.curve
+            values = {**end.values, "test/accuracy": (end.values["test/accuracy"] or 0) + by}
+            line = line.model_copy(update={"curve": (*curve, end.model_copy(update={"values": values}))})
+        details.append(line)
+    return replace(results, rows=rows, details=details)
+
+
+def elsewhere(results: Results) -> Results:
+    """As if it had been made in another environment, so that bits need not agree."""
+    return with_provenance(results, environment={**results.provenance.environment, "torch": "9.9"})
+
+
+def five_points_with_a_tolerance_of_one(board: Path) -> None:
+    forged = elsewhere(better(read_results(board), 0.05))
+    wide = Registered(metric="test/accuracy", deviation=0.2, values=15, floor=0.0, allowed=1.0)
+    publish(board, with_provenance(forged, tolerance=wide))
+
+
+def many_points_elsewhere_with_the_right_tolerance(board: Path) -> None:
+    from prunebench.runner.publishing import completed
+
+    publish(board, completed(board, elsewhere(better(read_results(board), 0.4))))
+
+
+def five_points_in_the_recorded_environment(board: Path) -> None:
+    from prunebench.runner.publishing import completed
+
+    publish(board, completed(board, better(read_results(board), 0.05)))
+
+
+def another_metric(board: Path) -> None:
+    publish(board, with_provenance(elsewhere(better(read_results(board), 0.05)), {"metric": "test/loss"}))
+
+
+def an_entry_that_provenance_omits(board: Path) -> None:
+    results = read_results(board)
+    mine = [row.model_copy(update={"entry": "mine", "value": 0.99}) for row in results.rows if row.entry == "imp"]
+    publish(board, replace(results, rows=[*results.rows, *mine]))
+
+
+def an_entry_that_the_file_omits(board: Path) -> None:
+    results = read_results(board)
+    mine = [row.model_copy(update={"entry": "mine"}) for row in results.rows if row.entry == "imp"]
+    entries = (*results.provenance.entries, "mine")
+    publish(board, with_provenance(replace(results, rows=[*results.rows, *mine]), entries=entries))
+
+
+def seeds_that_provenance_omits(board: Path) -> None:
+    results = read_results(board)
+    more = [row.model_copy(update={"seed": 7, "value": 0.99}) for row in results.rows if row.entry == "imp"]
+    publish(board, replace(results, rows=[*results.rows, *more]))
+
+
+def duplicate_rows_the_true_one_last(board: Path) -> None:
+    results = read_results(board)
+    rows = [copy for row in results.rows for copy in (row.model_copy(update={"position": row.position}), row)]
+    (board / "results.jsonl").write_text(rows_text(rows))
+    write_manifest(board)
+
+
+def a_competitor_dropped(board: Path) -> None:
+    results = changed(board, drop=lambda line: line.entry == "random")
+    publish(board, with_provenance(results, entries=("dense", "imp")))
+
+
+def bad_seeds_dropped(board: Path) -> None:
+    publish(board, with_provenance(changed(board, drop=lambda line: line.seed == 1), seeds=(0, 2)))
+
+
+def bad_seeds_of_one_entry_dropped(board: Path) -> None:
+    publish(board, changed(board, drop=lambda line: line.entry == "imp" and line.seed == 1))
+
+
+def a_bad_round_dropped(board: Path) -> None:
+    publish(board, changed(board, drop=lambda line: line.entry == "imp" and getattr(line, "round", 0) == 2))
+
+
+def edited(name: str, old: bytes, new: bytes) -> Forgery:
+    def forge(board: Path) -> None:
+        content = (board / name).read_bytes()
+        assert old in content
+        (board / name).write_bytes(content.replace(old, new))
+        write_manifest(board)
+
+    return forge
+
+
+def told(**report: Any) -> Forgery:
+    return lambda board: publish(board, with_provenance(read_results(board), report))
+
+
+def a_row_that_its_curve_denies(board: Path) -> None:
+    results = better(read_results(board), 0.05)
+    publish(board, replace(results, details=read_results(board).details))
+
+
+PUBLISHED = {"source": "Me 2026", "claim": "imp wins", "better": "imp", "worse": "random"}
+
+FOUND: dict[str, tuple[Forgery, str]] = {
+    "+5 points, another environment, tolerance of 1": (
+        five_points_with_a_tolerance_of_one,
+        "provenance.json states what does not follow from the rest",
+    ),
+    "+40 points, another environment, true tolerance": (
+        many_points_elsewhere_with_the_right_tolerance,
+        "is held against a tolerance",
+    ),
+    "+5 points, every file made to fit": (five_points_in_the_recorded_environment, "do not come from this file"),
+    "+5 points, another metric": (another_metric, 'report.metric is "test/loss", and in the file "test/accuracy"'),
+    "an entry that provenance omits": (
+        an_entry_that_provenance_omits,
+        'entries in results.jsonl that provenance.json does not have (1): "mine"',
+    ),
+    "an entry that the file omits": (
+        an_entry_that_the_file_omits,
+        'entries in provenance.json that the file does not have (1): "mine"',
+    ),
+    "rows of seeds that provenance omits": (
+        seeds_that_provenance_omits,
+        "seeds in results.jsonl that provenance.json does not have (1): 7",
+    ),
+    "duplicate rows": (duplicate_rows_the_true_one_last, "measurements on more than one line"),
+    "a competitor dropped": (a_competitor_dropped, 'entries of the file that provenance.json lacks (1): "random"'),
+    "bad seeds dropped": (bad_seeds_dropped, "seeds of the file that provenance.json lacks (1): 1"),
+    "bad seeds of one entry dropped": (
+        bad_seeds_of_one_entry_dropped,
+        "numbers of the file's tickets that results.jsonl lacks",
+    ),
+    "a bad round dropped": (a_bad_round_dropped, "numbers of the file's tickets that results.jsonl lacks"),
+    "a row that its curve denies": (a_row_that_its_curve_denies, "do not stand in the curves"),
+    "README": (edited("README.md", b"imp", b"best"), "README.md is not what the results give"),
+    "CSV": (edited("results.csv", b",0.", b",1."), "results.csv is not what the results give"),
+    "LaTeX": (edited("table.tex", b"imp", b"best"), "table.tex is not what the results give"),
+    "SVG": (edited("curves.svg", b"<g", b"<g "), "curves.svg is not what the results give"),
+    "rules": (edited("rules.md", b"95%", b"50%"), "rules.md is not what the results give"),
+    "page": (edited("index.html", b"<script>", b"<script> "), "index.html is not what the results give"),
+    "another claim": (told(claim="imp is the best of all"), 'report.claim is "imp is the best of all"'),
+    "another reference": (told(against="random"), 'report.against is "random", and in the file "imp"'),
+    "another level": (told(alpha=0.5), "report.alpha is 0.5, and in the file 0.05"),
+    "an expectation added": (told(expectations=(PUBLISHED,)), "report.expectations are not those of the file"),
+    "a field that stands twice": (
+        edited("results.jsonl", b'{"data"', b'{"seed":0,"data"'),
+        "results.jsonl states what does not follow from the rest, or is not written as prunebench writes it",
+    ),
+}
+
+
+def test_the_honest_leaderboard_holds(board: Path) -> None:
+    found = verify(board, show=quietly)
+    assert found.holds, found.verdict
+    assert found.coverage.tier == "re-executed"
+    assert found.verdict.splitlines()[1].startswith("Re-executed: ")
+    assert found.remarks == ("hardware, wall time, date and counts of work are its author's word",)
+
+
+@pytest.mark.parametrize("name", FOUND)
+def test_a_forgery_does_not_hold(board: Path, name: str) -> None:
+    forge, finding = FOUND[name]
+    forge(board)
+    found = verify(board, entries="imp", seeds=1, show=quietly)
+    assert not found.holds
+    assert finding in found.verdict
+
+
+def test_other_numbers_in_the_parquet_do_not_hold(board: Path) -> None:
+    from pyarrow import compute, parquet
+
+    table = parquet.read_table(board / "results.parquet")
+    place = table.schema.get_field_index("value")
+    forged = table.set_column(place, "value", compute.multiply(table["value"], 2.0))
+    parquet.write_table(forged, board / "results.parquet")
+    write_manifest(board)
+    assert "results.parquet is not what the results give" in verify(board, show=quietly).verdict
+
+
+def test_invented_hardware_is_named_as_its_authors_word(board: Path) -> None:
+    results = read_results(board)
+    publish(board, with_provenance(results, hardware={**results.provenance.hardware, "cpu": "Cray"}))
+    found = verify(board, entries="imp", seeds=1, show=quietly)
+    assert "hardware, wall time, date and counts of work are its author's word" in found.remarks
+
+
+def test_an_invented_note_is_named(board: Path) -> None:
+    told(notes=("Checked by NASA.",))(board)
+    assert (
+        "a note that nothing derives: Checked by NASA." in verify(board, entries="imp", seeds=1, show=quietly).remarks
+    )
+
+
+def test_a_file_that_nothing_makes_is_named(board: Path) -> None:
+    (board / "findings.md").write_text("We win.")
+    write_manifest(board)
+    (board / "more.txt").write_text("")
+    found = verify(board, entries="imp", seeds=1, show=quietly)
+    assert "files of the author, which are not made from the results (1): findings.md" in found.remarks
+    assert "files that the manifest does not list (1): more.txt" in found.remarks
+
+
+@pytest.mark.parametrize("careful", [False, True])
+def test_a_record_written_by_hand_never_makes_a_page_say_re_executed(board: Path, careful: bool) -> None:
+    results = read_results(board)
+    record = VerificationRecord(
+        tier="re-executed",
+        when="2026-01-01",
+        hardware={"cpu": "Cray"},
+        environment=results.provenance.environment,
+        bit_equal=True,
+        entries=results.provenance.entries,
+        seeds=results.provenance.seeds,
+        numbers=len(results.rows) if careful else 10**6,
+        results=sha256_of_text(rows_text(results.rows)),
+        details=sha256_of_text(details_text(results.details)),
+    )
+    (board / "verification.json").write_text(record_text(record))
+    done = CliRunner().invoke(main, ["report", str(board)])
+    assert done.exit_code == 0, done.output
+    page = (board / "README.md").read_text()
+    assert "Tier: **self-reported**" in page
+    assert "re-executed" not in page.lower()
+    assert ("verification.json claims that" in page) is careful
+    said = "is its author's claim of a second run" if careful else "cannot be of these results: it claims 1,000,000"
+    assert any(said in remark for remark in verify(board, entries="imp", seeds=1, show=quietly).remarks)
+
+
+def test_a_command_says_what_it_found_and_runs_nothing(board: Path) -> None:
+    a_competitor_dropped(board)
+    done = CliRunner().invoke(main, ["verify", str(board), "--json"])
+    assert done.exit_code == 1
+    said = json.loads(done.stdout)
+    assert (said["holds"], said["compared"], said["coverage"]["tier"]) == (False, 0, "not re-executed")
+    assert said["findings"][0] == 'entries of the file that provenance.json lacks (1): "random"'
