@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from prunebench.api.random import Rng
     from prunebench.api.results import Results
     from prunebench.api.task import Metrics, Task
-    from prunebench.api.tickets import Inputs, State, Ticket
+    from prunebench.api.tickets import Inputs, Pruned, State, Ticket
     from prunebench.api.training import LossTerm, MaskUpdate
 
 hookspec = pluggy.HookspecMarker("prunebench")
@@ -46,6 +46,7 @@ SLOTS: dict[str, str] = {
     "mask_updates": "prunebench_mask_updates",
     "score": "prunebench_score",
     "select": "prunebench_select",
+    "prune": "prunebench_prune",
     "ticket": "prunebench_ticket",
     "analyse": "prunebench_analyse",
     "report": "prunebench_report",
@@ -486,9 +487,63 @@ def prunebench_select(
 
 
 @hookspec(firstresult=True)
+def prunebench_prune(
+    model: nn.Module,
+    data: Data,
+    task: Task,
+    units: Units,
+    mask: Mask,
+    count: int,
+    cut: float | None,
+    round: int,
+    inputs: Inputs,
+    rng: Rng,
+) -> Pruned:
+    """Choose which units survive a round, and update the weights with them.
+
+    When: once a pruning, in place of `prunebench_score` and `prunebench_select`, on the state that is pruned, in
+        evaluation mode, on the phase's device. Schedules that carry weights on take the updated ones.
+    Args:
+        model: the network with its masked weights; the component's own, which it may change.
+        data: the trial's splits; only "train" may be used. It is in the key where the component asks for it.
+        task: what the network learns: `task.batch` makes of a split's batch what it takes.
+        mask: the units alive before this round; all of them in the first.
+        count: units that must live after it; 0 < count <= mask.count.
+        cut, round: the chain's cut and the round that `count` belongs to; cut is None where a file gives densities
+            alone, and where one cut makes the whole way.
+    Returns: Pruned: a Mask, a subset of `mask`, with exactly `count` units, and the tensors that changed, by name:
+        parameters that the units touch, and those that `prunebench_needs` declared as `updates`. They keep shape and
+        type, are finite, and exactly 0 off the mask.
+    Raises: ContractError, naming the component, if any of this does not hold.
+    Must not: write into the data, or use any randomness but `rng`.
+    Source: Hassibi & Stork 1993 (surviving weights make up for what is removed).
+    Example:
+        >>> from prunebench.api.masks import Mask
+        >>> from prunebench.api.tickets import Pruned
+        >>> from prunebench.kernels.selection import keep_highest
+        >>> class Doubled:
+        ...     def prunebench_prune(self, model, units, mask, count):
+        ...         scores = units.reduce(lambda name, weight: weight.abs())
+        ...         mask = Mask(keep_highest(scores.values, mask.keep, count))
+        ...         keep = units.expand(mask)
+        ...         weights = {name: 2 * model.get_parameter(name).detach() * kept for name, kept in keep.items()}
+        ...         return Pruned(mask, weights)
+        >>> from prunebench.testing import two_layer_net, weight_units
+        >>> net = two_layer_net()
+        >>> units = weight_units(net)
+        >>> pruned = Doubled().prunebench_prune(net, units, Mask.full(units.layers), 20)
+        >>> pruned.mask.count, sorted(pruned.weights)
+        (20, ['fc1.weight', 'fc2.weight'])
+    """
+    raise AssertionError
+
+
+@hookspec(firstresult=True)
 def prunebench_ticket(
     ticket: Ticket,
     model: nn.Module,
+    data: Data,
+    task: Task,
     units: Units,
     fresh: Callable[[Rng], State],
     inputs: Inputs,
@@ -499,6 +554,9 @@ def prunebench_ticket(
     When: once a ticket and draw; edits of one entry are applied in the order of the file.
     Args:
         ticket: mask, weights (a state dict on the CPU), position on the clock.
+        model: the network with the ticket's weights, those that its mask removes included, in evaluation mode.
+        data: the trial's splits; only "train" may be used. It is in the key where the edit asks for it.
+        task: what the network learns: `task.batch` makes of a split's batch what it takes.
         fresh: draws fresh initial weights of this model from a stream.
         rng: the `ticket` stream of this trial, round and draw, under this component's name.
     Returns: the edited Ticket, with as many units as before.

@@ -69,6 +69,18 @@ class PlannedTicket:
 
 
 @dataclass(frozen=True)
+class PlannedPruning:
+    """What a pruning will leave.
+
+    Args:
+        weights: those that it updates together with the mask; where it updates none, the weights that it prunes.
+    """
+
+    mask: Ref
+    weights: Ref
+
+
+@dataclass(frozen=True)
 class TrainedPoint:
     """A state of a run, with the mask it was trained under: what a component may ask for as an input.
 
@@ -159,6 +171,9 @@ class Needs:
     active: bool = True
     clock: Position | None = None
     """For ticket edits: where the edited ticket starts, if not where it did."""
+    updates: tuple[str, ...] = ()
+    """For `prunebench_prune`: names (or patterns, such as "*.bias") of tensors that it may change beside those that
+    the units touch."""
 
 
 class Chain(Protocol):
@@ -274,8 +289,8 @@ class Chain(Protocol):
         at: Position | None = None,
         count: int | None = None,
         at_once: bool = False,
-    ) -> Ref:
-        """The mask after pruning the end of a run (or a position of it), or a ticket before it is trained.
+    ) -> PlannedPruning:
+        """What pruning leaves of the end of a run (or of a position of it), or of a ticket before it is trained.
 
         Args:
             count: units to keep; those of the round unless stated.

@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     import torch
 
-Purpose = Literal["split", "init", "order", "augment", "dropout", "score", "select", "ticket", "update", "analyse"]
+Purpose = Literal[
+    "split", "init", "order", "augment", "dropout", "score", "select", "prune", "ticket", "update", "analyse"
+]
 PURPOSES: tuple[str, ...] = get_args(Purpose)
 
 _MASK64 = (1 << 64) - 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -26,6 +26,18 @@ class Ticket:
     weights: State
     mask: Mask | None
     start: Position
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """What a pruning leaves that chooses the mask and updates the weights together.
+
+    Args:
+        weights: the tensors that it changed, by name; every other one stays as it was, and is 0 off the mask.
+    """
+
+    mask: Mask
+    weights: State = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,17 @@ from typing import Any, Literal
 from prunebench.api.component import BoundComponent
 from prunebench.api.errors import PlanError
 from prunebench.api.info import DataInfo, ModelInfo
-from prunebench.api.planning import START, Needs, PlannedTicket, Recipes, Ref, Request, Run, TrainedPoint
+from prunebench.api.planning import (
+    START,
+    Needs,
+    PlannedPruning,
+    PlannedTicket,
+    Recipes,
+    Ref,
+    Request,
+    Run,
+    TrainedPoint,
+)
 from prunebench.api.positions import Position
 from prunebench.api.random import Streams
 from prunebench.api.recipe import Recipe
@@ -24,7 +34,7 @@ from prunebench.plan.context import TrialContext
 from prunebench.plan.participants import Participants, needs_of
 from prunebench.plan.phases import Phases
 from prunebench.plan.runs import Runs, window
-from prunebench.plan.specs import AnalyseSpec, EditSpec, InitSpec, LoadSpec, PruneSpec
+from prunebench.plan.specs import AnalyseSpec, EditSpec, InitSpec, JointPruneSpec, LoadSpec, PruneSpec
 
 
 class Chain:
@@ -171,18 +181,28 @@ class Chain:
         at: Position | None = None,
         count: int | None = None,
         at_once: bool = False,
-    ) -> Ref:
-        """The mask after pruning a state of a run, or a ticket before it is trained."""
-        entry, context = self.entry, self.context
-        assert entry.score is not None
-        assert entry.select is not None
+    ) -> PlannedPruning:
+        """What pruning leaves of a state of a run, or of a ticket before it is trained."""
         if isinstance(source, Run):
             weights, mask = (source.end if at is None else source.at(at)), source.end_mask
         else:
             weights, mask = source.weights, source.mask
+        count, cut = self.counts[round] if count is None else count, None if at_once else self.cut
         request = Request("prune", round, None, self._optima_before(round), self, self._other)
+        if self.entry.prune is not None:
+            key = self.phases.add(self._joint_pruning(self.entry.prune, weights, mask, round, count, cut, request))
+            return PlannedPruning(Ref(key, "mask"), Ref(key, "weights"))
+        key = self.phases.add(self._pruning(weights, mask, round, count, cut, request))
+        return PlannedPruning(Ref(key, "mask"), weights)
+
+    def _pruning(
+        self, weights: Ref, mask: Ref | None, round: int, count: int, cut: float | None, request: Request
+    ) -> PruneSpec:
+        entry, context = self.entry, self.context
+        assert entry.score is not None
+        assert entry.select is not None
         score, select = self._participants.taking_part((entry.score, entry.select), request)
-        spec = PruneSpec(
+        return PruneSpec(
             weights=weights,
             mask=mask,
             score=score,
@@ -191,14 +211,46 @@ class Chain:
             task=context.task_spec,
             model=context.model_spec,
             units=context.units_spec,
-            count=self.counts[round] if count is None else count,
+            count=count,
             # Known to selections that cut each layer; the count alone defines a global one.
-            cut=self.cut if accepts(entry.select.planner, "prunebench_select", "cut") and not at_once else None,
+            cut=cut if accepts(entry.select.planner, "prunebench_select", "cut") else None,
             round=round if accepts(entry.select.planner, "prunebench_select", "round") else None,
-            # Where neither draws, every draw of the chain is one and the same.
-            streams=Streams(context.seed, round, self._draw if draws(entry) else 0),
+            streams=self._pruning_streams(round),
         )
-        return Ref(self.phases.add(spec), "mask")
+
+    def _joint_pruning(
+        self,
+        component: BoundComponent,
+        weights: Ref,
+        mask: Ref | None,
+        round: int,
+        count: int,
+        cut: float | None,
+        request: Request,
+    ) -> JointPruneSpec:
+        def asks(argument: str) -> bool:
+            return accepts(component.planner, "prunebench_prune", argument)
+
+        context = self.context
+        (participant,) = self._participants.taking_part((component,), request)
+        return JointPruneSpec(
+            weights=weights,
+            mask=mask,
+            prune=participant,
+            task=context.task_spec,
+            model=context.model_spec,
+            units=context.units_spec,
+            count=count,
+            streams=self._pruning_streams(round),
+            data=context.data_spec if asks("data") else None,
+            cut=cut if asks("cut") else None,
+            round=round if asks("round") else None,
+            updates=next((n.updates for n in needs_of(component, request) if n.updates), None),
+        )
+
+    def _pruning_streams(self, round: int) -> Streams:
+        # Where nothing draws, every draw of the chain is one and the same.
+        return Streams(self.context.seed, round, self._draw if draws(self.entry) else 0)
 
     def edited(self, ticket: PlannedTicket, edits: Sequence[BoundComponent], draw: int) -> PlannedTicket:
         """A ticket after the edits of an entry, each a phase of its own, in the order of the file."""
@@ -215,6 +267,7 @@ class Chain:
                     units=self.context.units_spec,
                     start=ticket.start,
                     streams=Streams(self.context.seed, ticket.round, draw),
+                    data=self.context.data_spec if accepts(edit.planner, "prunebench_ticket", "data") else None,
                 )
                 key = self.phases.add(spec)
                 clock = next((n.clock for n in needs_of(edit, request) if n.clock is not None), None)
@@ -245,6 +298,10 @@ class Chain:
 
 
 def draws(entry: Entry) -> bool:
-    """Whether an entry's masks are drawn: its score or its selection uses a stream."""
-    uses = ((entry.score, "prunebench_score"), (entry.select, "prunebench_select"))
+    """Whether an entry's masks are drawn: what prunes uses a stream."""
+    uses = (
+        (entry.score, "prunebench_score"),
+        (entry.select, "prunebench_select"),
+        (entry.prune, "prunebench_prune"),
+    )
     return any(use is not None and accepts(use.planner, hook, "rng") for use, hook in uses)

@@ -278,11 +278,12 @@ class _Planner:
 
     def _own_count(self, entry: Entry, context: TrialContext, cut: float, round: int) -> int | None:
         """What the selection says that it leaves, if it says."""
-        assert entry.select is not None
+        select = entry.select if entry.prune is None else entry.prune
+        assert select is not None
         arguments = {"cut": cut, "round": round, "layers": context.model.layers}
         count: int | None = self._once(
-            ("count", id(entry.select), id(context.model), cut, round),
-            partial(call_planning_hook, entry.select, "prunebench_count", **arguments),
+            ("count", id(select), id(context.model), cut, round),
+            partial(call_planning_hook, select, "prunebench_count", **arguments),
         )
         return count
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 
-from prunebench.api import keys
 from prunebench.api.component import BoundComponent
 from prunebench.api.errors import PlanError
 from prunebench.api.planning import Run
 from prunebench.benchmark.tables import Measure
-from prunebench.plan.json_values import to_json
+from prunebench.plan.json_values import canonical
 from prunebench.plan.specs import ComponentSpec
 
 
@@ -34,7 +34,7 @@ class CurveSpec:
     @cached_property
     def digest(self) -> str:
         """What tells a curve from others of its run: the `detail` of its reference."""
-        return keys.digest(to_json(self))
+        return hashlib.sha256(canonical(self).encode()).hexdigest()
 
 
 def curve_spec(measure: Measure, task: BoundComponent, run: Run) -> CurveSpec:

@@ -15,6 +15,7 @@ from prunebench.plan.specs import (
     AnalyseSpec,
     EditSpec,
     InitSpec,
+    JointPruneSpec,
     Kind,
     LoadSpec,
     PhaseSpec,
@@ -29,12 +30,12 @@ ENGINE_VERSION = 2
 KINDS: Mapping[str, Any] = {
     "init": InitSpec | LoadSpec,
     "train": TrainSpec,
-    "prune": PruneSpec,
+    "prune": PruneSpec | JointPruneSpec,
     "edit": EditSpec,
     "analyse": AnalyseSpec,
 }
 
-S = TypeVar("S", InitSpec, LoadSpec, TrainSpec, PruneSpec, EditSpec, AnalyseSpec)
+S = TypeVar("S", InitSpec, LoadSpec, TrainSpec, PruneSpec, JointPruneSpec, EditSpec, AnalyseSpec)
 
 
 @dataclass(frozen=True, eq=False)

@@ -183,8 +183,37 @@ class PruneSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class JointPruneSpec:
+    """A pruning that chooses `count` units and updates the weights together.
+
+    Args:
+        data, cut, round: where the component asks for them.
+        updates: names or patterns of tensors that it may change beside those that the units touch.
+    """
+
+    kind: ClassVar[Kind] = "prune"
+
+    weights: Ref
+    mask: Ref | None
+    prune: ParticipantSpec
+    task: ComponentSpec
+    model: ModelSpec
+    units: ComponentSpec
+    count: int
+    streams: Streams
+    data: DataSpec | None = field(default=None, metadata=ABSENT)
+    cut: float | None = field(default=None, metadata=ABSENT)
+    round: int | None = field(default=None, metadata=ABSENT)
+    updates: tuple[str, ...] | None = field(default=None, metadata=ABSENT)
+
+
+@dataclass(frozen=True, slots=True)
 class EditSpec:
-    """One edit of a ticket."""
+    """One edit of a ticket.
+
+    Args:
+        data: where the edit asks for it.
+    """
 
     kind: ClassVar[Kind] = "edit"
 
@@ -197,6 +226,7 @@ class EditSpec:
     units: ComponentSpec
     start: Position
     streams: Streams
+    data: DataSpec | None = field(default=None, metadata=ABSENT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +243,7 @@ class AnalyseSpec:
     streams: Streams
 
 
-PhaseSpec = InitSpec | LoadSpec | TrainSpec | PruneSpec | EditSpec | AnalyseSpec
+PhaseSpec = InitSpec | LoadSpec | TrainSpec | PruneSpec | JointPruneSpec | EditSpec | AnalyseSpec
 
 
 def refs_of(value: Any) -> list[Ref]:

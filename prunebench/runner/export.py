@@ -29,6 +29,7 @@ from prunebench.plan.specs import (
     ComponentSpec,
     EditSpec,
     InitSpec,
+    JointPruneSpec,
     LoadSpec,
     ModelSpec,
     PruneSpec,
@@ -238,6 +239,9 @@ def history(plan: Plan, trial: Trial, evaluation: Evaluation, choice: Choice) ->
         if isinstance(spec, PruneSpec):
             chosen_by = {"score": to_json(spec.score), "select": to_json(spec.select)}
             prunings.append({"key": mask.key, "count": spec.count, **chosen_by, "round": spec.streams.round})
+        elif isinstance(spec, JointPruneSpec):
+            step = {"key": mask.key, "count": spec.count, "prune": to_json(spec.prune), "round": spec.streams.round}
+            prunings.append(step)
         elif isinstance(spec, EditSpec):
             prunings.append({"key": mask.key, "edit": to_json(spec.edit)})
         assert not isinstance(spec, InitSpec | LoadSpec | AnalyseSpec), f"phase {mask.key[:12]} makes no mask"

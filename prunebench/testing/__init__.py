@@ -23,7 +23,14 @@ from prunebench.testing.data import ToyData, some_mask, two_layer_net, weight_un
 from prunebench.testing.executor import ExecutorContract
 from prunebench.testing.imports import foreign_imports
 from prunebench.testing.inputs import DataContract, InitialiseContract, ModelContract, UnitsContract
-from prunebench.testing.pruning import AnalyseContract, ScheduleContract, ScoreContract, SelectContract, TicketContract
+from prunebench.testing.pruning import (
+    AnalyseContract,
+    PruneContract,
+    ScheduleContract,
+    ScoreContract,
+    SelectContract,
+    TicketContract,
+)
 from prunebench.testing.results import toy_board, toy_results
 from prunebench.testing.states import no_global_randomness, same, state
 from prunebench.testing.store_backend import StoreBackendContract
@@ -42,6 +49,7 @@ __all__ = [
     "MaskUpdateContract",
     "ModelContract",
     "OptimizerContract",
+    "PruneContract",
     "ScheduleContract",
     "ScoreContract",
     "SelectContract",

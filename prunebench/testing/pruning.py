@@ -6,6 +6,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, ClassVar
 from xml.etree import ElementTree
 
@@ -13,10 +14,11 @@ import torch
 from torch import nn
 
 from prunebench import Position
+from prunebench.api.data import in_order
 from prunebench.api.masks import Mask, Scores
 from prunebench.api.measurements import Analysis
 from prunebench.api.random import Rng
-from prunebench.api.tickets import Inputs, Optimum, State, Ticket
+from prunebench.api.tickets import Inputs, Optimum, Pruned, State, Ticket
 from prunebench.components.managers import implements
 from prunebench.kernels.counts import count_at
 from prunebench.testing.contract import Contract
@@ -190,6 +192,74 @@ class SelectContract(Contract):
             mask = chosen
 
 
+class PruneContract(Contract):
+    """Laws of prunebench_prune. Declare in `updates` what `prunebench_needs` declares beside what the units touch."""
+
+    slot = "prune"
+    updates: ClassVar[Sequence[str]] = ()
+
+    def pruned(self, mask: Mask, count: int, seed: int = 0) -> Pruned:
+        """The component's answer for the network with its masked weights, and that it changed no mask and no data."""
+        model = self.model().eval()
+        units, data, flat = self.units(model), self.data(), mask.flat()
+        with torch.no_grad():
+            for name, keep in units.expand(mask).items():
+                model.get_parameter(name).masked_fill_(~keep, 0.0)
+        images = next(iter(data["train"].batches(in_order(data["train"].size, 8))))[0].clone()
+        with no_global_randomness():
+            answer: Pruned = self.hooks().prunebench_prune(
+                model=model,
+                data=data,
+                task=self.task(),
+                units=units,
+                mask=mask,
+                count=count,
+                cut=None,
+                round=1,
+                inputs=self.inputs(),
+                rng=self.rng(seed),
+            )
+        assert torch.equal(flat, mask.flat()), "the mask changed"
+        assert torch.equal(images, next(iter(data["train"].batches(in_order(data["train"].size, 8))))[0])
+        return answer
+
+    def cases(self) -> Iterator[tuple[Mask, int]]:
+        """All units, and two thirds of them, cut by a little, by half and to a single one."""
+        units = self.units(self.model())
+        for alive in (units.count, (2 * units.count) // 3):
+            for count in sorted({1, alive // 2, alive - 1, alive}):
+                yield some_mask(units, alive), count
+
+    def test_the_count_is_exact_and_nothing_is_revived(self) -> None:
+        for mask, count in self.cases():
+            pruned = self.pruned(mask, count)
+            assert pruned.mask.count == count
+            assert pruned.mask.issubset(mask)
+
+    def test_pruned_weights_are_exactly_zero(self) -> None:
+        for mask, count in self.cases():
+            pruned = self.pruned(mask, count)
+            for name, keep in self.units(self.model()).expand(pruned.mask).items():
+                if name in pruned.weights:
+                    assert not bool(pruned.weights[name].detach().cpu()[~keep].any()), f"{name} is not 0 off the mask"
+
+    def test_only_declared_tensors_change_and_keep_their_shape_and_type(self) -> None:
+        before = self.model().state_dict()
+        for mask, count in self.cases():
+            pruned = self.pruned(mask, count)
+            touched = self.units(self.model()).expand(mask)
+            for name, value in pruned.weights.items():
+                assert name in touched or any(fnmatchcase(name, pattern) for pattern in self.updates), name
+                assert (value.shape, value.dtype) == (before[name].shape, before[name].dtype)
+                assert bool(value.isfinite().all())
+
+    def test_equal_streams_give_equal_answers_to_the_bit(self) -> None:
+        for mask, count in self.cases():
+            a, b = self.pruned(mask, count), self.pruned(mask, count)
+            assert torch.equal(a.mask.flat(), b.mask.flat())
+            assert same(dict(a.weights), dict(b.weights))
+
+
 class TicketContract(Contract):
     """Laws of prunebench_ticket."""
 
@@ -216,6 +286,8 @@ class TicketContract(Contract):
             answer: Ticket = self.hooks().prunebench_ticket(
                 ticket=ticket,
                 model=model,
+                data=self.data(),
+                task=self.task(),
                 units=self.units(model),
                 fresh=self.fresh,
                 inputs=self.inputs(),
@@ -230,7 +302,9 @@ class TicketContract(Contract):
             if edited.mask is not None and ticket.mask is not None:
                 assert edited.mask.count == ticket.mask.count
                 assert [k.shape for k in edited.mask.keep] == [k.shape for k in ticket.mask.keep]
-            assert {n: t.shape for n, t in edited.weights.items()} == {n: t.shape for n, t in ticket.weights.items()}
+            shapes = {name: (tensor.shape, tensor.dtype) for name, tensor in ticket.weights.items()}
+            assert {name: (tensor.shape, tensor.dtype) for name, tensor in edited.weights.items()} == shapes
+            assert all(bool(tensor.isfinite().all()) for tensor in edited.weights.values())
             assert isinstance(edited.start, Position)
 
     def test_the_given_tensors_are_not_changed(self) -> None:

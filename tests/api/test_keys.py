@@ -248,7 +248,7 @@ def test_a_schedule_is_in_no_key_but_what_it_lays_out_is() -> None:
 
 
 class Gradient:
-    """A loss term, a rule that changes the mask and a fresh draw of weights, all of which do nothing."""
+    """A loss term, a rule that changes the mask, a pruning and a fresh draw of weights, all of which do nothing."""
 
     def __init__(self, config: GradientConfig) -> None:
         pass
@@ -260,6 +260,10 @@ class Gradient:
     @hookimpl
     def prunebench_mask_updates(self) -> list[Any]:
         return []
+
+    @hookimpl
+    def prunebench_prune(self) -> Any:
+        raise AssertionError("planning prunes nothing")
 
     @hookimpl
     def prunebench_initialise(self, model: Any) -> Any:
@@ -284,6 +288,7 @@ TAKES_PART = {
     "mask_updates": {"train"},
     "score": {"prune"},
     "select": {"prune"},
+    "prune": {"prune"},
     "ticket": {"edit"},
     "analyse": {"analyse"},
     "schedule": set(),

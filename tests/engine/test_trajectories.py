@@ -309,7 +309,7 @@ def test_the_optimizer_state_of_pruned_weights_is_zero_at_the_start(store_path: 
     changes = {"train": {"optimizer_state": "with-weights"}}
     workshop = Workshop(store_path, changes, entry="imp", rounds=3)
     run = dense(workshop)
-    mask = workshop.chain.prune(run, 1)
+    mask = workshop.chain.prune(run, 1).mask
     ticket = workshop.chain.ticket(
         1, mask, run.at("9it"), run.ticket.start.parse("9it"), optimizer=run.optimizer_at("9it")
     )

@@ -257,7 +257,7 @@ def test_a_schedule_that_forgets_a_round_is_named() -> None:
 
 def test_the_first_ticket_is_dense() -> None:
     def pruned_at_once(chain: Chain, recipes: Recipes) -> list[PlannedTicket]:
-        mask = chain.prune(chain.dense, 1)
+        mask = chain.prune(chain.dense, 1).mask
         return [chain.ticket(round, mask, chain.dense.weights) for round in range(3)]
 
     with pytest.raises(PlanError, match="the first dense"):
@@ -266,10 +266,10 @@ def test_the_first_ticket_is_dense() -> None:
 
 def test_a_ticket_that_was_never_trained_can_be_pruned_and_so_can_any_state_of_a_run() -> None:
     chain, _ = toy_chain(1)
-    at_init = chain.phases.by_key[chain.prune(chain.dense, 1).key].spec
+    at_init = chain.phases.by_key[chain.prune(chain.dense, 1).mask.key].spec
     assert (at_init.weights, at_init.mask) == (chain.dense.weights, None)
     run = chain.find(chain.dense, 1)
-    early = chain.phases.by_key[chain.prune(run, 1, at=Position.parse("1ep"), count=10).key].spec
+    early = chain.phases.by_key[chain.prune(run, 1, at=Position.parse("1ep"), count=10).mask.key].spec
     assert (early.weights.at, early.count) == (12, 10)
 
 
@@ -277,7 +277,7 @@ def test_a_global_selection_is_keyed_by_its_count_alone_and_a_layer_wise_one_by_
     keyed = []
     for select in ("global", "layerwise"):
         chain, _ = toy_chain(1, changes={"entry": [{"name": "imp", "select": select}]})
-        spec = chain.phases.by_key[chain.prune(chain.dense, 1).key].spec
+        spec = chain.phases.by_key[chain.prune(chain.dense, 1).mask.key].spec
         keyed.append((spec.cut, spec.round))
     assert keyed == [(None, None), (0.2, 1)]
 
@@ -351,7 +351,7 @@ def test_a_schedule_that_trains_under_a_changed_find_recipe_gets_its_earlier_opt
         tickets = [chain.dense]
         for round in range(1, chain.rounds + 1):
             run = chain.find(tickets[-1], round, recipes.find.replace(horizon=Position.parse("12it")))
-            tickets.append(chain.ticket(round, chain.prune(run, round), chain.dense.weights))
+            tickets.append(chain.ticket(round, chain.prune(run, round).mask, chain.dense.weights))
         return tickets
 
     own = Component("own", ComponentConfig, lambda config: OwnSchedule(half), version=1)
@@ -380,7 +380,7 @@ def test_a_run_beside_the_chain_is_no_optimum_for_others() -> None:
 
 def test_the_tickets_say_their_rounds() -> None:
     def shifted(chain: Chain, recipes: Recipes) -> list[PlannedTicket]:
-        masks = [chain.prune(chain.dense, round) for round in (1, 2)]
+        masks = [chain.prune(chain.dense, round).mask for round in (1, 2)]
         return [chain.dense, *(chain.ticket(1, mask, chain.dense.weights) for mask in masks)]
 
     with pytest.raises(PlanError, match=r"schedule own \(tests\): the ticket of round 2 says that it is of 1"):

@@ -24,9 +24,11 @@ from prunebench.plan.phases import ENGINE_VERSION, Phase
 from prunebench.plan.specs import (
     ComponentSpec,
     InitSpec,
+    JointPruneSpec,
     LoadSpec,
     ModelSpec,
     PhaseSpec,
+    PruneSpec,
     RecipeSpec,
     TrainSpec,
     WeightFile,
@@ -62,7 +64,20 @@ EVERYTHING: dict[str, Any] = {
 def phases() -> list[Phase]:
     model = ModelSpec("net", 1, {"name": "é"}, (1, 2, 4), 3)
     loaded = LoadSpec(model, WeightFile("resnet.safetensors", "0" * 64))
-    return [*toy_plan(EVERYTHING).phases.values(), Phase.of(loaded)]
+    planned = list(toy_plan(EVERYTHING).phases.values())
+    pruned = next(phase.spec for phase in planned if isinstance(phase.spec, PruneSpec))
+    joint = JointPruneSpec(
+        weights=pruned.weights,
+        mask=pruned.mask,
+        prune=pruned.score,
+        task=pruned.task,
+        model=pruned.model,
+        units=pruned.units,
+        count=pruned.count,
+        streams=pruned.streams,
+    )
+    asking = replace(joint, data=pruned.data, cut=0.2, round=1, updates=("*.bias",))
+    return [*planned, Phase.of(joint), Phase.of(asking), Phase.of(loaded)]
 
 
 def test_every_kind_of_spec_is_tried_here() -> None:

@@ -70,7 +70,7 @@ class LprAtEpochs:
                     "states": [
                         TrainedPoint(
                             run.at(places[at]),
-                            chain.prune(run, round, at=places[at]) if round else None,
+                            chain.prune(run, round, at=places[at]).mask if round else None,
                             round,
                             f"{at}it",
                         )

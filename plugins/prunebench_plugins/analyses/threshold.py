@@ -64,7 +64,7 @@ class Threshold:
             for round, run in _optima.judged_runs(request).items():
                 if round < chain.rounds:
                     before.append(replace(run.optimum, round=round + 1))
-                    after.append(replace(before[-1], mask=chain.prune(run, round + 1)))
+                    after.append(replace(before[-1], mask=chain.prune(run, round + 1).mask))
         else:
             if not request.optima:
                 raise PlanError('threshold: the schedule has no find run; state `runs = "judged"`')

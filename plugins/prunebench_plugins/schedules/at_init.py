@@ -41,7 +41,7 @@ class AtInit:
         for round in range(1, chain.rounds + 1):
             ticket = tickets[-1] if self._config.iterative else chain.dense
             for count in exponential(ticket.count, chain.counts[round], self._config.steps):
-                mask = chain.prune(ticket, round, count=count)
+                mask = chain.prune(ticket, round, count=count).mask
                 ticket = chain.ticket(round, mask, chain.dense.weights, count=count)
             tickets.append(ticket)
         return tickets

@@ -30,9 +30,9 @@ class Continue:
         carried = chain.dense
         for round in range(1, chain.rounds + 1):
             run = chain.find(carried, round)
-            mask = chain.prune(run, round)
-            carried = chain.ticket(round, mask, run.end, optimizer=run.end_optimizer)
-            tickets.append(chain.ticket(round, mask, chain.dense.weights))
+            pruned = chain.prune(run, round)
+            carried = chain.ticket(round, pruned.mask, pruned.weights, optimizer=run.end_optimizer)
+            tickets.append(chain.ticket(round, pruned.mask, chain.dense.weights))
         return tickets
 
 

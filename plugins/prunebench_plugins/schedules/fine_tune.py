@@ -48,9 +48,10 @@ class FineTune:
         for round in range(1, chain.rounds + 1):
             if round > 1 and not self._config.one_shot:
                 run = chain.find(tickets[-1], round)
-            pruned = dense if self._config.one_shot else run
-            mask = chain.prune(pruned, round)
-            tickets.append(chain.ticket(round, mask, pruned.end, optimizer=pruned.end_optimizer, **more))
+            trained = dense if self._config.one_shot else run
+            pruned = chain.prune(trained, round)
+            optimizer = trained.end_optimizer
+            tickets.append(chain.ticket(round, pruned.mask, pruned.weights, optimizer=optimizer, **more))
         return tickets
 
     def _retraining(self, chain: Chain, recipes: Recipes) -> dict[str, Any]:

@@ -32,8 +32,9 @@ class LrRewind:
         tickets = [chain.dense]
         for round in range(1, chain.rounds + 1):
             run = chain.find(tickets[-1], round)
-            mask = chain.prune(run, round)
-            tickets.append(chain.ticket(round, mask, run.end, self._to, optimizer=run.end_optimizer))
+            pruned = chain.prune(run, round)
+            ticket = chain.ticket(round, pruned.mask, pruned.weights, self._to, optimizer=run.end_optimizer)
+            tickets.append(ticket)
         return tickets
 
 

@@ -31,15 +31,13 @@ class OneShot:
     def prunebench_schedule(self, chain: Chain, recipes: Recipes) -> list[PlannedTicket]:
         """Prune the end of the dense run to each count, whatever rounds the file counts in."""
         dense = chain.find(chain.dense, 1)
-        weights = dense.end if self._config.weights == "carry" else dense.at(self._config.to)
-        return [
-            chain.dense,
-            *(
-                # The first round of a chain is one cut too: its mask, and the run that judges it, are shared.
-                chain.ticket(round, chain.prune(dense, round, at_once=round > 1), weights, self._config.to)
-                for round in range(1, chain.rounds + 1)
-            ),
-        ]
+        tickets = [chain.dense]
+        for round in range(1, chain.rounds + 1):
+            # The first round of a chain is one cut too: its mask, and the run that judges it, are shared.
+            pruned = chain.prune(dense, round, at_once=round > 1)
+            weights = pruned.weights if self._config.weights == "carry" else dense.at(self._config.to)
+            tickets.append(chain.ticket(round, pruned.mask, weights, self._config.to))
+        return tickets
 
 
 @hookimpl

@@ -53,7 +53,7 @@ class Rewind:
         for round in range(1, chain.rounds + 1):
             if round > 1:
                 run = chain.find(tickets[-1], round)
-            mask = chain.prune(run, round)
+            mask = chain.prune(run, round).mask
             state = early.optimizer_at(self._to)
             ticket = chain.ticket(round, mask, early.at(self._to), self._to, optimizer=state)
             if self._reinit:

@@ -48,7 +48,7 @@ class SmallNetwork:
                 "lr": (*recipes.evaluate.lr, again),
                 "stop": None,
             }
-            mask = chain.prune(chain.dense, round)
+            mask = chain.prune(chain.dense, round).mask
             tickets.append(chain.ticket(round, mask, chain.dense.weights, changes=changes))
         return tickets
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from prunebench.engine.phases.analyse import analyse
 from prunebench.engine.phases.edit import edit
+from prunebench.engine.phases.joint_prune import prune_jointly
 from prunebench.engine.phases.produced import Produced, weights_files
 from prunebench.engine.phases.prune import prune
 from prunebench.engine.trajectory import train
 from prunebench.engine.work import Channel, Work
 from prunebench.engine.workbench import DivergedParentError, Workbench
-from prunebench.plan.specs import AnalyseSpec, EditSpec, InitSpec, LoadSpec, PruneSpec, TrainSpec
+from prunebench.plan.specs import AnalyseSpec, EditSpec, InitSpec, JointPruneSpec, LoadSpec, PruneSpec, TrainSpec
 
 __all__ = ["perform"]
 
@@ -38,7 +39,9 @@ def perform(work: Work, workbench: Workbench, channel: Channel, checkpoint_secon
             workbench.store.put(ref.address, {}, parent.meta, work.parents)
 
 
-def _produced(spec: InitSpec | LoadSpec | PruneSpec | EditSpec | AnalyseSpec, workbench: Workbench) -> Produced:
+def _produced(
+    spec: InitSpec | LoadSpec | PruneSpec | JointPruneSpec | EditSpec | AnalyseSpec, workbench: Workbench
+) -> Produced:
     match spec:
         case InitSpec():
             drawn = workbench.fresh(spec.model, spec.init, spec.streams.rng("init"))
@@ -48,6 +51,8 @@ def _produced(spec: InitSpec | LoadSpec | PruneSpec | EditSpec | AnalyseSpec, wo
             return {"weights": weights_files(workbench.pretrained(spec.model, spec.weights))}
         case PruneSpec():
             return prune(spec, workbench)
+        case JointPruneSpec():
+            return prune_jointly(spec, workbench)
         case EditSpec():
             return edit(spec, workbench)
         case AnalyseSpec():

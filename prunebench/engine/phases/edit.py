@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
+import torch
 from torch import Tensor
 
 from prunebench.api.errors import ContractError
@@ -28,20 +31,30 @@ def edit(spec: EditSpec, workbench: Workbench) -> Produced:
     def fresh(rng: Rng) -> dict[str, Tensor]:
         return workbench.fresh(spec.model, spec.init, rng)
 
-    edited: Ticket | None = manager.hook.prunebench_ticket(
-        ticket=Ticket(weights, mask, spec.start),
-        model=model,
-        units=units,
-        fresh=fresh,
-        inputs=workbench.inputs(spec.edit),
-        rng=spec.streams.rng("ticket").child(component.name),
-    )
+    seed = spec.streams.seed
+    lent = workbench.lent(spec.data, seed, component, "prunebench_ticket") if spec.data is not None else nullcontext()
+    with lent as data:
+        edited: Ticket | None = manager.hook.prunebench_ticket(
+            ticket=Ticket(weights, mask, spec.start),
+            model=model,
+            data=data,
+            task=workbench.task(spec.task),
+            units=units,
+            fresh=fresh,
+            inputs=workbench.inputs(spec.edit),
+            rng=spec.streams.rng("ticket").child(component.name),
+        )
     who = f"ticket {component}, round {spec.streams.round}"
     if not isinstance(edited, Ticket):
         raise ContractError(f"{who}: it returned {type(edited).__name__}, not a Ticket")
     shapes = {name: value.shape for name, value in weights.items()}
     if {name: value.shape for name, value in edited.weights.items()} != shapes:
         raise ContractError(f"{who}: the weights' names or shapes changed")
+    for name, value in edited.weights.items():
+        if value.dtype != weights[name].dtype:
+            raise ContractError(f"{who}: {name} is {value.dtype}, and was {weights[name].dtype}")
+        if not bool(torch.isfinite(value).all()):
+            raise ContractError(f"{who}: {name} is not finite")
     produced = {"weights": weights_files(edited.weights)}
     if mask is not None:
         new = check_mask(edited.mask, Mask.full(units.layers), mask.count, units, who)
