@@ -12,6 +12,7 @@ from prunebench.commands.output import show_error, show_stop
 
 COMMANDS = (
     "check",
+    "compare",
     "data",
     "export",
     "merge",

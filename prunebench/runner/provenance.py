@@ -27,12 +27,12 @@ def provenance_of(
         before: the status of the plan before it was carried out.
         notes: what a reader must know before the first number, a sentence each.
     """
-    from prunebench import __version__
+    from prunebench.api.version import VERSION
 
     benchmark = prepared.benchmark
     fields = dict(store.environment.fields)
     return Provenance(
-        prunebench=__version__,
+        prunebench=VERSION,
         file=recorded_path(benchmark.file),
         profile=benchmark.profile,
         settings=tuple(prepared.options.settings),
