@@ -114,7 +114,7 @@ def test_a_network_whose_input_is_not_known_needs_an_example() -> None:
 
 
 def test_a_component_of_another_kind_is_refused() -> None:
-    with pytest.raises(ConfigError, match="component global .* has no prunebench_score"):
+    with pytest.raises(ConfigError, match=r"component global .* has no prunebench_score"):
         prune(net(), loader(), density=0.5, score="global")
 
 
