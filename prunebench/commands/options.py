@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -10,6 +12,9 @@ import click
 
 if TYPE_CHECKING:
     from prunebench.runner.preparing import Options
+
+TRUSTED = "PRUNEBENCH_PYTHON"
+"""The variable that names, separated by commas, the modules whose code a file may run."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -23,6 +28,14 @@ def file_options(command: F) -> F:
             click.option("--seeds", metavar="N,N,...", help="Replace the file's seeds."),
             click.option("--only", multiple=True, metavar="ENTRY", help="Score this entry only; may be repeated."),
             click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a key, as in the file."),
+            click.option(
+                "--python",
+                multiple=True,
+                metavar="MODULE",
+                expose_value=False,
+                callback=_trust,
+                help="Let FILE run this module's code (component python); may be repeated.",
+            ),
             click.option("--store", type=click.Path(path_type=Path), help="Where artifacts are kept."),
             click.option(
                 "--reuse",
@@ -35,6 +48,18 @@ def file_options(command: F) -> F:
     ):
         command = decorate(command)
     return command
+
+
+def _trust(ctx: click.Context, parameter: click.Parameter, modules: tuple[str, ...]) -> None:
+    """Modules of the user's own, found where the command is started, whose code a file may run; in workers too."""
+    if not modules:
+        return
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    for name, added, separator in ((TRUSTED, modules, ","), ("PYTHONPATH", (here,), os.pathsep)):
+        before = [part for part in os.environ.get(name, "").split(separator) if part]
+        os.environ[name] = separator.join(dict.fromkeys([*before, *added]))
 
 
 def options_of(given: Mapping[str, Any]) -> Options:
