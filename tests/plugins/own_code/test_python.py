@@ -24,7 +24,8 @@ import torch
 from torch import nn
 
 def net(classes, shape, width=8):
-    return nn.Sequential(nn.Flatten(), nn.Linear(shape[0] * shape[1] * shape[2], width), nn.ReLU(), nn.Linear(width, classes))
+    pixels = shape[0] * shape[1] * shape[2]
+    return nn.Sequential(nn.Flatten(), nn.Linear(pixels, width), nn.ReLU(), nn.Linear(width, classes))
 
 def data(count=64):
     generator = torch.Generator().manual_seed(0)
@@ -102,7 +103,7 @@ def test_a_module_of_ones_own_runs_from_end_to_end(module: str, tmp_path: Path) 
     assert done.exit_code == 0, done.output
     rows = [json.loads(line) for line in Path("board/results.jsonl").read_text().splitlines()]
     assert {row["model"] for row in rows} == {"own"}
-    assert {row["density"] for row in rows} == {0.5, 1.0} or {row["density"] for row in rows} == {0.5}
+    assert 0.5 in {row["density"] for row in rows if row["role"] == "evaluate"}
 
 
 def test_code_runs_only_if_the_command_says_so(module: str) -> None:
@@ -177,7 +178,7 @@ def test_data_that_are_none_are_refused_by_name(trusted: str, name: str, says: s
 
 def test_a_function_that_makes_no_network_or_takes_other_arguments_is_refused(trusted: str) -> None:
     info = DataInfo("d", "", {"train": 1}, (1, 4, 4), 3)
-    with pytest.raises(PlanError, match="returned NoneType, not an nn.Module"):
+    with pytest.raises(PlanError, match=r"returned NoneType, not an nn.Module"):
         made(f"{trusted}:nothing").prunebench_model(info)
     with pytest.raises(PlanError, match="unexpected keyword argument 'depth'"):
         made(f"{trusted}:net", args={"depth": 3}).prunebench_model(info)
