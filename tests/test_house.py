@@ -150,6 +150,16 @@ def test_a_private_import_is_found_wherever_it_stands(tmp_path: Path) -> None:
     ]
 
 
+def test_the_core_knows_no_objective_and_no_metric_of_a_task() -> None:
+    # A toy board for those who write reports is of the default task.
+    of_the_default = {"testing/results.py"}
+    core = ROOT / "prunebench"
+    word = re.compile(r"accurac|cross.?entropy|argmax|softmax|top.?[15]\b|perplexit", re.IGNORECASE)
+    files = [path for path in sorted(core.rglob("*")) if path.suffix in (".py", ".js", ".html", ".css")]
+    found = {path.relative_to(core).as_posix() for path in files if word.search(path.read_text(encoding="utf-8"))}
+    assert found == of_the_default
+
+
 def test_the_readme_of_plugins_lists_the_public_modules_as_they_are() -> None:
     page = (ROOT / "plugins" / "README.md").read_text(encoding="utf-8")
     assert with_table(page) == page, "run: python -m prunebench.commands.public_modules plugins/README.md"

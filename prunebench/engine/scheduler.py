@@ -169,7 +169,7 @@ class _Scheduler:
                 self._wait_for_parents(key)
                 continue
             outputs = self.running[key] = self.wanted[key]
-            self.executor.submit(Work.of(self.plan, phase, frozenset(outputs)), self.resources(phase))
+            self.executor.submit(Work.of(self.plan, phase, outputs), self.resources(phase))
 
     # What became of it.
 

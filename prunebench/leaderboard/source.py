@@ -41,6 +41,7 @@ class Source:
     def __init__(self, results: Results) -> None:
         report = results.provenance.report
         self.axis = axis_of(report.axis)
+        self.judged_by = results.provenance.judged_by
         self.at, self.metrics, self.order = report.at, results.provenance.metrics, results.provenance.entries
         by_where: dict[Where, list[Row]] = defaultdict(list)
         for row in results.rows:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from prunebench.api.provenance import ComponentOrigin, Provenance, ReportSettings, RunCounts
 from prunebench.api.rows import Row
-from prunebench.api.task import all_metrics
+from prunebench.api.task import all_metrics, primary
 from prunebench.engine.scheduler import Execution
 from prunebench.kernels.hardware import hardware
 from prunebench.runner.preparing import Prepared
@@ -63,6 +63,7 @@ def provenance_of(
         ),
         also=tuple(use.to_json() for use in benchmark.also),
         metrics={name: info for entry in benchmark.entries for name, info in all_metrics(entry.metrics).items()},
+        primary=primary(benchmark.entries[0].metrics),
     )
 
 
