@@ -18,7 +18,7 @@ from prunebench.leaderboard.axis import note_of
 from prunebench.leaderboard.correct import Scores, image_scores
 from prunebench.leaderboard.differences import differences_of
 from prunebench.leaderboard.expectations import evaluate_expectations
-from prunebench.leaderboard.source import Source, Tried, Where
+from prunebench.leaderboard.source import ModelData, Source, Tried
 from prunebench.stats.area import areas
 from prunebench.stats.bootstrap import RESAMPLES, image_interval, mean_over_seeds
 from prunebench.stats.friedman import friedman, ranks
@@ -78,7 +78,7 @@ def _board(results: Results, source: Source, metric: str, ranked_by: Callable[[s
     )
 
 
-def _group(where: Where, tried: Tried, source: Source, results: Results, against: str | None) -> Group:
+def _group(where: ModelData, tried: Tried, source: Source, results: Results, against: str | None) -> Group:
     alpha, metric = results.provenance.report.alpha, tried.metric
     scores: Scores = {}
     if metric.name == results.provenance.judged_by:

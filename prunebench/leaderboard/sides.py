@@ -17,7 +17,7 @@ from prunebench.api.metric import Metric, metric_of
 from prunebench.api.positions import Position
 from prunebench.api.rows import Row
 from prunebench.benchmark.expectations import SMALLEST
-from prunebench.leaderboard.source import Source, Tried, Where
+from prunebench.leaderboard.source import ModelData, Source, Tried
 from prunebench.stats.smallest import Step, smallest
 
 Kind: TypeAlias = Literal["density", "round", "any"]
@@ -83,7 +83,7 @@ def base_of(metric: str, judged_by: str) -> str:
     return judged_by if metric == SMALLEST else metric.removesuffix(f"/{SMALLEST}")
 
 
-def read_side(side: ExpectationSide, source: Source, alpha: float) -> dict[Where, SideValues]:
+def read_side(side: ExpectationSide, source: Source, alpha: float) -> dict[ModelData, SideValues]:
     """What a side measured, by model and data.
 
     Raises: PrunebenchError if nothing has the metric, or its positions cannot be told apart.
@@ -103,7 +103,7 @@ def read_side(side: ExpectationSide, source: Source, alpha: float) -> dict[Where
     return {where: _evaluated(side, tried) for where, tried in _tried(side, source).items()}
 
 
-def _tried(side: ExpectationSide, source: Source) -> Mapping[Where, Tried]:
+def _tried(side: ExpectationSide, source: Source) -> Mapping[ModelData, Tried]:
     """The cells of the metric without what this entry has in another round or at another position.
 
     A stated round is one of the entry's own tickets, wherever it lies on a cost axis.

@@ -1,7 +1,8 @@
 """Pruning by magnitude, after which each neuron's surviving weights are fitted to what it gave before.
 
-Of a row w of a linear layer that reads inputs x, the weights v that are kept solve min E[(w x - v x)^2], by least
-squares over training examples. Other layers lose their smallest weights alike, and nothing of them is fitted.
+Of a neuron with weights w that reads x, the weights v that are kept solve min E[(w x - v x)^2], by least squares over
+training examples; a filter is a neuron at each place of an image. Layers of other kinds lose their smallest weights
+alike, and nothing of them is fitted.
 
 Source: Hassibi & Stork 1993 (surviving weights make up for what is removed); an example of a pruning that updates
 weights.
@@ -42,7 +43,7 @@ class Refit:
     def prunebench_prune(
         self, model: nn.Module, data: Data, task: Task, units: Units, mask: Mask, count: int
     ) -> Pruned:
-        """The mask, and the weights of the linear layers that it leaves."""
+        """The mask, and the weights that it leaves."""
         from prunebench.api.masks import Mask
         from prunebench.api.tickets import Pruned
         from prunebench.kernels.selection import keep_highest
@@ -60,23 +61,22 @@ class Refit:
         )
 
     def _products(self, model: nn.Module, data: Data, task: Task, names: Iterable[str]) -> dict[str, Tensor]:
-        """The sums of x x' over what each linear layer reads, in float64, under the name of its weight."""
+        """The sums of x x' over what the neurons of each layer read, in float64, under the name of its weight."""
         import torch
-        from torch import nn
 
         from prunebench.api.data import in_order
 
         found: dict[str, Tensor] = {}
         wanted = set(names)
 
-        def add(name: str, inputs: Tensor) -> None:
-            x = inputs.detach().flatten(0, -2).double()
+        def add(name: str, module: nn.Module, inputs: Tensor) -> None:
+            x = read(module, inputs.detach()).double()
             found[name] = found.get(name, 0) + x.T @ x
 
         handles = [
-            module.register_forward_pre_hook(lambda module, args, name=f"{layer}.weight": add(name, args[0]))
+            module.register_forward_pre_hook(lambda module, args, name=f"{layer}.weight": add(name, module, args[0]))
             for layer, module in model.named_modules()
-            if isinstance(module, nn.Linear) and f"{layer}.weight" in wanted
+            if can_be_fitted(module) and f"{layer}.weight" in wanted
         ]
         train = data["train"]
         left = min(self._config.examples, train.size)
@@ -88,22 +88,43 @@ class Refit:
         return found
 
 
+def can_be_fitted(module: nn.Module) -> bool:
+    """Whether a layer is linear, or a convolution whose filters read all channels, with zeros around an image."""
+    from torch import nn
+
+    if not isinstance(module, nn.Conv2d):
+        return isinstance(module, nn.Linear)
+    return module.groups == 1 and module.padding_mode == "zeros" and not isinstance(module.padding, str)
+
+
+def read(module: nn.Module, inputs: Tensor) -> Tensor:
+    """What the neurons of a layer read, in the order of their weights: of shape (examples x places, weights)."""
+    from torch import nn
+    from torch.nn.functional import unfold
+
+    if isinstance(module, nn.Conv2d):
+        assert not isinstance(module.padding, str)
+        at_places = unfold(inputs, module.kernel_size, module.dilation, module.padding, module.stride)
+        return at_places.transpose(1, 2).flatten(0, 1)
+    return inputs.flatten(0, -2)
+
+
 def fitted(weight: Tensor, keep: Tensor, product: Tensor, damping: float) -> Tensor:
-    """The rows of a weight with only what is kept of them, fitted; 0 elsewhere.
+    """The weights of each neuron with only what is kept of them, fitted; 0 elsewhere.
 
     Args:
-        weight, keep: of shape (outputs, inputs).
-        product: the sum of x x' over the examples, of shape (inputs, inputs).
+        weight, keep: of shape (neurons, ...).
+        product: the sum of x x' over the examples, of shape (weights of a neuron, weights of a neuron).
     """
     import torch
 
     product = product + damping * product.diagonal().mean().clamp_min(1e-12) * torch.eye(len(product)).to(product)
-    new = torch.zeros_like(weight)
-    for row, kept in enumerate(keep):
+    rows, new = weight.flatten(1), torch.zeros_like(weight).flatten(1)
+    for row, kept in enumerate(keep.flatten(1)):
         if bool(kept.any()):
-            whole = product[kept] @ weight[row].to(product)
+            whole = product[kept] @ rows[row].to(product)
             new[row, kept] = torch.linalg.solve(product[kept][:, kept], whole).to(new)
-    return new
+    return new.view_as(weight)
 
 
 @hookimpl

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 import torch
 from prunebench_example.fresh_statistics import FreshStatistics, FreshStatisticsConfig
-from prunebench_example.refit import fitted
+from prunebench_example.refit import fitted, read
 from torch import nn
 
 from prunebench import Position
+from prunebench.api.data import in_order
 from prunebench.api.tickets import Ticket
 from prunebench.testing import PruneContract, TicketContract, ToyData, some_mask, task_of, weight_units
 
@@ -63,6 +64,15 @@ def test_what_is_kept_gives_the_least_squared_error_that_it_can() -> None:
         assert not bool(new[row, ~kept].any())
 
 
+def test_a_filter_is_a_neuron_at_each_place() -> None:
+    draw = torch.Generator().manual_seed(0)
+    module = nn.Conv2d(2, 3, 3, stride=2, padding=1, bias=False)
+    images = torch.randn(4, 2, 5, 5, generator=draw)
+    x = read(module, images)
+    by_hand = module(images).permute(0, 2, 3, 1).reshape(-1, 3)
+    torch.testing.assert_close(x @ module.weight.flatten(1).T, by_hand)
+
+
 def test_statistics_are_the_means_over_the_batches_of_the_masked_network() -> None:
     model, data = normed_net(), ToyData().prunebench_data()
     units = weight_units(model)
@@ -70,7 +80,7 @@ def test_statistics_are_the_means_over_the_batches_of_the_masked_network() -> No
     ticket = Ticket({name: value.clone() for name, value in model.state_dict().items()}, mask, Position.parse("0it"))
     edit = FreshStatistics(FreshStatisticsConfig(batch=8, batches=2))
     edited = edit.prunebench_ticket(ticket, model, data, task_of({"use": "classification"}), units)
-    batches = [data["train"].inputs[first : first + 8] for first in (0, 8)]  # type: ignore[attr-defined]
+    batches = [images for images, _ in data["train"].batches(in_order(16, 8))]
     torch.testing.assert_close(edited.weights["0.running_mean"], torch.stack([b.mean() for b in batches]).mean()[None])
     hidden = []
     for one in batches:

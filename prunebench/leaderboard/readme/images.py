@@ -14,10 +14,10 @@ Ends: TypeAlias = tuple[float, float] | None
 
 def image_tables(group: Group, board: Board) -> str:
     """Both kinds of interval for each value, and for each difference to `against`; or why there is none."""
-    metric, images = group.metric, group.images
-    if metric.name != board.provenance.judged_by:
+    metric, images, recorded = group.metric, group.images, board.provenance.judged_by
+    if metric.name != recorded:
         return (
-            f"None: only {escape(board.provenance.judged_by)} records which images a network has right, and this page is of "
+            f"None: only {escape(recorded)} records which images a network has right, and this page is of "
             f"{escape(metric.name)}."
         )
     if images is None:
