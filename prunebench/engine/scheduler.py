@@ -205,7 +205,7 @@ class _Scheduler:
                     self._fail(key, str(event["error"]), event.get("traceback"))
 
     def _report(self, name: str, event: Mapping[str, Any]) -> None:
-        self.observe(Event(name, {"phase": self.phases[event["key"]].spec.kind, **event}))
+        self.observe(Event(name, {"phase": self.phases[event["key"]].kind, **event}))
 
     def _done(self, key: str, outputs: tuple[Ref, ...], event: Mapping[str, Any]) -> None:
         for ref in outputs:
