@@ -341,6 +341,17 @@ class Group:
         found = self.entries.get(entry)
         return Cell() if found is None else found.at(place)
 
+    def best(self, place: float) -> Entry | None:
+        """The ranked entry with the best mean at a place, the first of equals; None where none has a value there."""
+        found = [
+            (entry, cell.interval.mean)
+            for entry in self.shown
+            if not entry.dense and (cell := entry.at(place)).interval
+        ]
+        if not found:
+            return None
+        return (max if self.metric.higher else min)(found, key=lambda pair: pair[1])[0]
+
     def column(self, stated: float) -> float | None:
         """The place that a stated density means; None if there is none."""
         return place_of(self.places, stated)

@@ -24,6 +24,7 @@ COMMANDS = (
     "run",
     "schema",
     "show",
+    "site",
     "submit",
     "verify",
 )

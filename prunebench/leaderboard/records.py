@@ -45,24 +45,27 @@ def record(row: Row) -> dict[str, Any]:
     return cells
 
 
-def csv_text(rows: Sequence[Row]) -> str:
+def csv_text(rows: Sequence[Row], boards: Sequence[str] | None = None) -> str:
     """One record a line, in the rows' order, with numbers as `repr` has them and nothing for null.
+
+    `boards`: of rows of several leaderboards, the name of each row's; they make a last column, "board".
 
     Characters that do not print are written as backslash escapes. A text that a spreadsheet would take for a formula
     has an apostrophe before it; `results.parquet` has it as it is.
     """
     text = StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for row in rows:
-        writer.writerow(["" if cell is None else _cell(cell) for cell in record(row).values()])
+    writer.writerow([*COLUMNS, *([] if boards is None else ["board"])])
+    for number, row in enumerate(rows):
+        cells = [*record(row).values(), *([] if boards is None else [boards[number]])]
+        writer.writerow(["" if cell is None else _cell(cell) for cell in cells])
     return text.getvalue()
 
 
 def write_records(folder: Path, rows: Sequence[Row]) -> None:
     """Write `results.csv` and `results.parquet`; equal rows give equal bytes under one version of pyarrow."""
     (folder / CSV).write_text(csv_text(rows), encoding="utf-8", newline="\n")
-    _write_parquet(folder / PARQUET, rows)
+    write_parquet(folder / PARQUET, rows)
 
 
 def _cell(cell: str | float) -> str:
@@ -72,7 +75,8 @@ def _cell(cell: str | float) -> str:
     return f"'{shown}" if shown.lstrip().startswith(_FORMULA) else shown
 
 
-def _write_parquet(path: Path, rows: Sequence[Row]) -> None:
+def write_parquet(path: Path, rows: Sequence[Row], boards: Sequence[str] | None = None) -> None:
+    """The same as columns, in one file."""
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -81,7 +85,13 @@ def _write_parquet(path: Path, rows: Sequence[Row]) -> None:
     columns = [
         pa.array([_stored(line[name], kind) for line in records], type=kinds[kind]) for name, kind in COLUMNS.items()
     ]
-    parquet.write_table(pa.table(columns, names=list(COLUMNS)), path, compression="zstd")
+    names = list(COLUMNS)
+    if boards is not None:
+        columns, names = (
+            [*columns, pa.array([_stored(name, "text") for name in boards], type=pa.string())],
+            [*names, "board"],
+        )
+    parquet.write_table(pa.table(columns, names=names), path, compression="zstd")
 
 
 def _stored(cell: Any, kind: str) -> Any:
