@@ -18,6 +18,8 @@ from prunebench.leaderboard.page.trials import trials
 INDEX = "index.html"
 
 _SCRIPTS = ("dom.js", "charts.js", "legend.js", "table.js", "group.js", "curves.js", "trial.js", "page.js")
+_HOME = '<nav class="home" aria-label="Site"><a href="../../index.html">All leaderboards</a></nav>'
+"""On the page of a site: the way back."""
 _STYLE = "/* Plotly puts its rules here, through the style sheet's interface. */"
 _STYLE_IDS = re.compile(r'getElementById\("([0-9a-f]{64})"\)')
 
@@ -42,6 +44,7 @@ def write_page(path: Path, results: Results, board: Board, plotly: str | None = 
     page = Template(_asset("page.html")).substitute(
         policy=policy((script,) if plotly else (library, script), (style, _STYLE), files=plotly is not None),
         title=html.escape(plain(board.name)),
+        home="" if plotly is None else _HOME,
         plotly_styles="\n".join(f'<style id="{name}">{_STYLE}</style>' for name in _styles(library)),
         style=style,
         data=data,

@@ -24,9 +24,9 @@ def claims_page(boards: Sequence[SiteBoard]) -> str:
         section(
             "How to read this",
             paragraph(
-                "A claim is judged where the run is whole: the recipe is the paper's as far as the paper states it. Of "
-                "a reduced run the numbers are shown and no verdict follows. Reproduced: the interval of the difference "
-                "excludes zero on the published side. Contradicted: on the other side."
+                "A claim is judged where the run is whole: the recipe is the paper's as far as the paper states it. "
+                "Of a reduced run the numbers are shown and no verdict follows. Reproduced: the interval of the "
+                "difference excludes zero on the published side. Contradicted: on the other side."
             ),
         ),
         *(

@@ -36,7 +36,10 @@ Content = str | Html
 
 def raw(content: Content) -> str:
     """Content as HTML."""
-    return content.text if isinstance(content, Html) else _escape(plain(content))
+    if isinstance(content, Html):
+        return content.text
+    # A blank at an end stands between this text and its neighbour.
+    return " " * content.startswith(" ") + _escape(plain(content)) + " " * content.endswith(" ")
 
 
 def link(target: str, text: Content) -> Html:
@@ -66,13 +69,14 @@ def table(caption: str, head: Sequence[str], rows: Sequence[Sequence[Content]], 
     for first, *rest in rows:
         others = "".join(f"<td>{raw(cell)}</td>" for cell in rest)
         lines.append(f'<tr><th scope="row"><span>{raw(first)}</span></th>{others}</tr>')
+    titled = f"<caption><span>{raw(caption)}</span></caption>" if caption else ""
     search = (
         '<div class="controls"><label>Search <input type="search" data-filter></label><output></output></div>'
         if filterable
         else ""
     )
     return (
-        f'{search}<div class="scroll"><table class="prose"><caption><span>{raw(caption)}</span></caption>'
+        f'{search}<div class="scroll"><table class="prose">{titled}'
         f"<thead><tr>{cells}</tr></thead><tbody>{''.join(lines)}</tbody></table></div>"
     )
 

@@ -91,7 +91,7 @@ def _group(group: Group, board: Board) -> str:
         if place == 1.0 or best is None:
             continue
         cell = best.at(place)
-        rows.append([f"{group.labels[place]} %", best.name, value_text(cell, group.metric, group.trials)])
+        rows.append([group.labels[place], best.name, value_text(cell, group.metric, group.trials)])
     names = ", ".join(entry.name for entry in first)
     if not first:
         said = "no rank: nothing tells the entries apart, or there is one seed"
