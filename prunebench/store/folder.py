@@ -16,15 +16,13 @@ from io import FileIO
 from pathlib import Path
 
 from prunebench.api.errors import StoreError
-from prunebench.store.backend import UnreadableError
+from prunebench.store.backend import UnreadableError, checked_blob_name
 from prunebench.store.leases import FileLease
 
 LEASES = "leases"
 """The folder of the leases; `locks` is that of an earlier version."""
 
 _HIDDEN = (LEASES, "locks")
-
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(?:/[A-Za-z0-9_][A-Za-z0-9_.-]*)*")
 
 _TEMPORARY = re.compile(r"\..*\.tmp")
 
@@ -45,6 +43,9 @@ class FolderBackend:
 
     Raises: StoreError if the root is no folder.
     """
+
+    distant = False
+    leases_expire = False
 
     def __init__(self, root: Path | str) -> None:
         self.root = os.path.abspath(root)
@@ -152,9 +153,7 @@ class FolderBackend:
     # -- paths and errors ----------------------------------------------------------------------------------------------
 
     def _path(self, name: str) -> str:
-        if not _NAME.fullmatch(name) or name.endswith((".tmp", ".bad")):
-            raise ValueError(f"{name!r} is not a blob's name")
-        return f"{self.root}/{name}"
+        return f"{self.root}/{checked_blob_name(name)}"
 
     @contextmanager
     def _reading(self, path: str, *, blob: bool) -> Iterator[None]:

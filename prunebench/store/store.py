@@ -27,8 +27,9 @@ from prunebench.store.copies import (
     prefix_of,
 )
 from prunebench.store.environment import Environment
-from prunebench.store.folder import FolderBackend
 from prunebench.store.marker import claim, is_store
+from prunebench.store.payload_cache import cache_of_this_machine
+from prunebench.store.places import backend_of
 from prunebench.store.records import Record, as_read, lineage_name
 from prunebench.store.scratch import CachedJson, Checkpoints
 
@@ -42,6 +43,8 @@ come here, so this is waited out only where one was stopped in the middle of wri
 class Store:
     """Artifacts under `objects/`, checkpoints under `scratch/`, probes under `cache/`, of a folder or another backend.
 
+    A place is a folder's path or a URL such as "s3://bucket/path". Payloads of a distant one are kept on this machine too.
+
     An artifact counts under `reuse = "same"` if it and all its ancestors were made in `environment`; under "any" each
     counts, those made here first. A missing or empty place becomes a store on the first write.
 
@@ -49,9 +52,10 @@ class Store:
     """
 
     def __init__(
-        self, place: Path | Backend, *, environment: Environment, reuse: Literal["same", "any"] = "same"
+        self, place: Path | str | Backend, *, environment: Environment, reuse: Literal["same", "any"] = "same"
     ) -> None:
-        self.backend: Backend = FolderBackend(place) if isinstance(place, Path) else place
+        self.backend: Backend = backend_of(place) if isinstance(place, Path | str) else place
+        self._cache = cache_of_this_machine() if self.backend.distant else None
         self.environment = environment
         self.reuse = reuse
         self._own = environment.id
@@ -93,7 +97,7 @@ class Store:
     def files(self, record: Record) -> Mapping[str, bytes]:
         """The payload of a record, every hash verified. Raises LostArtifact as `get` does."""
         with suppress(AbsentError, DamagedError):
-            return Copy(self.backend, record.address, lineage_name(record.lineage)).payload(record)
+            return self._copy(record.address, lineage_name(record.lineage)).payload(record)
         artifact = self.get(record.address)  # sets the damaged copy aside, unless it was mended meanwhile
         if artifact.lineage != record.lineage:
             raise LostArtifact(record.address, "it was corrupt; a copy from another environment counts instead")
@@ -139,7 +143,7 @@ class Store:
             parents=tuple(parents),
             environment=as_read(dict(self.environment.fields)),
         )
-        copy = Copy(self.backend, address, lineage_name(lineage))
+        copy = self._copy(address, lineage_name(lineage))
         with self._only_writer(address):
             known = self._known(copy)
             # False from `create`: a writer whose lease had run out, thought dead, has come back and was first.
@@ -212,10 +216,14 @@ class Store:
 
     def _candidates(self, address: str) -> list[Copy]:
         """The copies that count under the reuse rule, best first; they need not be there."""
-        own = Copy(self.backend, address, self._own)
+        own = self._copy(address, self._own)
         if self.reuse == "same":
             return [own]
-        return [own, *(copy for copy in copies_of(self.backend, address) if copy.lineage != self._own)]
+        found = copies_of(self.backend, address, self._cache)
+        return [own, *(copy for copy in found if copy.lineage != self._own)]
+
+    def _copy(self, address: str, lineage: str) -> Copy:
+        return Copy(self.backend, address, lineage, self._cache)
 
     def _complete(self, address: str) -> Record | None:
         return next(filter(None, (copy.complete() for copy in self._candidates(address))), None)
