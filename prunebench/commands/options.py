@@ -11,6 +11,25 @@ import click
 if TYPE_CHECKING:
     from prunebench.runner.preparing import Options
 
+
+class StorePlace(click.ParamType):
+    """A folder's path, or an object store's URL."""
+
+    name = "PLACE"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path | str:
+        """A path, or the URL as it is."""
+        from prunebench.store.places import place_of
+
+        return place_of(value) if isinstance(value, str) else value
+
+
+store_option = click.option(
+    "--store",
+    type=StorePlace(),
+    help="Where artifacts are kept: a folder, or s3://, gs:// or az:// (see docs/stores.md).",
+)
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -23,7 +42,7 @@ def file_options(command: F) -> F:
             click.option("--seeds", metavar="N,N,...", help="Replace the file's seeds."),
             click.option("--only", multiple=True, metavar="ENTRY", help="Score this entry only; may be repeated."),
             click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a key, as in the file."),
-            click.option("--store", type=click.Path(path_type=Path), help="Where artifacts are kept."),
+            store_option,
             click.option(
                 "--reuse",
                 type=click.Choice(["same", "any"]),

@@ -195,7 +195,12 @@ def copies_of(backend: Backend, address: str, cache: PayloadCache | None = None)
     """Every copy of an artifact, by lineage; some may be unfinished."""
     prefix = prefix_of(address)
     lineages = {name[len(prefix) + 1 :].partition("/")[0] for name, _ in backend.list(prefix)}
-    return [Copy(backend, address, lineage, cache) for lineage in sorted(filter(_LINEAGE_NAME.fullmatch, lineages))]
+    return [Copy(backend, address, lineage, cache) for lineage in sorted(filter(is_lineage, lineages))]
+
+
+def is_lineage(name: str) -> bool:
+    """Whether a folder's name is that of a lineage."""
+    return _LINEAGE_NAME.fullmatch(name) is not None
 
 
 def all_copies(backend: Backend) -> list[Copy]:
@@ -203,7 +208,7 @@ def all_copies(backend: Backend) -> list[Copy]:
     found = set()
     for name, _ in backend.list("objects"):
         _, _, address, lineage, *_ = (*name.split("/"), "", "", "")
-        if _ADDRESS.fullmatch(address) and _LINEAGE_NAME.fullmatch(lineage):
+        if _ADDRESS.fullmatch(address) and is_lineage(lineage):
             found.add((address, lineage))
     return [Copy(backend, address, lineage) for address, lineage in sorted(found)]
 

@@ -86,7 +86,9 @@ def cache_of_this_machine() -> PayloadCache | None:
     """
     import platformdirs
 
-    place = os.environ.get("PRUNEBENCH_STORE_CACHE") or str(Path(platformdirs.user_cache_dir("prunebench")) / "payloads")
+    place = os.environ.get("PRUNEBENCH_STORE_CACHE") or str(
+        Path(platformdirs.user_cache_dir("prunebench")) / "payloads"
+    )
     size = os.environ.get("PRUNEBENCH_STORE_CACHE_GIB") or str(LIMIT_GIB)
     try:
         limit = int(float(size) * GIB)

@@ -10,6 +10,11 @@ from prunebench.store.credentials import SCHEMES, scheme_of
 from prunebench.store.folder import FolderBackend
 
 
+def place_of(text: str) -> Path | str:
+    """What a user wrote for a store: a folder's path, or a URL, which stays as it is."""
+    return Path(text) if scheme_of(text) is None else text
+
+
 def backend_of(place: Path | str) -> Backend:
     """The backend of a folder's path, or of a URL such as "s3://bucket/path".
 

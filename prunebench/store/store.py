@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
@@ -24,6 +25,7 @@ from prunebench.store.copies import (
     all_copies,
     checked_name,
     copies_of,
+    is_lineage,
     prefix_of,
 )
 from prunebench.store.environment import Environment
@@ -38,6 +40,13 @@ __all__ = ["Artifact", "Record", "Store"]
 WRITER_SECONDS = 120.0
 """How long another writer of the same artifact is waited for. The lease of a phase keeps its writers apart before they
 come here, so this is waited out only where one was stopped in the middle of writing."""
+
+
+SWEEP = 256
+"""From how many addresses on a distant store is listed whole instead of being asked for each."""
+
+ATONCE = 16
+"""Requests to a distant store that are under way at once."""
 
 
 class Store:
@@ -74,8 +83,17 @@ class Store:
         return self._complete(address) is not None
 
     def have(self, addresses: Iterable[str]) -> set[str]:
-        """Those of the addresses that `has` is true of."""
-        return {address for address in addresses if self.has(address)}
+        """Those of the addresses that `has` is true of; of a distant store many at once."""
+        if not self.backend.distant:
+            return {address for address in addresses if self.has(address)}
+        wanted = list(addresses)
+        with ThreadPoolExecutor(ATONCE) as pool:
+            if len(wanted) < SWEEP:
+                found = pool.map(self._complete, wanted)
+            else:
+                there = self._swept(wanted, pool)
+                found = pool.map(lambda address: self._complete_in(there.get(address, {}), address), wanted)
+            return {address for address, record in zip(wanted, found, strict=True) if record is not None}
 
     def meta(self, address: str) -> Record:
         """What is recorded of an artifact that counts, without a look at its payload, which `files` reads.
@@ -227,6 +245,25 @@ class Store:
 
     def _complete(self, address: str) -> Record | None:
         return next(filter(None, (copy.complete() for copy in self._candidates(address))), None)
+
+    def _swept(self, addresses: Iterable[str], pool: ThreadPoolExecutor) -> dict[str, dict[str, dict[str, int]]]:
+        """What lies under the addresses: by address and lineage, sizes by name. Listed in a few sweeps."""
+        there: dict[str, dict[str, dict[str, int]]] = {}
+        sweeps = sorted({prefix_of(address).rpartition("/")[0] for address in addresses})
+        for listed in pool.map(lambda prefix: list(self.backend.list(prefix)), sweeps):
+            for name, size in listed:
+                address, _, rest = name.partition("/")[2].partition("/")[2].partition("/")
+                there.setdefault(address, {}).setdefault(rest.partition("/")[0], {})[name] = size
+        return there
+
+    def _complete_in(self, there: Mapping[str, Mapping[str, int]], address: str) -> Record | None:
+        """As `_complete`, of what was listed."""
+        own = [self._own] if self._own in there else []
+        others = (
+            () if self.reuse == "same" else sorted(name for name in there if name != self._own and is_lineage(name))
+        )
+        copies = (self._copy(address, lineage).complete(there[lineage]) for lineage in (*own, *others))
+        return next(filter(None, copies), None)
 
     def _sound(self, copy: Copy) -> Artifact:
         """The artifact of a copy; a damaged one is set aside and DamagedError raised."""
