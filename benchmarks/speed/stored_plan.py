@@ -1,8 +1,8 @@
 """Finding out that a folder store has every one of 100,000 outputs: what `plan` and `run` pay before anything trains.
 
 Each is asked for by its address in one batch, as a plan does: its record is read, its seal checked, and its files are
-there in their sizes. No payload is hashed. Processor time, the system's share included; the file cache is warm, since the store was just filled; filling it, without the
-syncs that make a store safe, is not timed.
+there in their sizes. No payload is hashed. Processor time, the system's share included; the file cache is warm, since
+the store was just filled. Filling it is not timed.
 """
 
 from __future__ import annotations

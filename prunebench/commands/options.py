@@ -12,21 +12,16 @@ if TYPE_CHECKING:
     from prunebench.runner.preparing import Options
 
 
-class StorePlace(click.ParamType):
-    """A folder's path, or an object store's URL."""
+def _place(ctx: click.Context, param: click.Parameter, value: str | None) -> Path | str | None:
+    from prunebench.store.places import place_of
 
-    name = "PLACE"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path | str:
-        """A path, or the URL as it is."""
-        from prunebench.store.places import place_of
-
-        return place_of(value) if isinstance(value, str) else value
+    return None if value is None else place_of(value)
 
 
 store_option = click.option(
     "--store",
-    type=StorePlace(),
+    metavar="PLACE",
+    callback=_place,
     help="Where artifacts are kept: a folder, or s3://, gs:// or az:// (see docs/stores.md).",
 )
 

@@ -59,8 +59,8 @@ class Holder:
 class Lease(Protocol):
     """The right to do something under a name, held by at most one. It ends with its holder, also on kill -9.
 
-    Where a place has no locks it ends a while after its holder's last sign of life. A holder that was only slow may then
-    return beside the next one, so whatever is written under a lease must be safe for that too.
+    Where a place has no locks it ends a while after its holder's last sign of life. A holder that was only slow may
+    then return beside the next one, so whatever is written under a lease must be safe for that too.
     """
 
     def try_acquire(self) -> bool:

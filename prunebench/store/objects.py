@@ -80,18 +80,18 @@ class ObjectBackend:
         """See Backend.list."""
         if prefix:
             checked_blob_name(prefix)
-        for name, size in self._objects.list(prefix):
+        for name, size in self._objects.listed(prefix):
             if not name.startswith((f"{LEASES}/", f"{ASIDE}/")):
                 yield name, size
 
     def remove(self, name: str) -> None:
         """See Backend.remove."""
-        self._objects.delete([checked_blob_name(name), *(below for below, _ in self._objects.list(name))])
+        self._objects.delete([checked_blob_name(name), *(below for below, _ in self._objects.listed(name))])
 
     def set_aside(self, name: str) -> str | None:
         """See Backend.set_aside."""
         aside, moved = f"{ASIDE}/{checked_blob_name(name)}.{secrets.token_hex(4)}.bad", []
-        for old in (name, *(below for below, _ in self._objects.list(name))):
+        for old in (name, *(below for below, _ in self._objects.listed(name))):
             if self._objects.copy(old, aside + old[len(name) :]):
                 moved.append(old)
         self._objects.delete(moved)
@@ -206,15 +206,15 @@ class Objects:
                 time.sleep(pause)
         raise AssertionError("the last attempt returns or raises")
 
-    def list(self, prefix: str) -> Iterator[tuple[str, int]]:
+    def listed(self, prefix: str) -> Iterator[tuple[str, int]]:
         """Paths and sizes of the objects below a prefix of whole parts."""
-        for found in self._listed(prefix):
+        for found in self._found(prefix):
             yield found["path"], found["size"]
 
     def ages(self, prefix: str) -> Iterator[tuple[str, float]]:
         """Paths of the objects below a prefix, and how many seconds ago each was written, by the store's clock."""
         now = time.time()
-        for found in self._listed(prefix):
+        for found in self._found(prefix):
             yield found["path"], now - found["last_modified"].timestamp()
 
     def delete(self, paths: list[str]) -> None:
@@ -246,7 +246,7 @@ class Objects:
         for path in paths:
             self.delete([path])
 
-    def _listed(self, prefix: str) -> Iterator[Any]:
+    def _found(self, prefix: str) -> Iterator[Any]:
         import obstore
 
         with self._speaking("read"):

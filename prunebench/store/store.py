@@ -52,7 +52,7 @@ ATONCE = 16
 class Store:
     """Artifacts under `objects/`, checkpoints under `scratch/`, probes under `cache/`, of a folder or another backend.
 
-    A place is a folder's path or a URL such as "s3://bucket/path". Payloads of a distant one are kept on this machine too.
+    A place is a folder's path or a URL such as "s3://bucket/path". Payloads of a distant one are kept nearby as well.
 
     An artifact counts under `reuse = "same"` if it and all its ancestors were made in `environment`; under "any" each
     counts, those made here first. A missing or empty place becomes a store on the first write.

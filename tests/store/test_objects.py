@@ -316,6 +316,7 @@ def test_a_slow_writer_that_returns_does_not_write_over_what_the_next_one_kept(p
 def test_what_a_killed_writer_left_does_not_matter(place: str, left: dict[str, bytes]) -> None:
     backend = opened(place)
     store = Store(backend, environment=HERE)
+    store.put_json("is", "a store")
     backend.replace({f"objects/ab/{ADDRESS}/{HERE.id}/{name}": data for name, data in left.items()})
     store.put(ADDRESS, FILES, {}, [])
     assert store.get(ADDRESS).files == FILES
@@ -450,9 +451,7 @@ def test_a_server_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch)
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{taken.getsockname()[1]}")
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", "none")
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "none")
-        with pytest.raises(
-            StoreError, match=r"s3://bucket/x: cannot read the store: .*Run again when it can be reached"
-        ):
+        with pytest.raises(StoreError, match="s3://bucket/x: cannot read the store: .*Run again when"):
             Store("s3://bucket/x", environment=HERE)
 
 
