@@ -21,6 +21,7 @@ COMMANDS = (
     "run",
     "schema",
     "show",
+    "store",
     "submit",
     "verify",
 )

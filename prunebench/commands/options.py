@@ -55,14 +55,16 @@ def options_of(given: Mapping[str, Any]) -> Options:
     """What `file_options` were given, as the runner takes it."""
     from prunebench.runner.preparing import Options
 
-    seeds = given["seeds"]
-    chosen = None
-    if seeds is not None:
-        try:
-            chosen = tuple(int(seed) for seed in seeds.split(","))
-        except ValueError:
-            raise click.BadParameter(
-                f"{seeds!r} is not a list of whole numbers like 0,1,2", param_hint="--seeds"
-            ) from None
+    chosen = parse_seeds(given["seeds"])
     rest = (given[name] for name in ("only", "settings", "store", "reuse"))
     return Options(given["file"], given["profile"], chosen, *rest)
+
+
+def parse_seeds(text: str | None) -> tuple[int, ...] | None:
+    """Seeds as `--seeds` takes them; None where it was not given."""
+    if text is None:
+        return None
+    try:
+        return tuple(int(seed) for seed in text.split(","))
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is not a list of whole numbers like 0,1,2", param_hint="--seeds") from None

@@ -3,7 +3,8 @@
 A claim is a small JSON object with a version that changes at every write (an object store's e-tag). Who finds none
 makes one, create-only. Who finds one watches it: if its version has not changed for as long as its holder promised to
 renew it, by the watcher's own clock, the watcher writes its claim in that place, only if the version is still the one
-that it watched. No two clocks are compared. A holder that was thought dead and returns finds another version, and knows that it has lost
+that it watched. No two clocks are compared.
+A holder that was thought dead and returns finds another version, and knows that it has lost
 the lease; until it looks, two may work at once, so what they write must be safe for that: records are create-only.
 
 A claim that is given back stays, marked as free: it cannot be removed without the risk of removing the next holder's.

@@ -186,7 +186,7 @@ class Copy:
 
 def prefix_of(address: str) -> str:
     """Where the copies of an artifact lie. Raises ValueError if it is not an address."""
-    if not _ADDRESS.fullmatch(address):
+    if not is_address(address):
         raise ValueError(f"{address!r} is not an address: 64 lower-case hex digits")
     return f"objects/{address[:2]}/{address}"
 
@@ -196,6 +196,11 @@ def copies_of(backend: Backend, address: str, cache: PayloadCache | None = None)
     prefix = prefix_of(address)
     lineages = {name[len(prefix) + 1 :].partition("/")[0] for name, _ in backend.list(prefix)}
     return [Copy(backend, address, lineage, cache) for lineage in sorted(filter(is_lineage, lineages))]
+
+
+def is_address(name: str) -> bool:
+    """Whether a folder's name is an address."""
+    return _ADDRESS.fullmatch(name) is not None
 
 
 def is_lineage(name: str) -> bool:
@@ -208,7 +213,7 @@ def all_copies(backend: Backend) -> list[Copy]:
     found = set()
     for name, _ in backend.list("objects"):
         _, _, address, lineage, *_ = (*name.split("/"), "", "", "")
-        if _ADDRESS.fullmatch(address) and is_lineage(lineage):
+        if is_address(address) and is_lineage(lineage):
             found.add((address, lineage))
     return [Copy(backend, address, lineage) for address, lineage in sorted(found)]
 

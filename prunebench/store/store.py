@@ -49,6 +49,10 @@ ATONCE = 16
 """Requests to a distant store that are under way at once."""
 
 
+class NotReproducedError(StoreError):
+    """An artifact was computed again in the same lineage, and its files differ."""
+
+
 class Store:
     """Artifacts under `objects/`, checkpoints under `scratch/`, probes under `cache/`, of a folder or another backend.
 
@@ -57,14 +61,21 @@ class Store:
     An artifact counts under `reuse = "same"` if it and all its ancestors were made in `environment`; under "any" each
     counts, those made here first. A missing or empty place becomes a store on the first write.
 
+    Args:
+        near: whether payloads of a distant store may come from this machine's cache of them.
     Raises: StoreError if the place holds something else, or a store of another format.
     """
 
     def __init__(
-        self, place: Path | str | Backend, *, environment: Environment, reuse: Literal["same", "any"] = "same"
+        self,
+        place: Path | str | Backend,
+        *,
+        environment: Environment,
+        reuse: Literal["same", "any"] = "same",
+        near: bool = True,
     ) -> None:
         self.backend: Backend = backend_of(place) if isinstance(place, Path | str) else place
-        self._cache = cache_of_this_machine() if self.backend.distant else None
+        self._cache = cache_of_this_machine() if near and self.backend.distant else None
         self.environment = environment
         self.reuse = reuse
         self._own = environment.id
@@ -161,17 +172,25 @@ class Store:
             parents=tuple(parents),
             environment=as_read(dict(self.environment.fields)),
         )
-        copy = self._copy(address, lineage_name(lineage))
-        with self._only_writer(address):
+        kept = self.keep(new, files)
+        self._served[address] = lineage
+        return Artifact(address, dict(files), kept.meta, lineage, new.digests)
+
+    def keep(self, record: Record, files: Mapping[str, bytes]) -> Record:
+        """Keep an artifact under the record that it has, wherever it was made; the record that is kept now.
+
+        Raises: NotReproducedError if there is one with other files. StoreError if the store cannot be written.
+        """
+        copy = self._copy(record.address, lineage_name(record.lineage))
+        with self._only_writer(record.address):
             known = self._known(copy)
             # False from `create`: a writer whose lease had run out, thought dead, has come back and was first.
-            if known is None and not copy.create(files, new):
+            if known is None and not copy.create(files, record):
                 known = copy.record()
             if known is not None:
-                self._check_reproduced(copy, known, new.digests)
+                self._check_reproduced(copy, known, record.digests)
                 copy.restore(files)
-        self._served[address] = lineage
-        return Artifact(address, dict(files), (known or new).meta, lineage, new.digests)
+        return known or record
 
     def drop_payload(self, address: str) -> None:
         """Free the payload and keep the record: the artifact is absent, and a recomputation is held against it."""
@@ -329,7 +348,7 @@ class Store:
         if differ:
             name = differ[0]
             before, now = (side.get(name, "no such file")[:12] for side in (known.digests, digests))
-            raise StoreError(
+            raise NotReproducedError(
                 f"{self.backend.place}: the recomputation of {known.address[:12]} did not reproduce its digest: "
                 f'file "{name}" was {before}, is now {now}. Something that changes numbers is in neither the key nor '
                 f"the environment; to keep the new one, move {copy.prefix} away and run again."

@@ -451,7 +451,7 @@ def test_a_server_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch)
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{taken.getsockname()[1]}")
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", "none")
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "none")
-        with pytest.raises(StoreError, match="s3://bucket/x: cannot read the store: .*Run again when"):
+        with pytest.raises(StoreError, match=r"s3://bucket/x: cannot read the store: .*Run again when"):
             Store("s3://bucket/x", environment=HERE)
 
 
