@@ -1,7 +1,8 @@
 """Leases of a folder on a network file system: a file that its holder touches, and that may be taken when it does not.
 
-By filelock's `SoftFileLease`: a contender times by its own clock how long the file has not changed; a dead holder on the
-same machine is found at once. As with any lease that expires, a holder that was only slow may return beside the next.
+By filelock's `SoftFileLease`: a contender times by its own clock how long the file has not changed; a dead holder on
+the same machine is found at once. As with any lease that expires, a holder that was only slow may return beside the
+next.
 """
 
 from __future__ import annotations
