@@ -15,9 +15,6 @@ from prunebench.commands.main import main
 
 sys.path.append(str(Path(__file__).parents[1] / "store"))
 
-QUICKSTART = str(Path(__file__).parents[2] / "benchmarks" / "quickstart.toml")
-SMALL = '[train]\nhorizon = "10it"\n'
-
 
 @pytest.fixture(autouse=True)
 def _own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
