@@ -120,9 +120,9 @@ def test_a_temporary_file_goes_only_when_it_is_old(tmp_path: Path) -> None:
 
 MOUNTS = r"""
 22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw
-30 22 0:26 / /home rw shared:2 - nfs4 server:/home rw,vers=4.2
+30 22 0:26 / /net rw shared:2 - nfs4 server:/net rw,vers=4.2
 31 22 0:27 / /with\040space rw - lustre mgs:/scratch rw
-32 30 254:1 / /home/local rw - xfs /dev/vdb rw
+32 30 254:1 / /net/local rw - xfs /dev/vdb rw
 33 22 0:28 / /ssh rw - fuse.sshfs me@host: rw
 34 22 0:29 / /pool rw - fuse.mergerfs a:b rw
 35 22 0:30 / /twice rw - ext4 /dev/vdc rw
@@ -135,10 +135,10 @@ no mount at all
     ("path", "kind"),
     [
         ("/var/store", None),
-        ("/home/me/store", "nfs4"),
-        ("/home", "nfs4"),
-        ("/homes/me", None),
-        ("/home/local/store", None),
+        ("/net/me/store", "nfs4"),
+        ("/net", "nfs4"),
+        ("/nets/me", None),
+        ("/net/local/store", None),
         ("/with space/x", "lustre"),
         ("/ssh/x", "fuse.sshfs"),
         ("/pool/x", None),
@@ -151,7 +151,7 @@ def test_the_file_system_of_a_folder_is_found(tmp_path: Path, path: str, kind: s
 
 
 def test_where_mounts_are_not_listed_a_folder_is_local(tmp_path: Path) -> None:
-    assert network_file_system("/home", tmp_path / "none") is None
+    assert network_file_system("/net", tmp_path / "none") is None
 
 
 def test_the_kind_of_lease_can_be_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
