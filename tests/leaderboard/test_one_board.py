@@ -179,7 +179,7 @@ def _trial(
             rows.append(row(entry, seed, density, None, round=round_, role="find", outcome=outcome, **named))
             return rows
         outcome = chance.choice(["collapsed", "diverged", "failed"]) if chosen < 0.12 else "ok"
-        macs = None if outcome == "failed" else round(density * chance.uniform(0.8, 1.25), 3)
+        macs = None if outcome == "failed" else min(1.0, round(density * chance.uniform(0.8, 1.25), 3))
         for draw in range(chance.choice([1, 1, 2])):
             value = None if outcome in ("diverged", "failed") else chance.random()
             placed = {"round": round_, "draw": draw, "density_macs": macs, "outcome": outcome, **named}
