@@ -104,7 +104,7 @@ class ClaimLease(Generic[Version]):
                 return False
         self._watch.forget(self._path)
         self._version, self._stop = version, threading.Event()
-        threading.Thread(target=self._renew, args=(self._stop,), name="lease", daemon=True).start()
+        threading.Thread(target=self._keep_renewing, args=(self._stop,), name="lease", daemon=True).start()
         return True
 
     def holder(self) -> Holder | None:
@@ -148,14 +148,16 @@ class ClaimLease(Generic[Version]):
         }
         return json.dumps(claim).encode()
 
-    def _renew(self, stop: threading.Event) -> None:
-        while not stop.wait(self._seconds / 3):
-            with self._lock:
-                if stop.is_set() or self._version is None:
-                    return
-                # Not reached this time is no loss: it is renewed at the next, if nobody took it over meanwhile.
-                with suppress(StoreError):
-                    self._version = self._blobs.update(self._path, self._claim(free=False), self._version)
+    def renew(self) -> None:
+        """A sign of life; finds out whether the lease was taken over. Nothing happens where it is not held."""
+        # Not reached this time is no loss: it is renewed at the next, if nobody took it over meanwhile.
+        with self._lock, suppress(StoreError):
+            if self._version is not None:
+                self._version = self._blobs.update(self._path, self._claim(free=False), self._version)
+
+    def _keep_renewing(self, stop: threading.Event) -> None:
+        while not stop.wait(self._seconds / 3) and self._version is not None:
+            self.renew()
 
     def __enter__(self) -> ClaimLease[Version]:
         return self

@@ -77,6 +77,7 @@ class Store:
         self.backend: Backend = backend_of(place) if isinstance(place, Path | str) else place
         self._cache = cache_of_this_machine() if near and self.backend.distant else None
         self.environment = environment
+        self._claimed = False
         self.reuse = reuse
         self._own = environment.id
         is_store(self.backend)
@@ -203,7 +204,7 @@ class Store:
     def lease(self, address: str) -> Lease:
         """A lease on computing an address, not yet taken; leaving its `with` block releases it."""
         prefix_of(address)
-        claim(self.backend)
+        self._claim()
         return self.backend.lease(address)
 
     def scan(self) -> Iterator[tuple[str, bool]]:
@@ -229,7 +230,7 @@ class Store:
 
     def put_scratch(self, name: str, data: bytes) -> None:
         """Keep or replace a checkpoint of this environment. Raises StoreError if the store cannot be written."""
-        claim(self.backend)
+        self._claim()
         self._checkpoints.put(name, data)
 
     def get_scratch(self, name: str) -> bytes | None:
@@ -242,12 +243,18 @@ class Store:
 
     def put_json(self, name: str, value: Any) -> None:
         """Cache a JSON value, such as a probe's answer, for all environments."""
-        claim(self.backend)
+        self._claim()
         self._cached.put(name, value)
 
     def cached_json(self, name: str) -> Any | None:
         """A cached JSON value; None where there is none or it is corrupt."""
         return self._cached.get(name)
+
+    def _claim(self) -> None:
+        """Make the place a store; a distant one is asked once, a folder each time, since it may have been deleted."""
+        if not (self._claimed and self.backend.distant):
+            claim(self.backend)
+            self._claimed = True
 
     # -- which copy counts ---------------------------------------------------------------------------------------------
 
@@ -321,7 +328,7 @@ class Store:
     @contextmanager
     def _only_writer(self, address: str) -> Iterator[None]:
         """Take turns with the other writers of an address."""
-        claim(self.backend)
+        self._claim()
         deadline, pause = time.monotonic() + WRITER_SECONDS, 0.001
         with self.backend.lease(f"{address}-write") as lease:
             while not lease.try_acquire():

@@ -74,7 +74,7 @@ class TestObjectBackend(StoreBackendContract):
 def abandoned(place: str, name: str, seconds: float = 0.3) -> ClaimLease[Any]:
     """A lease whose holder gives no more sign of life, as one that was killed or stopped."""
     lease = ObjectBackend(place, lease_seconds=seconds).lease(name)
-    lease._renew = lambda stop: None  # type: ignore[method-assign]
+    lease._keep_renewing = lambda stop: None  # type: ignore[method-assign]
     assert lease.try_acquire()
     return lease
 
@@ -281,7 +281,7 @@ class Stalling(ObjectBackend):
 
     def lease(self, name: str) -> ClaimLease[Any]:
         lease = super().lease(name)
-        lease._renew = lambda stop: None  # type: ignore[method-assign]
+        lease._keep_renewing = lambda stop: None  # type: ignore[method-assign]
         return lease
 
     def create(self, name: str, data: bytes) -> bool:
