@@ -72,4 +72,9 @@ def check_credentials(url: str) -> None:
     try:
         socket.create_connection((METADATA[scheme], 80), PATIENCE).close()
     except OSError:
-        raise StoreError(f"{url}: no credentials. {ADVICE[scheme]}; docs/stores.md says more.") from None
+        raise StoreError(f"{url}: no credentials. {what_to_set(url)}") from None
+
+
+def what_to_set(url: str) -> str:
+    """The advice for a URL."""
+    return f"{ADVICE[scheme_of(url) or 's3']}; docs/stores.md says more."

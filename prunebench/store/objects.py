@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from prunebench.api.errors import StoreError
 from prunebench.store.backend import UnreadableError, checked_blob_name
 from prunebench.store.claims import LEASE_SECONDS, ClaimLease, Watch, is_free
-from prunebench.store.credentials import check_credentials, scheme_of
+from prunebench.store.credentials import METADATA, check_credentials, scheme_of, what_to_set
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
@@ -282,6 +282,8 @@ class Objects:
         text, kind = str(error), type(error).__name__
         if any(code in text for code in ("NoSuchBucket", "ContainerNotFound", "bucket does not exist")):
             return f"{self._url}: there is no such bucket. Make it, or correct --store."
+        if any(host in text for host in METADATA.values()):  # the machine has no role that gives credentials
+            return f"{self._url}: no credentials. {what_to_set(self._url)}"
         if kind in ("UnauthenticatedError", "PermissionDeniedError") or "credential" in text.lower():
             advice = "Are the credentials right, and may they read and write there? docs/stores.md says what is needed"
         else:
@@ -311,7 +313,10 @@ def _opened(url: str) -> ObjectStore:
     try:
         return from_url(url, client_options=client, retry_config=retry)
     except (BaseError, ValueError) as error:
-        raise StoreError(f"{url}: {_first_line(str(error))}. docs/stores.md says how a place is named.") from error
+        why = _first_line(str(error))
+        if "Missing" in why:
+            raise StoreError(f"{url}: credentials are not complete ({why}). {what_to_set(url)}") from error
+        raise StoreError(f"{url}: {why}. docs/stores.md says how a place is named.") from error
 
 
 def _first_line(text: str) -> str:

@@ -422,6 +422,13 @@ def test_a_place_without_credentials_says_what_to_set(
         backend_of(f"{scheme}://bucket/x")
 
 
+def test_half_of_the_credentials_is_said_to_be_half(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "none")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY", raising=False)
+    with pytest.raises(StoreError, match=r"credentials are not complete \(.*SecretAccessKey.*\)\. Set AWS_ACCESS"):
+        backend_of("s3://bucket/x")
+
+
 def test_a_missing_extra_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in sys.modules if name.partition(".")[0] == "obstore"]:
         monkeypatch.delitem(sys.modules, name)
