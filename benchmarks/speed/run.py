@@ -22,8 +22,8 @@ SCRIPTS = (
     "utility",
     "selection",
     "planning",
-    "stored_plan",
     "scheduler",
+    "stored_plan",
     "cached_phase",
     "startup",
 )
