@@ -25,6 +25,7 @@ COMMANDS = (
     "schema",
     "show",
     "site",
+    "store",
     "submit",
     "verify",
 )

@@ -16,6 +16,20 @@ if TYPE_CHECKING:
 TRUSTED = "PRUNEBENCH_PYTHON"
 """The variable that names, separated by commas, the modules whose code a file may run."""
 
+
+def _place(ctx: click.Context, param: click.Parameter, value: str | None) -> Path | str | None:
+    from prunebench.store.places import place_of
+
+    return None if value is None else place_of(value)
+
+
+store_option = click.option(
+    "--store",
+    metavar="PLACE",
+    callback=_place,
+    help="Where artifacts are kept: a folder, or s3://, gs:// or az:// (see docs/stores.md).",
+)
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -36,7 +50,7 @@ def file_options(command: F) -> F:
                 callback=_trust,
                 help="Let FILE run this module's code (component python); may be repeated.",
             ),
-            click.option("--store", type=click.Path(path_type=Path), help="Where artifacts are kept."),
+            store_option,
             click.option(
                 "--reuse",
                 type=click.Choice(["same", "any"]),
@@ -66,14 +80,16 @@ def options_of(given: Mapping[str, Any]) -> Options:
     """What `file_options` were given, as the runner takes it."""
     from prunebench.runner.preparing import Options
 
-    seeds = given["seeds"]
-    chosen = None
-    if seeds is not None:
-        try:
-            chosen = tuple(int(seed) for seed in seeds.split(","))
-        except ValueError:
-            raise click.BadParameter(
-                f"{seeds!r} is not a list of whole numbers like 0,1,2", param_hint="--seeds"
-            ) from None
+    chosen = parse_seeds(given["seeds"])
     rest = (given[name] for name in ("only", "settings", "store", "reuse"))
     return Options(given["file"], given["profile"], chosen, *rest)
+
+
+def parse_seeds(text: str | None) -> tuple[int, ...] | None:
+    """Seeds as `--seeds` takes them; None where it was not given."""
+    if text is None:
+        return None
+    try:
+        return tuple(int(seed) for seed in text.split(","))
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is not a list of whole numbers like 0,1,2", param_hint="--seeds") from None

@@ -20,14 +20,16 @@ from prunebench.engine.probe import StoreProbe
 from prunebench.plan.compile import make_plan
 from prunebench.plan.trial import Plan
 from prunebench.store.environment import Environment
+from prunebench.store.places import place_of
 from prunebench.store.store import Store
 
 
-def default_store() -> Path:
-    """`$PRUNEBENCH_STORE`, or a folder in the user's cache."""
+def default_store() -> Path | str:
+    """`$PRUNEBENCH_STORE`, or a folder in the user's cache: a path, or an object store's URL."""
     import platformdirs
 
-    return Path(os.environ.get("PRUNEBENCH_STORE") or Path(platformdirs.user_cache_dir("prunebench")) / "store")
+    given = os.environ.get("PRUNEBENCH_STORE")
+    return place_of(given) if given else Path(platformdirs.user_cache_dir("prunebench")) / "store"
 
 
 def data_root() -> Path:
@@ -46,7 +48,8 @@ class Options:
     seeds: tuple[int, ...] | None = None
     only: tuple[str, ...] = ()
     settings: tuple[str, ...] = ()
-    store: Path | None = None
+    store: Path | str | None = None
+    """A folder's path, or an object store's URL."""
     reuse: Literal["same", "any"] = "same"
     also: tuple[Mapping[str, Any], ...] = ()
     """Components to report with beside the file's `report.also`, or in place of those of the same name."""
@@ -60,7 +63,8 @@ class Prepared:
     benchmark: Benchmark
     plan: Plan
     root: Path
-    store_path: Path
+    store_path: Path | str
+    """A folder's path, or an object store's URL, which workers open by it."""
 
     def open_store(self) -> Store:
         """The store, under this machine's fingerprint (which takes an import of torch)."""

@@ -16,6 +16,7 @@ from prunebench.engine.scheduler import Execution
 from prunebench.kernels.hardware import hardware
 from prunebench.runner.preparing import Prepared
 from prunebench.runner.work_left import Status
+from prunebench.store.credentials import scheme_of
 from prunebench.store.store import Store
 
 
@@ -82,9 +83,12 @@ def recorded_path(file: str) -> str:
 
 def without_places(text: str, prepared: Prepared) -> str:
     """A text without the folders of this machine: an error may name them, and the user with them."""
+    store = prepared.store_path
+    if isinstance(store, str) and scheme_of(store) is not None:
+        text, store = text.replace(store.rstrip("/"), "STORE"), prepared.root
     places = {
+        Path(store): "STORE",
         prepared.root: "DATA",
-        prepared.store_path: "STORE",
         Path.cwd(): ".",
         Path.home(): "~",
         Path(tempfile.gettempdir()): "TMP",
