@@ -82,7 +82,9 @@ def _step(one: FirstStep, model: nn.Module, device: str, batch: int) -> None:
                     term.gradient()
         model.eval()
         for score in one.scores:
-            run_manager([score]).hook.prunebench_score(model=model, task=task, units=units, mask=None, inputs={})
+            run_manager([score]).hook.prunebench_score(
+                model=model, data=None, task=task, units=units, mask=None, inputs={}, rng=None
+            )
 
 
 def _units(one: FirstStep, model: nn.Module, example: Tensor) -> Units:

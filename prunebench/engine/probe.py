@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from prunebench.api import keys
 from prunebench.api.component import BoundComponent
-from prunebench.api.info import DataInfo, Layer, ModelInfo
+from prunebench.api.info import Coverage, DataInfo, Dense, Layer, ModelInfo
 from prunebench.api.random import Rng
 from prunebench.benchmark.choices import DataChoice, ModelChoice
 from prunebench.components.managers import run_manager
@@ -53,13 +53,15 @@ class StoreProbe:
             data.classes,
             {package: version(package) for package in ("torch", "timm")},
         ]
-        name = "model-" + keys.digest(identity)
+        name = "network-" + keys.digest(identity)
         known = self.store.cached_json(name)
         if known is None:
             known = self._probed(chosen, data, units, task)
             self.store.put_json(name, known)
         layers = tuple(Layer(**layer) for layer in known["layers"])
-        return ModelInfo(chosen.label, known["parameters"], layers)
+        dense = tuple(Dense(each["reason"], each["values"], tuple(each["names"])) for each in known["dense"])
+        reached = Coverage(known["parameters"], known["prunable"], dense)
+        return ModelInfo(chosen.label, known["parameters"], layers, reached)
 
     def weights(self, chosen: ModelChoice, data: DataInfo) -> str:
         """The digest of a weight file, once it is known to fit the network.
@@ -107,6 +109,7 @@ class StoreProbe:
         """The network on a device; on the CPU where its constructor needs values, as of a mean, and meta has none."""
         import torch
 
+        from prunebench.kernels.identity import canonical_names, retied
         from prunebench.kernels.networks import built
 
         hook = run_manager([chosen.use]).hook
@@ -119,13 +122,17 @@ class StoreProbe:
             return on(device)
         try:
             return on("meta")
-        except Exception:
-            return on("cpu").to("meta")
+        except Exception:  # whatever a foreign constructor raises where tensors have no values
+            model = on("cpu")
+            names = canonical_names(model)  # moving makes a parameter of each of its names
+            return retied(model.to("meta"), names)
 
     def _probed(
         self, chosen: ModelChoice, data: DataInfo, units: BoundComponent, task: BoundComponent
     ) -> dict[str, Any]:
         import torch
+
+        from prunebench.kernels.coverage import coverage
 
         example = run_manager([task]).hook.prunebench_task(label_smoothing=0.0).example(data)
         model = self._network(chosen, data)
@@ -136,9 +143,12 @@ class StoreProbe:
             found = run_manager([units]).hook.prunebench_units(model=model, data_info=data, example=example)
         finally:
             torch.set_num_threads(threads)
+        reached = coverage(model, found)
         return {
-            "parameters": sum(p.numel() for p in model.parameters()),
+            "parameters": reached.values,
             "layers": [asdict(layer) for layer in found.layers],
+            "prunable": reached.prunable,
+            "dense": [asdict(each) for each in reached.dense],
         }
 
 

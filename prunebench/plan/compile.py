@@ -176,6 +176,8 @@ class _Planner:
             analyses=tuple(analyses),
             finds=finds,
             note=context.data.note,
+            coverage=context.model.coverage,
+            units_kind=context.units.name,
         )
 
     def _try(self, entry: Entry, place: _Place, context: TrialContext, runs: list[str]) -> None:

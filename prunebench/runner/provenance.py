@@ -89,6 +89,10 @@ def without_places(text: str, prepared: Prepared) -> str:
     return text
 
 
+MOSTLY = 0.9
+"""Share of a network's parameters above which a density of its units is about one of the network."""
+
+
 def notes(prepared: Prepared, rows: Sequence[Row], failed: Mapping[str, str]) -> list[str]:
     """What a reader must know before the first number: reductions, subsets, failures."""
     benchmark = prepared.benchmark
@@ -103,6 +107,13 @@ def notes(prepared: Prepared, rows: Sequence[Row], failed: Mapping[str, str]) ->
     if changed:
         found.append("Changed on the command line: " + ", ".join(changed) + ".")
     found += sorted({f"{trial.data}: {trial.note}" for trial in prepared.plan.trials if trial.note})
+    for trial, coverage in prepared.plan.coverages():
+        if coverage.share < MOSTLY:
+            rest = "; ".join(f"{one.reason}, {100 * one.values / coverage.values:.1f} %" for one in coverage.dense[:3])
+            found.append(
+                f"{trial.model}: units {trial.units_kind} are {100 * coverage.share:.1f} % of the parameters, and "
+                f"densities are of those. The rest stays dense: {rest}."
+            )
     mixed = sum(bool(row.environments) for row in rows)
     if mixed:
         found.append(
