@@ -80,15 +80,15 @@ def _counted(model: nn.Module, example: Tensor, device: str) -> Mapping[Weights,
 @contextmanager
 def _one_operation_at_a_time() -> Iterator[None]:
     """Without torch's fused transformer layers, in which no product can be seen."""
-    before = torch.backends.mha.get_fastpath_enabled()  # type: ignore[no-untyped-call]
-    torch.backends.mha.set_fastpath_enabled(False)  # type: ignore[no-untyped-call]
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
     try:
         yield
     finally:
-        torch.backends.mha.set_fastpath_enabled(before)  # type: ignore[no-untyped-call]
+        torch.backends.mha.set_fastpath_enabled(before)
 
 
-class _Products(TorchDispatchMode):
+class _Products(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Follows parameters and data through every operation, and counts the products of the two.
 
     Tensors are told apart by their memory, so views of a parameter are that parameter. What is computed from parameters
@@ -96,7 +96,7 @@ class _Products(TorchDispatchMode):
     """
 
     def __init__(self, model: nn.Module, inputs: Tensor) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.found: dict[Weights, int] = {}
         parameters = dict(model.named_parameters())
         self._order = {name: place for place, name in enumerate(parameters)}
