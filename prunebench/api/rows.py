@@ -67,6 +67,8 @@ class Row(Record):
         environments: ids of the environments that it rests on, where these are several.
         exact: false for what a clock measured, which another run does not reproduce.
         empty_layers: of a judged ticket, how many layers have no unit left; stated where there are any.
+        unscored_layers: of a judged ticket, the layers of which every unit scored 0 when it was pruned, so that the
+            score said nothing of them; stated where there are any.
     Invariants:
         Numbers are finite; null stands where there is none.
         Only rows of the role "analyse" may have the round null.
@@ -96,6 +98,7 @@ class Row(Record):
     environments: tuple[str, ...] = ()
     exact: bool = True
     empty_layers: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    unscored_layers: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _whole(self) -> Row:

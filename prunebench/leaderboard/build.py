@@ -57,7 +57,7 @@ def _board(results: Results, source: Source, metric: str, ranked_by: Callable[[s
         _group(where, tried, source, results, report.against) for where, tried in source.tried(metric).items()
     )
     note = () if source.axis == "density" else (note_of(source.axis),)
-    note = (*note, *_emptied(results.rows))
+    note = (*note, *_emptied(results.rows), *_unscored(results.rows))
     recorded = {row.entry for row in results.rows}
     absent = [name for name in results.provenance.entries if name not in recorded]
     if absent:
@@ -96,6 +96,20 @@ def _emptied(rows: Iterable[Row]) -> Iterator[str]:
         yield (
             f"{entry}: {layers} without any unit left, at these densities (in so many judged networks): {where}. They "
             'count as "collapsed" only where their outputs are the same for every example.'
+        )
+
+
+def _unscored(rows: Iterable[Row]) -> Iterator[str]:
+    """For each entry whose score said nothing of some layers: which."""
+    layers: dict[str, dict[str, None]] = {}
+    for row in rows:
+        if row.unscored_layers:
+            layers.setdefault(row.entry, {}).update(dict.fromkeys(row.unscored_layers))
+    for entry, names in layers.items():
+        shown = ", ".join(list(names)[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+        yield (
+            f"{entry}: every unit of {shown} scored exactly 0, as where a branch is initialised to zero: the score "
+            "says nothing of these layers, and a cut across the network takes them first."
         )
 
 

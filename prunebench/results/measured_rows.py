@@ -69,6 +69,7 @@ class _Reader:
             # Masks that an earlier version of the suite stored do not have it.
             "density_macs": meta["macs"] / meta["macs_all"] if "macs" in meta else None,
             "empty": meta["counts"].count(0),
+            "unscored": tuple(meta.get("unscored", ())),
         }
 
     def _evaluation(self, trial: Trial, evaluation: Evaluation, facts: Mapping[str, Any]) -> Iterator[Row]:
@@ -91,6 +92,8 @@ class _Reader:
         }
         if facts["empty"]:
             base["empty_layers"] = facts["empty"]
+        if facts.get("unscored"):
+            base["unscored_layers"] = facts["unscored"]
         metrics = [(split, metric) for split in spec.splits for metric in trial.metrics]
         units = {name: info.unit for name, info in all_metrics(trial.metrics).items()}
         diverged = artifact is not None and artifact.meta.get("outcome") == "diverged"

@@ -188,6 +188,20 @@ def test_an_empty_layer_beside_a_skip_is_told_and_is_no_collapse(store_path: Pat
     assert {row["round"]: row.get("empty_layers", 0) for row in judged} == {1: 0, 2: 1, 3: 1}
 
 
+def test_layers_of_which_a_score_says_nothing_are_named(store_path: Path) -> None:
+    outcome = run(
+        store_path,
+        COLLAPSES,
+        model={"use": "net", "kind": "gated"},
+        entry=[
+            {"name": "snip", **IMP, "schedule": "at-init", "score": "snip"},
+            {"name": "imp", **IMP},
+        ],
+    )
+    by_entry = {row["entry"]: row.get("unscored_layers", []) for row in rows(outcome, role="evaluate", round=1)}
+    assert (by_entry["snip"], by_entry["imp"]) == (["branch.weight"], [])
+
+
 def test_a_network_that_no_mask_cuts_but_that_is_dead_has_collapsed(store_path: Path) -> None:
     outcome = run(store_path, COLLAPSES, model={"use": "net", "kind": "dead"})
     judged = rows(outcome, role="evaluate")
