@@ -6,7 +6,6 @@ network exactly where it is in the other: what is set to zero may be set to zero
 
 from __future__ import annotations
 
-import copy
 import operator
 from collections import Counter
 from collections.abc import Collection
@@ -32,9 +31,9 @@ def rewritten(model: nn.Module, needed: Collection[str], example: Tensor) -> nn.
         needed: names of parameters that the copy must have.
         example: images on which both must agree.
     """
-    plain = copy.deepcopy(model).eval()
+    plain = copied(model).eval()
     try:
-        graph = fx.symbolic_trace(copy.deepcopy(plain))
+        graph = fx.symbolic_trace(copied(plain))
     except Exception:  # tracing runs the network's own code on stand-ins, which may raise anything
         return plain
     _fold(graph)
