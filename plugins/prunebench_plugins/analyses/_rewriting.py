@@ -15,6 +15,8 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
+from prunebench.kernels.networks import copied
+
 CLOSE = 1e-3
 """How far, beside the largest output, the outputs may move; rounding moves them by a thousandth of that."""
 

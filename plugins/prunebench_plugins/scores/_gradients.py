@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from prunebench.api.data import Gather
+from prunebench.kernels.networks import copied
 
 if TYPE_CHECKING:
     from prunebench.api.data import Batch, Data
