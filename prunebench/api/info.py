@@ -35,6 +35,10 @@ class DataInfo:
     """The files that it was read from: while their sizes and times stand, it need not be read again for planning."""
 
 
+BIAS, NORM = "a bias", "of a norm layer"
+"""Why parameters are no units that hardly anybody prunes."""
+
+
 @dataclass(frozen=True)
 class Dense:
     """Parameters that stay dense for one reason: how many values they have, and their names."""
@@ -55,6 +59,11 @@ class Coverage:
     values: int
     prunable: int
     dense: tuple[Dense, ...]
+
+    @property
+    def weights(self) -> tuple[Dense, ...]:
+        """Of what stays dense, all but biases and norm layers."""
+        return tuple(one for one in self.dense if one.reason not in (BIAS, NORM))
 
     @property
     def share(self) -> float:

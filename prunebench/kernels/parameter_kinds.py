@@ -10,14 +10,15 @@ from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd
 from torch.nn.utils import parametrize
 
+from prunebench.api.info import BIAS, NORM
 from prunebench.kernels.computed_weights import Computed, computed_weights, uses_its_weight_as_it_is
 from prunebench.kernels.identity import canonical_names
 
 WEIGHTS = ("conv", "linear", "recurrent", "bilinear", "attention", "embedding", "other")
 """Kinds of parameters that may be pruned as a kind; "other" are matrices that no layer of a known class owns."""
 FURTHER = {
-    "bias": "a bias",
-    "norm": "of a norm layer",
+    "bias": BIAS,
+    "norm": NORM,
     "vector": "a vector that belongs to no layer of a known class",
     "computed from": "a weight is computed from it and another parameter",
 }

@@ -96,8 +96,8 @@ def without_places(text: str, prepared: Prepared) -> str:
     return text
 
 
-MOSTLY = 0.9
-"""Share of a network's parameters above which a density of its units is about one of the network."""
+MANY = 0.1
+"""Share of a network's parameters that are weights and stay dense above which densities are not the network's."""
 
 
 def notes(prepared: Prepared, rows: Sequence[Row], failed: Mapping[str, str]) -> list[str]:
@@ -115,8 +115,10 @@ def notes(prepared: Prepared, rows: Sequence[Row], failed: Mapping[str, str]) ->
         found.append("Changed on the command line: " + ", ".join(changed) + ".")
     found += sorted({f"{trial.data}: {trial.note}" for trial in prepared.plan.trials if trial.note})
     for trial, coverage in prepared.plan.coverages():
-        if coverage.share < MOSTLY:
-            rest = "; ".join(f"{one.reason}, {100 * one.values / coverage.values:.1f} %" for one in coverage.dense[:3])
+        if sum(one.values for one in coverage.weights) > MANY * coverage.values:
+            rest = "; ".join(
+                f"{one.reason}, {100 * one.values / coverage.values:.1f} %" for one in coverage.weights[:3]
+            )
             found.append(
                 f"{trial.model}: units {trial.units_kind} are {100 * coverage.share:.1f} % of the parameters, and "
                 f"densities are of those. The rest stays dense: {rest}."
