@@ -411,6 +411,8 @@ class Expectation:
 
     Args:
         published: the published values of better and worse, if the file has both.
+        difference, ratio: what is published of better minus worse, and of better over worse, where it is that.
+        equal_within: the margin of an equality; None where the expectation has a direction.
         judge: False where the file's recipe is not the paper's: the difference is shown, not judged.
     """
 
@@ -420,6 +422,9 @@ class Expectation:
     worse: ExpectationSide | float
     published: tuple[float, float] | None
     judge: bool
+    difference: float | None = None
+    ratio: float | None = None
+    equal_within: float | None = None
 
 
 Verdict = Literal["contradicted", "undecided", "not judged", "reproduced"]
@@ -440,6 +445,7 @@ class Judgement:
         broken: (entry, cell) of the compared cells that have trials which are not ok.
         reason: why nothing could be compared; empty otherwise.
         why: why it is not judged; empty otherwise.
+        p: of an equality, the larger p of the two one-sided tests; None where there is no test.
     """
 
     verdict: Verdict
@@ -453,6 +459,7 @@ class Judgement:
     broken: tuple[tuple[str, Cell], ...] = ()
     reason: str = ""
     why: str = ""
+    p: float | None = None
 
 
 @dataclass(frozen=True)

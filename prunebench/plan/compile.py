@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
+from prunebench.api import keys
 from prunebench.api.component import BoundComponent
 from prunebench.api.errors import CannotTakePart, ConfigError, DataMissing, PlanError
 from prunebench.api.info import DataInfo, ModelInfo
@@ -22,9 +23,10 @@ from prunebench.plan.context import TrialContext
 from prunebench.plan.counts import matched
 from prunebench.plan.curves import CurveSpec, curve_spec
 from prunebench.plan.demand import demanded
+from prunebench.plan.first_step import FirstStep, of_score
 from prunebench.plan.participants import Participants
 from prunebench.plan.phases import Phases
-from prunebench.plan.specs import WeightFile
+from prunebench.plan.specs import TrainSpec, WeightFile
 from prunebench.plan.trial import LeftOut, Plan, Trial
 
 
@@ -41,6 +43,10 @@ class Probe(Protocol):
 
     def weights(self, chosen: ModelChoice, data: DataInfo) -> str:
         """The digest of the weight file that a model starts from; asked only where a file names one."""
+        ...
+
+    def first_step(self, chosen: ModelChoice, step: FirstStep) -> str:
+        """What the first step of a run would fail with; empty if nothing."""
         ...
 
 
@@ -152,6 +158,11 @@ class _Planner:
                 rerun,
             )
             analyses += [(use.name, ref) for ref in source.analyse(use, request)]
+        finds = frozenset(key for key in ancestors if self.phases.by_key[key].kind == "train")
+        self._once(
+            ("tried", entry.name, place.model, place.data),  # the other seeds would only say it again
+            lambda: self._try(entry, place, context, [*finds, *(one.run.key for one in evaluations)]),
+        )
         return Trial(
             entry=entry.name,
             model=entry.models[place.model].label,
@@ -163,9 +174,28 @@ class _Planner:
             metrics=entry.metrics,
             evaluations=tuple(evaluations),
             analyses=tuple(analyses),
-            finds=frozenset(key for key in ancestors if self.phases.by_key[key].kind == "train"),
+            finds=finds,
             note=context.data.note,
+            coverage=context.model.coverage,
+            units_kind=context.units.name,
         )
+
+    def _try(self, entry: Entry, place: _Place, context: TrialContext, runs: list[str]) -> None:
+        """Try the first step of each recipe of a trial. Raises PlanError with what a run would fail with."""
+        specs = [spec for key in runs if isinstance(spec := self.phases.by_key[key].spec, TrainSpec)]
+        # A term that reads earlier states cannot be tried before there are any.
+        reading = {term.use for spec in specs for term in spec.loss if term.inputs}
+        model, data = entry.models[place.model], entry.data[place.data]
+        scores = of_score(entry.score) if entry.tickets is None else ()
+        fails: dict[str, None] = {}
+        for recipe in (entry.find, entry.evaluate):
+            losses = tuple(use for use in recipe.loss if use.name not in reading)
+            step = FirstStep(context.data, entry.task, entry.units, recipe, losses, scores)
+            same = ("step", id(model.use), id(data.use), keys.digest(step.identity))
+            if why := self._once(same, partial(self.probe.first_step, model, step)):
+                fails[why] = None
+        if fails:
+            raise PlanError("; ".join(f'model "{model.label}" on data "{data.label}": {why}' for why in fails))
 
     def _evaluation(self, entry: Entry, run: Run, round: int, draw: int) -> Evaluation:
         spec = curve_spec(self.benchmark.measure, entry.task, run)

@@ -100,6 +100,10 @@ def without_places(text: str, prepared: Prepared) -> str:
     return text
 
 
+MANY = 0.1
+"""Share of a network's parameters that are weights and stay dense above which densities are not the network's."""
+
+
 def notes(prepared: Prepared, rows: Sequence[Row], failed: Mapping[str, str]) -> list[str]:
     """What a reader must know before the first number: reductions, subsets, failures."""
     benchmark = prepared.benchmark
@@ -114,6 +118,15 @@ def notes(prepared: Prepared, rows: Sequence[Row], failed: Mapping[str, str]) ->
     if changed:
         found.append("Changed on the command line: " + ", ".join(changed) + ".")
     found += sorted({f"{trial.data}: {trial.note}" for trial in prepared.plan.trials if trial.note})
+    for trial, coverage in prepared.plan.coverages():
+        if sum(one.values for one in coverage.weights) > MANY * coverage.values:
+            rest = "; ".join(
+                f"{one.reason}, {100 * one.values / coverage.values:.1f} %" for one in coverage.weights[:3]
+            )
+            found.append(
+                f"{trial.model}: units {trial.units_kind} are {100 * coverage.share:.1f} % of the parameters, and "
+                f"densities are of those. The rest stays dense: {rest}."
+            )
     mixed = sum(bool(row.environments) for row in rows)
     if mixed:
         found.append(
