@@ -66,6 +66,8 @@ class Row(Record):
         key: of the phase that it was read off, 64 hex digits; empty where no phase was planned.
         environments: ids of the environments that it rests on, where these are several.
         exact: false for what a clock measured, which another run does not reproduce.
+        note: what a component had to say of the ticket, such as a layer that it had too few examples for; empty, and
+            absent, where it said nothing.
     Invariants:
         Numbers are finite; null stands where there is none.
         Only rows of the role "analyse" may have the round null.
@@ -94,6 +96,7 @@ class Row(Record):
     key: str
     environments: tuple[str, ...] = ()
     exact: bool = True
+    note: str = ""
 
     @model_validator(mode="after")
     def _whole(self) -> Row:

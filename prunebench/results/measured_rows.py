@@ -69,6 +69,7 @@ class _Reader:
             # Masks that an earlier version of the suite stored do not have it.
             "density_macs": meta["macs"] / meta["macs_all"] if "macs" in meta else None,
             "collapsed": 0 in meta["counts"],
+            "notes": meta.get("notes", ()),
         }
 
     def _evaluation(self, trial: Trial, evaluation: Evaluation, facts: Mapping[str, Any]) -> Iterator[Row]:
@@ -88,6 +89,7 @@ class _Reader:
             "density_macs": facts["density_macs"],
             "key": evaluation.run.key,
             **self._mixed(artifact),
+            **({"note": "; ".join(facts["notes"])} if facts.get("notes") else {}),
         }
         metrics = [(split, metric) for split in spec.splits for metric in trial.metrics]
         units = {name: info.unit for name, info in all_metrics(trial.metrics).items()}

@@ -1,0 +1,124 @@
+"""What layers read, against the layers' own products."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+from torch.nn.utils import parametrizations
+
+from prunebench.api.errors import ContractError
+from prunebench.kernels.calibration import LayerInputs, as_matrices
+
+
+def products(model: nn.Module, layer: nn.Module, name: str, batch: Tensor) -> tuple[Tensor, Tensor]:
+    """What the columns give with the weight, and what the layer gave: both (places, outputs) without biases."""
+    seen: list[Tensor] = []
+    handle = layer.register_forward_hook(lambda module, inputs, output: seen.append(output.detach()))
+    inputs = LayerInputs("here", model, [batch], [name])
+    handle.remove()
+    seen.clear()
+    handle = layer.register_forward_hook(lambda module, inputs, output: seen.append(output.detach()))
+    with torch.no_grad():
+        model(batch)
+    handle.remove()
+    found: list[Tensor] = []
+    inputs.look([name], lambda name, columns: found.append(columns.clone()))
+    weight = as_matrices(model.get_parameter(name).detach(), inputs.groups[name])
+    (columns,) = found
+    made = (weight @ columns).reshape(-1, columns.shape[-1])
+    (output,) = seen
+    if output.ndim > 2 and not isinstance(layer, nn.Linear):
+        output = output.movedim(1, 0)
+        return made, output.reshape(output.shape[0], -1)
+    return made, output.reshape(-1, output.shape[-1]).T
+
+
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
+@settings(max_examples=60, deadline=None)
+@given(
+    dims=st.integers(1, 3),
+    groups=st.sampled_from([1, 2, 4]),
+    kernel=st.integers(1, 3),
+    stride=st.integers(1, 2),
+    padding=st.sampled_from([0, 1, 2, "valid", "same"]),
+    dilation=st.integers(1, 2),
+    mode=st.sampled_from(["zeros", "circular"]),
+)
+def test_columns_times_the_weight_are_what_a_convolution_gives(
+    dims: int, groups: int, kernel: int, stride: int, padding: Any, dilation: int, mode: str
+) -> None:
+    stride = 1 if padding == "same" else stride
+    kind: Any = (nn.Conv1d, nn.Conv2d, nn.Conv3d)[dims - 1]
+    torch.manual_seed(0)
+    layer = kind(4, 8, kernel, stride, padding, dilation, groups, bias=False, padding_mode=mode, dtype=torch.float64)
+    made, given_ = products(nn.Sequential(layer), layer, "0.weight", torch.randn(3, 4, *[7] * dims).double())
+    torch.testing.assert_close(made, given_, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(5, 6), (5, 3, 6), (2, 3, 4, 6)])
+def test_columns_times_the_weight_are_what_a_linear_layer_gives(shape: tuple[int, ...]) -> None:
+    layer = nn.Linear(6, 4, bias=False).double()
+    made, given_ = products(nn.Sequential(layer), layer, "0.weight", torch.randn(shape).double())
+    torch.testing.assert_close(made, given_)
+
+
+class PadsItself(nn.Conv2d):
+    """As the networks that follow TensorFlow do."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return nn.functional.conv2d(nn.functional.pad(input, [0, 1, 0, 1]), self.weight, None, self.stride)
+
+
+def test_what_a_layer_does_to_its_input_first_is_seen() -> None:
+    layer = PadsItself(3, 4, 3, 2).double()
+    made, given_ = products(nn.Sequential(layer), layer, "0.weight", torch.randn(2, 3, 8, 8).double())
+    torch.testing.assert_close(made, given_)
+
+
+class Twice(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.unused = nn.Linear(4, 4)
+        self.second = nn.Linear(4, 4)
+        self.first = nn.Linear(4, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.second(self.first(self.first(x)))
+        return out
+
+
+def test_a_layer_that_is_used_twice_is_seen_twice_and_the_order_is_that_of_the_pass() -> None:
+    model, seen = Twice(), list[str]()
+    inputs = LayerInputs("here", model, [torch.randn(3, 4), torch.randn(2, 4)], ["second.weight", "first.weight"])
+    assert inputs.order == ("first.weight", "second.weight")
+    assert inputs.examples == 5
+    inputs.look(["first.weight"], lambda name, columns: seen.append(f"{name} {columns.shape[-1]}"))
+    assert seen == ["first.weight 3"] * 2 + ["first.weight 2"] * 2
+
+
+def test_a_pass_ends_where_the_last_layer_has_read_its_input() -> None:
+    model = Twice()
+    inputs = LayerInputs("here", model, [torch.randn(3, 4)], ["second.weight", "first.weight"])
+    reached: list[object] = []
+    model.second.register_forward_hook(lambda *_: reached.append(0))
+    inputs.look(["first.weight"], lambda name, columns: None)
+    assert not reached
+
+
+@pytest.mark.parametrize("kind", ["unused", "transposed", "computed"])
+def test_a_layer_whose_input_is_not_known_is_named_with_what_to_do(kind: str) -> None:
+    model: nn.Module
+    if kind == "unused":
+        model, name, batch = Twice(), "unused.weight", torch.randn(2, 4)
+    elif kind == "transposed":
+        model, name, batch = nn.Sequential(nn.ConvTranspose2d(3, 4, 2)), "0.weight", torch.randn(2, 3, 5, 5)
+    else:
+        model = nn.Sequential(parametrizations.spectral_norm(nn.Linear(4, 4)))
+        name, batch = "0.parametrizations.weight.original", torch.randn(2, 4)
+    with pytest.raises(ContractError, match=rf'^here: .* {name} .*exclude = \["{name}"\]'):
+        LayerInputs("here", model, [batch], [name])
