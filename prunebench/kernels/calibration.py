@@ -7,7 +7,10 @@ where a module says what it would call: a layer is known by the parameter that i
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -61,11 +64,16 @@ class LayerInputs:
         model: the network, in evaluation mode; its weights may change between passes.
         inputs: batches as it takes them, which are kept; floats take the weights' type.
         names: the layers' weights, by the first names of the parameters.
+        remember: bytes of activations that may be kept from one pass to the next, so that what a pass went through
+            before it came to its layers is not computed again. Only for callers that go through the layers one at a
+            time in `order`, and change no weight but that of the layer at hand.
     Raises:
         ContractError: the network multiplies nothing with one of them.
     """
 
-    def __init__(self, who: str, model: nn.Module, inputs: Iterable[Tensor], names: Iterable[str]) -> None:
+    def __init__(
+        self, who: str, model: nn.Module, inputs: Iterable[Tensor], names: Iterable[str], remember: int = 0
+    ) -> None:
         parameters = dict(model.named_parameters())
         self._model, self._names = model, {id(parameters[name]): name for name in names}
         dtype = next(iter(parameters.values())).dtype
@@ -83,6 +91,7 @@ class LayerInputs:
         self.order = tuple(dict.fromkeys(calls))
         """The names in the order in which a forward pass comes to them."""
         self._calls = {name: calls.count(name) for name in self.order}
+        self._memory = _Memory(model, remember)
         unseen = [name for name in self._names.values() if name not in self._calls]
         if unseen:
             raise ContractError(
@@ -103,21 +112,97 @@ class LayerInputs:
             see: called for each of them and each batch, more than once where a network uses a layer more than once.
         """
         wanted = {key: name for key, name in self._names.items() if name in set(names)}
-        for batch in self.inputs:
+        for number, batch in enumerate(self.inputs):
             left = sum(self._calls[name] for name in names)
 
             def take(name: str, operation: Any, taken: Tensor, arguments: dict[str, Any]) -> None:
                 nonlocal left
+                self._memory.open = False  # what follows depends on a weight that may change
                 see(name, columns(operation, taken, arguments))
                 left -= 1
                 if left == 0:
                     raise _EndOfPassError
 
-            with torch.no_grad(), _Watch(wanted, take):
+            with torch.no_grad(), self._memory.of(number), _Watch(wanted, take):
                 try:
                     self._model(batch)
                 except _EndOfPassError:
                     continue
+
+
+@dataclass
+class _Call:
+    """A call of a module that has begun, with how often it called each other one, and what is remembered of these."""
+
+    path: tuple[int, ...]
+    counts: Counter[int] = field(default_factory=Counter)
+    remembered: list[tuple[int, ...]] = field(default_factory=list)
+
+
+class _Memory:
+    """What calls of modules returned in earlier passes, batch by batch.
+
+    A call is known by its place: which module, the how-manieth time, in which call of the module around it. Of nested
+    calls the outermost that is complete is remembered. A tensor that was changed in place afterwards, which its version
+    tells, is computed again.
+    """
+
+    def __init__(self, model: nn.Module, limit: int) -> None:
+        self._model, self._limit, self._bytes = model, limit, 0
+        self._known: dict[tuple[int, ...], tuple[Tensor, int]] = {}
+        self._calls: list[_Call] = []
+        self.open = False
+        """Whether what is completed now may be remembered."""
+
+    @contextmanager
+    def of(self, batch: int) -> Iterator[None]:
+        """A pass over one batch, in which remembered calls are not carried out."""
+        if not self._limit:
+            yield
+            return
+        modules = [module for module in self._model.modules() if module is not self._model]
+        before = [module.__dict__.get("forward") for module in modules]
+        self._calls, self.open = [_Call((batch,))], True
+        for module in modules:
+            module.__dict__["forward"] = self._remembering(module, module.forward)
+        try:
+            yield
+        finally:
+            for module, own in zip(modules, before, strict=True):
+                del module.__dict__["forward"]
+                if own is not None:
+                    module.__dict__["forward"] = own
+
+    def _remembering(self, module: nn.Module, forward: Callable[..., Any]) -> Callable[..., Any]:
+        def called(*args: Any, **kwargs: Any) -> Any:
+            around = self._calls[-1]
+            path = (*around.path, id(module), around.counts[id(module)])
+            around.counts[id(module)] += 1
+            value, version = self._known.get(path, (None, 0))
+            if value is not None and value._version == version:
+                return value
+            call = _Call(path)
+            self._calls.append(call)
+            try:
+                result = forward(*args, **kwargs)
+            finally:
+                self._calls.pop()
+            if self.open and type(result) is Tensor:
+                for inner in call.remembered:
+                    self._bytes -= self._known.pop(inner)[0].nbytes
+                call.remembered = [path] if self._keep(path, result) else []
+            around.remembered += call.remembered
+            return result
+
+        return called
+
+    def _keep(self, path: tuple[int, ...], result: Tensor) -> bool:
+        self._bytes -= self._known.pop(path)[0].nbytes if path in self._known else 0
+        fits = self._bytes + result.nbytes <= self._limit
+        if fits:
+            self._bytes += result.nbytes
+            self._known[path] = result, result._version
+        return fits
 
 
 class _EndOfPassError(Exception):

@@ -191,7 +191,7 @@ class SelectContract(Contract):
             layers = self.units(self.model()).layers
             for layer, values, alive, keep in zip(layers, scores.values, mask.keep, chosen.keep, strict=True):
                 rivals = self.rivals(layer)
-                for group, value in torch.stack([rivals[alive].to(values), values[alive]], 1).unique(dim=0):
+                for group, value in torch.unique(torch.stack([rivals[alive].to(values), values[alive]], 1), dim=0):
                     tied = keep[alive & (values == value) & (rivals == group)]
                     assert torch.equal(tied, tied.sort(descending=True).values)
 

@@ -122,3 +122,51 @@ def test_a_layer_whose_input_is_not_known_is_named_with_what_to_do(kind: str) ->
         name, batch = "0.parametrizations.weight.original", torch.randn(2, 4)
     with pytest.raises(ContractError, match=rf'^here: .* {name} .*exclude = \["{name}"\]'):
         LayerInputs("here", model, [batch], [name])
+
+
+class Block(nn.Module):
+    """A residual sum in place, an activation in place that is used twice, and one that all blocks share."""
+
+    def __init__(self, shared: nn.Module) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(3, 3, 3, padding=1), nn.Conv2d(3, 3, 1)
+        self.norm, self.act, self.shared = nn.BatchNorm2d(3), nn.ELU(inplace=True), shared
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.act(self.norm(self.first(x)))
+        out = self.act(self.second(out))
+        out += self.shared(x)
+        return out
+
+
+def blocks() -> nn.Module:
+    torch.manual_seed(0)
+    shared = nn.Sigmoid()
+    return nn.Sequential(
+        nn.Conv2d(3, 3, 1), nn.Sequential(*(Block(shared) for _ in range(3))), nn.Conv2d(3, 2, 1)
+    ).eval()
+
+
+@pytest.mark.parametrize("limit", [1 << 30, 700, 0])
+def test_passes_that_go_on_where_the_last_one_ended_see_the_same_to_the_bit(limit: int) -> None:
+    batches = [torch.randn(4, 3, 5, 5, generator=torch.Generator().manual_seed(seed)) for seed in range(2)]
+    seen: list[list[Tensor]] = []
+    work: list[int] = []
+    for remember in (0, limit):
+        model, found, calls = blocks(), list[Tensor](), [0]
+        for module in model.modules():
+            if isinstance(module, nn.Conv2d):
+                forward = module.forward
+                module.forward = lambda x, run=forward, calls=calls: (calls.__setitem__(0, calls[0] + 1), run(x))[1]  # type: ignore[method-assign]
+        names = [name for name, p in model.named_parameters() if p.ndim == 4]
+        inputs = LayerInputs("here", model, batches, names, remember)
+        for name in inputs.order:
+            inputs.look([name], lambda name, columns, found=found: found.append(columns.clone()))  # type: ignore[misc]
+            with torch.no_grad():
+                model.get_parameter(name).mul_(0.9)
+        seen.append(found)
+        work.append(calls[0])
+    assert all(torch.equal(a, b) for a, b in zip(*seen, strict=True))
+    if limit == 1 << 30:
+        # Once to find the order, and for each batch once to see and once more with the new weights.
+        assert work[1] <= 8 + 2 * 2 * 8 < work[0]

@@ -83,8 +83,8 @@ def test_a_mask_of_another_selection_is_refused() -> None:
         Blocks(BlocksConfig(shape=(3, 2))).prunebench_select(scores, units, some_mask(units, 40), 12)
 
 
-def test_a_stated_density_is_that_of_whole_blocks(tmp_path: Path) -> None:
+def test_it_prunes_a_network_to_whole_blocks(tmp_path: Path) -> None:
     entry = {"name": "imp", "schedule": "one-shot", "select": {"use": "blocks", "shape": [3, 2]}}
-    outcome = run(tmp_path, {"entry": [entry], "densities": [0.5]}, cut=None, rounds=None)
+    outcome = run(tmp_path, {"entry": [entry]}, cut=0.54, rounds=1)
     assert {row["outcome"] for row in rows(outcome, entry="imp")} == {"ok"}
     assert {row["density"] for row in rows(outcome, entry="imp")} == {30 / 66}

@@ -11,8 +11,12 @@ from prunebench import PlanError
 from prunebench.api.errors import ConfigError, ContractError
 from prunebench.api.info import Layer
 from prunebench.api.masks import Mask, Scores, Units
+from prunebench.benchmark.load import resolve
+from prunebench.benchmark.merging import normalise
 from prunebench.kernels.weight_units import WeightUnits
-from prunebench.testing import SelectContract, toy_plan, two_layer_net, weight_units
+from prunebench.plan.compile import make_plan
+from prunebench.testing import SelectContract, ToyProbe, toy_catalogue, two_layer_net, weight_units
+from prunebench.testing.toy import TOY
 from prunebench_plugins.selection.n_of_m import NOfM, NOfMConfig
 
 
@@ -64,18 +68,6 @@ def test_of_every_m_channels_at_each_place_of_the_kernel_the_n_highest_stay(n: i
             assert sorted(value[at][kept[at]].tolist()) == highest
 
 
-def test_a_layer_that_m_does_not_divide_is_named_before_anything_runs() -> None:
-    with pytest.raises(
-        ConfigError, match=r'n-of-m: layer "fc2.weight" has 6 inputs, which 4 does not divide; keep such'
-    ):
-        toy_plan(
-            {"entry": [{"name": "imp", "schedule": "one-shot", "select": "n-of-m"}]},
-            densities=[0.5],
-            cut=None,
-            rounds=None,
-        )
-
-
 def test_a_density_that_the_pattern_does_not_have_is_refused_with_the_one_that_it_has() -> None:
     layers = weight_units(two_layer_net()).layers
     with pytest.raises(
@@ -99,9 +91,31 @@ def test_it_is_not_cut_again() -> None:
         select.prunebench_select(scores, units, once, 20)
 
 
-def test_a_stated_density_is_the_patterns_and_the_rows_say_what_lives(tmp_path: Path) -> None:
+def test_it_prunes_a_network_and_the_rows_say_what_lives(tmp_path: Path) -> None:
     entry = {"name": "imp", "schedule": "one-shot", "select": {"use": "n-of-m", "rest": "dense"}}
-    changes = {"entry": [entry], "densities": [0.5]}
-    outcome = run(tmp_path, changes, cut=None, rounds=None)
+    outcome = run(tmp_path, {"entry": [entry]}, cut=24 / 66, rounds=1)
     assert {row["outcome"] for row in rows(outcome, entry="imp")} == {"ok"}
     assert {row["density"] for row in rows(outcome, entry="imp")} == {42 / 66}
+
+
+def planned_count(select: object, density: float) -> int:
+    """Units of the one ticket of an entry that is given by a density alone."""
+    table = {key: value for key, value in TOY.items() if key not in ("cut", "rounds")}
+    entry = {"name": "imp", "schedule": "one-shot", "score": "magnitude", "units": "toy-units", "select": select}
+    benchmark = resolve(normalise({**table, "entry": [entry], "densities": [density]}), toy_catalogue(), Path("t.toml"))
+    (trial,) = make_plan(benchmark, ToyProbe()).trials
+    (evaluation,) = trial.evaluations
+    return evaluation.run.ticket.count
+
+
+def test_a_stated_density_is_the_patterns() -> None:
+    assert planned_count({"use": "n-of-m", "pattern": "1:2"}, 0.5) == 33
+    assert planned_count({"use": "n-of-m", "rest": "dense"}, 0.5) == 42
+    assert planned_count({"use": "n-of-m", "rest": "dense"}, 0.64) == 42
+    assert planned_count("global", 0.5) == 33
+    with pytest.raises(ConfigError, match=r"2:4 leaves 0.636 of the units, and 0.303 were asked for"):
+        planned_count({"use": "n-of-m", "rest": "dense"}, 0.3)
+    with pytest.raises(
+        ConfigError, match=r'n-of-m: layer "fc2.weight" has 6 inputs, which 4 does not divide; keep such'
+    ):
+        planned_count("n-of-m", 0.5)
