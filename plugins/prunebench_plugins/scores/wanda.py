@@ -53,7 +53,6 @@ class Wanda:
         Raises:
             ContractError: what a layer reads is not known.
         """
-        import torch
 
         from prunebench.kernels.calibration import LayerInputs, as_matrices, drawn
 
@@ -63,7 +62,7 @@ class Wanda:
         squares: dict[str, Tensor] = {}
 
         def add(name: str, columns: Tensor) -> None:
-            total = columns.square().sum(-1, dtype=torch.float64)
+            total = columns.square().sum(-1).double()
             squares[name] = squares[name] + total if name in squares else total
 
         calibration.look(names, add)
