@@ -1,8 +1,8 @@
 """Optimal brain damage: by how much the loss changes, to second order, with the diagonal of the Hessian.
 
 The saliency is h_kk * w_k^2 / 2. The diagonal is estimated as E[v * (H v)] over random signs v (Hutchinson), of the
-true Hessian of the mean loss on training images, where the paper takes a Gauss-Newton approximation of it; the empirical
-Fisher's diagonal is the score `fisher`. Batch norm uses its running statistics; examples are un-augmented.
+true Hessian of the mean loss on training images, where the paper takes a Gauss-Newton approximation of it; the
+empirical Fisher's diagonal is the score `fisher`. Batch norm uses its running statistics; examples are un-augmented.
 
 Source: LeCun et al. 1990 (Optimal brain damage), equation 5; Bekas et al. 2007 (An estimator for the diagonal of a
 matrix).

@@ -137,13 +137,3 @@ def test_a_file_that_does_not_ask_for_sparse_kernels_has_the_key_that_it_had() -
     assert use.to_json()["config"] == {"batches": [1, 64], "repeats": 30, "warm": 5}
     asked = installed().use({"use": "cost", "kernels": ["dense", "csr"]}, slot="analyse")
     assert asked.to_json()["config"]["kernels"] == ["dense", "csr"]
-
-
-def test_entries_are_compared_at_the_time_that_they_take(tmp_path) -> None:  # type: ignore[no-untyped-def]
-    analysis = {"use": "cost", "repeats": 3, "warm": 1, "batches": [4], "kernels": ["dense", "csr"]}
-    entry = {"name": "imp", "analyse": [analysis]}
-    outcome = run(
-        tmp_path / "store", {"report": {"axis": "latency", "at": [0.5]}}, entry=[entry], folder=tmp_path / "out"
-    )
-    assert outcome.failed == {}
-    assert "share of the dense network's time" in (tmp_path / "out" / "README.md").read_text()

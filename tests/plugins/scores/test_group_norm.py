@@ -47,6 +47,6 @@ def test_layers_are_made_comparable_by_their_mean() -> None:
 
 def test_single_weights_are_told() -> None:
     model = two_layer_net()
-    with pytest.raises(ContractError, match='layer "fc1.weight" has no channels to score'):
+    with pytest.raises(ContractError, match=r'layer "fc1.weight" has no channels to score'):
         GroupNorm(GroupNormConfig()).prunebench_score(model, weight_units(model), None)
     assert torch.is_tensor(model.fc1.weight)
