@@ -36,7 +36,7 @@ def test_the_term_is_the_divergence_by_hand() -> None:
     dense.load_state_dict(dict(teacher()["teacher"][0].weights))
     wanted, given = (net(taken).div(2.0).softmax(1).double().tolist() for net in (dense, model))
     by_hand = [sum(p * math.log(p / q) for p, q in zip(*pair, strict=True)) for pair in zip(wanted, given, strict=True)]
-    found = float(term.loss(taken, model(taken), torch.zeros(4, dtype=torch.int64)))
+    found = float(term.loss(taken, model(taken), torch.zeros(4, dtype=torch.int64)).detach())
     assert found == pytest.approx(0.5 * 4.0 * sum(by_hand) / 4, rel=1e-4)
 
 

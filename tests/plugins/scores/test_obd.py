@@ -19,6 +19,7 @@ class TestObdSigned(ScoreContract):
     component = {"use": "obd", "curvature": "signed", "batches": 1}
 
 
+@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated")
 def test_the_mean_over_many_probes_is_the_diagonal_of_the_hessian() -> None:
     torch.manual_seed(0)
     model = two_layer_net().double().eval()
