@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from prunebench.api.random import Rng
     from prunebench.api.task import Task
 
+AT_ONCE = 1 << 24
+"""Numbers in the columns that are made at a time; one example's may have more."""
+
 See = Callable[[str, Tensor], None]
 """Takes the name of a layer's weight and what it multiplies in one batch: (groups, columns of the weight, places)."""
 
@@ -109,7 +112,7 @@ class LayerInputs:
         """One pass over all examples, which ends where the last of `names` has read its input.
 
         Args:
-            see: called for each of them and each batch, more than once where a network uses a layer more than once.
+            see: called for each of them and each part of a batch, again where a network uses a layer more than once.
         """
         wanted = {key: name for key, name in self._names.items() if name in set(names)}
         for number, batch in enumerate(self.inputs):
@@ -118,7 +121,8 @@ class LayerInputs:
             def take(name: str, operation: Any, taken: Tensor, arguments: dict[str, Any]) -> None:
                 nonlocal left
                 self._memory.open = False  # what follows depends on a weight that may change
-                see(name, columns(operation, taken, arguments))
+                for part in _parts(operation, taken, arguments):
+                    see(name, columns(operation, part, arguments))
                 left -= 1
                 if left == 0:
                     raise _EndOfPassError
@@ -230,6 +234,14 @@ class _Watch(TorchFunctionMode):
             if id(weight) in self._names:
                 self._tell(self._names[id(weight)], func, stated["input"], {**stated, "kernel": weight.shape[2:]})
         return func(*args, **kwargs)
+
+
+def _parts(operation: Any, taken: Tensor, arguments: dict[str, Any]) -> Sequence[Tensor]:
+    """An input in parts whose columns are few enough to stay near the processor: unfolding multiplies an image."""
+    if operation is not _LINEAR and taken.ndim == _CONVOLUTIONS[operation] + 1:
+        return [taken]  # one image, without a dimension for the batch
+    each = taken.numel() // max(1, len(taken)) * prod(arguments["kernel"])
+    return torch.split(taken, max(1, AT_ONCE // max(1, each)))
 
 
 def columns(operation: Any, taken: Tensor, arguments: dict[str, Any]) -> Tensor:

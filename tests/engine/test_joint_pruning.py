@@ -75,7 +75,9 @@ def fitted(model: nn.Module, name: str, x: Tensor, keep: Any) -> Tensor:
 
 
 class WrongConfig(ComponentConfig):
-    kind: Literal["one-more", "revives", "not-zero", "nan", "shape", "dtype", "bias", "unknown", "mask", "writes", "notes", "long"]
+    kind: Literal[
+        "one-more", "revives", "not-zero", "nan", "shape", "dtype", "bias", "unknown", "mask", "writes", "notes", "long"
+    ]
     updates: tuple[str, ...] = ()
 
 

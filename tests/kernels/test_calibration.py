@@ -170,3 +170,17 @@ def test_passes_that_go_on_where_the_last_one_ended_see_the_same_to_the_bit(limi
     if limit == 1 << 30:
         # Once to find the order, and for each batch once to see and once more with the new weights.
         assert work[1] <= 8 + 2 * 2 * 8 < work[0]
+
+
+def test_a_batch_with_many_places_is_seen_in_parts_that_sum_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    from prunebench.kernels import calibration
+
+    model, batch = nn.Sequential(nn.Conv2d(3, 4, 3)).double(), torch.randn(5, 3, 6, 6).double()
+    inputs = LayerInputs("here", model, [batch], ["0.weight"])
+    whole: list[Tensor] = []
+    inputs.look(["0.weight"], lambda name, columns: whole.append(columns.clone()))
+    monkeypatch.setattr(calibration, "AT_ONCE", 2 * 3 * 36 * 9)
+    parts: list[Tensor] = []
+    inputs.look(["0.weight"], lambda name, columns: parts.append(columns.clone()))
+    assert len(parts) == 3
+    assert torch.equal(torch.cat(parts, dim=2), whole[0])

@@ -11,6 +11,7 @@ Source: Frantar & Alistarh 2023 (SparseGPT), algorithm 1 and section 3.4 (N:M).
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from math import prod
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, field_validator
@@ -145,7 +146,7 @@ class SparseGPT:
         """The order in which columns are gone through; with a pattern, neighbours are input channels."""
         import torch
 
-        columns = torch.arange(shape[1:].numel() if isinstance(shape, torch.Size) else 0)
+        columns = torch.arange(prod(shape[1:]))
         return columns if self._pattern is None else columns.reshape(shape[1], -1).T.reshape(-1)
 
     def _swept(self, weight: Tensor, alive: Tensor, upper: Tensor, count: int | None) -> tuple[Tensor, Tensor]:
