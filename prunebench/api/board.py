@@ -17,12 +17,13 @@ from prunebench.api.metric import Metric
 from prunebench.api.provenance import Provenance
 from prunebench.api.rows import Outcome
 
-AxisName: TypeAlias = Literal["density", "density_all", "density_macs"]
+AxisName: TypeAlias = Literal["density", "density_all", "density_macs", "latency"]
 
 AXES: Mapping[str, str] = {
     "density": "density of the units that may be pruned",
     "density_all": "density over all parameters",
     "density_macs": "share of the multiply-accumulates that is left",
+    "latency": "share of the dense network's time that a forward pass takes",
 }
 """What the columns of a board may be, in words."""
 

@@ -8,13 +8,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Layer:
-    """One prunable layer: `count` units from `start` on in the flat unit order; `floor` of them always stay."""
+    """One prunable layer: `count` units from `start` on in the flat unit order; `floor` of them always stay.
+
+    `shape` is that of the weight whose elements the units are, in row-major order; empty where they are no elements.
+    """
 
     name: str
     start: int
     count: int
     kind: str = "linear"
     floor: int = 0
+    shape: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

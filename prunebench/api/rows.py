@@ -69,6 +69,8 @@ class Row(Record):
         empty_layers: of a judged ticket, how many layers have no unit left; stated where there are any.
         unscored_layers: of a judged ticket, the layers of which every unit scored 0 when it was pruned, so that the
             score said nothing of them; stated where there are any.
+        note: what a component had to say of the ticket, such as a layer that it had too few examples for; empty, and
+            absent, where it said nothing.
     Invariants:
         Numbers are finite; null stands where there is none.
         Only rows of the role "analyse" may have the round null.
@@ -99,6 +101,7 @@ class Row(Record):
     exact: bool = True
     empty_layers: Annotated[int, Field(ge=0, lt=2**31)] = 0
     unscored_layers: tuple[str, ...] = ()
+    note: str = ""
 
     @model_validator(mode="after")
     def _whole(self) -> Row:

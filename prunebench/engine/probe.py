@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -52,13 +52,14 @@ class StoreProbe:
             list(data.shape),
             data.classes,
             {package: version(package) for package in ("torch", "timm")},
+            [field.name for field in fields(Layer)],  # what an earlier version of the suite found may lack one
         ]
         name = "network-" + keys.digest(identity)
         known = self.store.cached_json(name)
         if known is None:
             known = self._probed(chosen, data, units, task)
             self.store.put_json(name, known)
-        layers = tuple(Layer(**layer) for layer in known["layers"])
+        layers = tuple(Layer(**{**layer, "shape": tuple(layer["shape"])}) for layer in known["layers"])
         dense = tuple(Dense(each["reason"], each["values"], tuple(each["names"])) for each in known["dense"])
         reached = Coverage(known["parameters"], known["prunable"], dense)
         return ModelInfo(chosen.label, known["parameters"], layers, reached)

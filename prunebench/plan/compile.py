@@ -16,7 +16,7 @@ from prunebench.api.planning import Evaluation, PlannedTicket, Ref, Request, Run
 from prunebench.benchmark.choices import DataChoice, ModelChoice
 from prunebench.benchmark.entries import Benchmark, Entry
 from prunebench.benchmark.errors import entries_named
-from prunebench.components.managers import call_planning_hook
+from prunebench.components.managers import accepts, call_planning_hook, implements
 from prunebench.kernels.counts import count_at, global_count
 from prunebench.plan.chain import Chain, draws
 from prunebench.plan.context import TrialContext
@@ -71,6 +71,13 @@ class _Place:
     model: int
     data: int
     seed: int
+
+
+def _selecting(entry: Entry) -> BoundComponent:
+    """The component that chooses which units stay."""
+    select = entry.select if entry.prune is None else entry.prune
+    assert select is not None
+    return select
 
 
 class _Planner:
@@ -287,9 +294,15 @@ class _Planner:
             return [units]
         if entry.cut is None:
             assert entry.densities is not None
-            self._own_count(entry, context, 0.5, 1)  # a pattern that matches no layer is found here, not when pruning
             stated = sorted((d for d in entry.densities if d.value < 1), key=lambda d: -d.value)
             counts = [units, *(count_at(d.value, units) for d in stated)]
+            if self._decides(entry):
+                counts[1:] = [
+                    self._own_count(entry, context, None, round, count) or count
+                    for round, count in enumerate(counts[1:], 1)
+                ]
+            else:
+                self._own_count(entry, context, 0.5, 1, units // 2)  # a pattern that matches no layer is found here
             for density, count, before in zip(stated, counts[1:], counts, strict=False):
                 if count < 1:
                     raise PlanError(f"density {density} is finer than one of the {units:,} units")
@@ -299,23 +312,28 @@ class _Planner:
         assert entry.rounds is not None
         counts = [units]
         for round in range(1, entry.rounds + 1):
-            own = self._own_count(entry, context, entry.cut, round)
-            count = global_count(entry.cut, round, units) if own is None else own
+            count = global_count(entry.cut, round, units)
+            own = self._own_count(entry, context, entry.cut, round, count)
+            count = count if own is None else own
             if not 0 < count <= counts[-1]:
                 raise PlanError(f"round {round} would leave {count:,} of {units:,} units; ask for fewer rounds")
             counts.append(count)
         return counts
 
-    def _own_count(self, entry: Entry, context: TrialContext, cut: float, round: int) -> int | None:
-        """What the selection says that it leaves, if it says."""
-        select = entry.select if entry.prune is None else entry.prune
-        assert select is not None
-        arguments = {"cut": cut, "round": round, "layers": context.model.layers}
+    def _own_count(self, entry: Entry, context: TrialContext, cut: float | None, round: int, stated: int) -> int | None:
+        """What the selection says that it leaves, if it says, where `stated` units are asked for."""
+        select = _selecting(entry)
+        arguments = {"cut": cut, "round": round, "layers": context.model.layers, "count": stated}
         count: int | None = self._once(
-            ("count", id(select), id(context.model), cut, round),
+            ("count", id(select), id(context.model), cut, round, stated),
             partial(call_planning_hook, select, "prunebench_count", **arguments),
         )
         return count
+
+    def _decides(self, entry: Entry) -> bool:
+        """Whether the selection has the last word on how many units a stated density leaves."""
+        select = _selecting(entry).planner
+        return implements(select, "prunebench_count") and accepts(select, "prunebench_count", "count")
 
     def _rounds(self, entry: Entry, chain: Chain) -> list[int]:
         """The rounds whose tickets are judged."""

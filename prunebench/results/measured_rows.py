@@ -70,6 +70,7 @@ class _Reader:
             "density_macs": meta["macs"] / meta["macs_all"] if "macs" in meta else None,
             "empty": meta["counts"].count(0),
             "unscored": tuple(meta.get("unscored", ())),
+            "notes": meta.get("notes", ()),
         }
 
     def _evaluation(self, trial: Trial, evaluation: Evaluation, facts: Mapping[str, Any]) -> Iterator[Row]:
@@ -89,6 +90,7 @@ class _Reader:
             "density_macs": facts["density_macs"],
             "key": evaluation.run.key,
             **self._mixed(artifact),
+            **({"note": "; ".join(facts["notes"])} if facts.get("notes") else {}),
         }
         if facts["empty"]:
             base["empty_layers"] = facts["empty"]
