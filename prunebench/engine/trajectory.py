@@ -185,7 +185,8 @@ class Trajectory:
                 self._store.put(ref.address, files, meta, self._work.parents)
 
     def _finite(self) -> bool:
-        return all(bool(torch.isfinite(p).all()) for p in self.run.training.model.parameters())
+        # One look at the device for all parameters together.
+        return bool(torch.stack([torch.isfinite(p).all() for p in self.run.training.model.parameters()]).all())
 
     # Checkpoints.
 
