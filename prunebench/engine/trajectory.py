@@ -117,7 +117,11 @@ class Trajectory:
         return pauses
 
     def _report(self, position: int, loss: float) -> None:
-        self._channel.progress({"iteration": position, "stop": self._stop, "loss": loss, **self._last})
+        told = {"iteration": position, "stop": self._stop, "loss": loss, **self._last}
+        training = self.run.training
+        if self._workbench.device.type == "cuda" and training.why_eager:
+            told["no_graph"] = training.why_eager
+        self._channel.progress(told)
         if time.monotonic() - self._saved_at >= self._checkpoint_seconds:
             self._save_checkpoint()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from prunebench.api.data import Data, Resident
 from prunebench.api.info import DataInfo
+from prunebench.api.random import Rng
 from prunebench_plugins.data.augmentation import pad_crop
 
 OWN = (0.1307,), (0.3081,)
@@ -42,6 +43,7 @@ def digits(
     augment: Literal["none", "shift"],
     note: str = "",
     normalise: tuple[tuple[float, ...], tuple[float, ...]] = OWN,
+    again: Callable[[Rng], Data] | None = None,
 ) -> Data:
     """Data from images and labels by split; only "train" is augmented, by up to 2 pixels each way for "shift".
 
@@ -49,6 +51,7 @@ def digits(
         source: the digest of the whole source, whatever the split.
         files: what it was read from.
         normalise: the mean and spread that images are brought to 0 and 1 by.
+        again: see Data.
     """
     splits = {
         split: Resident(
@@ -60,4 +63,4 @@ def digits(
         for split, (images, labels) in parts.items()
     }
     sizes = {split: resident.size for split, resident in splits.items()}
-    return Data(DataInfo(name, source, sizes, (1, 28, 28), 10, note, tuple(map(str, files))), splits)
+    return Data(DataInfo(name, source, sizes, (1, 28, 28), 10, note, tuple(map(str, files))), splits, again)

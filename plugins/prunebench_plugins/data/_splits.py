@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -77,6 +77,7 @@ def resident_data(
     normalisation: tuple[tuple[float, ...], tuple[float, ...]],
     augment: Augmentation | None,
     note: str,
+    again: Callable[[Rng], Data] | None = None,
 ) -> Data:
     """Data from images and labels by split; only "train" is augmented.
 
@@ -84,6 +85,7 @@ def resident_data(
         source: the digest of the whole source, whatever the split.
         files: what it was read from.
         normalisation: mean and standard deviation of each channel, of images scaled to 0..1.
+        again: see Data.
     """
     mean, std = normalisation
     splits = {
@@ -100,4 +102,4 @@ def resident_data(
     channels, height, width = parts["test"][0].shape[1:]
     sizes = {split: resident.size for split, resident in splits.items()}
     info = DataInfo(name, source, sizes, (channels, height, width), classes, note, tuple(map(str, files)))
-    return Data(info, splits)
+    return Data(info, splits, again)

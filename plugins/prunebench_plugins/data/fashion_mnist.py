@@ -68,11 +68,15 @@ class FashionMnist:
 
         config = self._config
         paths, train, test = read_pairs("fashion-mnist", root, FOLDERS, MD5)
-        parts, note = held_out("fashion-mnist", train, config.valid, config.train, rng)
         augment = in_turn(pad_crop(2), flip) if config.augment == "pad-crop-flip" else None
-        parts["test"] = test
         source = digest(*train, *test)
-        return resident_data("fashion-mnist", source, paths, parts, 10, (MEAN, STD), augment, note)
+
+        def split(rng: Rng) -> Data:
+            parts, note = held_out("fashion-mnist", train, config.valid, config.train, rng)
+            parts["test"] = test
+            return resident_data("fashion-mnist", source, paths, parts, 10, (MEAN, STD), augment, note, split)
+
+        return split(rng)
 
     @hookimpl
     def prunebench_downloads(self, root: Path) -> Sequence[Download]:

@@ -113,31 +113,37 @@ class ImageFolder:
             DataMissing: a folder, a class or an image is absent, or an image is damaged.
             PlanError: `valid` and `train` ask for more images than there are.
         """
-        from prunebench_plugins.data._image_files import folders, image_data, is_resident, to_scale
+        from prunebench_plugins.data._image_files import Listing, folders, image_data, is_resident, to_scale
         from prunebench_plugins.data._splits import held_out_places
         from prunebench_plugins.data.augmentation import flip, in_turn, pad_crop, resized_crop
 
         config, size = self._config, self._config.size
         copy = self._listed(root)
-        train, parts = copy.parts[config.train_folder], {"test": copy.parts[config.test_folder]}
+        train, own = copy.parts[config.train_folder], {"test": copy.parts[config.test_folder]}
         if config.valid_folder is not None:
-            parts["valid"] = copy.parts[config.valid_folder]
-        whole = [train, *parts.values()]
+            own["valid"] = copy.parts[config.valid_folder]
+        whole = [train, *own.values()]
         if config.valid_folder is not None:
             valid = 0
         else:
             valid = config.valid if isinstance(config.valid, int) else max(1, round(config.valid * len(train)))
         places, note = held_out_places("image-folder", len(train), valid, config.train, rng)
-        parts = {**{split: train.take(chosen) for split, chosen in places.items()}, **parts}
+        images = sum(map(len, places.values())) + sum(map(len, own.values()))
+
+        def parts_of(rng: Rng) -> dict[str, Listing]:
+            places, _ = held_out_places("image-folder", len(train), valid, config.train, rng)
+            return {**{split: train.take(chosen) for split, chosen in places.items()}, **own}
+
         crop = {"none": None, "pad-crop-flip": pad_crop(size // 8), "resized-crop-flip": resized_crop}[config.augment]
         return image_data(
             copy.source,
             folders(name for listing in whole for name in listing.names),
             whole,
-            parts,
+            parts_of,
+            rng,
             to_scale(size, config.resize or size, config.crop),
             size,
-            is_resident(config.memory, sum(map(len, parts.values())), size, config.resident_limit),
+            is_resident(config.memory, images, size, config.resident_limit),
             len(copy.classes),
             (config.mean, config.std),
             None if crop is None else in_turn(crop, flip),
