@@ -46,16 +46,18 @@ def batch_for(network: nn.Module, example: Tensor) -> int:
 def in_parts(network: nn.Module) -> Callable[[Tensor], Tensor]:
     """The network in evaluation mode, called with a large batch a few examples at a time: the same outputs, one tensor.
 
-    How many is found out when it is first called.
+    Bit-equal to the whole batch wherever it was looked at: no part has fewer than LEAST examples. How many is found out when it is first called.
     """
     most = 0
 
     def called(inputs: Tensor) -> Tensor:
         nonlocal most
         most = most or batch_for(network, inputs[:1])
-        if len(inputs) <= most:
+        # Parts of `most` to twice that, and none smaller: matrix products of a few rows round differently.
+        parts = len(inputs) // most
+        if parts <= 1:
             outputs: Tensor = network(inputs)
             return outputs
-        return torch.cat([network(part) for part in torch.split(inputs, most)])
+        return torch.cat([network(part) for part in torch.tensor_split(inputs, parts)])
 
     return called

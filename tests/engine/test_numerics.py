@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -184,9 +185,9 @@ def test_the_first_step_of_a_run_that_a_device_cannot_train_is_never_done(
 
 
 def test_tf32_is_on_for_training_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    switches = torch.backends.cuda.matmul, torch.backends.cudnn
-    for switch in switches:
-        monkeypatch.setattr(switch, "allow_tf32", False)
+    switches = SimpleNamespace(allow_tf32=False), SimpleNamespace(allow_tf32=False)
+    monkeypatch.setattr(torch.backends, "cuda", SimpleNamespace(matmul=switches[0]))
+    monkeypatch.setattr(torch.backends, "cudnn", switches[1])
     with numerics.matrix_products("tf32", torch.device("cuda")):
         assert all(switch.allow_tf32 for switch in switches)
     assert not any(switch.allow_tf32 for switch in switches)

@@ -8,13 +8,11 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from prunebench.api.data import Data, Resident
 from prunebench.api.info import DataInfo
 from prunebench.api.random import Rng
-from prunebench_plugins.data.augmentation import pad_crop
 
 OWN = (0.1307,), (0.3081,)
 """Mean and spread of the 60,000 training images."""
@@ -53,6 +51,10 @@ def digits(
         normalise: the mean and spread that images are brought to 0 and 1 by.
         again: see Data.
     """
+    import torch  # not before the files are known to be there: an error about them needs none
+
+    from prunebench_plugins.data.augmentation import pad_crop
+
     splits = {
         split: Resident(
             torch.from_numpy(np.array(images)).reshape(-1, 1, 28, 28),

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from prunebench import PlanError
@@ -87,6 +86,8 @@ def resident_data(
         normalisation: mean and standard deviation of each channel, of images scaled to 0..1.
         again: see Data.
     """
+    import torch  # not before the files are known to be there: an error about them needs none
+
     mean, std = normalisation
     splits = {
         split: Resident(

@@ -64,10 +64,11 @@ class FashionMnist:
         from prunebench_plugins.data._digits import digest
         from prunebench_plugins.data._idx_files import read_pairs
         from prunebench_plugins.data._splits import held_out, resident_data
-        from prunebench_plugins.data.augmentation import flip, in_turn, pad_crop
 
         config = self._config
         paths, train, test = read_pairs("fashion-mnist", root, FOLDERS, MD5)
+        from prunebench_plugins.data.augmentation import flip, in_turn, pad_crop  # torch, once the files are there
+
         augment = in_turn(pad_crop(2), flip) if config.augment == "pad-crop-flip" else None
         source = digest(*train, *test)
 
