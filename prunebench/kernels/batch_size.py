@@ -46,7 +46,8 @@ def batch_for(network: nn.Module, example: Tensor) -> int:
 def in_parts(network: nn.Module) -> Callable[[Tensor], Tensor]:
     """The network in evaluation mode, called with a large batch a few examples at a time: the same outputs, one tensor.
 
-    Bit-equal to the whole batch wherever it was looked at: no part has fewer than LEAST examples. How many is found out when it is first called.
+    Bit-equal to the whole batch wherever it was looked at: no part has fewer than LEAST examples. How many it has is
+    found out when it is first called.
     """
     most = 0
 
