@@ -30,6 +30,7 @@ from prunebench.api.untrusted_text import printable
 from prunebench.kernels.file_facts import remembered
 from prunebench.kernels.streaming import Streaming, ahead
 from prunebench_plugins.data._pictures import BYTES, PIXELS, Background, Check, PictureError, examine, rgb
+from prunebench_plugins.data._random_boxes import cutting
 
 Crop = Literal["center", "squash", "border"]
 Memory = Literal["auto", "resident", "stream"]
@@ -402,6 +403,7 @@ def image_data(
     augment: Augmentation | None,
     notes: Sequence[str],
     background: Background = "none",
+    cut_boxes: bool = False,
 ) -> Data:
     """Data from image files; only "train" is augmented. Bit-equal batches whether `resident` or not.
 
@@ -419,6 +421,7 @@ def image_data(
         augment: of batches of "train".
         notes: see DataInfo; what is remarkable about the pictures is added.
         background: what shows through where they are transparent.
+        cut_boxes: a random box of each training image is cut out while it is decoded; only where not `resident`.
     Raises:
         DataUnusable: there are fewer than two classes, or a file is absent, cut short or no image. One that is damaged
             inside is named when it is decoded.
@@ -437,7 +440,12 @@ def image_data(
     def split(name: str, listing: Listing) -> Split:
         labels, change = torch.from_numpy(listing.labels), augment if name == "train" else None
         if not resident:
-            return Streaming(lambda index: load(listing.names[index]), labels, mean, std, change)
+
+            def cut(index: int, numbers: Tensor) -> Tensor:
+                return decoded(source, listing.names[index], cutting(size, numbers), background)
+
+            boxes = cut if cut_boxes and name == "train" else None
+            return Streaming(lambda index: load(listing.names[index]), labels, mean, std, change, boxes)
         return Resident(held.of(listing.names.tolist()), labels, mean, std, change)
 
     files = source.stamped([*lists, *(name for listing in whole for name in listing.names)])
