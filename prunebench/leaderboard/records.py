@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Sequence
 from io import StringIO
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -38,13 +39,6 @@ COLUMNS = {
 _FORMULA = ("=", "+", "-", "@")
 
 
-def record(row: Row) -> dict[str, Any]:
-    """A row as plain cells, by column; the environments that it rests on are joined by spaces."""
-    cells = {name: getattr(row, name) for name in COLUMNS}
-    cells["environments"] = " ".join(row.environments)
-    return cells
-
-
 def csv_text(rows: Sequence[Row]) -> str:
     """One record a line, in the rows' order, with numbers as `repr` has them and nothing for null.
 
@@ -54,9 +48,15 @@ def csv_text(rows: Sequence[Row]) -> str:
     text = StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
-    for row in rows:
-        writer.writerow(["" if cell is None else _cell(cell) for cell in record(row).values()])
+    writer.writerows(zip(*([_cell(cell) for cell in cells] for cells in columns(rows).values()), strict=True))
     return text.getvalue()
+
+
+def columns(rows: Sequence[Row]) -> dict[str, list[Any]]:
+    """All rows' cells by column, as `record` has them."""
+    found: dict[str, list[Any]] = {name: list(map(attrgetter(name), rows)) for name in COLUMNS}
+    found["environments"] = [" ".join(environments) for environments in found["environments"]]
+    return found
 
 
 def write_records(folder: Path, rows: Sequence[Row]) -> None:
@@ -65,10 +65,12 @@ def write_records(folder: Path, rows: Sequence[Row]) -> None:
     _write_parquet(folder / PARQUET, rows)
 
 
-def _cell(cell: str | float) -> str:
+def _cell(cell: str | float | None) -> str:
     if not isinstance(cell, str):
-        return repr(cell)
-    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in cell)
+        return "" if cell is None else repr(cell)
+    shown = cell
+    if not cell.isprintable():  # hardly ever
+        shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in cell)
     return f"'{shown}" if shown.lstrip().startswith(_FORMULA) else shown
 
 
@@ -77,11 +79,11 @@ def _write_parquet(path: Path, rows: Sequence[Row]) -> None:
     from pyarrow import parquet
 
     kinds = {"text": pa.string(), "whole": pa.int64(), "number": pa.float64()}
-    records = [record(row) for row in rows]
-    columns = [
-        pa.array([_stored(line[name], kind) for line in records], type=kinds[kind]) for name, kind in COLUMNS.items()
+    cells = columns(rows)
+    arrays = [
+        pa.array([_stored(cell, kind) for cell in cells[name]], type=kinds[kind]) for name, kind in COLUMNS.items()
     ]
-    parquet.write_table(pa.table(columns, names=list(COLUMNS)), path, compression="zstd")
+    parquet.write_table(pa.table(arrays, names=list(COLUMNS)), path, compression="zstd")
 
 
 def _stored(cell: Any, kind: str) -> Any:
