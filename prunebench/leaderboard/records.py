@@ -53,7 +53,7 @@ def csv_text(rows: Sequence[Row]) -> str:
 
 
 def columns(rows: Sequence[Row]) -> dict[str, list[Any]]:
-    """All rows' cells by column, as `record` has them."""
+    """All rows' cells by column; the environments that a row rests on are joined by spaces."""
     found: dict[str, list[Any]] = {name: list(map(attrgetter(name), rows)) for name in COLUMNS}
     found["environments"] = [" ".join(environments) for environments in found["environments"]]
     return found
