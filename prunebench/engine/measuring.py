@@ -13,10 +13,12 @@ from torch import Tensor, nn
 from prunebench.api.data import Data, Gather, in_order
 from prunebench.api.errors import ContractError
 from prunebench.api.task import Metrics, Task
+from prunebench.kernels.batch_size import in_parts
 from prunebench.kernels.evaluation import Varying, evaluate
 
 BATCH = 1_000
-"""Examples a batch when measuring. Part of the engine's version: sums round in this order."""
+"""Examples a sum when measuring. Part of the engine's version: sums round in this order. Fewer pass through a network
+at a time where it computes large tensors (`prunebench.kernels.batch_size`)."""
 
 
 def sampled(size: int, sample: int) -> Iterator[Gather]:
@@ -67,7 +69,7 @@ def measure(
     model.eval()
     values: dict[str, float | None] = {}
     correct: dict[str, Tensor] = {}
-    network = Varying(model)
+    network = Varying(in_parts(model))
     for name in splits:
         split = data[name]
         sample = train_sample if name == "train" and train_sample is not None else split.size
