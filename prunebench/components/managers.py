@@ -13,6 +13,7 @@ from prunebench.api import hookspecs
 from prunebench.api.component import BoundComponent, Component
 from prunebench.api.errors import ContractError, PlanError, PrunebenchError
 from prunebench.components.containment import contain, failure
+from prunebench.components.global_state import GlobalState
 from prunebench.components.time_limit import HookTimeout
 
 GROUP = "prunebench"
@@ -49,12 +50,15 @@ def run_manager(uses: Sequence[BoundComponent]) -> pluggy.PluginManager:
 
 
 def _built(use: BoundComponent) -> object:
+    state = GlobalState()
     try:
         return use.build()
     except PrunebenchError:
         raise
     except (Exception, SystemExit) as error:
         raise failure(str(use), "its constructor", error) from error
+    finally:
+        state.restore()
 
 
 def _wraps(plugin: object) -> bool:

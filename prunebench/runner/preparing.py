@@ -12,6 +12,7 @@ from prunebench.api.errors import ConfigError
 from prunebench.benchmark import load as config
 from prunebench.benchmark.entries import Benchmark
 from prunebench.components.catalogue import Catalogue
+from prunebench.components.global_state import GlobalState
 from prunebench.components.managers import call_planning_hook
 from prunebench.components.time_limit import watched
 from prunebench.engine.environment import fingerprint
@@ -92,11 +93,14 @@ def prepare(options: Options, catalogue: Catalogue | None = None) -> Prepared:
         benchmark = replace(benchmark, report=benchmark.report.model_copy(update={"also": (*others, use)}))
     root, store_path = data_root(), options.store or default_store()
     probe = StoreProbe(Store(store_path, environment=Environment({"for": "planning"})), root)
+    state = GlobalState()
     try:
         with watched(call_planning_hook.__code__):
             plan = make_plan(benchmark, probe)
     except ConfigError as error:
         # The entries that the file has right are planned all the same, so that every error comes at once.
         raise ConfigError((*reading.errors, *error.errors)) from None
+    finally:
+        state.restore()  # of planning hooks, which are too many to look at one by one
     reading.sound()
     return Prepared(options, benchmark, plan, root, store_path)

@@ -8,9 +8,10 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from prunebench.api.provenance import ComponentOrigin, Provenance, ReportSettings, RunCounts
+from prunebench.api.provenance import ComponentOrigin, MetricInfo, Provenance, ReportSettings, RunCounts
 from prunebench.api.rows import Row
 from prunebench.api.task import all_metrics
+from prunebench.benchmark.entries import Benchmark
 from prunebench.engine.scheduler import Execution
 from prunebench.kernels.hardware import hardware
 from prunebench.runner.preparing import Prepared
@@ -62,8 +63,13 @@ def provenance_of(
             expectations=tuple(expect.model_dump() for expect in benchmark.expect),
         ),
         also=tuple(use.to_json() for use in benchmark.also),
-        metrics={name: info for entry in benchmark.entries for name, info in all_metrics(entry.metrics).items()},
+        metrics=metrics_of(benchmark),
     )
+
+
+def metrics_of(benchmark: Benchmark) -> dict[str, MetricInfo]:
+    """How the metrics of a file's tasks read, by name."""
+    return {name: info for entry in benchmark.entries for name, info in all_metrics(entry.metrics).items()}
 
 
 def recorded_path(file: str) -> str:

@@ -6,12 +6,17 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from prunebench.api.provenance import Provenance, ReportSettings
+from prunebench.api.provenance import MetricInfo, Provenance, ReportSettings
 from prunebench.api.results import Results
 from prunebench.benchmark.entries import Benchmark
+from prunebench.results.merge import MARKS
 from prunebench.results.provenance import PROVENANCE
 from prunebench.results.rows import RESULTS
+from prunebench.runner.provenance import metrics_of
 from prunebench.verification.audit.wording import listed, value_text
+
+SCHEMA = 1
+"""Of leaderboards that this version reads."""
 
 _SETTINGS = ("name", "claim", "metric", "against", "alpha", "axis", "at")
 
@@ -27,6 +32,8 @@ def other_terms(results: Results, benchmark: Benchmark, seeds: Sequence[int]) ->
     yield from _settings(provenance.report, benchmark)
     if [_plain(use) for use in provenance.also] != [_plain(use.to_json()) for use in benchmark.also]:
         yield "provenance.json: the reports beside the page are not those of the file"
+    if _says(provenance.metrics) != _says(metrics_of(benchmark)):
+        yield f"{PROVENANCE}: what it says of the metrics (unit, range, which way is better) is not what the task says"
     uses = benchmark.uses()
     yield from _sets("components", provenance.components, uses, "the file", PROVENANCE)
     for name in sorted(uses.keys() & provenance.components.keys()):
@@ -40,6 +47,12 @@ def contradictions(results: Results) -> Iterator[str]:
     provenance = results.provenance
     yield from _sets("entries", [row.entry for row in results.rows], provenance.entries, PROVENANCE, RESULTS)
     yield from _sets("seeds", [row.seed for row in results.rows], provenance.seeds, PROVENANCE, RESULTS)
+    if provenance.schema_version != SCHEMA:
+        yield f"{PROVENANCE}: schema {provenance.schema_version} is not known here; this version reads {SCHEMA}"
+    stated = {frozenset(row.model_fields_set - MARKS) for row in results.rows}
+    apart = sorted({name for fields in stated for name in fields} - frozenset.intersection(*stated)) if stated else []
+    if apart:
+        yield f"{RESULTS}: only some rows have the field {', '.join(apart)}"
     for name, values in (("an entry", provenance.entries), ("a seed", provenance.seeds)):
         if len(set(values)) < len(values):
             yield f"{PROVENANCE}: {name} is repeated"
@@ -91,6 +104,10 @@ def _settings(recorded: ReportSettings, benchmark: Benchmark) -> Iterator[str]:
 def _says_the_same(recorded: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
     """Whether everything that is recorded is as wanted; fields that came with a later version are not held."""
     return all(name in wanted and wanted[name] == value for name, value in recorded.items())
+
+
+def _says(metrics: Mapping[str, MetricInfo]) -> Any:
+    return {name: info.to_json() for name, info in metrics.items()}
 
 
 def _plain(value: Any) -> Any:
