@@ -11,6 +11,17 @@ import click
 if TYPE_CHECKING:
     from prunebench.runner.preparing import Options
 
+
+class _Folder(click.Path):
+    """A path, with `~` for the home folder also where the shell leaves it: in `--out=~/boards`."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """See click.ParamType."""
+        return super().convert(Path(value).expanduser() if str(value).startswith("~") else value, param, ctx)
+
+
+FOLDER = _Folder(path_type=Path)
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -18,12 +29,12 @@ def file_options(command: F) -> F:
     """The options of every command that takes a benchmark file."""
     for decorate in reversed(
         [
-            click.argument("file", type=click.Path(path_type=Path)),
+            click.argument("file", type=FOLDER),
             click.option("--profile", metavar="NAME", help="Lay [profile.NAME] over the file."),
             click.option("--seeds", metavar="N,N,...", help="Replace the file's seeds."),
             click.option("--only", multiple=True, metavar="ENTRY", help="Score this entry only; may be repeated."),
             click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a key, as in the file."),
-            click.option("--store", type=click.Path(path_type=Path), help="Where artifacts are kept."),
+            click.option("--store", type=FOLDER, help="Where artifacts are kept."),
             click.option(
                 "--reuse",
                 type=click.Choice(["same", "any"]),

@@ -20,6 +20,7 @@ from prunebench.engine.executors.choice import chosen
 from prunebench.engine.probe import StoreProbe
 from prunebench.plan.compile import make_plan
 from prunebench.plan.trial import Plan
+from prunebench.runner.out_folder import expanded
 from prunebench.store.environment import Environment
 from prunebench.store.store import Store
 
@@ -28,14 +29,16 @@ def default_store() -> Path:
     """`$PRUNEBENCH_STORE`, or a folder in the user's cache."""
     import platformdirs
 
-    return Path(os.environ.get("PRUNEBENCH_STORE") or Path(platformdirs.user_cache_dir("prunebench")) / "store")
+    given = os.environ.get("PRUNEBENCH_STORE")
+    return expanded(given) if given else Path(platformdirs.user_cache_dir("prunebench")) / "store"
 
 
 def data_root() -> Path:
     """`$PRUNEBENCH_DATA`, or a folder in the user's cache."""
     import platformdirs
 
-    return Path(os.environ.get("PRUNEBENCH_DATA") or Path(platformdirs.user_cache_dir("prunebench")) / "data")
+    given = os.environ.get("PRUNEBENCH_DATA")
+    return expanded(given) if given else Path(platformdirs.user_cache_dir("prunebench")) / "data"
 
 
 @dataclass(frozen=True)
