@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from prunebench.api.errors import ContractError, PrunebenchError
 from prunebench.api.untrusted_text import describe
 from prunebench.components.global_state import GlobalState
+from prunebench.components.interrupts import is_ctrl_c
 
 if TYPE_CHECKING:
     import pluggy
@@ -71,7 +72,7 @@ def contain(manager: pluggy.PluginManager) -> None:
             return
         who = _named(implementations)
         if error is not None:
-            if isinstance(error, Exception | SystemExit) and not isinstance(error, PrunebenchError):
+            if is_strangers(error):
                 outcome.force_exception(failure(who, hook, error))
             return
         leaked = [setting.name for setting in changed if not (setting.random and hook in SEEDED)]
@@ -79,6 +80,11 @@ def contain(manager: pluggy.PluginManager) -> None:
             outcome.force_exception(leak(who, hook, leaked))
 
     manager.add_hookcall_monitoring(before, after)
+
+
+def is_strangers(error: BaseException) -> bool:
+    """Whether an error is to be told as a component's: all but those of the suite itself, and Ctrl-C."""
+    return not isinstance(error, PrunebenchError) and not is_ctrl_c(error)
 
 
 def failure(who: str, hook: str, error: BaseException) -> ContractError:

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
+from itertools import islice
 from typing import Any
 
 import pluggy
 
 from prunebench.api import hookspecs
 from prunebench.api.component import BoundComponent, Component
-from prunebench.api.errors import ContractError, PlanError, PrunebenchError
-from prunebench.components.containment import contain, failure
+from prunebench.api.errors import ContractError, PlanError
+from prunebench.components.containment import contain, failure, is_strangers
 from prunebench.components.global_state import GlobalState
-from prunebench.components.time_limit import HookTimeout
+from prunebench.components.time_limit import limited
 
 GROUP = "prunebench"
+
+MOST_ANSWERS = 100_000
+"""Values that one planning hook may yield."""
 
 
 def run_manager(uses: Sequence[BoundComponent]) -> pluggy.PluginManager:
@@ -53,9 +57,9 @@ def _built(use: BoundComponent) -> object:
     state = GlobalState()
     try:
         return use.build()
-    except PrunebenchError:
-        raise
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
+        if not is_strangers(error):
+            raise
         raise failure(str(use), "its constructor", error) from error
     finally:
         state.restore()
@@ -120,6 +124,16 @@ def _parameters(function: Any) -> frozenset[str]:
     return frozenset(inspect.signature(function).parameters)
 
 
+def _whole(answer: object) -> object:
+    """An answer that a generator gives, as a list: what it raises or never ends with is its component's."""
+    if not isinstance(answer, Iterator):
+        return answer
+    found = list(islice(answer, MOST_ANSWERS + 1))
+    if len(found) > MOST_ANSWERS:
+        raise ContractError(f"it yields more than {MOST_ANSWERS:,} values")
+    return found
+
+
 def call_planning_hook(use: BoundComponent, hook: str, **arguments: Any) -> Any:
     """Ask a component while planning, with the arguments that its implementation wants; None if it has none.
 
@@ -132,8 +146,9 @@ def call_planning_hook(use: BoundComponent, hook: str, **arguments: Any) -> Any:
             return None
         method = getattr(plugin, hook)
         wanted = _parameters(_function(method))
-        return method(**{name: value for name, value in arguments.items() if name in wanted})
-    except PrunebenchError:
-        raise
-    except (Exception, SystemExit, HookTimeout) as error:
+        taken = {name: value for name, value in arguments.items() if name in wanted}
+        return limited(lambda: _whole(method(**taken)))
+    except BaseException as error:
+        if not is_strangers(error):
+            raise
         raise PlanError(str(failure(str(use), hook, error))) from error

@@ -13,7 +13,6 @@ from prunebench.benchmark import load as config
 from prunebench.benchmark.entries import Benchmark
 from prunebench.components.catalogue import Catalogue
 from prunebench.components.global_state import GlobalState
-from prunebench.components.managers import call_planning_hook
 from prunebench.components.time_limit import watched
 from prunebench.engine.environment import fingerprint
 from prunebench.engine.executors.choice import chosen
@@ -79,7 +78,11 @@ def prepare(options: Options, catalogue: Catalogue | None = None) -> Prepared:
     Raises:
         ConfigError: with every error of the file.
     """
-    catalogue = Catalogue.load() if catalogue is None else catalogue
+    with watched():
+        return _prepared(options, Catalogue.load() if catalogue is None else catalogue)
+
+
+def _prepared(options: Options, catalogue: Catalogue) -> Prepared:
     reading = config.read(
         options.file,
         catalogue,
@@ -98,8 +101,7 @@ def prepare(options: Options, catalogue: Catalogue | None = None) -> Prepared:
     probe = StoreProbe(Store(store_path, environment=Environment({"for": "planning"})), root)
     state = GlobalState()
     try:
-        with watched(call_planning_hook.__code__):
-            plan = make_plan(benchmark, probe)
+        plan = make_plan(benchmark, probe)
     except ConfigError as error:
         # The entries that the file has right are planned all the same, so that every error comes at once.
         raise ConfigError((*reading.errors, *error.errors)) from None
