@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
 import pluggy
 
@@ -18,6 +18,8 @@ from prunebench.components.global_state import GlobalState
 from prunebench.components.time_limit import limited
 
 GROUP = "prunebench"
+
+T = TypeVar("T")
 
 MOST_ANSWERS = 100_000
 """Values that one planning hook may yield."""
@@ -130,7 +132,24 @@ def _whole(answer: object) -> object:
         return answer
     found = list(islice(answer, MOST_ANSWERS + 1))
     if len(found) > MOST_ANSWERS:
-        raise ContractError(f"it yields more than {MOST_ANSWERS:,} values")
+        raise ValueError(f"it yields more than {MOST_ANSWERS:,} values")
+    return found
+
+
+def several(use: BoundComponent, hook: str, answer: object, kind: type[T]) -> list[T]:
+    """The values of one kind that a planning hook answered with: one, or a list of them; empty for None.
+
+    Raises: PlanError, naming the component, for anything else.
+    """
+    if answer is None:
+        return []
+    values = [answer] if isinstance(answer, kind) else answer
+    if not isinstance(values, list | tuple):
+        raise PlanError(f"component {use}: {hook} gave {type(values).__name__}, not {kind.__name__}")
+    found = [value for value in values if isinstance(value, kind)]
+    if len(found) < len(values):
+        other = next(value for value in values if not isinstance(value, kind))
+        raise PlanError(f"component {use}: {hook} gave {type(other).__name__} among others, not {kind.__name__}")
     return found
 
 

@@ -24,6 +24,8 @@ from prunebench.components.interrupts import CtrlC, told_apart
 from prunebench.components.leaving import no_leaving
 from prunebench.components.managers import call_planning_hook, run_manager
 from prunebench.components.time_limit import hook_seconds, watched
+from prunebench.plan.participants import needs_of
+from prunebench.testing.toy import toy_request
 
 
 class Acting:
@@ -266,6 +268,13 @@ def test_a_planning_hook_that_yields_without_end_is_ended_and_named() -> None:
     with pytest.raises(PlanError, match=r"component bad \(lab 0.3\): prunebench_needs failed: .*more than 100,000"):
         call_planning_hook(component(forever), "prunebench_needs", request=None)
     assert call_planning_hook(component(lambda: iter([1, 2])), "prunebench_needs", request=None) == [1, 2]
+
+
+@pytest.mark.parametrize("answer", [42, [42], "text", {"a": 1}, object()], ids=repr)
+def test_a_planning_hook_that_answers_with_something_else_is_named(answer: object) -> None:
+    match = r"component bad \(lab 0.3\): prunebench_needs gave \w+.* not Needs"
+    with pytest.raises(PlanError, match=match):
+        needs_of(component(lambda: answer), toy_request())
 
 
 def test_the_limit_can_be_stated(monkeypatch: pytest.MonkeyPatch) -> None:
