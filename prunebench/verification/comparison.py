@@ -86,7 +86,10 @@ class Comparison:
         if self.findings:
             return "\n".join(["It does not hold, and nothing was run again:", *_lines(self.findings)])
         remarks = ["Nothing derives:", *_lines(self.remarks)] if self.remarks else []
-        return "\n".join([self._numbers, self.coverage.text, *remarks])
+        text = self.coverage.text
+        if self.coverage.drawn and not self.same_environment:
+            text += " In this environment a forgery within the tolerance is not seen where it is drawn either."
+        return "\n".join([self._numbers, text, *remarks])
 
     @property
     def _numbers(self) -> str:

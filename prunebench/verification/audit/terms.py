@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from prunebench.api.metric import metric_of
 from prunebench.api.provenance import MetricInfo, Provenance, ReportSettings
 from prunebench.api.results import Results
 from prunebench.benchmark.entries import Benchmark
@@ -32,8 +33,13 @@ def other_terms(results: Results, benchmark: Benchmark, seeds: Sequence[int]) ->
     yield from _settings(provenance.report, benchmark)
     if [_plain(use) for use in provenance.also] != [_plain(use.to_json()) for use in benchmark.also]:
         yield "provenance.json: the reports beside the page are not those of the file"
-    if _says(provenance.metrics) != _says(metrics_of(benchmark)):
-        yield f"{PROVENANCE}: what it says of the metrics (unit, range, which way is better) is not what the task says"
+    # Leaderboards of earlier versions say nothing of metrics; their names are read as the task's.
+    ours = metrics_of(benchmark)
+    read = {(row.name, row.unit) for row in results.rows if row.role == "evaluate"}
+    other = sorted({name for name, unit in read if _reading(name, unit, provenance.metrics, ours)})
+    yield from listed(
+        f"metrics that {PROVENANCE} reads in another way (range, which way is better) than the task", other
+    )
     uses = benchmark.uses()
     yield from _sets("components", provenance.components, uses, "the file", PROVENANCE)
     for name in sorted(uses.keys() & provenance.components.keys()):
@@ -106,8 +112,9 @@ def _says_the_same(recorded: Mapping[str, Any], wanted: Mapping[str, Any]) -> bo
     return all(name in wanted and wanted[name] == value for name, value in recorded.items())
 
 
-def _says(metrics: Mapping[str, MetricInfo]) -> Any:
-    return {name: info.to_json() for name, info in metrics.items()}
+def _reading(name: str, unit: str, recorded: Mapping[str, MetricInfo], ours: Mapping[str, MetricInfo]) -> bool:
+    """Whether a metric reads in two ways."""
+    return metric_of(name, unit, recorded) != metric_of(name, unit, ours)
 
 
 def _plain(value: Any) -> Any:
