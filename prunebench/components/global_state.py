@@ -60,10 +60,12 @@ class GlobalState:
 
 
 def _same(a: Any, b: Any) -> bool:
-    if isinstance(a, tuple | list) and isinstance(b, tuple | list):
-        return len(a) == len(b) and all(_same(x, y) for x, y in zip(a, b, strict=True))
-    equal = a == b
-    return bool(equal.all()) if hasattr(equal, "all") else bool(equal)
+    try:
+        return bool(a == b)
+    except (ValueError, RuntimeError):  # arrays and tensors, alone or in a tuple, give an answer for each element
+        if isinstance(a, tuple) and isinstance(b, tuple):
+            return len(a) == len(b) and all(map(_same, a, b))
+        return a.shape == b.shape and bool((a == b).all())
 
 
 def _of_process() -> Iterator[Setting]:

@@ -34,7 +34,11 @@ def run_manager(uses: Sequence[BoundComponent]) -> pluggy.PluginManager:
     """
     manager = _manager()
     contain(manager)
-    built = [(f"{index}:{use}", use, _built(use)) for index, use in enumerate(uses)]
+    state = GlobalState()
+    try:
+        built = [(f"{index}:{use}", use, _built(use)) for index, use in enumerate(uses)]
+    finally:
+        state.restore()  # of constructors
     # pluggy calls the last registered first. Read from top to bottom, plain answers come in the order of the file,
     # and each wrapper goes around those above it.
     plain = [one for one in built if not _wraps(one[2])]
@@ -56,15 +60,12 @@ def run_manager(uses: Sequence[BoundComponent]) -> pluggy.PluginManager:
 
 
 def _built(use: BoundComponent) -> object:
-    state = GlobalState()
     try:
         return use.build()
     except BaseException as error:
         if not is_strangers(error):
             raise
         raise failure(str(use), "its constructor", error) from error
-    finally:
-        state.restore()
 
 
 def _wraps(plugin: object) -> bool:

@@ -58,10 +58,6 @@ def score(act: Callable[[], object]) -> Any:
     return run_manager([component(act)]).hook.prunebench_score(**nothing)
 
 
-KEPT: list[object] = []
-"""What ends when nobody holds it."""
-
-
 class Passing(torch.overrides.TorchFunctionMode):
     """Sees every operation."""
 
@@ -82,7 +78,6 @@ LEAKS: dict[str, Callable[[], object]] = {
     "torch's deterministic algorithms": lambda: torch.use_deterministic_algorithms(False),
     "torch's precision of float32 products": lambda: torch.set_float32_matmul_precision("medium"),
     "torch's anomaly detection": lambda: torch.autograd.set_detect_anomaly(True),
-    "torch's inference mode": lambda: KEPT.append(entered(torch.inference_mode())),
     "torch's filling of new memory": lambda: setattr(
         torch.utils.deterministic, "fill_uninitialized_memory", not torch.utils.deterministic.fill_uninitialized_memory
     ),

@@ -37,9 +37,7 @@ def other_terms(results: Results, benchmark: Benchmark, seeds: Sequence[int]) ->
     ours = metrics_of(benchmark)
     read = {(row.name, row.unit) for row in results.rows if row.role == "evaluate"}
     other = sorted({name for name, unit in read if _reading(name, unit, provenance.metrics, ours)})
-    yield from listed(
-        f"metrics that {PROVENANCE} reads in another way (range, which way is better) than the task", other
-    )
+    yield from listed(f"metrics that {PROVENANCE} reads in another way than the task", other)
     uses = benchmark.uses()
     yield from _sets("components", provenance.components, uses, "the file", PROVENANCE)
     for name in sorted(uses.keys() & provenance.components.keys()):
