@@ -44,7 +44,7 @@ def plan_table(prepared: Prepared, numbers: Status) -> RenderableType:
         ("distinct training runs", numbers.runs_distinct),
         ("  already in the store", numbers.runs_cached),
         ("  still to train", numbers.runs_distinct - numbers.runs_cached),
-        ("images still to process (steps x batch)", numbers.sample_steps),
+        ("examples still to process (steps x batch)", numbers.sample_steps),
     ):
         facts.add_row(name, f"{value:,}")
     entries = _table("entry", "judged at densities")

@@ -9,11 +9,12 @@ from typing import Any
 from prunebench.api.metric import metric_of
 from prunebench.api.provenance import MetricInfo, Provenance, ReportSettings
 from prunebench.api.results import Results
+from prunebench.api.task import primary
 from prunebench.benchmark.entries import Benchmark
 from prunebench.results.merge import MARKS
 from prunebench.results.provenance import PROVENANCE
 from prunebench.results.rows import RESULTS
-from prunebench.runner.provenance import metrics_of
+from prunebench.runner.provenance import metrics_of, report_settings
 from prunebench.verification.audit.wording import listed, value_text
 
 SCHEMA = 1
@@ -38,6 +39,9 @@ def other_terms(results: Results, benchmark: Benchmark, seeds: Sequence[int]) ->
     read = {(row.name, row.unit) for row in results.rows if row.role == "evaluate"}
     other = sorted({name for name, unit in read if _reading(name, unit, provenance.metrics, ours)})
     yield from listed(f"metrics that {PROVENANCE} reads in another way than the task", other)
+    judged = primary(benchmark.entries[0].metrics)
+    if provenance.primary not in ("", judged):
+        yield f"{PROVENANCE}: primary is {value_text(provenance.primary)}, and of the task {value_text(judged)}"
     uses = benchmark.uses()
     yield from _sets("components", provenance.components, uses, "the file", PROVENANCE)
     for name in sorted(uses.keys() & provenance.components.keys()):
@@ -86,20 +90,12 @@ def _lacking(wanted: Iterable[object], there: Iterable[object]) -> list[object]:
 
 
 def _settings(recorded: ReportSettings, benchmark: Benchmark) -> Iterator[str]:
-    wanted = ReportSettings(
-        name=benchmark.name,
-        claim=benchmark.claim,
-        metric=benchmark.report.metric,
-        against=benchmark.report.against,
-        alpha=benchmark.report.alpha,
-        axis=benchmark.report.axis,
-        at=tuple(benchmark.report.at),
-    )
+    wanted = report_settings(benchmark)
     for name in _SETTINGS:
         ours, theirs = getattr(wanted, name), getattr(recorded, name)
         if ours != theirs:
             yield f"report.{name} is {value_text(theirs)}, and in the file {value_text(ours)}"
-    expected = [_plain(expect.model_dump()) for expect in benchmark.expect]
+    expected = [_plain(expect) for expect in wanted.expectations]
     stated = [_plain(expect) for expect in recorded.expectations]
     if len(stated) != len(expected) or not all(map(_says_the_same, stated, expected)):
         yield "report.expectations are not those of the file"
