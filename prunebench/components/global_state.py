@@ -16,7 +16,9 @@ from collections.abc import Callable, Iterator, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)
+from prunebench.components.interrupts import raise_ctrl_c
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _SMALLEST = 5e-324
 """A number that is not 0 unless the processor flushes such small ones to 0."""
 
@@ -227,7 +229,8 @@ def _set_handlers(old: list[Any]) -> None:
 
 
 def _has_timer() -> bool:
-    return signal.getitimer(signal.ITIMER_REAL)[0] > 0
+    # A SIGTERM that arrives while a component works begins a timer too, which is the command's own.
+    return signal.getsignal(signal.SIGALRM) is not raise_ctrl_c and signal.getitimer(signal.ITIMER_REAL)[0] > 0
 
 
 def _set_timer(was_on: bool) -> None:

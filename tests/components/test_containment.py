@@ -24,6 +24,7 @@ from prunebench.components.interrupts import CtrlC, told_apart
 from prunebench.components.leaving import no_leaving
 from prunebench.components.managers import call_planning_hook, run_manager
 from prunebench.components.time_limit import hook_seconds, watched
+from prunebench.engine.stopping import stoppable
 from prunebench.plan.participants import needs_of
 from prunebench.testing.toy import toy_request
 
@@ -243,6 +244,15 @@ def test_a_constructor_and_a_list_of_components_that_do_not_end_are_ended_and_na
             catalogue.use("stuck", slot="score")
     assert "lab 0.3: HookTimeout" in broken["endless"]
     assert "lab 0.4: ContractError: prunebench_components gave int" in broken["repeating"]
+
+
+def test_a_sigterm_that_arrives_in_a_hook_is_not_its_doing_and_keeps_its_timer() -> None:
+    asked: list[int] = []
+    with stoppable(asked.append, 600):
+        assert score(lambda: (os.kill(os.getpid(), signal.SIGTERM), time.sleep(0.01), "answer")[-1]) == "answer"
+        assert asked == [signal.SIGTERM]
+        assert signal.getitimer(signal.ITIMER_REAL)[0] > 500
+    assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
 
 
 def test_a_component_cannot_leave_the_process_and_its_children_can() -> None:
