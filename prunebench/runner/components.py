@@ -15,7 +15,6 @@ import pluggy
 from prunebench.api.component import BoundComponent
 from prunebench.api.errors import PrunebenchError
 from prunebench.api.events import Event
-from prunebench.api.untrusted_text import describe
 from prunebench.components.interrupts import is_ctrl_c
 from prunebench.components.managers import run_manager
 from prunebench.components.time_limit import limited, watched
@@ -90,5 +89,11 @@ def described(use: BoundComponent) -> str:
 
 def text_of(error: BaseException) -> str:
     """An exception as text: one line of a readable length, without control characters, whatever it is."""
-    shown = describe(error, _LONGEST)
-    return " ".join(shown.split())
+    try:
+        text = str(error)
+    except BaseException:  # an exception of a stranger may fail in any way, also by leaving the program
+        text = "its text cannot be read"
+    name = type(error).__name__
+    shown = "".join(char if char.isprintable() else " " for char in text[:_LONGEST])
+    more = "..." if len(text) > _LONGEST else ""
+    return f"{name}: {' '.join(shown.split())}{more}" if text else name
