@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeAlias
 
@@ -35,11 +36,16 @@ def expanded(path: Path | str) -> Path:
 
 
 def check_writable(folder: Path) -> None:
-    """Make a folder, and try to write into it.
+    """Try to make a folder and to write into it. Nothing of that stays.
 
     Raises: PrunebenchError if that cannot be done.
     """
+    new: list[Path] = []
     try:
+        for place in (folder, *folder.parents):
+            if place.exists():
+                break
+            new.append(place)
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder, prefix=".tried-") as file:
             file.write(b"prunebench")
@@ -49,6 +55,10 @@ def check_writable(folder: Path) -> None:
         raise PrunebenchError(
             f"{folder}: cannot be written: {reason(error)}. Nothing was run; choose another folder."
         ) from error
+    finally:
+        with suppress(OSError):  # not empty: somebody else began to use it
+            for place in new:
+                place.rmdir()
 
 
 def check_out(folder: Path, judged: Iterable[Judged], overwrite: bool = False) -> None:
@@ -64,7 +74,7 @@ def check_out(folder: Path, judged: Iterable[Judged], overwrite: bool = False) -
         PrunebenchError: it may not; says what would be lost, and what to do.
     """
     check_writable(folder)
-    if overwrite:
+    if overwrite or not folder.exists():
         return
     if not any((folder / name).exists() for name in (*SOURCES, MANIFEST, UNFINISHED)):
         others = files_in(folder)

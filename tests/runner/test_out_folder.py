@@ -35,6 +35,7 @@ def test_a_leaderboard_takes_its_own_place_and_that_of_a_part_of_it(board: Path,
     more = [((f"{trial[0]}-more", *trial[1:]), *rest) for trial, *rest in judged()]
     check_out(board, [*judged(), *more])  # type: ignore[list-item]
     check_out(tmp_path / "new" / "folder", judged())
+    assert not (tmp_path / "new").exists()
     assert files(board) == before
 
 
