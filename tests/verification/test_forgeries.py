@@ -256,7 +256,7 @@ FOUND: dict[str, tuple[Forgery, str]] = {
     "another level": (told(alpha=0.5), "report.alpha is 0.5, and in the file 0.05"),
     "a metric that is better when lower": (
         the_lower_the_better,
-        "reads in another way than the task (1): test/accuracy",
+        "reads in another way than the task (3): test/accuracy",
     ),
     "a competitor without its cost": (of_entry("random", without_its_cost), "only some rows have the field"),
     "a smaller network elsewhere": (of_entry("imp", forged(density_macs=0.01)), "numbers are outside"),
