@@ -30,6 +30,16 @@ store_option = click.option(
     help="Where artifacts are kept: a folder, or s3://, gs:// or az:// (see docs/stores.md).",
 )
 
+class _Folder(click.Path):
+    """A path, with `~` for the home folder also where the shell leaves it: in `--out=~/boards`."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """See click.ParamType."""
+        return super().convert(Path(value).expanduser() if str(value).startswith("~") else value, param, ctx)
+
+
+FOLDER = _Folder(path_type=Path)
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -37,7 +47,7 @@ def file_options(command: F) -> F:
     """The options of every command that takes a benchmark file."""
     for decorate in reversed(
         [
-            click.argument("file", type=click.Path(path_type=Path)),
+            click.argument("file", type=FOLDER),
             click.option("--profile", metavar="NAME", help="Lay [profile.NAME] over the file."),
             click.option("--seeds", metavar="N,N,...", help="Replace the file's seeds."),
             click.option("--only", multiple=True, metavar="ENTRY", help="Score this entry only; may be repeated."),

@@ -136,6 +136,7 @@ class Trajectory:
         self.run.check_weights()
         for curve in sorted(pause.curves):
             self._measure(curve)
+        self._workbench.check_data()
         for ref in pause.saved:
             self._store.put(ref.address, *self._output(ref), self._work.parents)
 
@@ -203,6 +204,7 @@ class Trajectory:
         self._saved_at = time.monotonic()
         if self._finite():  # else the run has diverged, and its next step tells where
             self.run.check_weights()
+            self._workbench.check_data()
             checkpoint = self.run.checkpoint(self._curves.points)
             self._store.put_scratch(self._checkpoint_name, checkpoint.to_bytes())
 

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from prunebench.api.provenance import ComponentOrigin, Provenance, ReportSettings, RunCounts
+from prunebench.api.provenance import ComponentOrigin, MetricInfo, Provenance, ReportSettings, RunCounts
 from prunebench.api.recipe import Recipe
 from prunebench.api.rows import Row
 from prunebench.api.task import all_metrics, primary
@@ -55,7 +55,7 @@ def provenance_of(
         },
         report=report_settings(benchmark, [without_places(note, prepared) for note in notes]),
         also=tuple(use.to_json() for use in benchmark.also),
-        metrics={name: info for entry in benchmark.entries for name, info in all_metrics(entry.metrics).items()},
+        metrics=metrics_of(benchmark),
         primary=primary(benchmark.entries[0].metrics),
     )
 
@@ -73,6 +73,11 @@ def report_settings(benchmark: Benchmark, notes: Sequence[str] = ()) -> ReportSe
         notes=tuple(notes),
         expectations=tuple(expect.model_dump() for expect in benchmark.expect),
     )
+
+
+def metrics_of(benchmark: Benchmark) -> dict[str, MetricInfo]:
+    """How the metrics of a file's tasks read, by name."""
+    return {name: info for entry in benchmark.entries for name, info in all_metrics(entry.metrics).items()}
 
 
 def recorded_path(file: str) -> str:

@@ -11,8 +11,13 @@ from prunebench.store.folder import FolderBackend
 
 
 def place_of(text: str) -> Path | str:
-    """What a user wrote for a store: a folder's path, or a URL, which stays as it is."""
-    return Path(text) if scheme_of(text) is None else text
+    """What a user wrote for a store: a folder's path, with `~` for the home folder, or a URL, which stays as it is."""
+    if scheme_of(text) is not None:
+        return text
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise StoreError(f"{text}: no home folder is known for it") from None
 
 
 def backend_of(place: Path | str) -> Backend:
