@@ -30,6 +30,7 @@ store_option = click.option(
     help="Where artifacts are kept: a folder, or s3://, gs:// or az:// (see docs/stores.md).",
 )
 
+
 class _Folder(click.Path):
     """A path, with `~` for the home folder also where the shell leaves it: in `--out=~/boards`."""
 

@@ -12,9 +12,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from prunebench.api.errors import PrunebenchError
+from prunebench.components.global_state import GlobalState
 from prunebench.kernels.file_facts import remembered
 from prunebench.kernels.hardware import processor_name
-from prunebench.components.global_state import GlobalState
 from prunebench.store.environment import Environment
 
 ACCELERATORS = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/dxg", "/dev/kfd")
