@@ -12,8 +12,11 @@ from prunebench.commands.output import show_error, show_stop
 
 COMMANDS = (
     "check",
+    "compare",
     "data",
+    "doctor",
     "export",
+    "init",
     "merge",
     "plan",
     "plugins",
@@ -21,6 +24,8 @@ COMMANDS = (
     "run",
     "schema",
     "show",
+    "site",
+    "store",
     "submit",
     "verify",
 )

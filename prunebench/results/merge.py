@@ -11,7 +11,7 @@ from prunebench.api.errors import PrunebenchError
 from prunebench.api.provenance import ComponentOrigin, Provenance
 from prunebench.api.results import Results
 
-MARKS = {"environments", "exact"}
+MARKS = {"environments", "exact", "note"}
 """Fields that only some rows state; they are no part of the schema."""
 
 

@@ -20,16 +20,18 @@ from prunebench.engine.probe import StoreProbe
 from prunebench.plan.compile import make_plan
 from prunebench.plan.trial import Plan
 from prunebench.runner.out_folder import expanded
+from prunebench.runner.trainable import refuse_recipes
 from prunebench.store.environment import Environment
+from prunebench.store.places import place_of
 from prunebench.store.store import Store
 
 
-def default_store() -> Path:
-    """`$PRUNEBENCH_STORE`, or a folder in the user's cache."""
+def default_store() -> Path | str:
+    """`$PRUNEBENCH_STORE`, or a folder in the user's cache: a path, or an object store's URL."""
     import platformdirs
 
     given = os.environ.get("PRUNEBENCH_STORE")
-    return expanded(given) if given else Path(platformdirs.user_cache_dir("prunebench")) / "store"
+    return place_of(os.path.expanduser(given)) if given else Path(platformdirs.user_cache_dir("prunebench")) / "store"
 
 
 def data_root() -> Path:
@@ -49,7 +51,8 @@ class Options:
     seeds: tuple[int, ...] | None = None
     only: tuple[str, ...] = ()
     settings: tuple[str, ...] = ()
-    store: Path | None = None
+    store: Path | str | None = None
+    """A folder's path, or an object store's URL."""
     reuse: Literal["same", "any"] = "same"
     also: tuple[Mapping[str, Any], ...] = ()
     """Components to report with beside the file's `report.also`, or in place of those of the same name."""
@@ -63,7 +66,8 @@ class Prepared:
     benchmark: Benchmark
     plan: Plan
     root: Path
-    store_path: Path
+    store_path: Path | str
+    """A folder's path, or an object store's URL, which workers open by it."""
 
     def open_store(self) -> Store:
         """The store, under this machine's fingerprint (which takes an import of torch)."""
@@ -93,6 +97,8 @@ def _prepared(options: Options, catalogue: Catalogue) -> Prepared:
     )
     benchmark = reading.benchmark or reading.sound()
     chosen(benchmark.execution.executor, benchmark.execution.workers)
+    if benchmark.execution.device.partition(":")[0] == "cpu":  # what "auto" stands for takes an import of torch
+        refuse_recipes(benchmark, benchmark.execution.device)
     for table in options.also:
         use = catalogue.use(table, slot="report", where="also")
         others = tuple(other for other in benchmark.also if other.name != use.name)

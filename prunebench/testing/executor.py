@@ -71,7 +71,7 @@ class ExecutorContract:
     @pytest.fixture
     def store(self, config: WorkerConfig) -> Store:
         """The store, as this process sees it."""
-        return Store(Path(config.store), environment=fingerprint("cpu", 1))
+        return Store(config.store, environment=fingerprint("cpu", 1))
 
     @pytest.fixture
     def bench(self, store: Store, catalogue: Catalogue) -> Workbench:

@@ -71,7 +71,7 @@ class Worker:
         here = fingerprint(config.device, config.threads)
         _check_environment(here, Environment(config.environment))
         catalogue = rebuilt(config.origins, config.needed) if catalogue is None else catalogue
-        store = Store(Path(config.store), environment=here, reuse=config.reuse)  # type: ignore[arg-type]
+        store = Store(config.store, environment=here, reuse=config.reuse)  # type: ignore[arg-type]
         self.workbench = Workbench(store, catalogue, Path(config.data_root), config.device)
 
     def do(self, text: str, channel: Channel, *, interruptible: bool = False) -> dict[str, Any]:

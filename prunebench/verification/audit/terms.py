@@ -117,10 +117,10 @@ def _plain(value: Any) -> Any:
 
 def unusual_terms(provenance: Provenance, benchmark: Benchmark, seeds: Sequence[int]) -> Iterator[str]:
     """What is no fault but worth knowing, a sentence each."""
-    from prunebench import __version__
+    from prunebench.api.version import VERSION
 
-    if provenance.prunebench != __version__:
-        yield f"made with prunebench {provenance.prunebench}; this is {__version__}"
+    if provenance.prunebench != VERSION:
+        yield f"made with prunebench {provenance.prunebench}; this is {VERSION}"
     chosen = map(value_text, _lacking(provenance.seeds, seeds))
     yield from listed("seeds that are not the file's, which whoever ran it chose", chosen)
     for name, use in benchmark.uses().items():
