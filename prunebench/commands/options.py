@@ -20,7 +20,7 @@ TRUSTED = "PRUNEBENCH_PYTHON"
 def _place(ctx: click.Context, param: click.Parameter, value: str | None) -> Path | str | None:
     from prunebench.store.places import place_of
 
-    return None if value is None else place_of(value)
+    return None if value is None else place_of(os.path.expanduser(value))
 
 
 store_option = click.option(
