@@ -39,30 +39,38 @@ COLUMNS = {
 _FORMULA = ("=", "+", "-", "@")
 
 
-def csv_text(rows: Sequence[Row]) -> str:
+def csv_text(rows: Sequence[Row], boards: Sequence[str] | None = None) -> str:
     """One record a line, in the rows' order, with numbers as `repr` has them and nothing for null.
+
+    `boards`: of rows of several leaderboards, the name of each row's; they make a last column, "board".
 
     Characters that do not print are written as backslash escapes. A text that a spreadsheet would take for a formula
     has an apostrophe before it; `results.parquet` has it as it is.
     """
     text = StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    writer.writerows(zip(*([_cell(cell) for cell in cells] for cells in columns(rows).values()), strict=True))
+    cells = columns(rows, boards)
+    writer.writerow(cells)
+    writer.writerows(zip(*([_cell(cell) for cell in column] for column in cells.values()), strict=True))
     return text.getvalue()
 
 
-def columns(rows: Sequence[Row]) -> dict[str, list[Any]]:
-    """All rows' cells by column; the environments that a row rests on are joined by spaces."""
+def columns(rows: Sequence[Row], boards: Sequence[str] | None = None) -> dict[str, list[Any]]:
+    """All rows' cells by column; the environments that a row rests on are joined by spaces.
+
+    `boards`: see `csv_text`.
+    """
     found: dict[str, list[Any]] = {name: list(map(attrgetter(name), rows)) for name in COLUMNS}
     found["environments"] = [" ".join(environments) for environments in found["environments"]]
+    if boards is not None:
+        found["board"] = list(boards)
     return found
 
 
 def write_records(folder: Path, rows: Sequence[Row]) -> None:
     """Write `results.csv` and `results.parquet`; equal rows give equal bytes under one version of pyarrow."""
     (folder / CSV).write_text(csv_text(rows), encoding="utf-8", newline="\n")
-    _write_parquet(folder / PARQUET, rows)
+    write_parquet(folder / PARQUET, rows)
 
 
 def _cell(cell: str | float | None) -> str:
@@ -74,16 +82,18 @@ def _cell(cell: str | float | None) -> str:
     return f"'{shown}" if shown.lstrip().startswith(_FORMULA) else shown
 
 
-def _write_parquet(path: Path, rows: Sequence[Row]) -> None:
+def write_parquet(path: Path, rows: Sequence[Row], boards: Sequence[str] | None = None) -> None:
+    """The same as columns, in one file."""
     import pyarrow as pa
     from pyarrow import parquet
 
     kinds = {"text": pa.string(), "whole": pa.int64(), "number": pa.float64()}
-    cells = columns(rows)
+    cells = columns(rows, boards)
     arrays = [
-        pa.array([_stored(cell, kind) for cell in cells[name]], type=kinds[kind]) for name, kind in COLUMNS.items()
+        pa.array([_stored(cell, kind) for cell in column], type=kinds[kind])
+        for column, kind in ((column, COLUMNS.get(name, "text")) for name, column in cells.items())
     ]
-    parquet.write_table(pa.table(arrays, names=list(COLUMNS)), path, compression="zstd")
+    parquet.write_table(pa.table(arrays, names=list(cells)), path, compression="zstd")
 
 
 def _stored(cell: Any, kind: str) -> Any:

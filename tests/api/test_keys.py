@@ -105,6 +105,9 @@ class QuickstartProbe:
         layers = tuple(Layer(name, start, count) for (name, count), start in zip(counts.items(), starts, strict=True))
         return ModelInfo(chosen.label, 266_610, layers)
 
+    def first_step(self, chosen: ModelChoice, step: Any) -> str:
+        return ""
+
 
 def quickstart(**options: Any) -> Plan:
     benchmark = load(QUICKSTART, Catalogue.load(), seeds=[0], settings=["rounds=2"], **options)
