@@ -79,12 +79,13 @@ def prunebench_components() -> Iterable[Component]:
 def prunebench_data(root: Path, rng: Rng) -> Data:
     """Give the splits of a data set.
 
-    When: at the start of every phase that reads data, and once while planning, for its sizes and digest.
+    When: once while planning, for its sizes and digest, and in a worker when a phase reads data that it does not hold.
     Args:
         root: the data root; nothing outside it and the plugin's own files may be read.
         rng: the trial's `split` stream, for splits that are to differ between seeds.
     Returns: Data whose `info.digest` changes whenever an input or a target does, with the splits "train", "valid"
-        and "test"; "valid" is held out of train, never of test, and absent where nothing is held out.
+        and "test"; "valid" is held out of train, never of test, and absent where nothing is held out. Where seeds
+        differ in the split alone, `Data.again` divides what was read for another one: a worker then reads it once.
     Raises: DataMissing, saying what to put where.
     Must not: download.
     Example:

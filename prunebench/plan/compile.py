@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
+from prunebench.api import keys
 from prunebench.api.component import BoundComponent
-from prunebench.api.errors import CannotTakePart, ConfigError, DataMissing, PlanError
+from prunebench.api.errors import CannotTakePart, ConfigError, DataMissing, PlanError, PrunebenchError
 from prunebench.api.info import DataInfo, ModelInfo
 from prunebench.api.planning import Evaluation, PlannedTicket, Ref, Request, Run
 from prunebench.benchmark.choices import DataChoice, ModelChoice
@@ -22,9 +23,10 @@ from prunebench.plan.context import TrialContext
 from prunebench.plan.counts import matched
 from prunebench.plan.curves import CurveSpec, curve_spec
 from prunebench.plan.demand import demanded
+from prunebench.plan.first_step import FirstStep, of_score
 from prunebench.plan.participants import Participants
 from prunebench.plan.phases import Phases
-from prunebench.plan.specs import WeightFile
+from prunebench.plan.specs import TrainSpec, WeightFile
 from prunebench.plan.trial import LeftOut, Plan, Trial
 
 
@@ -41,6 +43,10 @@ class Probe(Protocol):
 
     def weights(self, chosen: ModelChoice, data: DataInfo) -> str:
         """The digest of the weight file that a model starts from; asked only where a file names one."""
+        ...
+
+    def first_step(self, chosen: ModelChoice, step: FirstStep) -> str:
+        """What the first step of a run would fail with; empty if nothing."""
         ...
 
 
@@ -82,6 +88,8 @@ class _Planner:
         self.chains: dict[tuple[str, _Place, int], Chain] = {}
         self.errors: dict[str, list[str]] = {}
         self._infos: dict[Any, Any] = {}
+        self._refused: dict[Any, PrunebenchError] = {}
+        self._texts: dict[int, str] = {}
 
     def plan(self) -> Plan:
         trials: list[Trial] = []
@@ -159,6 +167,11 @@ class _Planner:
                 rerun,
             )
             analyses += [(use.name, ref) for ref in source.analyse(use, request)]
+        finds = frozenset(key for key in ancestors if self.phases.by_key[key].kind == "train")
+        self._once(
+            ("tried", entry.name, place.model, place.data),  # the other seeds would only say it again
+            lambda: self._try(entry, place, context, [*finds, *(one.run.key for one in evaluations)]),
+        )
         return Trial(
             entry=entry.name,
             model=entry.models[place.model].label,
@@ -170,9 +183,28 @@ class _Planner:
             metrics=entry.metrics,
             evaluations=tuple(evaluations),
             analyses=tuple(analyses),
-            finds=frozenset(key for key in ancestors if self.phases.by_key[key].kind == "train"),
+            finds=finds,
             note=context.data.note,
+            coverage=context.model.coverage,
+            units_kind=context.units.name,
         )
+
+    def _try(self, entry: Entry, place: _Place, context: TrialContext, runs: list[str]) -> None:
+        """Try the first step of each recipe of a trial. Raises PlanError with what a run would fail with."""
+        specs = [spec for key in runs if isinstance(spec := self.phases.by_key[key].spec, TrainSpec)]
+        # A term that reads earlier states cannot be tried before there are any.
+        reading = {term.use for spec in specs for term in spec.loss if term.inputs}
+        model, data = entry.models[place.model], entry.data[place.data]
+        scores = of_score(entry.score) if entry.tickets is None else ()
+        fails: dict[str, None] = {}
+        for recipe in (entry.find, entry.evaluate):
+            losses = tuple(use for use in recipe.loss if use.name not in reading)
+            step = FirstStep(context.data, entry.task, entry.units, recipe, losses, scores)
+            same = ("step", id(model.use), id(data.use), keys.digest(step.identity))
+            if why := self._once(same, partial(self.probe.first_step, model, step)):
+                fails[why] = None
+        if fails:
+            raise PlanError("; ".join(f'model "{model.label}" on data "{data.label}": {why}' for why in fails))
 
     def _evaluation(self, entry: Entry, run: Run, round: int, draw: int) -> Evaluation:
         spec = curve_spec(self.benchmark.measure, entry.task, run)
@@ -206,9 +238,9 @@ class _Planner:
 
     def _context(self, entry: Entry, place: _Place) -> TrialContext:
         data, model = entry.data[place.data], entry.models[place.model]
-        info: DataInfo = self._once(("data", id(data.use)), lambda: self.probe.data(data))
+        info: DataInfo = self._once(("data", self._text(data.use)), lambda: self.probe.data(data))
         shape: ModelInfo = self._once(
-            ("model", id(model.use), id(data.use), id(entry.units), id(entry.task)),
+            ("model", *map(self._text, (model.use, data.use, entry.units, entry.task)), model.label),
             lambda: self.probe.model(model, info, entry.units, entry.task),
         )
         if shape.units == 0:
@@ -238,9 +270,22 @@ class _Planner:
         )
 
     def _once(self, what: Any, make: Callable[[], Any]) -> Any:
+        """What `make` gives, or raises, once: a wrong copy of a data set takes long to find out, too."""
+        if what in self._refused:
+            raise self._refused[what]
         if what not in self._infos:
-            self._infos[what] = make()
+            try:
+                self._infos[what] = make()
+            except PrunebenchError as error:
+                self._refused[what] = error
+                raise
         return self._infos[what]
+
+    def _text(self, use: BoundComponent) -> str:
+        """What tells a component of one configuration from all others; entries have objects of their own."""
+        if id(use) not in self._texts:
+            self._texts[id(use)] = keys.canonical(use.to_json())
+        return self._texts[id(use)]
 
     def _counts(self, entry: Entry, context: TrialContext) -> list[int]:
         """Units alive after each round, from `cut` and `rounds` or from the densities alone.

@@ -86,7 +86,7 @@ class TinyImageNet:
         """
         import numpy as np
 
-        from prunebench_plugins.data._image_files import exactly, image_data, is_resident, to_scale
+        from prunebench_plugins.data._image_files import Listing, exactly, image_data, is_resident, to_scale
         from prunebench_plugins.data._splits import held_out_places, of_a_copy
         from prunebench_plugins.data._tinyimagenet import listed
         from prunebench_plugins.data.augmentation import flip, in_turn, pad_crop, resized_crop
@@ -105,19 +105,25 @@ class TinyImageNet:
         crop = {"none": None, "pad-crop-flip": pad_crop(config.size // 8), "resized-crop-flip": resized_crop}[
             config.augment
         ]
-        parts = {**{split: found.train.take(chosen) for split, chosen in places.items()}, "test": found.test}
-        notes = [of_a_copy(there, WHOLE, note)]
-        if config.test is not None and config.test < len(found.test):
-            parts["test"] = found.test.take(np.arange(config.test) * len(found.test) // config.test)
+        judged, notes = found.test, [of_a_copy(there, WHOLE, note)]
+        if config.test is not None and config.test < len(judged):
+            judged = judged.take(np.arange(config.test) * len(judged) // config.test)
             notes.append(f"{config.test:,} of {len(found.test):,} test images")
+
+        def parts_of(rng: Rng) -> dict[str, Listing]:
+            places, _ = held_out_places("tinyimagenet", len(found.train), config.valid, config.train, rng)
+            return {**{split: found.train.take(chosen) for split, chosen in places.items()}, "test": judged}
+
+        images = sum(map(len, places.values())) + len(judged)
         return image_data(
             found.source,
             found.lists,
             (found.train, found.test),
-            parts,
+            parts_of,
+            rng,
             exactly(SIZE) if config.size == SIZE else to_scale(config.size, config.size, "squash"),
             config.size,
-            is_resident(config.memory, sum(map(len, parts.values())), config.size, config.resident_limit),
+            is_resident(config.memory, images, config.size, config.resident_limit),
             found.classes,
             (config.mean, config.std),
             None if crop is None else in_turn(crop, flip),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from prunebench.kernels.calibration import drawn as drawn
+from prunebench.kernels.networks import copied
 
 if TYPE_CHECKING:
     from prunebench.api.task import Task
@@ -21,7 +21,7 @@ BatchNorm = Literal["batch", "running"]
 
 def probe(model: nn.Module, batch_norm: BatchNorm) -> nn.Module:
     """A copy to differentiate, in evaluation mode but for batch norm, every parameter with a gradient."""
-    twin = copy.deepcopy(model).eval().requires_grad_(True)
+    twin = copied(model).eval().requires_grad_(True)
     for module in twin.modules():
         if isinstance(module, _BatchNorm):
             module.train(batch_norm == "batch")
