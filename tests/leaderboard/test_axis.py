@@ -328,8 +328,8 @@ def test_entries_meet_at_the_share_of_the_dense_networks_time_that_an_analysis_m
     rows = [*TWO, ticket("small", 0.5, 0.7, 0.5), timed("imp", 50, 0.9), timed("imp", 75, 0.4), timed("small", 50, 0.6)]
     found = group(rows, 0.6, axis="latency")
     share = log(0.9 / 0.6) / log(0.9 / 0.4)
-    assert found.cells["imp", 0.6].by_seed[0] == pytest.approx(0.9 + share * (0.6 - 0.9))
-    assert found.cells["small", 0.6].by_seed[0] == pytest.approx(0.7)
+    assert found.at("imp", 0.6).values[0] == pytest.approx(0.9 + share * (0.6 - 0.9))
+    assert found.at("small", 0.6).values[0] == pytest.approx(0.7)
 
 
 def test_a_ticket_whose_time_nothing_measured_is_named_with_what_to_do() -> None:
