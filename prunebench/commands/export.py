@@ -7,12 +7,13 @@ from typing import Any
 
 import click
 
-from prunebench.commands.options import file_options, options_of
+from prunebench.commands.options import execution_options, file_options, options_of
 from prunebench.commands.output import console_for
 
 
 @click.command()
 @file_options
+@execution_options
 @click.option("--entry", required=True, metavar="NAME", help="The entry whose network is wanted.")
 @click.option("--seed", type=int, help="Its seed.  [default: the file's first]")
 @click.option("--round", type=int, help="Its round.  [default: the last that is judged]")

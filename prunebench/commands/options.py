@@ -8,8 +8,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from prunebench.benchmark.bounds import PROCESSES
+
 if TYPE_CHECKING:
     from prunebench.runner.preparing import Options
+
+_EXECUTION = ("workers", "device", "threads")
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -37,6 +41,27 @@ def file_options(command: F) -> F:
     return command
 
 
+def execution_options(command: F) -> F:
+    """How the work is carried out. None of it is part of a result, so none of it counts as a change of FILE."""
+    for decorate in reversed(
+        [
+            click.option(
+                "--workers",
+                type=click.IntRange(0, PROCESSES),
+                help="Processes that work; 0: this one.  [default: FILE's]",
+            ),
+            click.option("--device", metavar="NAME", help="Where to compute: auto, cpu, cuda, ...  [default: FILE's]"),
+            click.option(
+                "--threads",
+                type=click.IntRange(1, PROCESSES),
+                help="Threads of each worker; other numbers of them round otherwise.  [default: FILE's]",
+            ),
+        ]
+    ):
+        command = decorate(command)
+    return command
+
+
 def options_of(given: Mapping[str, Any]) -> Options:
     """What `file_options` were given, as the runner takes it."""
     from prunebench.runner.preparing import Options
@@ -51,4 +76,5 @@ def options_of(given: Mapping[str, Any]) -> Options:
                 f"{seeds!r} is not a list of whole numbers like 0,1,2", param_hint="--seeds"
             ) from None
     rest = (given[name] for name in ("only", "settings", "store", "reuse"))
-    return Options(given["file"], given["profile"], chosen, *rest)
+    execution = {name: given[name] for name in _EXECUTION if given.get(name) is not None}
+    return Options(given["file"], given["profile"], chosen, *rest, execution=execution)

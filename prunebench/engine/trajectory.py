@@ -74,6 +74,8 @@ class Trajectory:
         points = {} if checkpoint is None else checkpoint.points
         self._curves = Curves(work.curves, self._clock, self._clock.steps(spec.start), points)
         self.run = assemble(spec, workbench, self._data, self._clock, checkpoint, self._stop)
+        self._taken_up = self.run.training.position
+        """Where this process took the run up: at its start, or at a checkpoint."""
         self._correct: dict[str, Mapping[str, Tensor]] = {}
         self._measuring: dict[str, Measuring] = {}
         self._last: dict[str, Any] = {}
@@ -117,7 +119,8 @@ class Trajectory:
         return pauses
 
     def _report(self, position: int, loss: float) -> None:
-        self._channel.progress({"iteration": position, "stop": self._stop, "loss": loss, **self._last})
+        far = {"iteration": position, "stop": self._stop, "taken_up": self._taken_up}
+        self._channel.progress({**far, "loss": loss, **self._last})
         if time.monotonic() - self._saved_at >= self._checkpoint_seconds:
             self._save_checkpoint()
 

@@ -86,7 +86,7 @@ class Exported:
 def export(
     prepared: Prepared,
     choice: Choice,
-    folder: Path,
+    folder: str | Path,
     *,
     onnx: bool = False,
     observe: Callable[[Event], None] = lambda event: None,
@@ -105,6 +105,7 @@ def export(
     from prunebench.kernels.noise import batch_like
     from prunebench.store.tensors import dump_tensors
 
+    folder = Path(folder)
     if onnx:
         _need_onnx()
     trial, evaluation = chosen(prepared.plan, choice)
@@ -157,7 +158,7 @@ def export(
     return Exported(folder, sidecar, differences)
 
 
-def load_exported(folder: Path, catalogue: Catalogue | None = None) -> nn.Module:
+def load_exported(folder: str | Path, catalogue: Catalogue | None = None) -> nn.Module:
     """The network of an export, in evaluation mode on the CPU, as small as it was written.
 
     Raises:
@@ -170,6 +171,7 @@ def load_exported(folder: Path, catalogue: Catalogue | None = None) -> nn.Module
     from prunebench.kernels.networks import built
     from prunebench.store.tensors import load_tensors
 
+    folder = Path(folder)
     try:
         sidecar = json.loads((folder / SIDECAR).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -37,6 +37,10 @@ def data_root() -> Path:
     return Path(os.environ.get("PRUNEBENCH_DATA") or Path(platformdirs.user_cache_dir("prunebench")) / "data")
 
 
+_CARRIED_OUT = ("execution.", "execution=", "execution =")
+"""How a setting begins that is of no key and of no result."""
+
+
 @dataclass(frozen=True)
 class Options:
     """What the command line says beside the file."""
@@ -50,6 +54,13 @@ class Options:
     reuse: Literal["same", "any"] = "same"
     also: tuple[Mapping[str, Any], ...] = ()
     """Components to report with beside the file's `report.also`, or in place of those of the same name."""
+    execution: Mapping[str, Any] = field(default_factory=dict)
+    """What replaces keys of the file's `[execution]`: how a run is carried out, which changes nothing that it is."""
+
+    @property
+    def changes(self) -> tuple[str, ...]:
+        """The settings that change what is run, and not merely how it is carried out."""
+        return tuple(setting for setting in self.settings if not setting.lstrip().startswith(_CARRIED_OUT))
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,6 +96,9 @@ def prepare(options: Options, catalogue: Catalogue | None = None) -> Prepared:
         settings=options.settings,
     )
     benchmark = reading.benchmark or reading.sound()
+    if options.execution:
+        changed = benchmark.execution.model_copy(update=dict(options.execution))
+        benchmark = replace(benchmark, execution=changed)
     chosen(benchmark.execution.executor, benchmark.execution.workers)
     for table in options.also:
         use = catalogue.use(table, slot="report", where="also")

@@ -35,7 +35,7 @@ def provenance_of(
         prunebench=__version__,
         file=recorded_path(benchmark.file),
         profile=benchmark.profile,
-        settings=tuple(prepared.options.settings),
+        settings=prepared.options.changes,
         seeds=tuple(benchmark.seeds),
         entries=tuple(entry.name for entry in benchmark.entries),
         environment=fields,
@@ -97,7 +97,7 @@ def notes(prepared: Prepared, rows: Sequence[Row], failed: Mapping[str, str]) ->
         found.append(benchmark.note)
     if benchmark.profile is not None:
         found.append(f'Reduced: profile "{benchmark.profile}"; not comparable with results of the full file.')
-    changed = [f"`--set {s}`" for s in prepared.options.settings]
+    changed = [f"`--set {s}`" for s in prepared.options.changes]
     if prepared.options.only:
         changed.append("`--only " + " --only ".join(prepared.options.only) + "`")
     if changed:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from prunebench.engine.missing import missing, samples
@@ -21,7 +22,9 @@ class Status:
     runs_distinct: int
     runs_cached: int
     sample_steps: int
-    """Training images still to be processed, counted with repetition: steps x batch over the runs that are missing."""
+    """Training examples still to be processed, counted with repetition: steps x batch over the runs that are missing."""
+    work: Mapping[str, int] = field(default_factory=dict)
+    """The same of each training run that is missing, by its key."""
 
     def to_json(self) -> dict[str, Any]:
         """For `--json`."""
@@ -37,8 +40,7 @@ def status(prepared: Prepared, store: Store) -> Status:
     """Compare a plan with a store."""
     plan = prepared.plan
     lacking = missing(plan, store)
-    steps = sum(samples(plan.phases[key], outputs) for key, outputs in lacking.items())
-    runs_missing = sum(plan.phases[key].kind == "train" for key in lacking)
+    work = {key: samples(plan.phases[key], out) for key, out in lacking.items() if plan.phases[key].kind == "train"}
     runs = len(plan.runs)
     return Status(
         trials=len(plan.trials),
@@ -46,6 +48,7 @@ def status(prepared: Prepared, store: Store) -> Status:
         phases_missing=len(lacking),
         runs_naive=plan.naive_runs,
         runs_distinct=runs,
-        runs_cached=runs - runs_missing,
-        sample_steps=steps,
+        runs_cached=runs - len(work),
+        sample_steps=sum(work.values()),
+        work=work,
     )
