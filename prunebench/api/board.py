@@ -432,6 +432,7 @@ class Judgement:
         broken: (entry, cell) of the compared cells that have trials which are not ok.
         reason: why nothing could be compared; empty otherwise.
         why: why it is not judged; empty otherwise.
+        direction: what the verdict would be if it were judged.
     """
 
     verdict: Verdict
@@ -445,6 +446,7 @@ class Judgement:
     broken: tuple[tuple[str, Cell], ...] = ()
     reason: str = ""
     why: str = ""
+    direction: Verdict = "undecided"
 
 
 @dataclass(frozen=True)

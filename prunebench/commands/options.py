@@ -75,6 +75,14 @@ def options_of(given: Mapping[str, Any]) -> Options:
             raise click.BadParameter(
                 f"{seeds!r} is not a list of whole numbers like 0,1,2", param_hint="--seeds"
             ) from None
-    rest = (given[name] for name in ("only", "settings", "store", "reuse"))
     execution = {name: given[name] for name in _EXECUTION if given.get(name) is not None}
-    return Options(given["file"], given["profile"], chosen, *rest, execution=execution)
+    return Options(
+        given["file"],
+        given["profile"],
+        chosen,
+        given["only"],
+        given["settings"],
+        given["store"],
+        given["reuse"],
+        execution=execution,
+    )

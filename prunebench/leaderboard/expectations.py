@@ -93,18 +93,16 @@ class _Comparison:
 def _judge(
     expectation: Expectation, where: tuple[str, str], metric: Metric, compared: _Comparison, reduced: bool
 ) -> Judgement:
-    verdict: Verdict = "undecided"
+    direction: Verdict = "undecided"
     why = "reduced recipe" if reduced or not expectation.judge else ""
     if "approximate" in metric.shown:
         why = "approximate measurement"
     ends = None if compared.pair is None else compared.pair.ends
-    if why:
-        verdict = "not judged"
-    elif ends is not None:
+    if ends is not None:
         low, high = ends if _higher(expectation, metric) else (-ends[1], -ends[0])
-        verdict = "reproduced" if low > 0 else "contradicted" if high < 0 else "undecided"
+        direction = "reproduced" if low > 0 else "contradicted" if high < 0 else "undecided"
     return Judgement(
-        verdict,
+        "not judged" if why else direction,
         expectation,
         where,
         metric,
@@ -115,6 +113,7 @@ def _judge(
         broken=compared.broken,
         reason=compared.reason,
         why=why,
+        direction=direction,
     )
 
 

@@ -15,6 +15,26 @@ def counts_text(judgements: Sequence[Judgement]) -> str:
     return ", ".join(f"{count} {verdict}" for verdict, count in counted if count)
 
 
+def verdict_text(judgements: Sequence[Judgement]) -> str:
+    """What this run says of the file's claim, in a sentence or two: it stands beside the claim."""
+    if not judgements:
+        return "none; no published result is held against this run, so the table alone says whether the claim holds."
+    judged = [one for one in judgements if one.verdict != "not judged"]
+    parts = [f"{counts_text(judged)}, of {len(judged)} published results."] if judged else []
+    rest = [one for one in judgements if one.verdict == "not judged"]
+    if rest:
+        reasons = ", ".join(dict.fromkeys(one.why for one in rest))
+        went = [
+            f"{count} {words}"
+            for direction, words in (("reproduced", "the published way"), ("contradicted", "the other way"))
+            if (count := sum(one.direction == direction for one in rest))
+        ]
+        open_ = sum(one.direction == "undecided" for one in rest)
+        went += [f"{open_} neither way"] if open_ else []
+        parts.append(f"{len(rest)} not judged ({reasons}): differences here go {', '.join(went)}.")
+    return " ".join(parts)
+
+
 def where_text(judgement: Judgement) -> str:
     """The model and data; empty where nothing has the metric."""
     return "" if judgement.where is None else " on ".join(judgement.where)

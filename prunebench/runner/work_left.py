@@ -22,7 +22,7 @@ class Status:
     runs_distinct: int
     runs_cached: int
     sample_steps: int
-    """Training examples still to be processed, counted with repetition: steps x batch over the runs that are missing."""
+    """Training examples still to be processed, with repetition: steps x batch over the runs that are missing."""
     work: Mapping[str, int] = field(default_factory=dict)
     """The same of each training run that is missing, by its key."""
 

@@ -6,7 +6,7 @@ MINUTE, HOUR, DAY = 60, 3_600, 86_400
 
 
 def duration_text(seconds: float) -> str:
-    """A duration in two units at most, as fine as an estimate can mean it: "40 s", "12 min", "7 h 20 min", "3 d 4 h"."""
+    """A duration in at most two units, as fine as an estimate can be: "40 s", "12 min", "7 h 20 min", "3 d 4 h"."""
     if seconds < 0.95 * MINUTE:
         return f"{max(1, round(seconds))} s" if seconds < 10 else f"{5 * round(seconds / 5)} s"
     if seconds < 0.99 * HOUR:

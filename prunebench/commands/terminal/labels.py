@@ -10,7 +10,7 @@ from prunebench.plan.trial import Plan, Trial
 
 
 def labels_of(plan: Plan) -> dict[str, str]:
-    """A short name for every training run that judges or finds a ticket; a shared one says how many entries share it."""
+    """A short name for every training run that judges or finds a ticket; it says how many entries share the run."""
     first: dict[str, tuple[Trial, str]] = {}
     sharing: dict[str, set[str]] = defaultdict(set)
     several = len({(trial.model, trial.data) for trial in plan.trials}) > 1

@@ -218,7 +218,7 @@ class Lines:
                 more = f" (and {len(running) - 1} more)" if len(running) > 1 else ""
                 words.append(f"now: {self._runs.label(key)}{f', {known}' if known else ''}{more}")
             elif self._runs.done < self._runs.total:
-                words.append("no training is running at this moment")
+                words.append("between trainings" if self._runs.left.began else "workers are starting")
         self._print("; ".join(words))
 
     def _print(self, text: str) -> None:

@@ -24,6 +24,11 @@ class TimeLeft:
         self._began: float | None = None
 
     @property
+    def began(self) -> bool:
+        """Whether any run was started."""
+        return self._began is not None
+
+    @property
     def total(self) -> int:
         """All the work, in examples."""
         return self._total
