@@ -28,15 +28,15 @@ def export(to: Path, onnx: bool, untrained: bool, **given: Any) -> None:
     """Write a ticket or trained network of FILE: safetensors, a JSON sidecar that rebuilds it, and ONNX."""
     from prunebench import runner
     from prunebench.commands.terminal.progress import display
-    from prunebench.runner.export import Choice, chosen
+    from prunebench.runner.export import Choice, chosen, work_of_export
     from prunebench.runner.export import export as write_out
 
     names = ("entry", "seed", "round", "density", "draw", "model", "data")
     choice = Choice(**{name: given.pop(name) for name in names}, trained=not untrained)
     prepared = runner.prepare(options_of(given))
     chosen(prepared.plan, choice)
-    console = console_for(stderr=True)
-    shown = display(console, prepared.plan, 0)
+    console, work = console_for(stderr=True), work_of_export(prepared, choice)
+    shown = display(console, prepared.plan, work)
     try:
         done = write_out(prepared, choice, to, onnx=onnx, observe=shown)
     finally:

@@ -25,13 +25,14 @@ def verdict_text(judgements: Sequence[Judgement]) -> str:
     if rest:
         reasons = ", ".join(dict.fromkeys(one.why for one in rest))
         went = [
-            f"{count} {words}"
-            for direction, words in (("reproduced", "the published way"), ("contradicted", "the other way"))
-            if (count := sum(one.direction == direction for one in rest))
+            (sum(one.direction == "reproduced" for one in rest), "the published way"),
+            (sum(one.direction == "contradicted" for one in rest), "the other way"),
+            (sum(one.direction == "undecided" and one.pair is not None for one in rest), "clearly neither way"),
         ]
-        open_ = sum(one.direction == "undecided" for one in rest)
-        went += [f"{open_} neither way"] if open_ else []
-        parts.append(f"{len(rest)} not judged ({reasons}): differences here go {', '.join(went)}.")
+        told = [f"{count} {'goes' if count == 1 else 'go'} {words}" for count, words in went if count]
+        missing = sum(one.pair is None for one in rest)
+        told += [f"{missing} could not be compared"] if missing else []
+        parts.append(f"{len(rest)} published results not judged ({reasons}): {', '.join(told)}.")
     return " ".join(parts)
 
 

@@ -20,6 +20,7 @@ from prunebench.api.planning import Evaluation, Ref
 from prunebench.api.tickets import State
 from prunebench.benchmark.densities import Density
 from prunebench.components.catalogue import Catalogue
+from prunebench.engine.missing import missing, samples
 from prunebench.kernels.weight_files import digest_of
 from prunebench.plan.counts import matched
 from prunebench.plan.json_values import from_json, to_json
@@ -108,11 +109,9 @@ def export(
     folder = Path(folder)
     if onnx:
         _need_onnx()
-    trial, evaluation = chosen(prepared.plan, choice)
-    ticket = evaluation.run.ticket
-    weights = evaluation.run.end if choice.trained else ticket.weights
-    mask_ref = evaluation.mask if choice.trained else ticket.mask
-    store = runner.make(prepared, [ref for ref in (weights, mask_ref) if ref is not None], observe, catalogue)
+    trial, evaluation, refs = _wanted(prepared.plan, choice)
+    weights, mask_ref = refs[0], refs[1] if len(refs) > 1 else None
+    store = runner.make(prepared, refs, observe, catalogue)
     spec = spec_of(prepared.plan.phases, evaluation.run.key, TrainSpec)
     model_spec, task_spec = spec.model, spec.task
     units_spec = ComponentSpec.of(prepared.benchmark.all_entries[trial.entry].units)
@@ -156,6 +155,21 @@ def export(
         if not far <= NEAR:
             raise PrunebenchError(f"{folder / name}: its outputs differ from the original's by {far:.2g}")
     return Exported(folder, sidecar, differences)
+
+
+def work_of_export(prepared: Prepared, choice: Choice) -> dict[str, int]:
+    """What must be trained for an export, by key, in examples: nothing where its weights were kept."""
+    lacking = missing(prepared.plan, prepared.open_store(), _wanted(prepared.plan, choice)[2])
+    phases = prepared.plan.phases
+    return {key: samples(phases[key], out) for key, out in lacking.items() if phases[key].kind == "train"}
+
+
+def _wanted(plan: Plan, choice: Choice) -> tuple[Trial, Evaluation, list[Ref]]:
+    """What a choice means, and its weights and mask, if it has one."""
+    trial, evaluation = chosen(plan, choice)
+    ticket = evaluation.run.ticket
+    refs = (evaluation.run.end, evaluation.mask) if choice.trained else (ticket.weights, ticket.mask)
+    return trial, evaluation, [ref for ref in refs if ref is not None]
 
 
 def load_exported(folder: str | Path, catalogue: Catalogue | None = None) -> nn.Module:
