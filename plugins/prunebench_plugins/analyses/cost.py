@@ -3,14 +3,17 @@
 Units that can be taken out (channels) are taken out first, so that what is counted and timed is the smaller network;
 single weights cannot be, and their network is as slow as the dense one whatever its density.
 
+A clock tells of the network and of whatever else the machine does. So nothing else of the run works meanwhile, the
+network and the dense one are timed in turn, pass by pass, and what is compared is the ratio within a pair of passes.
+
 Source: Blalock et al. 2020, section 5 (report sizes and speeds, not one of them alone).
 """
 
 from __future__ import annotations
 
-import statistics
+import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from pydantic import Field
@@ -19,6 +22,7 @@ from prunebench import Component, ComponentConfig, Measurement, hookimpl
 from prunebench.api.measurements import Analysis
 from prunebench.api.tickets import Inputs, Optimum
 from prunebench.kernels.hardware import processor_name
+from prunebench.stats.median import median_interval
 
 if TYPE_CHECKING:
     import torch
@@ -35,7 +39,7 @@ class CostConfig(ComponentConfig):
 
     Args:
         batches: examples a forward pass, one timing for each.
-        repeats: timed passes; the median is reported, and the quartiles.
+        repeats: timed passes of each network; their median is reported, and from six on an interval of it.
         warm: passes before them.
     """
 
@@ -45,7 +49,7 @@ class CostConfig(ComponentConfig):
 
 
 class Cost:
-    """Counts and times each ticket's network, in evaluation mode, without gradients."""
+    """Counts and times each ticket's network beside the dense one, in evaluation mode, without gradients."""
 
     def __init__(self, config: CostConfig) -> None:
         self._config = config
@@ -59,39 +63,70 @@ class Cost:
 
     @hookimpl
     def prunebench_analyse(self, inputs: Inputs, model: nn.Module, data: Data, task: Task, units: Units) -> Analysis:
-        """For each round: `parameters`, `macs`, `bytes`, and `latency/batch-N` with its quartiles.
+        """For each round: `parameters`, `macs`, `bytes`; `latency/batch-N`, and below the dense one `speedup/batch-N`.
 
         `macs` are of one example. `bytes` are float32 tensors of what is left; where single weights are pruned, the
-        kept values and one bit a weight, if that is less. Latencies are in milliseconds a batch, on the device that the
-        unit names; they are what a clock said, and are not held to be the same again.
+        kept values and one bit a weight, if that is less. Latencies are medians in milliseconds a batch, on the device
+        that the unit names, with the ends of their 95 % interval as `/low` and `/high`. `speedup` is how many times as
+        long the dense network took beside it. The dense network's own latency is that of entries that prune nothing:
+        one for a board. `load` is how many processes wanted the processor as the timing began. All of this is what a
+        clock said, and is not held to be the same again.
         """
         example = task.example(data.info)
-        found: list[Measurement] = []
-        for ticket in sorted(inputs["tickets"], key=lambda ticket: ticket.round):
+        tickets = sorted(inputs["tickets"], key=lambda ticket: ticket.round)
+        found: list[Measurement] = [Measurement("load", os.getloadavg()[0], "processes", exact=False)]
+        small: dict[int, nn.Module] = {}
+        for ticket in tickets:
             model.load_state_dict(dict(ticket.weights))
             found += counts(model, units, ticket, example)
-            small = model if ticket.mask is None else units.shrink(model, ticket.mask)
-            for batch in self._config.batches:
-                found += self._timed(small.eval(), batch, example, ticket.round)
+            if ticket.mask is not None:
+                small[ticket.round] = units.shrink(model, ticket.mask).eval()
+        # No number depends on the weights: any of the tickets' will do for the dense network.
+        dense = model.eval()
+        for batch in self._config.batches:
+            found += self._timed(dense, small, batch, example)
         return Analysis(tuple(found))
 
-    def _timed(self, model: nn.Module, batch: int, example: Tensor, round: int) -> Iterator[Measurement]:
+    def _timed(
+        self, dense: nn.Module, small: Mapping[int, nn.Module], batch: int, example: Tensor
+    ) -> Iterator[Measurement]:
+        """Latencies and speed-ups by round; the dense network's latency where there is no other."""
         import torch
 
-        device = next(model.parameters()).device
+        device = next(dense.parameters()).device
         taken = example.to(device).repeat(batch, *[1] * (example.ndim - 1))
-        passes = []
+        networks = [dense, *small.values()]
         with torch.inference_mode():
-            for _ in range(self._config.warm + self._config.repeats):
-                begin = time.perf_counter()
-                model(taken)
-                if device.type == "cuda":
-                    torch.cuda.synchronize(device)
-                passes.append(1e3 * (time.perf_counter() - begin))
-        low, middle, high = statistics.quantiles(passes[self._config.warm :], n=4)
+            for _ in range(self._config.warm):
+                for network in networks:
+                    _pass(network, taken)
+            passes = [[_pass(network, taken) for network in networks] for _ in range(self._config.repeats)]
         unit = f"ms, {device_name(device)}"
-        for name, value in (("", middle), ("/quartile-1", low), ("/quartile-3", high)):
-            yield Measurement(f"latency/batch-{batch}{name}", value, unit, round=round, exact=False)
+        first, *others = zip(*passes, strict=True)
+        if not small:
+            yield from _measured(f"latency/batch-{batch}", first, unit, 0)
+        for round, own in zip(small, others, strict=True):
+            yield from _measured(f"latency/batch-{batch}", own, unit, round)
+            ratios = [whole / part for whole, part in zip(first, own, strict=True)]
+            yield from _measured(f"speedup/batch-{batch}", ratios, "times", round)
+
+
+def _pass(network: nn.Module, taken: Tensor) -> float:
+    """Milliseconds of one forward pass."""
+    import torch
+
+    begin = time.perf_counter()
+    network(taken)
+    if taken.device.type == "cuda":
+        torch.cuda.synchronize(taken.device)
+    return 1e3 * (time.perf_counter() - begin)
+
+
+def _measured(name: str, values: Sequence[float], unit: str, round: int) -> Iterator[Measurement]:
+    middle, ends = median_interval(values)
+    yield Measurement(name, middle, unit, round=round, exact=False)
+    for end, value in zip(("low", "high"), ends or (), strict=False):
+        yield Measurement(f"{name}/{end}", value, unit, round=round, exact=False)
 
 
 def counts(model: nn.Module, units: Units, ticket: Optimum, example: Tensor) -> Iterator[Measurement]:
@@ -129,4 +164,4 @@ def device_name(device: torch.device) -> str:
 @hookimpl
 def prunebench_components() -> Iterable[Component]:
     """Offer `cost`."""
-    yield Component("cost", CostConfig, Cost, version=1, paper="Blalock et al. 2020")
+    yield Component("cost", CostConfig, Cost, version=2, paper="Blalock et al. 2020", alone=True)
