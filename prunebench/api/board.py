@@ -79,6 +79,8 @@ class Cell:
         runs: by seed, the judged runs that its value is the mean of; none where it is interpolated.
         between: by seed, what its value was interpolated between; none where it was measured at the place.
         neighbours: the mean of `between` over its seeds; None where every value was measured at the place.
+        draws: by seed, how far the values of its draws lie apart; where there are several and the value was measured.
+        apart: the most of these; None without any.
         interval: of `values`: mean and Student interval over seeds; None without a value.
         inclusive_interval: the same of `inclusive`.
         over_images: percentile interval of the mean over test images, the networks fixed; None where the results do not
@@ -92,6 +94,8 @@ class Cell:
     runs: Mapping[int, tuple[Run, ...]] = field(default_factory=dict)
     between: Mapping[int, Between] = field(default_factory=dict)
     neighbours: Between | None = None
+    draws: Mapping[int, float] = field(default_factory=dict)
+    apart: float | None = None
     interval: Interval | None = None
     inclusive_interval: Interval | None = None
     over_images: Interval | None = None

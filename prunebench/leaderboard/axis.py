@@ -48,6 +48,7 @@ class Point:
         run: the judged run that the value is of; None where it is of none, or where the axis is a cost.
         between: the tickets that it was interpolated between; None where it was measured.
         gap: why there is neither a value nor an outcome that is not ok.
+        draws: the values that a measured one is the mean of.
     """
 
     entry: str
@@ -59,6 +60,7 @@ class Point:
     run: Run | None = None
     between: Between | None = None
     gap: Gap | None = None
+    draws: tuple[float, ...] = ()
 
 
 def at_own_density(tickets: Sequence[Ticket]) -> list[Point]:
@@ -121,6 +123,7 @@ class _Round:
     place: float | None
     value: float | None
     outcome: Outcome
+    draws: tuple[float, ...] = ()
 
 
 def _known(tickets: Sequence[Ticket], lost: Sequence[Lost], axis: AxisName) -> list[_Round]:
@@ -159,7 +162,8 @@ def _round(tickets: Sequence[Ticket], axis: AxisName) -> _Round:
             )
         return _Round(density, None, None, outcome)
     values = [ticket.value for ticket in tickets if ticket.value is not None]
-    return _Round(density, mean(places), mean(values) if len(values) == len(tickets) else None, outcome)
+    whole = len(values) == len(tickets)
+    return _Round(density, mean(places), mean(values) if whole else None, outcome, tuple(values) if whole else ())
 
 
 def _at(entry: str, seed: int, rounds: Sequence[_Round], place: float, metric: Metric) -> Point:
@@ -167,7 +171,7 @@ def _at(entry: str, seed: int, rounds: Sequence[_Round], place: float, metric: M
     there = min(lying, key=lambda one: abs(log(one[0] / place)), default=None)
     # The dense network is at 1 alone, however near a place is.
     if there is not None and there[0] < 1 and abs(there[0] - place) <= SAME_PLACE * place:
-        return Point(entry, seed, place, there[1].outcome, there[1].value)
+        return Point(entry, seed, place, there[1].outcome, there[1].value, draws=there[1].draws)
     left = min((one for one in lying if one[0] > place), key=lambda one: one[0], default=None)
     right = max((one for one in lying if one[0] < place), key=lambda one: one[0], default=None)
     most = left[1].density if left and left[1].density is not None else inf

@@ -14,6 +14,7 @@ from prunebench.api.report import (
     NOTHING,
     around,
     between_text,
+    draws_text,
     gap_text,
     level,
     plain,
@@ -141,6 +142,7 @@ def _cell(cell: Cell, metric: Metric) -> dict[str, Any] | None:
         "spread": around(cell.interval.mean, cell.interval.ends, metric.number),
         "seeds": seeds_text(cell, metric) if 1 < cell.n <= FEW else None,
         "between": None if cell.neighbours is None else between_text(cell.neighbours, metric),
+        "draws": draws_text(cell, metric),
         "chord": None if cell.neighbours is None else _chord(cell.neighbours, metric),
     }
 
