@@ -13,7 +13,7 @@ from prunebench.benchmark.bounds import PROCESSES
 if TYPE_CHECKING:
     from prunebench.runner.preparing import Options
 
-_EXECUTION = ("workers", "device", "threads")
+_EXECUTION = ("workers", "device", "threads", "keep")
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -55,6 +55,11 @@ def execution_options(command: F) -> F:
                 "--threads",
                 type=click.IntRange(1, PROCESSES),
                 help="Threads of each worker; other numbers of them round otherwise.  [default: FILE's]",
+            ),
+            click.option(
+                "--keep",
+                type=click.Choice(["none", "small", "judged"]),
+                help="Judged weights to keep for `export`: none, all, or all if they are small.  [default: FILE's]",
             ),
         ]
     ):

@@ -19,6 +19,7 @@ from prunebench.engine.executors.choice import chosen
 from prunebench.engine.probe import StoreProbe
 from prunebench.plan.compile import make_plan
 from prunebench.plan.trial import Plan
+from prunebench.runner.keeping import kept
 from prunebench.store.environment import Environment
 from prunebench.store.store import Store
 
@@ -108,7 +109,7 @@ def prepare(options: Options, catalogue: Catalogue | None = None) -> Prepared:
     probe = StoreProbe(Store(store_path, environment=Environment({"for": "planning"})), root)
     try:
         with watched(call_planning_hook.__code__):
-            plan = make_plan(benchmark, probe)
+            plan = kept(make_plan(benchmark, probe), benchmark.execution.keep)
     except ConfigError as error:
         # The entries that the file has right are planned all the same, so that every error comes at once.
         raise ConfigError((*reading.errors, *error.errors)) from None

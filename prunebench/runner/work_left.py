@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from prunebench.engine.missing import missing, samples
+from prunebench.runner.keeping import Disk, disk
 from prunebench.runner.preparing import Prepared
 from prunebench.store.store import Store
 
@@ -25,6 +26,8 @@ class Status:
     """Training examples still to be processed, with repetition: steps x batch over the runs that are missing."""
     work: Mapping[str, int] = field(default_factory=dict)
     """The same of each training run that is missing, by its key."""
+    disk: Disk = field(default_factory=lambda: Disk(0, 0, 0))
+    """About what is still to be written."""
 
     def to_json(self) -> dict[str, Any]:
         """For `--json`."""
@@ -33,6 +36,7 @@ class Status:
             "phases": {"distinct": self.phases, "missing": self.phases_missing},
             "runs": {"naive": self.runs_naive, "distinct": self.runs_distinct, "cached": self.runs_cached},
             "sample_steps": self.sample_steps,
+            "disk": {"bytes": self.disk.total, "judged": self.disk.judged, "unkept": self.disk.unkept},
         }
 
 
@@ -51,4 +55,5 @@ def status(prepared: Prepared, store: Store) -> Status:
         runs_cached=runs - len(work),
         sample_steps=sum(work.values()),
         work=work,
+        disk=disk(plan, lacking),
     )

@@ -48,8 +48,10 @@ def planned(source: Path, provenance: Provenance, store: Path, cells: Iterable[C
         seeds = tuple(dict.fromkeys(seed for _, seed in known))
     options = Options(source, provenance.profile, seeds, entries, provenance.settings, store)
     threads = provenance.environment.get("threads")
+    execution: dict[str, Any] = {"keep": "none"}
     if isinstance(threads, int) and 1 <= threads <= PROCESSES:  # others round otherwise
-        options = replace(options, execution={"threads": threads})
+        execution |= {"threads": threads}
+    options = replace(options, execution=execution)
     try:
         return runner.prepare(options)
     except PrunebenchError:

@@ -26,6 +26,7 @@ from prunebench.benchmark.merging import normalise
 from prunebench.engine.probe import StoreProbe
 from prunebench.plan.compile import make_plan
 from prunebench.plan.demand import demanded
+from prunebench.plan.phases import spec_of
 from prunebench.plan.specs import PruneSpec, drawn_from
 from prunebench.plan.trial import Plan, Trial
 from prunebench.store.environment import Environment
