@@ -437,6 +437,7 @@ class Judgement:
         reason: why nothing could be compared; empty otherwise.
         why: why it is not judged; empty otherwise.
         direction: what the verdict would be if it were judged.
+        interpolated: whether some of the compared values lie between tickets.
     """
 
     verdict: Verdict
@@ -451,6 +452,7 @@ class Judgement:
     reason: str = ""
     why: str = ""
     direction: Verdict = "undecided"
+    interpolated: bool = False
 
 
 @dataclass(frozen=True)

@@ -88,6 +88,7 @@ class _Comparison:
     rounds: bool = False
     broken: tuple[tuple[str, Cell], ...] = ()
     reason: str = ""
+    interpolated: bool = False
 
 
 def _judge(
@@ -114,6 +115,7 @@ def _judge(
         reason=compared.reason,
         why=why,
         direction=direction,
+        interpolated=compared.interpolated,
     )
 
 
@@ -143,7 +145,8 @@ def _compare(
         return _Comparison(broken=broken, reason=str(error))
     common = sorted(high.keys() & low.keys())
     means = mean(high[seed] for seed in common), mean(low[seed] for seed in common)
-    return _Comparison(pair, means, len(places), "round" in (ours.kind, theirs.kind), broken)
+    between = any(cell.between for cells in tried for cell in cells)
+    return _Comparison(pair, means, len(places), "round" in (ours.kind, theirs.kind), broken, interpolated=between)
 
 
 def _places(

@@ -69,6 +69,7 @@ def ours_text(judgement: Judgement) -> str:
         return judgement.reason + ending
     unit = f" {metric.apart}" if metric.apart else ""
     over = f", mean over {judgement.over} {judgement.kind}" if judgement.over > 1 else ""
+    over += ", some of these values interpolated between tickets" if judgement.interpolated else ""
     lone = f", and {pair.why}" if pair.why else ""
     return (
         f"{metric.number(means[0])} against {metric.number(means[1])}, difference "

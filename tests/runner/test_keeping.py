@@ -1,4 +1,4 @@
-"""Judged weights that are kept: what is exported after a run trains nothing, and nothing that was there is made again."""
+"""Judged weights that are kept: an export after a run trains nothing, and nothing that was there is made again."""
 
 from __future__ import annotations
 
