@@ -131,6 +131,9 @@ def _on_axis(rows: Iterable[Mapping[str, str]], place: float, axis: str) -> floa
     for own in rounds.values():
         at[mean(float(one[axis]) for one in own)].append(mean(float(one["value"]) for one in own))
     points = [(where, mean(values)) for where, values in at.items()]
+    there = [p for p in points if abs(p[0] - place) <= 0.005 * place and p[0] < 1]
+    if there:
+        return min(there, key=lambda p: abs(math.log(p[0] / place)))[1]
     below = max((p for p in points if p[0] <= place * (1 + 1e-9)), key=lambda p: p[0])
     above = min((p for p in points if p[0] >= place * (1 - 1e-9)), key=lambda p: p[0])
     if below[0] == above[0]:
@@ -179,7 +182,7 @@ def _trial(
             rows.append(row(entry, seed, density, None, round=round_, role="find", outcome=outcome, **named))
             return rows
         outcome = chance.choice(["collapsed", "diverged", "failed"]) if chosen < 0.12 else "ok"
-        macs = None if outcome == "failed" else round(density * chance.uniform(0.8, 1.25), 3)
+        macs = None if outcome == "failed" else min(1.0, round(density * chance.uniform(0.8, 1.25), 3))
         for draw in range(chance.choice([1, 1, 2])):
             value = None if outcome in ("diverged", "failed") else chance.random()
             placed = {"round": round_, "draw": draw, "density_macs": macs, "outcome": outcome, **named}
