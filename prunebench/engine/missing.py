@@ -39,11 +39,11 @@ def missing(plan: Plan, store: Store, refs: Iterable[Ref] | None = None) -> dict
                 if parent.address not in asked:
                     parents[parent.address] = parent
         sweep = parents
-    beside = {ref.address: ref for key in lacking if (ref := plan.alongside.get(key)) is not None}
-    there = store.have(beside) if beside else set()
-    for address, ref in beside.items():
-        if address not in there and ref not in lacking[ref.key]:
-            lacking[ref.key].append(ref)
+    beside = {key: plan.alongside[key] for key in lacking if key in plan.alongside}
+    kept = store.have({ref.address: ref for ref in beside.values()}) if beside else set()
+    for key, extra in beside.items():
+        if extra.address not in kept and extra not in lacking[key]:
+            lacking[key].append(extra)
     return {key: tuple(outputs) for key, outputs in lacking.items()}
 
 
