@@ -32,7 +32,8 @@ def verdict_text(judgements: Sequence[Judgement]) -> str:
         told = [f"{count} {'goes' if count == 1 else 'go'} {words}" for count, words in went if count]
         missing = sum(one.pair is None for one in rest)
         told += [f"{missing} could not be compared"] if missing else []
-        parts.append(f"{len(rest)} published results not judged ({reasons}): {', '.join(told)}.")
+        results = "result" if len(rest) == 1 else "results"
+        parts.append(f"{len(rest)} published {results} not judged ({reasons}): {', '.join(told)}.")
     return " ".join(parts)
 
 

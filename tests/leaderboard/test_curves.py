@@ -147,9 +147,7 @@ def test_intervals_of_close_means_fit_and_huge_ones_do_not_take_over() -> None:
 
 
 def groups(rows: list[dict[str, Any]]) -> Any:
-    from prunebench.leaderboard import board_of
-
-    return board_of(board(rows)).groups
+    return board(rows).groups
 
 
 def overlapping(apart: float) -> list[dict[str, Any]]:
