@@ -15,7 +15,17 @@ from interleave import Row
 
 from prunebench.kernels.hardware import hardware
 
-SCRIPTS = ("training_loop", "masked_step", "repulsion", "utility", "selection", "planning", "cached_phase", "startup")
+SCRIPTS = (
+    "training_loop",
+    "masked_step",
+    "repulsion",
+    "utility",
+    "selection",
+    "planning",
+    "scheduler",
+    "cached_phase",
+    "startup",
+)
 README = Path(__file__).with_name("README.md")
 
 
@@ -54,7 +64,8 @@ def table(rows: list[Row]) -> str:
 
 def quantity(value: float, unit: str) -> str:
     """A ratio as "1.02x", anything else with its unit."""
-    shown = f"{value:.2f}"
+    decimals = {"MiB": 0, "ms a phase": 3}.get(unit, 2)
+    shown = f"{value:.{decimals}f}"
     if not unit:
         return f"{shown}x"
     return f"{shown}{'' if unit.startswith('%') else ' '}{unit}"

@@ -151,8 +151,11 @@ class _Scheduler:
         phase = self.phases[key]
         # What trains nothing takes a moment: it counts only between paths that train alike.
         cost = float(samples(phase, self.wanted[key]) or 1)
-        # A parent that failed, and whose output is gone, is noticed when the phase would start.
-        return cost, self.resources(phase), [parent for parent in self._needs(key) if parent in self.wanted]
+        needs = self._needs(key)
+        if self.execution.failed:
+            # A parent that failed, and whose output is gone, is noticed when the phase would start.
+            needs &= self.wanted.keys()
+        return cost, self.resources(phase), needs
 
     def _needs(self, key: str) -> set[str]:
         """The phases that make what a phase needs and what is to be made."""
@@ -169,7 +172,7 @@ class _Scheduler:
                 self._wait_for_parents(key)
                 continue
             outputs = self.running[key] = self.wanted[key]
-            self.executor.submit(Work.of(self.plan, phase, frozenset(outputs)), self.resources(phase))
+            self.executor.submit(Work.of(self.plan, phase, outputs), self.resources(phase))
 
     def _has_room(self, resources: Resources) -> bool:
         """Whether work that needs this can start: what must be alone waits until nothing else runs, and is alone then.
@@ -214,10 +217,9 @@ class _Scheduler:
         self.observe(Event(name, {"phase": self.phases[event["key"]].kind, **event}))
 
     def _done(self, key: str, outputs: tuple[Ref, ...], event: Mapping[str, Any]) -> None:
-        made = [ref.address for ref in outputs]
-        self.absent.difference_update(made)
-        if self.lost:
-            self.lost.difference_update(made)
+        for ref in outputs:
+            self.absent.discard(ref.address)
+            self.lost.discard(ref.address)
         if len(self.wanted[key]) > len(outputs):  # more was lost while it ran
             self.wanted[key] = tuple(ref for ref in self.wanted[key] if ref.address in self.absent)
             self.graph.put_back(key)

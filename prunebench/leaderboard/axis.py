@@ -40,7 +40,7 @@ def note_of(axis: AxisName) -> str:
 
 
 @dataclass(frozen=True)
-class Point:
+class AxisPoint:
     """What one seed of an entry has at one place of the axis: a value, or what became of it, or why neither.
 
     Args:
@@ -63,10 +63,10 @@ class Point:
     draws: tuple[float, ...] = ()
 
 
-def at_own_density(tickets: Sequence[Ticket]) -> list[Point]:
+def at_own_density(tickets: Sequence[Ticket]) -> list[AxisPoint]:
     """Each ticket at its own density."""
     return [
-        Point(
+        AxisPoint(
             ticket.entry,
             ticket.seed,
             ticket.density,
@@ -87,7 +87,7 @@ def on_cost_axis(
     at: Sequence[float],
     dense: frozenset[str],
     metric: Metric,
-) -> list[Point]:
+) -> list[AxisPoint]:
     """Each trial at the places `at` of an axis, and dense references at 1.
 
     Args:
@@ -101,7 +101,7 @@ def on_cost_axis(
         trials[ticket.entry, ticket.seed][0].append(ticket)
     for run in lost:
         trials[run.entry, run.seed][1].append(run)
-    points: list[Point] = []
+    points: list[AxisPoint] = []
     for (entry, seed), (own, gone) in sorted(trials.items()):
         if all(ticket.round == 0 for ticket in own):
             points += at_own_density(own)
@@ -166,12 +166,12 @@ def _round(tickets: Sequence[Ticket], axis: AxisName) -> _Round:
     return _Round(density, mean(places), mean(values) if whole else None, outcome, tuple(values) if whole else ())
 
 
-def _at(entry: str, seed: int, rounds: Sequence[_Round], place: float, metric: Metric) -> Point:
+def _at(entry: str, seed: int, rounds: Sequence[_Round], place: float, metric: Metric) -> AxisPoint:
     lying = [(one.place, one) for one in rounds if one.place is not None]
     there = min(lying, key=lambda one: abs(log(one[0] / place)), default=None)
     # The dense network is at 1 alone, however near a place is.
     if there is not None and there[0] < 1 and abs(there[0] - place) <= SAME_PLACE * place:
-        return Point(entry, seed, place, there[1].outcome, there[1].value, draws=there[1].draws)
+        return AxisPoint(entry, seed, place, there[1].outcome, there[1].value, draws=there[1].draws)
     left = min((one for one in lying if one[0] > place), key=lambda one: one[0], default=None)
     right = max((one for one in lying if one[0] < place), key=lambda one: one[0], default=None)
     most = left[1].density if left and left[1].density is not None else inf
@@ -180,23 +180,23 @@ def _at(entry: str, seed: int, rounds: Sequence[_Round], place: float, metric: M
         one.outcome for one in rounds if one.place is None and (one.density is None or least <= one.density <= most)
     ]
     if broken:
-        return Point(entry, seed, place, worst(broken), None)
+        return AxisPoint(entry, seed, place, worst(broken), None)
     if left is None or right is None:
         near = [one for one in (left, right) if one is not None]
         gap = Gap("beyond" if near else "no ticket", *_placed(near))
-        return Point(entry, seed, place, "ok", None, gap=gap)
+        return AxisPoint(entry, seed, place, "ok", None, gap=gap)
     (left_place, above), (right_place, below) = left, right
     if left_place / right_place > WIDEST:
-        return Point(entry, seed, place, "ok", None, gap=Gap("far", *_placed([left, right])))
+        return AxisPoint(entry, seed, place, "ok", None, gap=Gap("far", *_placed([left, right])))
     outcome = worst([above.outcome, below.outcome])
     if above.value is None or below.value is None:
-        return Point(entry, seed, place, outcome, None)
+        return AxisPoint(entry, seed, place, outcome, None)
     if outcome == "ok" and abs(above.value - below.value) > _steepest(metric, above.value, below.value):
-        return Point(entry, seed, place, "ok", None, gap=Gap("steep", *_placed([left, right])))
+        return AxisPoint(entry, seed, place, "ok", None, gap=Gap("steep", *_placed([left, right])))
     share = log(left_place / place) / log(left_place / right_place)
     value = above.value + share * (below.value - above.value)
     between = Between((left_place, right_place), (above.value, below.value))
-    return Point(entry, seed, place, outcome, value, between=between)
+    return AxisPoint(entry, seed, place, outcome, value, between=between)
 
 
 def _steepest(metric: Metric, *values: float) -> float:

@@ -54,7 +54,7 @@ def plan_table(prepared: Prepared, numbers: Status) -> RenderableType:
         ("distinct training runs", numbers.runs_distinct),
         ("  already in the store", numbers.runs_cached),
         ("  still to train", numbers.runs_distinct - numbers.runs_cached),
-        ("images still to process (steps x batch)", numbers.sample_steps),
+        ("examples still to process (steps x batch)", numbers.sample_steps),
     ):
         facts.add_row(name, f"{value:,}")
     facts.add_row("disk still to write, about", bytes_text(numbers.disk.total))
