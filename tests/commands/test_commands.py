@@ -39,7 +39,11 @@ def test_check_tells_every_error_at_once_and_exits_2(tmp_path: Path) -> None:
     (tmp_path / "bad.toml").write_text(text.replace('score = "magnitude"', 'score = "magnitud"'))
     refused = prunebench("check", "bad.toml")
     assert refused.exit_code == 2
-    for said in ("bad.toml: seeds: seed 0 is given twice", 'round: unknown key. Did you mean "rounds"', 'Did you mean "magnitude"'):
+    for said in (
+        "bad.toml: seeds: seed 0 is given twice",
+        'round: unknown key. Did you mean "rounds"',
+        'Did you mean "magnitude"',
+    ):
         assert said in refused.output
 
 
