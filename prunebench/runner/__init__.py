@@ -1,6 +1,7 @@
 """A benchmark file carried out: prepared, run, written, exported."""
 
 from prunebench.runner.downloads import downloads_of
+from prunebench.runner.out_folder import check_out, check_writable, judged_by, judged_in
 from prunebench.runner.preparing import Options, Prepared, data_root, default_store, prepare
 from prunebench.runner.provenance import notes
 from prunebench.runner.publishing import report_again, write, write_results
@@ -12,9 +13,13 @@ __all__ = [
     "Outcome",
     "Prepared",
     "Status",
+    "check_out",
+    "check_writable",
     "data_root",
     "default_store",
     "downloads_of",
+    "judged_by",
+    "judged_in",
     "make",
     "notes",
     "prepare",

@@ -1,83 +1,161 @@
-"""Which judged weights a run leaves in the store, for `prunebench export`, and how much disk a plan takes."""
+"""What benchmark files need of a store, and what may go."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
-from typing import Literal
+import tomllib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
-from prunebench.api.planning import Ref
-from prunebench.plan.specs import TrainSpec
-from prunebench.plan.trial import Plan
-
-Keep = Literal["none", "small", "judged"]
-
-SMALL = 2**30
-"""Bytes that the judged weights of a file may take together to be kept without being asked for."""
-CURVE = 4_096
-"""Bytes that anything but weights, optimizer states and masks is taken to have: curves, records, analyses."""
-
-
-def kept(plan: Plan, keep: Keep) -> Plan:
-    """A plan that also makes the judged weights, where they are to be kept.
-
-    Args:
-        keep: "judged" asks for them as for results, so that a run that lacks them is trained again. "small" has them
-            written by the runs that are trained anyway, where all of them together are small. "none" keeps none.
-    """
-    if keep == "judged":
-        return replace(plan, also=(*plan.also, *judged_weights(plan)))
-    if keep == "small" and sum(Sizes(plan).of(ref) for ref in judged_weights(plan)) <= SMALL:
-        return replace(plan, alongside={ref.key: ref for ref in judged_weights(plan)})
-    return plan
-
-
-def judged_weights(plan: Plan) -> list[Ref]:
-    """The weights at the end of each run that judges a ticket."""
-    refs = (evaluation.run.end for trial in plan.trials for evaluation in trial.evaluations)
-    return list({ref.address: ref for ref in refs}.values())
-
-
-class Sizes:
-    """About how many bytes outputs of a plan take in the store: float32 tensors, a bit for each unit of a mask."""
-
-    def __init__(self, plan: Plan) -> None:
-        self._plan = plan
-        self._parameters: dict[str, int] = {}
-        """By the canonical JSON of the model."""
-        self._units = max((trial.units for trial in plan.trials), default=0)
-        for trial in plan.trials:
-            for evaluation in trial.evaluations:
-                spec = plan.phases[evaluation.run.key].spec
-                if isinstance(spec, TrainSpec):
-                    self._parameters[spec.model.canonical] = trial.parameters
-        self._most = max(self._parameters.values(), default=0)
-
-    def of(self, ref: Ref) -> int:
-        """Bytes of one output. An optimizer's state is taken to be as large as the weights."""
-        if ref.part in ("weights", "optimizer"):
-            return 4 * self._parameters.get(self._plan.phases[ref.key].spec.model.canonical, self._most)
-        return self._units // 8 + CURVE if ref.part == "mask" else CURVE
+from prunebench.api.errors import ConfigError
+from prunebench.components.catalogue import Catalogue
+from prunebench.runner.preparing import Options, default_store, prepare
+from prunebench.store.contents import Amount, Contents, KeptCopy, contents_of
+from prunebench.store.environment import Environment
+from prunebench.store.marker import is_store
+from prunebench.store.objects import ObjectBackend
+from prunebench.store.store import Store
 
 
 @dataclass(frozen=True)
-class Disk:
-    """About how many bytes a run still writes, and of these, the judged weights that it keeps.
+class Needed:
+    """Addresses that a file asks for, with all its profiles.
 
     Args:
-        unkept: bytes of the judged weights that it would keep if it were told to.
+        results: what its results are read off.
+        all: these, and what they are made from.
     """
 
-    total: int
-    judged: int
-    unkept: int
+    file: str
+    results: frozenset[str]
+    all: frozenset[str]
 
 
-def disk(plan: Plan, lacking: Mapping[str, Iterable[Ref]]) -> Disk:
-    """The estimate for the outputs that a store lacks."""
-    sizes = Sizes(plan)
-    judged = {ref.address: sizes.of(ref) for ref in judged_weights(plan)}
-    made = {ref.address: sizes.of(ref) for refs in lacking.values() for ref in refs}
-    kept_bytes = sum(size for address, size in judged.items() if address in made)
-    asked = bool(plan.alongside) or any(ref.address in judged for ref in plan.also)
-    return Disk(sum(made.values()), kept_bytes, 0 if asked else sum(judged.values()))
+def open_any(place: Path | str | None, *, near: bool = True) -> Store:
+    """A store for looking after it: every copy counts, wherever it was made.
+
+    Raises:
+        StoreError: the place holds something else, a store of another format, or none can be reached.
+    """
+    chosen = default_store() if place is None else place
+    return Store(chosen, environment=Environment({"for": "keeping"}), reuse="any", near=near)
+
+
+def needed_by(
+    files: Iterable[Path],
+    place: Path | str | None,
+    seeds: Sequence[int] | None = None,
+    catalogue: Catalogue | None = None,
+) -> list[Needed]:
+    """What each file asks for, as it stands and under each of its profiles.
+
+    Args:
+        seeds: other seeds than the file's, beside them.
+    Raises:
+        ConfigError: a file cannot be planned. Nothing may be freed then.
+    """
+    catalogue = Catalogue.load() if catalogue is None else catalogue
+    return [_needed(file, place, seeds, catalogue) for file in files]
+
+
+def _needed(file: Path, place: Path | str | None, seeds: Sequence[int] | None, catalogue: Catalogue) -> Needed:
+    try:
+        profiles = tomllib.loads(file.read_text(encoding="utf-8")).get("profile", {})
+    except (OSError, ValueError):
+        profiles = {}  # read again below, with the error that says what is wrong
+    results: set[str] = set()
+    everything: set[str] = set()
+    for profile in (None, *(profiles if isinstance(profiles, dict) else ())):
+        for drawn in (None, *([tuple(seeds)] if seeds else ())):
+            plan = prepare(Options(file, profile=profile, seeds=drawn, store=place), catalogue).plan
+            results.update(ref.address for ref in plan.sinks)
+            everything.update(ref.address for refs in plan.wanted.values() for ref in refs)
+    return Needed(str(file), frozenset(results), frozenset(results | everything))
+
+
+@dataclass(frozen=True)
+class Info:
+    """What a store keeps, and for whom."""
+
+    place: str
+    exists: bool
+    contents: Contents
+    files: tuple[tuple[Needed, Amount], ...]
+    """Each file, with the payloads that are there for it."""
+    unneeded: Amount
+    """Payloads that none of these files asks for."""
+
+    def to_json(self) -> dict[str, Any]:
+        """For `--json`."""
+        kept = self.contents
+        return {
+            "store": self.place,
+            "exists": self.exists,
+            "payloads": kept.payloads().to_json(),
+            "records": kept.records.to_json(),
+            "records_only": kept.dropped,
+            "unfinished": kept.unfinished.to_json(),
+            "checkpoints": kept.checkpoints.to_json(),
+            "cached": kept.cached.to_json(),
+            "environments": {name: amount.to_json() for name, amount in kept.by_lineage().items()},
+            "files": [
+                {"file": needed.file, "asked": len(needed.all), "there": amount.to_json()}
+                for needed, amount in self.files
+            ],
+            "unneeded": self.unneeded.to_json() if self.files else None,
+        }
+
+
+def info(store: Store, needed: Sequence[Needed] = ()) -> Info:
+    """What a store keeps."""
+    exists = is_store(store.backend)
+    contents = contents_of(store.backend)
+    files = tuple(
+        (file, contents.payloads(copy for copy in contents.copies if copy.address in file.all)) for file in needed
+    )
+    return Info(store.backend.place, exists, contents, files, contents.payloads(unneeded(contents, needed)))
+
+
+def unneeded(contents: Contents, needed: Iterable[Needed]) -> list[KeptCopy]:
+    """Copies with a payload that none of the files asks for."""
+    asked: set[str] = set()
+    for file in needed:
+        asked |= file.all
+    return [copy for copy in contents.copies if copy.recorded and copy.files and copy.address not in asked]
+
+
+LEFT_LEASE_SECONDS = 86_400.0
+"""How long a claim that was given back stays in an object store at least: nobody may be about to take it."""
+
+
+def free(store: Store, copies: Iterable[KeptCopy], observe: Callable[[str], None] = lambda address: None) -> None:
+    """Drop the payloads of these artifacts and keep their records, which recomputations are held against.
+
+    In an object store leases that were given back long ago go too.
+    """
+    if isinstance(store.backend, ObjectBackend):
+        store.backend.remove_free_leases(LEFT_LEASE_SECONDS)
+    for address in dict.fromkeys(copy.address for copy in copies):
+        store.drop_payload(address)
+        observe(address)
+
+
+def wanted(contents: Contents, needed: Sequence[Needed], *, whole: bool) -> list[KeptCopy]:
+    """Copies to send to another store: all, or where files are named those that they ask for.
+
+    Args:
+        whole: with what results were made from, not only what they are read off.
+    """
+    if not needed:
+        return list(contents.copies)
+    asked: set[str] = set()
+    for file in needed:
+        asked |= file.all if whole else file.results
+    return [copy for copy in contents.copies if copy.address in asked]
+
+
+def same_place(one: Store, other: Store) -> None:
+    """Raises ConfigError where two stores are one."""
+    if one.backend.place == other.backend.place:
+        raise ConfigError([f"{one.backend.place}: is both the source and the target. Name another store."])

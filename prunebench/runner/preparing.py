@@ -12,30 +12,35 @@ from prunebench.api.errors import ConfigError
 from prunebench.benchmark import load as config
 from prunebench.benchmark.entries import Benchmark
 from prunebench.components.catalogue import Catalogue
-from prunebench.components.managers import call_planning_hook
+from prunebench.components.global_state import GlobalState
 from prunebench.components.time_limit import watched
 from prunebench.engine.environment import fingerprint
 from prunebench.engine.executors.choice import chosen
 from prunebench.engine.probe import StoreProbe
 from prunebench.plan.compile import make_plan
 from prunebench.plan.trial import Plan
-from prunebench.runner.keeping import kept
+from prunebench.runner.judged_weights import kept
+from prunebench.runner.out_folder import expanded
+from prunebench.runner.trainable import refuse_recipes
 from prunebench.store.environment import Environment
+from prunebench.store.places import place_of
 from prunebench.store.store import Store
 
 
-def default_store() -> Path:
-    """`$PRUNEBENCH_STORE`, or a folder in the user's cache."""
+def default_store() -> Path | str:
+    """`$PRUNEBENCH_STORE`, or a folder in the user's cache: a path, or an object store's URL."""
     import platformdirs
 
-    return Path(os.environ.get("PRUNEBENCH_STORE") or Path(platformdirs.user_cache_dir("prunebench")) / "store")
+    given = os.environ.get("PRUNEBENCH_STORE")
+    return place_of(given) if given else Path(platformdirs.user_cache_dir("prunebench")) / "store"
 
 
 def data_root() -> Path:
     """`$PRUNEBENCH_DATA`, or a folder in the user's cache."""
     import platformdirs
 
-    return Path(os.environ.get("PRUNEBENCH_DATA") or Path(platformdirs.user_cache_dir("prunebench")) / "data")
+    given = os.environ.get("PRUNEBENCH_DATA")
+    return expanded(given) if given else Path(platformdirs.user_cache_dir("prunebench")) / "data"
 
 
 _CARRIED_OUT = ("execution.", "execution=", "execution =")
@@ -51,7 +56,8 @@ class Options:
     seeds: tuple[int, ...] | None = None
     only: tuple[str, ...] = ()
     settings: tuple[str, ...] = ()
-    store: Path | None = None
+    store: Path | str | None = None
+    """A folder's path, or an object store's URL."""
     reuse: Literal["same", "any"] = "same"
     also: tuple[Mapping[str, Any], ...] = ()
     """Components to report with beside the file's `report.also`, or in place of those of the same name."""
@@ -72,7 +78,8 @@ class Prepared:
     benchmark: Benchmark
     plan: Plan
     root: Path
-    store_path: Path
+    store_path: Path | str
+    """A folder's path, or an object store's URL, which workers open by it."""
 
     def open_store(self) -> Store:
         """The store, under this machine's fingerprint (which takes an import of torch)."""
@@ -87,7 +94,11 @@ def prepare(options: Options, catalogue: Catalogue | None = None) -> Prepared:
     Raises:
         ConfigError: with every error of the file.
     """
-    catalogue = Catalogue.load() if catalogue is None else catalogue
+    with watched():
+        return _prepared(options, Catalogue.load() if catalogue is None else catalogue)
+
+
+def _prepared(options: Options, catalogue: Catalogue) -> Prepared:
     reading = config.read(
         options.file,
         catalogue,
@@ -101,17 +112,21 @@ def prepare(options: Options, catalogue: Catalogue | None = None) -> Prepared:
         changed = benchmark.execution.model_copy(update=dict(options.execution))
         benchmark = replace(benchmark, execution=changed)
     chosen(benchmark.execution.executor, benchmark.execution.workers)
+    if benchmark.execution.device.partition(":")[0] == "cpu":  # what "auto" stands for takes an import of torch
+        refuse_recipes(benchmark, benchmark.execution.device)
     for table in options.also:
         use = catalogue.use(table, slot="report", where="also")
         others = tuple(other for other in benchmark.also if other.name != use.name)
         benchmark = replace(benchmark, report=benchmark.report.model_copy(update={"also": (*others, use)}))
     root, store_path = data_root(), options.store or default_store()
     probe = StoreProbe(Store(store_path, environment=Environment({"for": "planning"})), root)
+    state = GlobalState()
     try:
-        with watched(call_planning_hook.__code__):
-            plan = kept(make_plan(benchmark, probe), benchmark.execution.keep)
+        plan = kept(make_plan(benchmark, probe), benchmark.execution.keep)
     except ConfigError as error:
         # The entries that the file has right are planned all the same, so that every error comes at once.
         raise ConfigError((*reading.errors, *error.errors)) from None
+    finally:
+        state.restore()  # of planning hooks, which are too many to look at one by one
     reading.sound()
     return Prepared(options, benchmark, plan, root, store_path)

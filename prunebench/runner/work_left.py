@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from prunebench.engine.missing import missing, samples
-from prunebench.runner.keeping import Disk, disk
+from prunebench.runner.judged_weights import Disk, disk
 from prunebench.runner.preparing import Prepared
 from prunebench.store.store import Store
 

@@ -67,7 +67,8 @@ def plan_table(prepared: Prepared, numbers: Status) -> RenderableType:
         trial = next(t for t in prepared.plan.trials if t.entry == entry.name)
         shares = dict.fromkeys(f"{e.run.ticket.count / trial.units:.3g}" for e in trial.evaluations)
         entries.add_row(Text(entry.name), ", ".join(shares))
-    return Group(facts, "", entries)
+    reached = [Text(f"{trial.model}, units {trial.units_kind}: {it}") for trial, it in prepared.plan.coverages()]
+    return Group(facts, "", entries, "", *reached)
 
 
 def plugins_table(catalogue: Catalogue) -> RenderableType:

@@ -23,6 +23,7 @@ from prunebench.api.errors import (
 )
 from prunebench.api.untrusted_text import describe
 from prunebench.components.catalogue import Catalogue
+from prunebench.components.interrupts import is_ctrl_c
 from prunebench.engine.environment import fingerprint, pin, sealed_off
 from prunebench.engine.executors.origins import Origin, rebuilt
 from prunebench.engine.work import CancelledError, Channel, Work
@@ -70,14 +71,14 @@ class Worker:
         here = fingerprint(config.device, config.threads)
         _check_environment(here, Environment(config.environment))
         catalogue = rebuilt(config.origins, config.needed) if catalogue is None else catalogue
-        store = Store(Path(config.store), environment=here, reuse=config.reuse)  # type: ignore[arg-type]
+        store = Store(config.store, environment=here, reuse=config.reuse)  # type: ignore[arg-type]
         self.workbench = Workbench(store, catalogue, Path(config.data_root), config.device)
 
     def do(self, text: str, channel: Channel, *, interruptible: bool = False) -> dict[str, Any]:
         """One piece of work; the event that ends it. Nothing that a component raises comes out of it.
 
         Args:
-            interruptible: whether a KeyboardInterrupt is Ctrl-C, and comes out; else a component raised it.
+            interruptible: whether Ctrl-C arrives here, and comes out.
         """
         data = json.loads(text)
         key, began = data["key"], time.monotonic()
@@ -94,7 +95,7 @@ class Worker:
             if error.__cause__ is not None:  # what a component raised
                 event["traceback"] = "".join(traceback.format_exception(error.__cause__)[-4:])[-TEXT_LENGTH:]
         except BaseException as error:  # a plugin may raise anything; the other trials go on
-            if interruptible and isinstance(error, KeyboardInterrupt):
+            if interruptible and is_ctrl_c(error):
                 raise
             trace = "".join(traceback.format_exception(error)[-4:])
             event = {"kind": "failed", "error": describe(error, TEXT_LENGTH), "traceback": trace[-TEXT_LENGTH:]}

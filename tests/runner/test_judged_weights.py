@@ -9,9 +9,9 @@ import pytest
 from engine.toy_runs import Trained, catalogue, open_store, prepared
 
 from prunebench import runner
-from prunebench.runner import keeping
+from prunebench.runner import judged_weights as keeping
 from prunebench.runner.export import Choice, export, work_of_export
-from prunebench.runner.keeping import Keep, Sizes, judged_weights, kept
+from prunebench.runner.judged_weights import Keep, Sizes, judged_weights, kept
 from prunebench.runner.preparing import Prepared
 
 
