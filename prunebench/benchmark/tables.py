@@ -70,6 +70,8 @@ class Execution(StrictTable):
     """Threads of each worker. Part of the environment fingerprint: sums may round differently."""
     device: str = "auto"
     checkpoint_seconds: Number = Field(60.0, ge=0)
+    keep: Literal["none", "small", "judged"] = "small"
+    """Which judged weights stay in the store, for `export`: all, or where they take little together, or none."""
     restarts: Whole = Field(2, ge=0, le=1_000)
     """How often a phase whose worker died starts again, from its checkpoint."""
     executor: dict[str, Any] | str | None = None

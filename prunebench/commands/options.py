@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from prunebench.benchmark.bounds import PROCESSES
+
 if TYPE_CHECKING:
     from prunebench.runner.preparing import Options
 
+_EXECUTION = ("workers", "device", "threads", "keep")
 TRUSTED = "PRUNEBENCH_PYTHON"
 """The variable that names, separated by commas, the modules whose code a file may run."""
 
@@ -75,6 +78,32 @@ def file_options(command: F) -> F:
     return command
 
 
+def execution_options(command: F) -> F:
+    """How the work is carried out. None of it is part of a result, so none of it counts as a change of FILE."""
+    for decorate in reversed(
+        [
+            click.option(
+                "--workers",
+                type=click.IntRange(0, PROCESSES),
+                help="Processes that work; 0: this one.  [default: FILE's]",
+            ),
+            click.option("--device", metavar="NAME", help="Where to compute: auto, cpu, cuda, ...  [default: FILE's]"),
+            click.option(
+                "--threads",
+                type=click.IntRange(1, PROCESSES),
+                help="Threads of each worker; other numbers of them round otherwise.  [default: FILE's]",
+            ),
+            click.option(
+                "--keep",
+                type=click.Choice(["none", "small", "judged"]),
+                help="Judged weights to keep for `export`: none, all, or all if they are small.  [default: FILE's]",
+            ),
+        ]
+    ):
+        command = decorate(command)
+    return command
+
+
 def _trust(ctx: click.Context, parameter: click.Parameter, modules: tuple[str, ...]) -> None:
     """Modules of the user's own, found where the command is started, whose code a file may run; in workers too."""
     if not modules:
@@ -92,8 +121,17 @@ def options_of(given: Mapping[str, Any]) -> Options:
     from prunebench.runner.preparing import Options
 
     chosen = parse_seeds(given["seeds"])
-    rest = (given[name] for name in ("only", "settings", "store", "reuse"))
-    return Options(given["file"], given["profile"], chosen, *rest)
+    execution = {name: given[name] for name in _EXECUTION if given.get(name) is not None}
+    return Options(
+        given["file"],
+        given["profile"],
+        chosen,
+        given["only"],
+        given["settings"],
+        given["store"],
+        given["reuse"],
+        execution=execution,
+    )
 
 
 def parse_seeds(text: str | None) -> tuple[int, ...] | None:

@@ -7,12 +7,13 @@ from typing import Any
 
 import click
 
-from prunebench.commands.options import file_options, options_of
+from prunebench.commands.options import execution_options, file_options, options_of
 from prunebench.commands.output import console_for
 
 
 @click.command()
 @file_options
+@execution_options
 @click.option("--json", "as_json", is_flag=True, help="Numbers as JSON on standard output.")
 def plan(as_json: bool, **given: Any) -> None:
     """Show what FILE would train, what is shared and what is already there."""

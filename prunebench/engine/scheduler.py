@@ -166,13 +166,22 @@ class _Scheduler:
 
     def _start(self) -> None:
         now = time.monotonic()
-        while (key := self.graph.take(self.executor.has_room, now)) is not None:
+        while (key := self.graph.take(self._has_room, now)) is not None:
             phase = self.phases[key]
             if self.lost and any(parent.address in self.lost for parent in phase.parents):
                 self._wait_for_parents(key)
                 continue
             outputs = self.running[key] = self.wanted[key]
             self.executor.submit(Work.of(self.plan, phase, outputs), self.resources(phase))
+
+    def _has_room(self, resources: Resources) -> bool:
+        """Whether work that needs this can start: what must be alone waits until nothing else runs, and is alone then.
+
+        Nothing waits for it meanwhile, so it comes when all other work is done or waits for another process.
+        """
+        if self.running and (resources.alone or any(self.resources(self.phases[key]).alone for key in self.running)):
+            return False
+        return self.executor.has_room(resources)
 
     # What became of it.
 

@@ -36,6 +36,12 @@ def notes_of(board: Board) -> list[str]:
     return notes
 
 
+def title_of(board: Board) -> str:
+    """The board's name, with the profile that was run: that is not the file's study."""
+    profile = board.provenance.profile
+    return plain(board.name) + (f', profile "{plain(profile)}"' if profile is not None else "")
+
+
 def command(provenance: Provenance) -> str:
     """The command that makes these results."""
     words = ["prunebench", "run", plain(provenance.file)]

@@ -38,7 +38,7 @@ def provenance_of(
         prunebench=VERSION,
         file=recorded_path(benchmark.file),
         profile=benchmark.profile,
-        settings=tuple(prepared.options.settings),
+        settings=prepared.options.changes,
         seeds=tuple(benchmark.seeds),
         entries=tuple(entry.name for entry in benchmark.entries),
         environment=fields,
@@ -118,7 +118,7 @@ def notes(prepared: Prepared, rows: Sequence[Row], failed: Mapping[str, str]) ->
         found.append(benchmark.note)
     if benchmark.profile is not None:
         found.append(f'Reduced: profile "{benchmark.profile}"; not comparable with results of the full file.')
-    changed = [f"`--set {s}`" for s in prepared.options.settings]
+    changed = [f"`--set {s}`" for s in prepared.options.changes]
     if prepared.options.only:
         changed.append("`--only " + " --only ".join(prepared.options.only) + "`")
     if changed:

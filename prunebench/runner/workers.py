@@ -14,6 +14,7 @@ from prunebench.engine.executors.choice import Inline, chosen
 from prunebench.engine.executors.origins import origins_of
 from prunebench.engine.executors.worker import WorkerConfig
 from prunebench.plan.phases import Phase
+from prunebench.plan.specs import AnalyseSpec
 from prunebench.runner.preparing import Prepared
 from prunebench.runner.trainable import refuse_recipes
 from prunebench.store.store import Store
@@ -50,12 +51,23 @@ def executor_of(prepared: Prepared, store: Store, catalogue: Catalogue) -> Execu
 
 
 def resources_of(prepared: Prepared) -> Callable[[Phase], Resources]:
-    """What each phase of a file needs, by its kind: training and analyses keep a device busy, the others do not."""
+    """What each phase of a file needs, by its kind: training and analyses keep a device busy, the others do not.
+
+    Analyses that measure time have the machine to themselves, as far as this run goes.
+    """
     execution = prepared.benchmark.execution
     memory = chosen(execution.executor, execution.workers).memory
     busy = Resources(1.0, execution.threads, memory)
     idle = replace(busy, device=0.0)
-    return lambda phase: busy if phase.kind in ("train", "analyse") else idle
+    timed = replace(busy, alone=True)
+    alone = {name for name, use in prepared.benchmark.uses().items() if use.component.alone}
+
+    def needed(phase: Phase) -> Resources:
+        if isinstance(phase.spec, AnalyseSpec) and phase.spec.analysis.use in alone:
+            return timed
+        return busy if phase.kind in ("train", "analyse") else idle
+
+    return needed
 
 
 def components_of(benchmark: Benchmark) -> dict[str, int]:

@@ -33,6 +33,16 @@ def _table(*columns: str, numbers: int = 0) -> Table:
     return table
 
 
+def bytes_text(count: int) -> str:
+    """A number of bytes in the unit that a person would choose."""
+    size = float(count)
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if size < 999.5:
+            return f"{size:.3g} {unit}"
+        size /= 1_000
+    return f"{size:.3g} TB"
+
+
 def plan_table(prepared: Prepared, numbers: Status) -> RenderableType:
     """What a plan would train, and an overview of its entries."""
     facts = _table("", "", numbers=1)
@@ -47,6 +57,11 @@ def plan_table(prepared: Prepared, numbers: Status) -> RenderableType:
         ("examples still to process (steps x batch)", numbers.sample_steps),
     ):
         facts.add_row(name, f"{value:,}")
+    facts.add_row("disk still to write, about", bytes_text(numbers.disk.total))
+    if numbers.disk.unkept:
+        facts.add_row("  judged weights, which --keep judged would add", bytes_text(numbers.disk.unkept))
+    else:
+        facts.add_row("  of it judged weights, kept for export", bytes_text(numbers.disk.judged))
     entries = _table("entry", "judged at densities")
     for entry in prepared.benchmark.entries:
         trial = next(t for t in prepared.plan.trials if t.entry == entry.name)

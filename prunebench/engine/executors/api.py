@@ -16,11 +16,13 @@ class Resources:
         device: the share of a device that it keeps busy; 0 for work that the processor does.
         threads: threads that it computes with.
         memory: bytes that its process may hold at most; None for no limit.
+        alone: whether nothing else of the run may work beside it.
     """
 
     device: float = 1.0
     threads: int = 1
     memory: int | None = None
+    alone: bool = False
 
 
 class Executor(Protocol):
