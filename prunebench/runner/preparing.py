@@ -16,6 +16,7 @@ from prunebench.components.managers import call_planning_hook
 from prunebench.components.time_limit import watched
 from prunebench.engine.environment import fingerprint
 from prunebench.engine.executors.choice import chosen
+from prunebench.engine.executors.places import first_device, wanted_of, with_executor
 from prunebench.engine.probe import StoreProbe
 from prunebench.plan.compile import make_plan
 from prunebench.plan.trial import Plan
@@ -48,6 +49,8 @@ class Options:
     settings: tuple[str, ...] = ()
     store: Path | None = None
     reuse: Literal["same", "any"] = "same"
+    executor: str | None = None
+    """What carries the work out, in place of what the file says."""
     also: tuple[Mapping[str, Any], ...] = ()
     """Components to report with beside the file's `report.also`, or in place of those of the same name."""
 
@@ -65,7 +68,7 @@ class Prepared:
     def open_store(self) -> Store:
         """The store, under this machine's fingerprint (which takes an import of torch)."""
         execution = self.benchmark.execution
-        environment = fingerprint(execution.device, execution.threads)
+        environment = fingerprint(first_device(execution), execution.threads)
         return Store(self.store_path, environment=environment, reuse=self.options.reuse)
 
 
@@ -85,7 +88,9 @@ def prepare(options: Options, catalogue: Catalogue | None = None) -> Prepared:
         settings=options.settings,
     )
     benchmark = reading.benchmark or reading.sound()
-    chosen(benchmark.execution.executor, benchmark.execution.workers)
+    if options.executor is not None:
+        benchmark = replace(benchmark, execution=with_executor(benchmark.execution, options.executor))
+    chosen(benchmark.execution.executor, wanted_of(benchmark.execution))
     for table in options.also:
         use = catalogue.use(table, slot="report", where="also")
         others = tuple(other for other in benchmark.also if other.name != use.name)

@@ -1,11 +1,13 @@
-"""What carries out work: five calls; work goes in as JSON, artifacts come out in the store."""
+"""What carries out work: six calls; work goes in as JSON, artifacts come out in the store."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from prunebench.engine.work import Work
+from prunebench.store.environment import Environment
 
 
 @dataclass(frozen=True)
@@ -16,11 +18,21 @@ class Resources:
         device: the share of a device that it keeps busy; 0 for work that the processor does.
         threads: threads that it computes with.
         memory: bytes that its process may hold at most; None for no limit.
+        environment: the id of the environment that it must be done in; None for any.
     """
 
     device: float = 1.0
     threads: int = 1
     memory: int | None = None
+    environment: str | None = None
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """Slots for work that needs a device, of one environment."""
+
+    environment: Environment
+    slots: int
 
 
 class Executor(Protocol):
@@ -36,6 +48,16 @@ class Executor(Protocol):
     - "failed": with "error" and perhaps a "traceback"; with "fatal", "store" or "worker", if nothing else can succeed
       either.
     """
+
+    def capacity(self) -> Sequence[Capacity]:
+        """The environments that work can be done in, the one with the most slots first; the same at every call.
+
+        Waits until workers have told theirs, where nobody else knows.
+
+        Raises:
+            WorkerError: there are no workers, or they are not what the sender of the work counts on.
+        """
+        ...
 
     def has_room(self, resources: Resources) -> bool:
         """Whether a piece of work that needs this can start now. Cheap."""

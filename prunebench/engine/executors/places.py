@@ -1,0 +1,36 @@
+"""What the `[execution]` table of a file says of who works, and on what."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from prunebench.benchmark.tables import Execution
+from prunebench.engine.executors.choice import Wanted
+from prunebench.engine.executors.slots import devices_here
+
+
+def wanted_of(execution: Execution) -> Wanted:
+    """How many workers a file wants, and on what."""
+    return Wanted(execution.workers, execution.devices, execution.slots)
+
+
+def first_device(execution: Execution) -> str:
+    """The device whose environment the calling process counts as its own. Raises ConfigError if it is not there."""
+    return execution.device if execution.devices is None else devices_here(execution.devices)[0]
+
+
+def with_executor(execution: Execution, name: str) -> Execution:
+    """The table with an executor in place of the file's, whose own keys stay where it is the same.
+
+    A number of workers that the new one cannot have goes.
+    """
+    table = execution.executor
+    if (table.get("use") if isinstance(table, Mapping) else table) == name:
+        return execution
+    changes: dict[str, Any] = {"executor": name}
+    if name == "inline":
+        changes |= dict.fromkeys(("workers", "slots"))
+    elif execution.workers == 0:
+        changes |= {"workers": None}
+    return execution.model_copy(update=changes)
