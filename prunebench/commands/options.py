@@ -23,9 +23,7 @@ def file_options(command: F) -> F:
             click.option("--seeds", metavar="N,N,...", help="Replace the file's seeds."),
             click.option("--only", multiple=True, metavar="ENTRY", help="Score this entry only; may be repeated."),
             click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a key, as in the file."),
-            click.option(
-                "--executor", metavar="NAME", help="What carries the work out: local, inline, ray, submitit..."
-            ),
+            click.option("--executor", metavar="NAME", help="What carries the work out, as in the file."),
             click.option("--store", type=click.Path(path_type=Path), help="Where artifacts are kept."),
             click.option(
                 "--reuse",
@@ -53,5 +51,5 @@ def options_of(given: Mapping[str, Any]) -> Options:
             raise click.BadParameter(
                 f"{seeds!r} is not a list of whole numbers like 0,1,2", param_hint="--seeds"
             ) from None
-    rest = (given[name] for name in ("only", "settings", "store", "reuse"))
-    return Options(given["file"], given["profile"], chosen, *rest, executor=given["executor"])
+    rest = (given[name] for name in ("only", "settings", "store", "reuse", "executor"))
+    return Options(given["file"], given["profile"], chosen, *rest)

@@ -46,8 +46,9 @@ def executor_of(prepared: Prepared, store: Store, catalogue: Catalogue) -> Execu
     )
     if here:
         return choice.start(config, catalogue, wanted)
-    places = {"store": str(prepared.store_path.absolute()), "data_root": str(prepared.root.absolute())}
-    return choice.start(replace(config, **places), catalogue, wanted)
+    # Elsewhere there is another working folder.
+    store_path, root = str(prepared.store_path.absolute()), str(prepared.root.absolute())
+    return choice.start(replace(config, store=store_path, data_root=root), catalogue, wanted)
 
 
 def _token_in(store: Store) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -29,10 +29,15 @@ class Resources:
 
 @dataclass(frozen=True)
 class Capacity:
-    """Slots for work that needs a device, of one environment."""
+    """Slots for work that needs a device, of one environment.
+
+    Args:
+        hardware: of a machine that has some; None for this one.
+    """
 
     environment: Environment
     slots: int
+    hardware: Mapping[str, str | int | float] | None = None
 
 
 class Executor(Protocol):

@@ -13,6 +13,7 @@ from prunebench.engine.executors.local import LocalExecutor
 from prunebench.engine.executors.slots import VISIBLE, Slot
 from prunebench.engine.executors.worker import WorkerConfig
 from prunebench.engine.work import Work
+from prunebench.kernels.hardware import hardware
 from prunebench.store.environment import Environment
 
 READY_SECONDS = 600.0
@@ -42,7 +43,7 @@ class Host:
             return json.dumps({"kind": "refused", "error": str(error)})
         if self._config.device != "cpu":
             self._local.add(Slot("cpu", {VISIBLE: ""}, environment, "processor"))
-        return json.dumps({"kind": "ready", "environment": dict(environment.fields)})
+        return json.dumps({"kind": "ready", "environment": dict(environment.fields), "hardware": hardware()})
 
     def submit(self, work: str, resources: Mapping[str, Any]) -> None:
         """See Executor.submit."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
@@ -71,6 +71,7 @@ class _Host:
 
     link: Link
     environment: Environment | None = None
+    hardware: Mapping[str, Any] | None = None
     work: dict[str, str] = field(default_factory=dict)
     """What it works on: keys by lane."""
     began: set[str] = field(default_factory=set)
@@ -107,10 +108,11 @@ class HostsExecutor:
                 if first is None and now - began > self._patience:
                     raise WorkerError(f"{self._transport.where}: no worker got going in {self._patience:,.0f} s")
                 self._hear(1.0)
-            counts = Counter(host.environment.id for host in self._hosts if host.environment is not None)
-            known = {host.environment.id: host.environment for host in self._hosts if host.environment is not None}
+            ready = [(host.environment, host.hardware) for host in self._hosts if host.environment is not None]
+            counts = Counter(environment.id for environment, _ in ready)
+            known = {environment.id: (environment, hardware) for environment, hardware in reversed(ready)}
             order = sorted(counts, key=lambda name: (-counts[name], name))
-            self._capacity = [Capacity(known[name], counts[name]) for name in order]
+            self._capacity = [Capacity(known[name][0], counts[name], known[name][1]) for name in order]
         return self._capacity
 
     def has_room(self, resources: Resources) -> bool:
@@ -199,7 +201,7 @@ class HostsExecutor:
             self._lost_early = 0
             environment = Environment(event["environment"])
             if self._capacity is None or environment.id in {one.environment.id for one in self._capacity}:
-                host.environment = environment
+                host.environment, host.hardware = environment, event.get("hardware")
             else:
                 # No chain was given to its kind of machine, and a chain stays where it is.
                 self._replace(host, f"it computes in another environment ({environment.id})")

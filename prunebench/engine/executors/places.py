@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from prunebench.benchmark.tables import Execution
-from prunebench.engine.executors.choice import Wanted
+from prunebench.engine.executors.choice import Wanted, chosen
 from prunebench.engine.executors.slots import devices_here
 
 
@@ -18,6 +18,11 @@ def wanted_of(execution: Execution) -> Wanted:
 def first_device(execution: Execution) -> str:
     """The device whose environment the calling process counts as its own. Raises ConfigError if it is not there."""
     return execution.device if execution.devices is None else devices_here(execution.devices)[0]
+
+
+def computes_here(execution: Execution) -> bool:
+    """Whether all work is done in the environment of the calling process, which it can tell without workers."""
+    return execution.devices is None and chosen(execution.executor, wanted_of(execution)).own_environment
 
 
 def with_executor(execution: Execution, name: str) -> Execution:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
+from importlib import import_module
 from typing import Any, cast
 
 from prunebench.api.errors import WorkerError
@@ -33,17 +36,14 @@ def ray_executor(
     Raises:
         WorkerError: there is no such cluster, or it has no place for so many.
     """
-    import ray
-
     for name, value in WITHOUT_ASKING.items():
-        os.environ.setdefault(name, value)
+        os.environ.setdefault(name, value)  # read when it is imported
+    ray = _ray()
     ours = not ray.is_initialized()
     if ours:
-        place: dict[str, Any] = {} if address == "local" else {"address": address}
-        if address == "local":
-            place = {"address": "local", "include_dashboard": False}
+        alone = {"include_dashboard": False} if address == "local" else {}
         try:
-            ray.init(**place, log_to_driver=False, logging_level="error")
+            ray.init(address=address, **alone, log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, ValueError, RuntimeError) as error:
             raise WorkerError(
                 f"execution.executor.address: no Ray cluster at {address!r} ({str(error).splitlines()[0]}). Start one "
@@ -64,22 +64,26 @@ def ray_executor(
         raise
 
 
-def _with_device(config: WorkerConfig, device: str) -> WorkerConfig:
-    from dataclasses import replace
+def _ray() -> Any:
+    return import_module("ray")
 
+
+def _failures() -> Any:
+    return import_module("ray.exceptions").RayError
+
+
+def _with_device(config: WorkerConfig, device: str) -> WorkerConfig:
     return replace(config, device=device)
 
 
 def _total(resource: str) -> float:
-    import ray
-
+    ray = _ray()
     return float(ray.cluster_resources().get(resource, 0.0))
 
 
 def _checked(hosts: int | None, threads: int, share: float, where: str) -> int:
     """How many actors to start. Raises WorkerError if that many can never be: Ray would wait for ever, in silence."""
-    import ray
-
+    ray = _ray()
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     places = [int(node.get("CPU", 0.0) // threads) for node in nodes]
     if share:
@@ -116,14 +120,12 @@ class _RayLink:
 
     def received(self) -> list[dict[str, Any]]:
         """See Link.received."""
-        import ray
-        from ray.exceptions import RayError
-
+        ray, failures = _ray(), _failures()
         if self.answer is None or not ray.wait([self.answer], timeout=0)[0]:
             return []
         try:
             found = json.loads(ray.get(self.answer))
-        except RayError as error:
+        except failures as error:
             raise LostHostError(f"the worker's node or actor ended: {_first_sentence(error)}") from None
         self.answer = None
         events = found if isinstance(found, list) else [found]
@@ -135,10 +137,8 @@ class _RayLink:
 
     def close(self) -> None:
         """See Link.close."""
-        import ray
-        from ray.exceptions import RayError
-
-        with suppress(RayError):
+        ray, failures = _ray(), _failures()
+        with suppress(failures):
             ray.kill(self._actor)
 
     def _listen(self) -> None:
@@ -150,8 +150,7 @@ class _RayTransport:
     """Starts actors."""
 
     def __init__(self, where: str, config: str, silence: float, options: dict[str, Any], ours: bool) -> None:
-        import ray
-
+        ray = _ray()
         self.where = where
         self._made = ray.remote(Host).options(**options)
         self._arguments = (config, silence)
@@ -163,16 +162,14 @@ class _RayTransport:
 
     def wait(self, links: Sequence[Link], timeout: float) -> None:
         """See Transport.wait."""
-        import ray
-
+        ray = _ray()
         answers = [link.answer for link in cast(Sequence[_RayLink], links) if link.answer is not None]
         if answers:
             ray.wait(answers, num_returns=1, timeout=timeout, fetch_local=False)
 
     def close(self) -> None:
         """See Transport.close."""
-        import ray
-
+        ray = _ray()
         if self._ours:
             ray.shutdown()
 

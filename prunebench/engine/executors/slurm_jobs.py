@@ -1,4 +1,4 @@
-"""Work in Slurm jobs: submitit submits one for each slot, and messages are files of a folder that all machines share."""
+"""Work in Slurm jobs: submitit submits one for each slot; messages are files of a folder that all machines share."""
 
 from __future__ import annotations
 
