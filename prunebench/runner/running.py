@@ -76,7 +76,7 @@ def run(
     trackers = None if folder is None else Trackers(prepared.benchmark.track, folder, complain)
 
     def report(event: Event) -> None:
-        if trackers is not None:
+        if trackers is not None and event.kind != "time-left":  # a guess of now, and no record of the run
             trackers(event)
         observe(event)
 

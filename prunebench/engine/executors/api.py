@@ -45,7 +45,7 @@ class Executor(Protocol):
 
     A piece of work begins with at most one "started", may have "progress", and ends with exactly one of:
 
-    - "done", with "seconds";
+    - "done", with "seconds", and whether it was the "first" work of its worker;
     - "busy": another process has it, with "holder" (pid, host, since) where that is known;
     - "lost": parents must be made again, with their "addresses" and an "error";
     - "cancelled": it was asked to stop and has checkpointed;

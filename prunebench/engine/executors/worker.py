@@ -88,6 +88,7 @@ class Worker:
         store = Store(Path(config.store), environment=self.environment, reuse=config.reuse)  # type: ignore[arg-type]
         _check_store(store, config)
         self._catalogue = catalogue
+        self._fresh = True
         self.workbench = Workbench(store, catalogue, Path(config.data_root), config.device)
         on_processor = config.device == "cpu"
         self._processor = self.workbench if on_processor else Workbench(store, catalogue, Path(config.data_root), "cpu")
@@ -118,7 +119,9 @@ class Worker:
             trace = "".join(traceback.format_exception(error)[-4:])
             event = {"kind": "failed", "error": describe(error, TEXT_LENGTH), "traceback": trace[-TEXT_LENGTH:]}
         if event["kind"] == "done":
-            event["seconds"] = time.monotonic() - began
+            # The first work of a process imports and loads what all later work finds.
+            event |= {"seconds": time.monotonic() - began, "first": self._fresh}
+        self._fresh = False
         return {**event, "key": key}
 
     def _done(self, key: str, data: Mapping[str, Any], channel: Channel) -> dict[str, Any]:
