@@ -15,7 +15,17 @@ from interleave import Row
 
 from prunebench.kernels.hardware import hardware
 
-SCRIPTS = ("training_loop", "masked_step", "repulsion", "utility", "selection", "planning", "cached_phase", "startup")
+SCRIPTS = (
+    "training_loop",
+    "masked_step",
+    "repulsion",
+    "utility",
+    "selection",
+    "planning",
+    "cached_phase",
+    "startup",
+    "cluster",
+)
 README = Path(__file__).with_name("README.md")
 
 
