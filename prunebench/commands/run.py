@@ -26,6 +26,7 @@ def run(out: Path | None, wandb: str | None, as_json: bool, traceback: bool, **g
     from dataclasses import replace
 
     from prunebench import runner
+    from prunebench.commands.terminal.estimates import long_plan
     from prunebench.commands.terminal.progress import display
     from prunebench.leaderboard.terminal import terminal_tables
 
@@ -42,6 +43,10 @@ def run(out: Path | None, wandb: str | None, as_json: bool, traceback: bool, **g
         f"{benchmark.name}: {numbers.trials} trials, {numbers.runs_distinct} training runs "
         f"(of {numbers.runs_naive} without sharing), {numbers.runs_cached} already in the store"
     )
+    time = runner.estimate(prepared, prepared.open_store(), calibrate=False)
+    if time.seconds is not None and time.seconds > runner.DAY:
+        shorter = runner.shorter_profiles(prepared, prepared.open_store(), time.seconds)
+        console.print(long_plan(time.seconds, shorter), markup=False, highlight=False)
     shown = display(console, prepared.plan, numbers.sample_steps)
     traces: list[str] = []
     complaints: list[str] = []

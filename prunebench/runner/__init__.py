@@ -1,6 +1,7 @@
 """A benchmark file carried out: prepared, run, written, exported."""
 
 from prunebench.runner.downloads import downloads_of
+from prunebench.runner.estimate import DAY, Estimate, estimate, shorter_profiles
 from prunebench.runner.preparing import Options, Prepared, data_root, default_store, prepare
 from prunebench.runner.provenance import notes
 from prunebench.runner.publishing import report_again, write, write_results
@@ -8,6 +9,8 @@ from prunebench.runner.running import Outcome, make, run
 from prunebench.runner.work_left import Status, status
 
 __all__ = [
+    "DAY",
+    "Estimate",
     "Options",
     "Outcome",
     "Prepared",
@@ -15,11 +18,13 @@ __all__ = [
     "data_root",
     "default_store",
     "downloads_of",
+    "estimate",
     "make",
     "notes",
     "prepare",
     "report_again",
     "run",
+    "shorter_profiles",
     "status",
     "write",
     "write_results",

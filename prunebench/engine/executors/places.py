@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from prunebench.benchmark.tables import Execution
+from prunebench.engine.environment import device_of
 from prunebench.engine.executors.choice import Wanted, chosen
-from prunebench.engine.executors.slots import devices_here
+from prunebench.engine.executors.slots import capacity_of, devices_here, slots_on
 
 
 def wanted_of(execution: Execution) -> Wanted:
@@ -22,7 +23,7 @@ def first_device(execution: Execution) -> str:
 
 def computes_here(execution: Execution) -> bool:
     """Whether all work is done in the environment of the calling process, which it can tell without workers."""
-    return execution.devices is None and chosen(execution.executor, wanted_of(execution)).own_environment
+    return execution.devices is None and computes_on_this(execution)
 
 
 def with_executor(execution: Execution, name: str) -> Execution:
@@ -39,3 +40,18 @@ def with_executor(execution: Execution, name: str) -> Execution:
     elif execution.workers == 0:
         changes |= {"workers": None}
     return execution.model_copy(update=changes)
+
+
+def slots_here(execution: Execution) -> int:
+    """How many pieces of work are done at the same time on this machine, as far as the file says; at least one."""
+    if execution.workers is not None:
+        return max(1, execution.workers)
+    if chosen(execution.executor, wanted_of(execution)).use == "inline" or not computes_on_this(execution):
+        return 1
+    devices = [device_of(execution.device)] if execution.devices is None else devices_here(execution.devices)
+    return sum(one.slots for one in capacity_of(slots_on(devices, execution.slots, execution.threads)))
+
+
+def computes_on_this(execution: Execution) -> bool:
+    """Whether work is done on this machine."""
+    return chosen(execution.executor, wanted_of(execution)).own_environment
