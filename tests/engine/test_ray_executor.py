@@ -6,7 +6,9 @@ The short form is one run that loses a node. `tox -e cluster` has all laws of an
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -35,6 +37,20 @@ pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("clu
 STORE = 80 * 2**20
 
 
+PORTS = ("metrics_agent_port", "metrics_export_port", "dashboard_agent_listen_port", "runtime_env_agent_port")
+
+
+def node() -> dict[str, int]:
+    """What all nodes have: a small object store, and ports that are known before their helpers have started.
+
+    A node waits half a minute for helpers to say which ports they took, and gives up: too short on a loaded machine.
+    """
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in PORTS]
+        ports = [one.getsockname()[1] for one in sockets]
+    return {"object_store_memory": STORE, **dict(zip(PORTS, ports, strict=True))}
+
+
 class Nodes:
     """A cluster and what it takes to lose a node of it."""
 
@@ -45,9 +61,7 @@ class Nodes:
 
     def add(self, **variables: str) -> None:
         """Another node of two processors, whose workers have these environment variables."""
-        self.nodes.append(
-            self.cluster.add_node(num_cpus=2, object_store_memory=STORE, env_vars=variables or None, wait=True)
-        )
+        self.nodes.append(self.cluster.add_node(num_cpus=2, env_vars=variables or None, **node()))
 
     def lose(self) -> None:
         """Kill the node that came last, with all that runs on it."""
@@ -63,12 +77,9 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nodes]:
         # It binds to 127.0.0.1 alone where it takes itself to be on a machine that cannot have clusters.
         patch.setenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
         patch.setenv("PYTHONPATH", str(TESTS))
-        # A loaded machine takes longer than the half minute that Ray gives a node to start.
-        patch.setenv("RAY_raylet_start_wait_time_s", "300")
         from ray.cluster_utils import Cluster
 
-        head = {"num_cpus": 0, "object_store_memory": STORE, "include_dashboard": False}
-        made = Cluster(initialize_head=True, head_node_args=head)
+        made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False, **node()})
         try:
             found = Nodes(made)
             assert found.address.startswith("127.0.0.1:")
