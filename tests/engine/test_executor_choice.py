@@ -1,17 +1,22 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+from importlib.metadata import EntryPoint
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
 from engine.toy_runs import FILE, catalogue, prepared
 from prunebench.api.errors import ConfigError
+from prunebench.benchmark.tables import Execution
+from prunebench.engine.executors import choice as choice_module
 from prunebench.engine.executors import memory, tables
-from prunebench.engine.executors.choice import Wanted, chosen
+from prunebench.engine.executors.choice import ExecutorTable, Wanted, chosen
 from prunebench.engine.executors.inline import InlineExecutor
 from prunebench.engine.executors.local import LocalExecutor
 from prunebench.engine.executors.memory import held_memory, usable_memory
+from prunebench.engine.executors.places import wanted_of, with_executor
 from prunebench.engine.executors.tables import Inline, Local, Ray, Submitit
 from prunebench.runner.preparing import Options, prepare
 from prunebench.runner.workers import executor_of, resources_of
@@ -125,3 +130,57 @@ def test_what_a_process_holds_is_seen_and_nothing_of_one_that_is_gone(monkeypatc
     assert held_memory(os.getpid()) > 2**20
     assert held_memory(None) == 0
     assert memory.held_memory(2**22 + 1) == 0
+
+
+@pytest.mark.parametrize(
+    ("execution", "name", "workers"),
+    [
+        ({"workers": 4}, "inline", None),
+        ({"workers": 4}, "ray", 4),
+        ({"workers": 0}, "local", None),
+        ({"workers": 2, "executor": {"use": "local", "memory_gib": 2.0}}, "local", 2),
+    ],
+)
+def test_the_command_line_takes_another_executor_than_the_file(
+    execution: dict[str, Any], name: str, workers: int | None
+) -> None:
+    table = with_executor(Execution.model_validate(execution), name)
+    assert table.workers == workers
+    choice = chosen(table.executor, wanted_of(table))
+    assert choice.use == name
+    if "executor" in execution:
+        assert choice.memory == 2 * 2**30
+
+
+class Foreign(ExecutorTable):
+    """An executor that another distribution would bring."""
+
+    use: Literal["foreign"] = "foreign"
+    price: float = 1.0
+
+
+def points(*values: tuple[str, str]) -> Callable[..., list[EntryPoint]]:
+    return lambda group: [EntryPoint(name, value, group) for name, value in values]
+
+
+def test_an_executor_comes_from_whatever_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choice_module, "entry_points", points(("foreign", f"{__name__}:Foreign")))
+    assert chosen({"use": "foreign", "price": 2.0}) == Foreign(price=2.0)
+    with pytest.raises(ConfigError, match=r'execution\.executor\.prize: unknown key.*"price"'):
+        chosen({"use": "foreign", "prize": 2.0})
+
+
+@pytest.mark.parametrize(
+    ("found", "message"),
+    [
+        ([("foreign", "a:X"), ("foreign", "b:X")], 'two distributions offer "foreign"'),
+        ([("foreign", "no_such_module:X")], r'"foreign" of .* cannot be imported: No module named'),
+        ([("foreign", "json:dumps")], r'"foreign" of .* is no ExecutorTable'),
+    ],
+)
+def test_an_executor_that_is_none_is_refused_by_name(
+    monkeypatch: pytest.MonkeyPatch, found: list[tuple[str, str]], message: str
+) -> None:
+    monkeypatch.setattr(choice_module, "entry_points", points(*found))
+    with pytest.raises(ConfigError, match=message):
+        chosen("foreign")

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from importlib.util import find_spec
@@ -51,6 +52,22 @@ def node() -> dict[str, int]:
     return {"object_store_memory": STORE, **dict(zip(PORTS, ports, strict=True))}
 
 
+def patient(get_node: Callable[..., Any]) -> Callable[..., Any]:
+    """What asks for a node until it is there."""
+
+    def found(*arguments: Any) -> Any:
+        deadline = time.monotonic() + 300
+        while True:
+            try:
+                return get_node(*arguments)
+            except RuntimeError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.5)
+
+    return found
+
+
 class Nodes:
     """A cluster and what it takes to lose a node of it."""
 
@@ -77,8 +94,12 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nodes]:
         # It binds to 127.0.0.1 alone where it takes itself to be on a machine that cannot have clusters.
         patch.setenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
         patch.setenv("PYTHONPATH", str(TESTS))
+        from ray._private import services
         from ray.cluster_utils import Cluster
 
+        # Ray gives a node half a minute to start, which is too short on a loaded machine.
+        patch.setattr(services, "get_node", patient(services.get_node))
+        patch.setattr(services, "wait_for_node", lambda address, name, timeout: None)
         made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False, **node()})
         try:
             found = Nodes(made)
