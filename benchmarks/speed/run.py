@@ -22,6 +22,7 @@ SCRIPTS = (
     "utility",
     "selection",
     "planning",
+    "scheduler",
     "cached_phase",
     "startup",
     "cluster",
@@ -64,7 +65,8 @@ def table(rows: list[Row]) -> str:
 
 def quantity(value: float, unit: str) -> str:
     """A ratio as "1.02x", anything else with its unit."""
-    shown = f"{value:.2f}"
+    decimals = {"MiB": 0, "ms a phase": 3}.get(unit, 2)
+    shown = f"{value:.{decimals}f}"
     if not unit:
         return f"{shown}x"
     return f"{shown}{'' if unit.startswith('%') else ' '}{unit}"

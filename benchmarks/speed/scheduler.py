@@ -9,21 +9,17 @@ done, which is as much as the work's description is long.
 from __future__ import annotations
 
 import statistics
-import tempfile
 import time
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any, cast
 
 from interleave import Row, show
-from planning import STUDY, KnownSizes
+from planning import study
 
-from prunebench.benchmark import load as config
 from prunebench.components.catalogue import Catalogue
 from prunebench.engine.executors.api import Capacity, Resources
 from prunebench.engine.scheduler import execute
 from prunebench.engine.work import Work
-from prunebench.plan.compile import make_plan
 from prunebench.plan.trial import Plan
 from prunebench.store.environment import Environment
 from prunebench.store.store import Store
@@ -31,8 +27,6 @@ from prunebench.store.store import Store
 TARGET = 0.02
 SIZES = (1_000, 10_000, 100_000)
 SLOTS = 256
-PHASES_OF_A_SEED = 493
-"""Of the study with its twelve learning rates."""
 
 
 class Nothing:
@@ -84,15 +78,6 @@ class AtOnce:
 
     def shutdown(self) -> None:
         """Nothing to end."""
-
-
-def study(phases: int, catalogue: Catalogue) -> Plan:
-    """The planning study with about so many phases."""
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "study.toml"
-        file.write_text(STUDY)
-        seeds = tuple(range(max(2, phases // PHASES_OF_A_SEED)))
-        return make_plan(config.load(file, catalogue, seeds=seeds), KnownSizes())
 
 
 def milliseconds(plan: Plan) -> float:

@@ -17,6 +17,7 @@ from prunebench.engine.masking import MaskedParameters
 from prunebench.kernels.selection import keep_highest
 from prunebench.kernels.weight_units import WeightUnits, layer_weights
 from prunebench_plugins.models.architectures.lenet import LeNet300100
+from prunebench_plugins.tasks.classification import Classification, ClassificationConfig
 
 BATCH = 128
 MEAN, STD = 0.2, 0.3
@@ -119,11 +120,11 @@ def our_loop(workload: Workload, optimizer: str, density: float | None = None) -
         batch=BATCH,
         steps_per_epoch=workload.data.size // BATCH,
         streams=Streams(0, 1),
+        task=Classification(ClassificationConfig()).prunebench_task(label_smoothing=0.0),
         units=units,
         masked=masked,
         terms=(),
         updates=(),
-        label_smoothing=0.0,
         max_gradient_norm=None,
         position=0,
     )

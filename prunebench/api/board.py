@@ -26,9 +26,6 @@ AXES: Mapping[str, str] = {
 }
 """What the columns of a board may be, in words."""
 
-CORRECT_OF = "test/accuracy"
-"""The metric whose value per image `details.jsonl` records."""
-
 SAME_PLACE = 0.005
 """Places nearer than this share of themselves are one column: rounding each layer's count moves a density by less."""
 

@@ -83,7 +83,7 @@ class EvaluationDetail(Record):
     @field_validator("curve", mode="before")
     @classmethod
     def _points(cls, points: Any) -> Any:
-        """In the file a point is one flat object: `{"iteration": 100, "test/accuracy": 0.9}`."""
+        """In the file a point is one flat object: `{"iteration": 100, "test/loss": 0.3}`."""
         if not isinstance(points, list | tuple):
             return points
         return tuple(

@@ -61,8 +61,8 @@ def metric_of(name: str, unit: str, known: Mapping[str, MetricInfo] | None = Non
         name: "SPLIT/NAME".
         unit: of its stored values, as rows have it.
         known: what the task says of its metrics, by "SPLIT/NAME" or by name. For what it does not say, losses, errors
-            and iterations are better when lower and everything else when higher; accuracies lie between 0 and 1, losses
-            and iterations above 0.
+            and iterations are better when lower and everything else when higher; fractions of a split lie between 0 and
+            1, losses and iterations above 0.
     """
     info = _info(name, known or {})
     unit = unit or (info.unit if info else "")
@@ -76,7 +76,9 @@ def metric_of(name: str, unit: str, known: Mapping[str, MetricInfo] | None = Non
 
 
 def _range(name: str, unit: str) -> tuple[float | None, float | None]:
-    if unit == "fraction" and name.endswith("accuracy"):
+    split, _, measured = name.partition("/")
+    # of an analysis there is more behind the split, and its fraction may be a difference
+    if unit == "fraction" and split in ("train", "valid", "test") and "/" not in measured:
         return 0.0, 1.0
     return (0.0, None) if name.endswith("loss") or unit == "it" else (None, None)
 

@@ -6,14 +6,10 @@ import re
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from pydantic import GetCoreSchemaHandler, SerializationInfo
 from pydantic_core import CoreSchema, core_schema
-
-if TYPE_CHECKING:
-    pass
-
 
 _POSITION = re.compile(r"^\s*([0-9][0-9_]{0,23}(?:\.[0-9]{1,24})?)\s*(it|ep|%)\s*$")
 

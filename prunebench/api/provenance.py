@@ -161,6 +161,8 @@ class Provenance(Record):
         report: what the page ranks by and says.
         also: components that report beside the page, as JSON.
         metrics: how the task's metrics read, by name without the split.
+        primary: of these, the one that a network is judged by unless the file says otherwise; where single examples are
+            right or wrong it is their mean. Empty in folders of earlier versions.
         tolerance: how far a value may move in another environment, as it was registered with the results.
         verification: the record of a second run, where it is of these very results.
         merged: of results that were laid together, the origin of each.
@@ -186,6 +188,12 @@ class Provenance(Record):
     report: ReportSettings
     also: tuple[Mapping[str, Any], ...] = ()
     metrics: Mapping[str, MetricInfo] = Field(default_factory=dict)
+    primary: str = ""
     tolerance: Registered | None = None
     verification: VerificationRecord | None = None
     merged: tuple[Mapping[str, Any], ...] = ()
+
+    @property
+    def judged_by(self) -> str:
+        """The primary metric on the test split; where a folder does not say which it is, what its page ranks by."""
+        return f"test/{self.primary}" if self.primary else self.report.metric

@@ -164,8 +164,11 @@ class _Scheduler:
         # What trains nothing takes a moment: it counts only between paths that train alike.
         cost = float(samples(phase, self.wanted[key]) or 1)
         self.forecast.add(key, kind_of(phase), cost)
-        # A parent that failed, and whose output is gone, is noticed when the phase would start.
-        return cost, self.resources(phase), [parent for parent in self._needs(key) if parent in self.wanted]
+        needs = self._needs(key)
+        if self.execution.failed:
+            # A parent that failed, and whose output is gone, is noticed when the phase would start.
+            needs &= self.wanted.keys()
+        return cost, self.resources(phase), needs
 
     def _needs(self, key: str) -> set[str]:
         """The phases that make what a phase needs and what is to be made."""
@@ -182,7 +185,7 @@ class _Scheduler:
                 self._wait_for_parents(key)
                 continue
             outputs = self.running[key] = self.wanted[key]
-            self.executor.submit(Work.of(self.plan, phase, frozenset(outputs)), self.resources(phase))
+            self.executor.submit(Work.of(self.plan, phase, outputs), self.resources(phase))
 
     # What became of it.
 
@@ -243,10 +246,9 @@ class _Scheduler:
 
     def _done(self, key: str, outputs: tuple[Ref, ...], event: Mapping[str, Any]) -> None:
         self.forecast.done(key, float(event["seconds"]), bool(event.get("first")))
-        made = [ref.address for ref in outputs]
-        self.absent.difference_update(made)
-        if self.lost:
-            self.lost.difference_update(made)
+        for ref in outputs:
+            self.absent.discard(ref.address)
+            self.lost.discard(ref.address)
         if len(self.wanted[key]) > len(outputs):  # more was lost while it ran
             self.wanted[key] = tuple(ref for ref in self.wanted[key] if ref.address in self.absent)
             self.graph.put_back(key)

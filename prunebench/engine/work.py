@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -24,9 +24,9 @@ class Work:
     """How the curves among the outputs are measured."""
 
     @classmethod
-    def of(cls, plan: Plan, phase: Phase, outputs: frozenset[Ref]) -> Work:
-        """The work for some outputs of a phase of a plan."""
-        ordered = tuple(sorted(outputs, key=lambda r: (r.at or 0, r.part, r.detail)))
+    def of(cls, plan: Plan, phase: Phase, outputs: Collection[Ref]) -> Work:
+        """The work for some outputs of a phase of a plan, each named once."""
+        ordered = tuple(outputs if len(outputs) == 1 else sorted(outputs, key=lambda r: (r.at or 0, r.part, r.detail)))
         return cls(phase, ordered, {ref.detail: plan.curves[ref.detail] for ref in ordered if ref.part == "curve"})
 
     @property

@@ -38,7 +38,7 @@ def note_of(axis: AxisName) -> str:
 
 
 @dataclass(frozen=True)
-class Point:
+class AxisPoint:
     """What one seed of an entry has at one place of the axis: a value, or what became of it, or why neither.
 
     Args:
@@ -59,10 +59,10 @@ class Point:
     gap: Gap | None = None
 
 
-def at_own_density(tickets: Sequence[Ticket]) -> list[Point]:
+def at_own_density(tickets: Sequence[Ticket]) -> list[AxisPoint]:
     """Each ticket at its own density."""
     return [
-        Point(
+        AxisPoint(
             ticket.entry,
             ticket.seed,
             ticket.density,
@@ -83,7 +83,7 @@ def on_cost_axis(
     at: Sequence[float],
     dense: frozenset[str],
     steepest: float = inf,
-) -> list[Point]:
+) -> list[AxisPoint]:
     """Each trial at the places `at` of an axis, and dense references at 1.
 
     Args:
@@ -97,7 +97,7 @@ def on_cost_axis(
         trials[ticket.entry, ticket.seed][0].append(ticket)
     for run in lost:
         trials[run.entry, run.seed][1].append(run)
-    points: list[Point] = []
+    points: list[AxisPoint] = []
     for (entry, seed), (own, gone) in sorted(trials.items()):
         if all(ticket.round == 0 for ticket in own):
             points += at_own_density(own)
@@ -160,11 +160,11 @@ def _round(tickets: Sequence[Ticket], axis: AxisName) -> _Round:
     return _Round(density, mean(places), mean(values) if len(values) == len(tickets) else None, outcome)
 
 
-def _at(entry: str, seed: int, rounds: Sequence[_Round], place: float, steepest: float) -> Point:
+def _at(entry: str, seed: int, rounds: Sequence[_Round], place: float, steepest: float) -> AxisPoint:
     lying = [(one.place, one) for one in rounds if one.place is not None]
     for where, one in lying:
         if isclose(where, place, rel_tol=1e-9):
-            return Point(entry, seed, place, one.outcome, one.value)
+            return AxisPoint(entry, seed, place, one.outcome, one.value)
     left = min((one for one in lying if one[0] > place), key=lambda one: one[0], default=None)
     right = max((one for one in lying if one[0] < place), key=lambda one: one[0], default=None)
     most = left[1].density if left and left[1].density is not None else inf
@@ -173,23 +173,23 @@ def _at(entry: str, seed: int, rounds: Sequence[_Round], place: float, steepest:
         one.outcome for one in rounds if one.place is None and (one.density is None or least <= one.density <= most)
     ]
     if broken:
-        return Point(entry, seed, place, worst(broken), None)
+        return AxisPoint(entry, seed, place, worst(broken), None)
     if left is None or right is None:
         near = [one for one in (left, right) if one is not None]
         gap = Gap("beyond" if near else "no ticket", *_placed(near))
-        return Point(entry, seed, place, "ok", None, gap=gap)
+        return AxisPoint(entry, seed, place, "ok", None, gap=gap)
     (left_place, above), (right_place, below) = left, right
     if left_place / right_place > WIDEST:
-        return Point(entry, seed, place, "ok", None, gap=Gap("far", *_placed([left, right])))
+        return AxisPoint(entry, seed, place, "ok", None, gap=Gap("far", *_placed([left, right])))
     outcome = worst([above.outcome, below.outcome])
     if above.value is None or below.value is None:
-        return Point(entry, seed, place, outcome, None)
+        return AxisPoint(entry, seed, place, outcome, None)
     if outcome == "ok" and abs(above.value - below.value) > steepest:
-        return Point(entry, seed, place, "ok", None, gap=Gap("steep", *_placed([left, right])))
+        return AxisPoint(entry, seed, place, "ok", None, gap=Gap("steep", *_placed([left, right])))
     share = log(left_place / place) / log(left_place / right_place)
     value = above.value + share * (below.value - above.value)
     between = Between((left_place, right_place), (above.value, below.value))
-    return Point(entry, seed, place, outcome, value, between=between)
+    return AxisPoint(entry, seed, place, outcome, value, between=between)
 
 
 def _placed(rounds: Sequence[tuple[float, _Round]]) -> tuple[tuple[float, ...], tuple[float | None, ...]]:

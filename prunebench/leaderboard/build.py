@@ -8,7 +8,7 @@ from dataclasses import replace
 from statistics import mean
 from typing import TYPE_CHECKING, TypeAlias
 
-from prunebench.api.board import CORRECT_OF, Blocks, Board, Cell, Column, Entry, Group, Images, Smallest
+from prunebench.api.board import Blocks, Board, Cell, Column, Entry, Group, Images, Smallest
 from prunebench.api.estimates import Compared, Interval
 from prunebench.api.metric import Metric
 from prunebench.api.report.text import percent_labels
@@ -18,7 +18,7 @@ from prunebench.leaderboard.axis import note_of
 from prunebench.leaderboard.correct import Scores, image_scores
 from prunebench.leaderboard.differences import differences_of
 from prunebench.leaderboard.expectations import evaluate_expectations
-from prunebench.leaderboard.source import Source, Tried, Where
+from prunebench.leaderboard.source import ModelData, Source, Tried
 from prunebench.stats.area import areas
 from prunebench.stats.bootstrap import RESAMPLES, image_interval, mean_over_seeds
 from prunebench.stats.friedman import friedman, ranks
@@ -78,10 +78,10 @@ def _board(results: Results, source: Source, metric: str, ranked_by: Callable[[s
     )
 
 
-def _group(where: Where, tried: Tried, source: Source, results: Results, against: str | None) -> Group:
+def _group(where: ModelData, tried: Tried, source: Source, results: Results, against: str | None) -> Group:
     alpha, metric = results.provenance.report.alpha, tried.metric
     scores: Scores = {}
-    if metric.name == CORRECT_OF:
+    if metric.name == results.provenance.judged_by:
         scores = image_scores(tried.cells.by_where, results.details, *where)
     cells = {at: _with_intervals(cell, metric, scores.get(at), alpha) for at, cell in tried.cells.by_where.items()}
     places = tried.cells.places

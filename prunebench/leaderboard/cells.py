@@ -13,10 +13,10 @@ from typing import TypeAlias
 
 from prunebench.api.board import SAME_PLACE, Between, Cell
 from prunebench.api.rows import Outcome
-from prunebench.leaderboard.axis import Point
+from prunebench.leaderboard.axis import AxisPoint
 from prunebench.leaderboard.tickets import Lost, worst
 
-Where: TypeAlias = tuple[str, float]
+EntryPlace: TypeAlias = tuple[str, float]
 """(entry, column's place)."""
 
 
@@ -33,7 +33,7 @@ class Cells:
 
     places: tuple[float, ...]
     overall: Mapping[float, tuple[float, float]]
-    by_where: Mapping[Where, Cell]
+    by_where: Mapping[EntryPlace, Cell]
     unplaced: tuple[tuple[str, int, Outcome], ...]
 
     def at(self, entry: str, place: float) -> Cell:
@@ -41,7 +41,7 @@ class Cells:
         return self.by_where.get((entry, place), Cell())
 
 
-def cells_of(points: Sequence[Point], lost: Iterable[Lost], dense: frozenset[str]) -> Cells:
+def cells_of(points: Sequence[AxisPoint], lost: Iterable[Lost], dense: frozenset[str]) -> Cells:
     """Points and broken runs as cells.
 
     Args:
@@ -50,7 +50,7 @@ def cells_of(points: Sequence[Point], lost: Iterable[Lost], dense: frozenset[str
     """
     columns = columns_of({(point.place, point.entry, point.seed) for point in points})
     places = tuple(sorted(set(columns.values()), reverse=True))
-    gathered: dict[Where, dict[int, list[Point]]] = defaultdict(lambda: defaultdict(list))
+    gathered: dict[EntryPlace, dict[int, list[AxisPoint]]] = defaultdict(lambda: defaultdict(list))
     overall: dict[float, list[float]] = defaultdict(list)
     for point in points:
         place = columns[point.place, point.entry, point.seed]
@@ -91,15 +91,15 @@ def columns_of(points: set[tuple[float, str, int]]) -> dict[tuple[float, str, in
 def _spread(
     lost: Iterable[Lost],
     places: Sequence[float],
-    gathered: Mapping[Where, Mapping[int, Sequence[Point]]],
+    gathered: Mapping[EntryPlace, Mapping[int, Sequence[AxisPoint]]],
     dense: frozenset[str],
-) -> tuple[dict[Where, dict[int, Outcome]], tuple[tuple[str, int, Outcome], ...]]:
+) -> tuple[dict[EntryPlace, dict[int, Outcome]], tuple[tuple[str, int, Outcome], ...]]:
     """The outcomes of broken runs at the columns that they never reached, and those for which there is no column."""
 
     def tried(entry: str, place: float, seed: int) -> bool:
         return seed in gathered.get((entry, place), {})
 
-    broken: dict[Where, dict[int, Outcome]] = defaultdict(dict)
+    broken: dict[EntryPlace, dict[int, Outcome]] = defaultdict(dict)
     unplaced: set[tuple[str, int, Outcome]] = set()
     for run in lost:
         reached = 1.0 if run.density is None else run.density
@@ -115,7 +115,7 @@ def _spread(
     return broken, tuple(sorted(unplaced))
 
 
-def _cell(by_seed: Mapping[int, Sequence[Point]], never_reached: Mapping[int, Outcome]) -> Cell:
+def _cell(by_seed: Mapping[int, Sequence[AxisPoint]], never_reached: Mapping[int, Outcome]) -> Cell:
     broken = dict(never_reached)
     for seed, points in by_seed.items():
         outcome = worst(point.outcome for point in points)

@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from prunebench.api.board import Cell
 from prunebench.api.details import Detail, EvaluationDetail
-from prunebench.leaderboard.cells import Where
+from prunebench.leaderboard.cells import EntryPlace
 
 if TYPE_CHECKING:
     from numpy import float64, uint8
     from numpy.typing import NDArray
 
-Scores: TypeAlias = "Mapping[Where, Mapping[int, NDArray[float64]]]"
+Scores: TypeAlias = "Mapping[EntryPlace, Mapping[int, NDArray[float64]]]"
 """For each cell and seed, the share of its draws that have each test image right; shape (images,)."""
 
 _Recorded: TypeAlias = Mapping[tuple[str, int, int, int], str | None]
 
 
-def image_scores(cells: Mapping[Where, Cell], details: Iterable[Detail], model: str, data: str) -> Scores:
+def image_scores(cells: Mapping[EntryPlace, Cell], details: Iterable[Detail], model: str, data: str) -> Scores:
     """The scores of one model and data.
 
     A cell is absent if a run of it has no record, or one that does not give the value of its row.
@@ -33,7 +33,7 @@ def image_scores(cells: Mapping[Where, Cell], details: Iterable[Detail], model: 
         for line in details
         if isinstance(line, EvaluationDetail) and (line.model, line.data) == (model, data)
     }
-    bits: dict[Where, dict[int, list[NDArray[uint8]]]] = {}
+    bits: dict[EntryPlace, dict[int, list[NDArray[uint8]]]] = {}
     sizes: set[int] | None = None
     for (entry, place), cell in cells.items():
         found = _cell_bits(cell, entry, recorded)

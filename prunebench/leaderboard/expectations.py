@@ -29,7 +29,7 @@ def evaluate_expectations(results: Results, source: Source) -> list[Judgement]:
     found = [
         judgement
         for stated in report.expectations
-        for judgement in judge(expectation_of(stated), source, report.alpha, reduced)
+        for judgement in judge(expectation_of(stated, source.judged_by), source, report.alpha, reduced)
     ]
     return sorted(found, key=lambda judgement: VERDICTS.index(judgement.verdict))
 
@@ -42,9 +42,9 @@ def verdicts(results: Results) -> list[Judgement]:
     source = Source(results)
     known = measured(source)
     for stated in results.provenance.report.expectations:
-        expectation = expectation_of(stated)
+        expectation = expectation_of(stated, source.judged_by)
         for side in (expectation.better, expectation.worse):
-            if isinstance(side, ExpectationSide) and base_of(side.metric) not in known:
+            if isinstance(side, ExpectationSide) and base_of(side.metric, source.judged_by) not in known:
                 raise PrunebenchError(
                     f'[[expect]] "{expectation.claim}": metric "{side.metric}" was not measured. '
                     f"Measured: {', '.join(known) or 'nothing'}."

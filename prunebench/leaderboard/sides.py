@@ -1,7 +1,7 @@
 """One side of an expectation: what an entry measured, by place and then by seed.
 
-A metric is of evaluations ("test/accuracy"), of an analysis ("movement/ratio"), or made of another
-("test/accuracy/smallest_matching_density"). Its places are densities, or the rounds of an analysis.
+A metric is of evaluations ("test/loss"), of an analysis ("movement/ratio"), or made of another
+("test/loss/smallest_matching_density"). Its places are densities, or the rounds of an analysis.
 """
 
 from __future__ import annotations
@@ -17,10 +17,8 @@ from prunebench.api.metric import Metric, metric_of
 from prunebench.api.positions import Position
 from prunebench.api.rows import Row
 from prunebench.benchmark.expectations import SMALLEST
-from prunebench.leaderboard.source import Source, Tried, Where
+from prunebench.leaderboard.source import ModelData, Source, Tried
 from prunebench.stats.smallest import Step, smallest
-
-DEFAULT = "test/accuracy"
 
 Kind: TypeAlias = Literal["density", "round", "any"]
 """What the places of a side are; "any" where one value holds at all of them."""
@@ -42,11 +40,11 @@ class SideValues:
     metric: Metric
 
 
-def expectation_of(stated: Mapping[str, Any]) -> Expectation:
-    """An `[[expect]]` table, as it stands in provenance, as a typed value."""
+def expectation_of(stated: Mapping[str, Any], judged_by: str) -> Expectation:
+    """An `[[expect]]` table, as it stands in provenance, as a typed value; `judged_by` where it states no metric."""
     better = ExpectationSide(
         str(stated["better"]),
-        str(stated.get("metric") or DEFAULT),
+        str(stated.get("metric") or judged_by),
         stated.get("density"),
         stated.get("round"),
         stated.get("position"),
@@ -80,18 +78,18 @@ def measured(source: Source) -> list[str]:
     return sorted({row.name for row in rows if row.role in ("evaluate", "analyse") and row.metric})
 
 
-def base_of(metric: str) -> str:
+def base_of(metric: str, judged_by: str) -> str:
     """The measured metric that another is made of; itself if it is made of none."""
-    return DEFAULT if metric == SMALLEST else metric.removesuffix(f"/{SMALLEST}")
+    return judged_by if metric == SMALLEST else metric.removesuffix(f"/{SMALLEST}")
 
 
-def read_side(side: ExpectationSide, source: Source, alpha: float) -> dict[Where, SideValues]:
+def read_side(side: ExpectationSide, source: Source, alpha: float) -> dict[ModelData, SideValues]:
     """What a side measured, by model and data.
 
     Raises: PrunebenchError if nothing has the metric, or its positions cannot be told apart.
     """
     if side.metric == SMALLEST or side.metric.endswith(f"/{SMALLEST}"):
-        tried = source.tried(base_of(side.metric))
+        tried = source.tried(base_of(side.metric, source.judged_by))
         return {where: _smallest(side, own, source, alpha) for where, own in tried.items()}
     analysed = {
         where: [row for row in rows if row.role == "analyse" and row.metric] for where, rows in source.rows.items()
@@ -105,7 +103,7 @@ def read_side(side: ExpectationSide, source: Source, alpha: float) -> dict[Where
     return {where: _evaluated(side, tried) for where, tried in _tried(side, source).items()}
 
 
-def _tried(side: ExpectationSide, source: Source) -> Mapping[Where, Tried]:
+def _tried(side: ExpectationSide, source: Source) -> Mapping[ModelData, Tried]:
     """The cells of the metric without what this entry has in another round or at another position.
 
     A stated round is one of the entry's own tickets, wherever it lies on a cost axis.

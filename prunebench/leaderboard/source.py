@@ -17,7 +17,7 @@ from prunebench.leaderboard.axis import STEEPEST, at_own_density, on_cost_axis
 from prunebench.leaderboard.cells import Cells, cells_of
 from prunebench.leaderboard.tickets import lost_runs, tickets_of
 
-Where: TypeAlias = tuple[str, str]
+ModelData: TypeAlias = tuple[str, str]
 """(model, data)."""
 
 
@@ -41,16 +41,17 @@ class Source:
     def __init__(self, results: Results) -> None:
         report = results.provenance.report
         self.axis = axis_of(report.axis)
+        self.judged_by = results.provenance.judged_by
         self.at, self.metrics, self.order = report.at, results.provenance.metrics, results.provenance.entries
-        by_where: dict[Where, list[Row]] = defaultdict(list)
+        by_where: dict[ModelData, list[Row]] = defaultdict(list)
         for row in results.rows:
             by_where[row.model, row.data].append(row)
-        self.rows: Mapping[Where, Sequence[Row]] = {where: by_where[where] for where in sorted(by_where)}
+        self.rows: Mapping[ModelData, Sequence[Row]] = {where: by_where[where] for where in sorted(by_where)}
         self.evaluated = tuple(sorted({row.name for row in results.rows if row.role == "evaluate" and row.metric}))
         self.any_ok = any(row.outcome == "ok" for row in results.rows)
-        self._made: dict[str, Mapping[Where, Tried]] = {}
+        self._made: dict[str, Mapping[ModelData, Tried]] = {}
 
-    def tried(self, metric: str) -> Mapping[Where, Tried]:
+    def tried(self, metric: str) -> Mapping[ModelData, Tried]:
         """The cells of a metric, by model and data.
 
         Raises: PrunebenchError if no evaluation has the metric although some trial is ok, or if two rows contradict
@@ -62,7 +63,7 @@ class Source:
 
     def of_rows(
         self, metric: str, wanted: Callable[[Row], bool], axis: AxisName | None = None
-    ) -> Mapping[Where, Tried]:
+    ) -> Mapping[ModelData, Tried]:
         """The same of some rows only, and on another axis where one is given."""
         if not self.rows:
             raise PrunebenchError("no results: there is nothing to rank")

@@ -210,8 +210,8 @@ class _Planner:
         if absent:
             rest = ", ".join(f'"{split}"' for split in self.benchmark.measure.splits if split not in absent)
             raise PlanError(
-                f'measure.splits: data "{data.label}" has no images of "{absent[0]}"; write splits = [{rest}], or hold '
-                "some out (`valid`)"
+                f'measure.splits: data "{data.label}" has no examples of "{absent[0]}"; write splits = [{rest}], or '
+                "hold some out (`valid`)"
             )
         weights = None
         if model.weights is not None:

@@ -8,9 +8,7 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from prunebench.api.details import Detail
-from prunebench.api.errors import PrunebenchError
-from prunebench.api.keys import canonical
-from prunebench.results.reading import content_of, lines_of
+from prunebench.results.reading import content_in, lines_of, lines_text
 
 DETAILS = "details.jsonl"
 
@@ -19,7 +17,7 @@ _DETAIL: TypeAdapter[Detail] = TypeAdapter(Detail)
 
 def details_text(details: Iterable[Detail]) -> str:
     """The content of `details.jsonl`."""
-    return "".join(canonical(line.to_json()) + "\n" for line in details)
+    return lines_text(details)
 
 
 def parsed_details(content: bytes, where: str = DETAILS) -> list[Detail]:
@@ -37,8 +35,4 @@ def read_details(folder: Path) -> list[Detail]:
 
     Raises: PrunebenchError, with file, line and field, if one is damaged.
     """
-    path = Path(folder) / DETAILS
-    try:
-        return parsed_details(content_of(path), str(path))
-    except FileNotFoundError as error:
-        raise PrunebenchError(f"{folder}: not a leaderboard: it has no {DETAILS}") from error
+    return parsed_details(content_in(folder, DETAILS), str(Path(folder) / DETAILS))

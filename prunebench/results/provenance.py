@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from prunebench.api.errors import PrunebenchError
 from prunebench.api.provenance import Provenance
 from prunebench.benchmark.expectations import Expect
-from prunebench.results.reading import content_of, parsed, sentence
+from prunebench.results.reading import content_in, parsed, sentence
 
 PROVENANCE = "provenance.json"
 
@@ -48,12 +48,7 @@ def read_provenance(folder: Path) -> Provenance:
 
     Raises: PrunebenchError if the folder has none, a damaged one, or one of a newer prunebench.
     """
-    path = Path(folder) / PROVENANCE
-    try:
-        content = content_of(path)
-    except FileNotFoundError as error:
-        raise PrunebenchError(f"{folder}: not a leaderboard: it has no {PROVENANCE}") from error
-    return parsed_provenance(content, str(path))
+    return parsed_provenance(content_in(folder, PROVENANCE), str(Path(folder) / PROVENANCE))
 
 
 def parsed_provenance(content: bytes, where: str = PROVENANCE) -> Provenance:

@@ -9,13 +9,15 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Protocol, TypeVar
 
 from pydantic import ValidationError
 
 from prunebench.api.errors import PrunebenchError
+from prunebench.api.keys import canonical
+from prunebench.api.rows import Record
 
 T = TypeVar("T", covariant=True)
 
@@ -51,6 +53,22 @@ def content_of(path: Path) -> bytes:
         PrunebenchError: it is a link, a folder or a device, too large, or cannot be read.
     """
     return b"".join(_chunks(path, LARGEST.get(path.name, LARGEST["details.jsonl"])))
+
+
+def content_in(folder: Path, name: str) -> bytes:
+    """The bytes of a file that every leaderboard has. Raises PrunebenchError, also where this folder has none."""
+    try:
+        return content_of(folder / name)
+    except FileNotFoundError as error:
+        raise PrunebenchError(
+            f"{folder}: not a leaderboard: it has no {name}. "
+            "Give a folder that `prunebench run` or `prunebench report` wrote."
+        ) from error
+
+
+def lines_text(lines: Iterable[Record]) -> str:
+    """The content of a file of one JSON object a line, each written canonically."""
+    return "".join(canonical(line.to_json()) + "\n" for line in lines)
 
 
 def sha256_of(path: Path) -> str:

@@ -6,16 +6,15 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from prunebench.api.errors import PrunebenchError
-from prunebench.api.keys import canonical
 from prunebench.api.rows import Row
-from prunebench.results.reading import content_of, lines_of
+from prunebench.results.reading import content_in, lines_of, lines_text
 
 RESULTS = "results.jsonl"
 
 
 def rows_text(rows: Iterable[Row]) -> str:
     """The content of `results.jsonl`."""
-    return "".join(canonical(row.to_json()) + "\n" for row in rows)
+    return lines_text(rows)
 
 
 def parsed_rows(content: bytes, where: str = RESULTS) -> list[Row]:
@@ -33,14 +32,8 @@ def read_rows(folder: Path) -> list[Row]:
 
     Raises: PrunebenchError, with file, line and field, if one is damaged.
     """
-    path = Path(folder) / RESULTS
-    try:
-        rows = parsed_rows(content_of(path), str(path))
-    except FileNotFoundError as error:
-        raise PrunebenchError(
-            f"{folder}: not a leaderboard: it has no {RESULTS}. "
-            "Give a folder that `prunebench run` or `prunebench report` wrote."
-        ) from error
+    where = str(Path(folder) / RESULTS)
+    rows = parsed_rows(content_in(folder, RESULTS), where)
     if not rows:
-        raise PrunebenchError(f"{path}: no results in it")
+        raise PrunebenchError(f"{where}: no results in it")
     return rows

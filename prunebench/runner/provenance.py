@@ -10,7 +10,8 @@ from pathlib import Path
 
 from prunebench.api.provenance import ComponentOrigin, Provenance, ReportSettings, RunCounts
 from prunebench.api.rows import Row
-from prunebench.api.task import all_metrics
+from prunebench.api.task import all_metrics, primary
+from prunebench.benchmark.entries import Benchmark
 from prunebench.engine.executors.api import Capacity
 from prunebench.engine.scheduler import Execution
 from prunebench.kernels.hardware import hardware
@@ -59,22 +60,28 @@ def provenance_of(
             )
             for name, use in benchmark.uses().items()
         },
-        report=ReportSettings(
-            name=benchmark.name,
-            claim=benchmark.claim,
-            metric=benchmark.report.metric,
-            against=benchmark.report.against,
-            alpha=benchmark.report.alpha,
-            axis=benchmark.report.axis,
-            at=tuple(benchmark.report.at),
-            notes=tuple(without_places(note, prepared) for note in notes),
-            expectations=tuple(expect.model_dump() for expect in benchmark.expect),
-        ),
+        report=report_settings(benchmark, [without_places(note, prepared) for note in notes]),
         also=tuple(use.to_json() for use in benchmark.also),
         metrics={name: info for entry in benchmark.entries for name, info in all_metrics(entry.metrics).items()},
+        primary=primary(benchmark.entries[0].metrics),
     )
     # Where there is one it stays unstated, and the file is as it always was.
     return made.model_copy(update={"environments": several}) if len(several) > 1 else made
+
+
+def report_settings(benchmark: Benchmark, notes: Sequence[str] = ()) -> ReportSettings:
+    """What the page of a benchmark ranks by and says."""
+    return ReportSettings(
+        name=benchmark.name,
+        claim=benchmark.claim,
+        metric=benchmark.report.metric,
+        against=benchmark.report.against,
+        alpha=benchmark.report.alpha,
+        axis=benchmark.report.axis,
+        at=tuple(benchmark.report.at),
+        notes=tuple(notes),
+        expectations=tuple(expect.model_dump() for expect in benchmark.expect),
+    )
 
 
 def recorded_path(file: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from torch import nn
 
@@ -19,9 +19,6 @@ from prunebench.api.tickets import Inputs
 from prunebench.components.catalogue import Catalogue
 from prunebench.components.managers import implements, run_manager
 from prunebench.testing.data import ToyData, two_layer_net, weight_units
-
-if TYPE_CHECKING:
-    pass
 
 
 @cache

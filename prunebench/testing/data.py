@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -16,9 +15,6 @@ from prunebench.api.info import DataInfo
 from prunebench.api.masks import Mask, Units
 from prunebench.api.random import Rng
 from prunebench.kernels.weight_units import WeightUnits, layer_weights
-
-if TYPE_CHECKING:
-    pass
 
 
 class ToyData:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import itertools
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import pytest
 import torch
@@ -21,9 +21,6 @@ from prunebench.kernels.weight_units import layer_weights
 from prunebench.testing.contract import Contract
 from prunebench.testing.data import some_mask
 from prunebench.testing.states import no_global_randomness, same, state
-
-if TYPE_CHECKING:
-    pass
 
 
 class DataContract(Contract):

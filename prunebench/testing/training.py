@@ -6,7 +6,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -18,9 +18,6 @@ from prunebench.components.learning_rate import multiplier
 from prunebench.testing.contract import Contract, installed
 from prunebench.testing.data import some_mask
 from prunebench.testing.states import no_global_randomness, same, state
-
-if TYPE_CHECKING:
-    pass
 
 
 class OptimizerContract(Contract):

@@ -173,7 +173,7 @@ def compare(
     recorded_environment: Mapping[str, Any],
     environment: Mapping[str, Any],
     *,
-    metric: str = "test/accuracy",
+    metric: str,
     allowed: Mapping[str, float | None] | None = None,
     details: tuple[Sequence[Detail], Sequence[Detail]] = ((), ()),
 ) -> Comparison:

@@ -322,6 +322,8 @@ def with_slot(slot: str, use: Mapping[str, Any]) -> dict[str, Any]:
         entry["units"] = use
     else:
         entry[slot] = [use] if slot in ("ticket", "analyse") else use
+    if slot == "task":
+        more["report"] = {"metric": "test/loss"}  # which every task has
     read = {name for _, name in entry_refs(WITH_ALL_SLOTS.use(use).config)} - {"dense", "imp"}
     others = [{**TOY["entry"][1], "name": name} for name in sorted(read)]
     return changed({"entry": [entry, *others], "train": recipe}, more)

@@ -459,7 +459,7 @@ def test_expectations_of_entries_that_are_not_scored_wait(mine: Path) -> None:
         (
             'score = "magnitude"',
             "",
-            'entry "imp": score: missing; a schedule prunes, so it needs a score and a select',
+            'entry "imp": score: missing; a schedule prunes, so it needs a score and a select, or a prune',
         ),
         ('score = "magnitude"', "score = 3", 'entry "imp": score: must be a table, not 3'),
         ('name = "dense"', "", "entry 1: name: missing"),

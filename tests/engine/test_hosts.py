@@ -1,4 +1,4 @@
-"""The pool of hosts on made-up machines: what is lost is replaced, a bounded number of times; nothing waits for ever."""
+"""The pool of hosts on made-up machines: what is lost is replaced, a number of times, and nothing waits for ever."""
 
 from __future__ import annotations
 

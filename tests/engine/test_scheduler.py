@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.bare_phases import bare_phase
 from engine.toy_runs import catalogue, open_store, prepared, rows, run, text, worker_config
 from prunebench.api.errors import InterruptedRunError, StoreError, WorkerError
 from prunebench.api.events import Event
@@ -120,6 +121,7 @@ def test_another_entry_of_the_same_recipe_costs_nothing(store_path: Path) -> Non
 
 # Failure.
 
+FAILURE = "component odd-score (parts 1.0): prunebench_score failed: RuntimeError: this score always fails"
 FAILS = {
     "rounds": 3,
     "entry": [
@@ -141,7 +143,7 @@ def test_the_failure_of_one_trial_leaves_the_others(store_path: Path, tmp_path: 
     for entry in ("dense", "imp"):
         assert rows(outcome, entry=entry) == rows(alone, entry=entry)
     assert list(outcome.failed) == ["bad, toy-net, toy-data, seed 0"]
-    assert outcome.failed["bad, toy-net, toy-data, seed 0"] == "RuntimeError: this score always fails"
+    assert outcome.failed["bad, toy-net, toy-data, seed 0"] == FAILURE
 
 
 def test_a_failed_trial_has_rows_for_what_it_has_and_for_what_it_lacks(store_path: Path) -> None:
@@ -162,7 +164,7 @@ def test_what_rests_on_a_failed_phase_is_skipped_and_names_it(store_path: Path) 
     execution = carried_out(ready, Noting(store_path))
     (failed,) = execution.failed
     phase = ready.plan.phases[failed]
-    assert (phase.kind, phase.spec["streams"]["round"]) == ("prune", 2)
+    assert (phase.kind, phase.spec.streams.round) == ("prune", 2)
     below: set[str] = {failed}
     for key in ready.plan.wanted:
         if any(parent.key in below for parent in ready.plan.phases[key].parents):
@@ -170,7 +172,7 @@ def test_what_rests_on_a_failed_phase_is_skipped_and_names_it(store_path: Path) 
     assert set(execution.skipped) == below - {failed}
     assert set(execution.skipped.values()) == {failed}
     assert len(execution.skipped) == 4
-    assert all(execution.error_of(key) == "RuntimeError: this score always fails" for key in below)
+    assert all(execution.error_of(key) == FAILURE for key in below)
     assert execution.done == len(ready.plan.wanted) - len(below)
 
 
@@ -238,7 +240,7 @@ def test_events_tell_the_whole_story(store_path: Path) -> None:
     assert kinds.count("phase-started") == kinds.count("phase-done") == phases
     assert kinds.count("row") == len(outcome.rows)
     assert kinds[-len(outcome.rows) - 1] == "run-finished"
-    assert [dict(event.fields) for event in events if event.kind == "row"] == outcome.rows
+    assert [dict(event.fields) for event in events if event.kind == "row"] == [row.to_json() for row in outcome.rows]
     for event in events:
         json.dumps(dict(event.fields), allow_nan=False)
 
@@ -289,7 +291,7 @@ class Scripted:
     def ended(self, work: Work) -> dict[str, Any]:
         steps = self.script.get(work.key, [])
         step = steps.pop(0) if steps else "done"
-        parents = sorted({parent.address for parent in work.parents})
+        parents = sorted({*work.parents})
         if step == "lost" and parents:
             self.store.addresses.difference_update(parents[: 1 + len(steps) % len(parents)])
         gone = [address for address in parents if address not in self.store.addresses]
@@ -320,7 +322,7 @@ def plans(draw: st.DrawFn) -> Plan:
     for index in range(draw(st.integers(1, 14))):
         parents = draw(st.lists(st.sampled_from(refs), max_size=4, unique=True)) if refs else []
         key = f"{index:064x}"
-        phases[key] = Phase(key, "edit", cast(Any, {}), tuple(parents))
+        phases[key] = bare_phase(key, parents=parents)
         refs += [Ref(key, "weights"), Ref(key, "mask")]
     wanted = draw(st.lists(st.sampled_from(refs), min_size=1, unique=True))
     return Plan(phases, (), {}, {}, 0, also=tuple(wanted))
@@ -384,11 +386,11 @@ def chain_plan(length: int = 3, width: int = 1) -> Plan:
     phases: dict[str, Phase] = {}
     roots = [f"{index:064x}" for index in range(width)]
     for key in roots:
-        phases[key] = Phase(key, "edit", cast(Any, {}), ())
+        phases[key] = bare_phase(key)
     last = [Ref(key, "weights") for key in roots]
     for index in range(width, width + length - 1):
         key = f"{index:064x}"
-        phases[key] = Phase(key, "edit", cast(Any, {}), tuple(last))
+        phases[key] = bare_phase(key, parents=last)
         last = [Ref(key, "weights")]
     return Plan(phases, (), {}, {}, 0, also=tuple(last))
 
@@ -410,8 +412,8 @@ def test_an_output_that_is_not_needed_for_a_phase_does_not_hold_it_up() -> None:
     # The first phase failed to make one of its outputs; the other was in the store, and is all that the second needs.
     first, second = "0" * 64, "1" * 64
     phases = {
-        first: Phase(first, "edit", cast(Any, {}), ()),
-        second: Phase(second, "edit", cast(Any, {}), (Ref(first, "weights"),)),
+        first: bare_phase(first),
+        second: bare_phase(second, parents=(Ref(first, "weights"),)),
     }
     plan = Plan(phases, (), {}, {}, 0, also=(Ref(second, "weights"), Ref(first, "mask")))
     store = FakeStore()
@@ -524,7 +526,7 @@ def test_a_fatal_failure_ends_the_run_as_what_it_is(fatal: str, error: type[Exce
 
 def test_what_needs_nothing_of_a_full_device_is_not_held_up_by_it() -> None:
     keys = [f"{index:064x}" for index in range(4)]
-    phases = {key: Phase(key, "analyse" if i < 2 else "edit", cast(Any, {}), ()) for i, key in enumerate(keys)}
+    phases = {key: bare_phase(key, "analyse" if i < 2 else "edit") for i, key in enumerate(keys)}
     plan = Plan(phases, (), {}, {}, 0, also=tuple(Ref(key, "weights") for key in keys))
 
     class NoDevice(Scripted):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from prunebench.api.board import AXES, Board
 from prunebench.api.metric import Metric
-from prunebench.api.report import RECORD_COLUMNS, board_records
+from prunebench.api.report import RECORD_COLUMNS
 
 from . import latex
 from .boards import lines_of
@@ -169,7 +169,7 @@ def terminal(text: str, width: int) -> Form:
 
 def _sections(text: str) -> Iterator[tuple[str, list[str]]]:
     """The groups of a terminal's text: title, and the lines after its caption, with wrapped ones joined."""
-    for block in re.split(r"\n\n(?=\S+ on \S+: )", text.strip()):
+    for block in re.split(r"\n\n(?=\S+ on \S+:\s)", text.strip()):
         lines = block.splitlines()
         captions = [" ".join(lines[:end]) for end in range(len(lines) + 1)]
         start = next(end for end, caption in enumerate(captions) if caption.endswith(tuple(AXES.values())))
@@ -185,11 +185,11 @@ def _sections(text: str) -> Iterator[tuple[str, list[str]]]:
         yield captions[start].split(": ")[0], joined
 
 
-def records(board: Board) -> Form:
-    """The flat records, as a tracker and table.csv have them, printed."""
+def records(board: Board, lines: Iterable[Sequence[Any]]) -> Form:
+    """Flat records of a board, as trackers have them, printed."""
     form: dict[tuple[str, str], tuple[str | None, dict[str, Number]]] = {}
     groups = {(group.model, group.data): group for group in board.groups}
-    for values in board_records(board):
+    for values in lines:
         one = dict(zip(RECORD_COLUMNS, values, strict=True))
         group = groups[str(one["model"]), str(one["data"])]
         if one["n"] == one["collapsed"] == one["diverged"] == one["failed"] == 0:

@@ -341,6 +341,25 @@ def test_the_smallest_density_that_keeps_the_dense_accuracy_is_a_metric_of_which
     assert only(of(better="late", worse="init", metric=metric), without).ours == 'no measurement of "late" and "init"'
 
 
+def test_what_is_stated_of_no_metric_is_of_the_one_that_the_task_is_judged_by() -> None:
+    named = {"metric": "perplexity", "unit": ""}
+    rows = [row("dense", seed, 1.0, 3.0 + seed / 1e4, **named) for seed in range(3)]
+    for entry, least in (("late", 0.64), ("init", 0.8)):
+        for seed in range(3):
+            for round_, density in enumerate([0.8, 0.64, 0.512], 1):
+                value = (3.0 if density >= least else 4.0) + seed / 1e4
+                rows.append(row(entry, seed, density, value, round=round_, **named))
+    of_tokens = {"metrics": {"perplexity": {"unit": "", "higher": False, "low": 1.0}}, "primary": "perplexity"}
+    stated = {"source": "a paper", "claim": "", "better": "late", "worse": "init"}
+    known = {**PROVENANCE, **of_tokens, "entries": ["dense", "late", "init"]}
+    expectations = [{**stated, "metric": "smallest_matching_density"}, {**stated, "density": 0.64}]
+    results = typed(rows, (), known, expectations=expectations, metric="test/perplexity")
+    density, value = sorted(evaluate_expectations(results, Source(results)), key=lambda j: j.expectation.better.metric)
+    assert density.means == pytest.approx((0.64, 0.8))
+    assert value.expectation.better.metric == "test/perplexity"
+    assert value.means == pytest.approx((3.0001, 4.0001))
+
+
 def test_a_density_recovered_after_a_loss_does_not_count() -> None:
     rows = [row("dense", seed, 1.0, 0.9) for seed in range(3)]
     for seed in range(3):

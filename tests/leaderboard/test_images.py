@@ -45,6 +45,22 @@ def text(rows: list[dict[str, Any]], details: list[dict[str, Any]], **report: An
     return image_tables(board.groups[0], board)
 
 
+def test_hits_are_of_the_metric_that_the_task_is_judged_by_whatever_it_is_called() -> None:
+    rows, details = made()
+    named = [{**one, "metric": "exact_match"} for one in rows]
+    of_task = {"metrics": {"exact_match": {"unit": "fraction", "higher": True}}, "primary": "exact_match"}
+    provenance = {**boards.PROVENANCE, **of_task}
+    board = boards.board(
+        named, details=details, entries=("dense", "imp"), provenance=provenance, metric="test/exact_match"
+    )
+    assert board.groups[0].images is not None
+    assert board.groups[0].images.count == IMAGES
+    losses = [{**one, "metric": "loss", "unit": "nats"} for one in rows]
+    other = boards.board(losses, details=details, entries=("dense", "imp"), provenance=provenance, metric="test/loss")
+    assert other.groups[0].images is None
+    assert "None: only test/exact_match records" in image_tables(other.groups[0], other)
+
+
 def test_hits_give_back_which_images_are_right_and_how_many_there_are() -> None:
     rows, details = made(draws=2)
     group = group_of(rows, details)
@@ -84,8 +100,8 @@ def test_without_hits_the_page_says_so() -> None:
 
 def test_a_metric_that_hits_are_not_of_has_none() -> None:
     rows, details = made()
-    rows += [{**one, "metric": "loss", "unit": "nats"} for one in rows]
-    assert text(rows, details, metric="test/loss").startswith("None: only test/accuracy records")
+    losses = [{**one, "metric": "loss", "unit": "nats", "value": one["value"] / 3} for one in rows]
+    assert text([*rows, *losses], details, metric="test/loss").startswith("None: ")
 
 
 def test_both_intervals_stand_beside_each_other_for_values_and_differences() -> None:

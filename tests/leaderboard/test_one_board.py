@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from prunebench.api.board import Board
+from prunebench.api.report import RECORD_COLUMNS, board_records
 from prunebench.api.results import Results
 from prunebench.leaderboard import board_of
 from prunebench.leaderboard.page.overview import overview
@@ -27,9 +28,16 @@ from prunebench.leaderboard.tex import tex_tables
 from prunebench.results.folder import read_results
 from prunebench.verification.fresh import claims
 from prunebench.verification.rerun import chosen_entries
+from prunebench_plugins.trackers._wandb_runs import runs_of
 
 from . import forms
 from .boards import PROVENANCE, row, typed
+
+OF_TOKENS: dict[str, Any] = {
+    "metrics": {"perplexity": {"unit": "", "higher": False, "low": 0.0}, "loss": {"unit": "nats", "higher": False}},
+    "primary": "perplexity",
+}
+"""What provenance has of a task that is not the default one."""
 
 COMMITTED = sorted(path.parent for path in Path("leaderboards").glob("*/provenance.json"))
 
@@ -42,7 +50,11 @@ def holds(results: Results) -> None:
     assert shown
     assert forms.page(overview(board)) == shown
     assert forms.tex(tex_tables(board)) == shown
-    assert forms.records(board) == {at: line for at, line in shown.items() if line.cells}
+    recorded = {at: line for at, line in shown.items() if line.cells}
+    assert forms.records(board, board_records(board)) == recorded
+    table = runs_of(results, board, "a project", None)[-1].content["tables"]["leaderboard"]
+    assert table["columns"] == list(RECORD_COLUMNS)
+    assert forms.records(board, table["data"]) == recorded
     for width in (30, 80, 400):
         assert forms.terminal(terminal_tables(board, width), width) == shown
     _differences(board, text)
@@ -147,7 +159,7 @@ def test_a_committed_board_is_the_same_in_every_form(folder: Path) -> None:
 def generated(chance: random.Random) -> Results:
     """Several models, unequal densities, a cost axis or none, either direction, what breaks, draws, missing seeds."""
     cost = chance.random() < 0.4
-    metric, unit = chance.choice([("accuracy", "fraction"), ("loss", "nats")])
+    metric, unit = chance.choice([("accuracy", "fraction"), ("loss", "nats"), ("perplexity", "")])
     entries = [f"entry-{i}" if chance.random() < 0.8 else f"a-name-that-is-quite-long-{i}" for i in range(1, 5)]
     dense = chance.random() < 0.7
     steps = chance.choice([(0.8, 0.64, 0.512), (0.5, 0.25), (0.5, 0.2003, 0.2), (0.9, 0.45, 0.3, 0.15)])
@@ -163,7 +175,7 @@ def generated(chance: random.Random) -> Results:
     report: dict[str, Any] = {"metric": f"test/{metric}", "against": chance.choice(["dense", entries[0], None])}
     if cost:
         report |= {"axis": "density_macs", "at": chance.choice([[0.7, 0.4], [0.5], [0.85, 0.7, 0.5, 0.3]])}
-    return typed(rows, (), {**PROVENANCE, "entries": ["dense", *entries]}, **report)
+    return typed(rows, (), {**PROVENANCE, **OF_TOKENS, "entries": ["dense", *entries]}, **report)
 
 
 def _trial(
@@ -179,7 +191,7 @@ def _trial(
             rows.append(row(entry, seed, density, None, round=round_, role="find", outcome=outcome, **named))
             return rows
         outcome = chance.choice(["collapsed", "diverged", "failed"]) if chosen < 0.12 else "ok"
-        macs = None if outcome == "failed" else round(density * chance.uniform(0.8, 1.25), 3)
+        macs = None if outcome == "failed" else min(1.0, round(density * chance.uniform(0.8, 1.25), 3))
         for draw in range(chance.choice([1, 1, 2])):
             value = None if outcome in ("diverged", "failed") else chance.random()
             placed = {"round": round_, "draw": draw, "density_macs": macs, "outcome": outcome, **named}

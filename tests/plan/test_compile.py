@@ -540,7 +540,7 @@ def test_a_split_without_images_cannot_be_measured() -> None:
             return replace(info, sizes={name: size for name, size in info.sizes.items() if name != "valid"})
 
     (message,) = errors(probe=HoldsNoneOut())
-    assert 'has no images of "valid"; write splits = ["train", "test"], or hold some out' in message
+    assert 'has no examples of "valid"; write splits = ["train", "test"], or hold some out' in message
     assert make_plan(toy_benchmark({"measure": {"splits": ["train", "test"]}}), HoldsNoneOut()).runs
 
 

@@ -25,6 +25,7 @@ from prunebench.verification.comparison import compare
 from prunebench.verification.rerun import chosen_entries
 from prunebench.verification.verify import verify
 
+METRIC = "test/accuracy"
 HERE = {"torch": "1", "threads": 1}
 THERE = {"torch": "2", "threads": 1}
 
@@ -128,37 +129,37 @@ def moved(rows: list[Row], by: float) -> list[Row]:
 
 def test_elsewhere_a_value_may_move_within_the_tolerance_and_no_further(board: Path) -> None:
     rows = read_rows(board)
-    near = compare(rows, moved(rows, 0.009), HERE, THERE, allowed={"test/accuracy": 0.01})
-    far = compare(rows, moved(rows, 0.011), HERE, THERE, allowed={"test/accuracy": 0.01})
+    near = compare(rows, moved(rows, 0.009), HERE, THERE, metric=METRIC, allowed={"test/accuracy": 0.01})
+    far = compare(rows, moved(rows, 0.011), HERE, THERE, metric=METRIC, allowed={"test/accuracy": 0.01})
     assert near.holds
     assert "torch '1' -> '2'" in near.verdict
     assert not far.holds
-    assert not compare(rows, moved(rows, 0.009), HERE, HERE, allowed={"test/accuracy": 0.01}).holds
+    assert not compare(rows, moved(rows, 0.009), HERE, HERE, metric=METRIC, allowed={"test/accuracy": 0.01}).holds
 
 
 def test_elsewhere_a_density_must_still_be_the_same(board: Path) -> None:
     rows = read_rows(board)
     other = [row.model_copy(update={"density": (row.density or 0.0) - 1e-6}) for row in rows]
-    assert not compare(rows, other, HERE, THERE, allowed={"test/accuracy": 1.0}).holds
+    assert not compare(rows, other, HERE, THERE, metric=METRIC, allowed={"test/accuracy": 1.0}).holds
 
 
 def test_elsewhere_one_seed_registers_no_tolerance_and_stays_open(board: Path) -> None:
     rows = read_rows(board)
-    found = compare(rows, moved(rows, 0.001), HERE, THERE)
+    found = compare(rows, moved(rows, 0.001), HERE, THERE, metric=METRIC)
     assert not found.holds
     assert found.verdict.startswith("It is open")
 
 
 def test_a_row_that_is_missing_is_a_difference(board: Path) -> None:
     rows = read_rows(board)
-    found = compare(rows, rows[1:], HERE, HERE)
+    found = compare(rows, rows[1:], HERE, HERE, metric=METRIC)
     assert [(d.recorded, d.again) for d in found.failures] == [(rows[0], None)]
 
 
 def test_a_curve_that_differs_is_found_though_the_numbers_agree(board: Path) -> None:
     rows = read_rows(board)
     line = read_details(board)[0]
-    found = compare(rows, rows, HERE, HERE, details=([line], [line.model_copy(update={"curve": ()})]))
+    found = compare(rows, rows, HERE, HERE, metric=METRIC, details=([line], [line.model_copy(update={"curve": ()})]))
     assert (found.holds, found.details_differ) == (False, 1)
 
 

@@ -1,4 +1,4 @@
-"""When early stopping would stop, and the accuracies there: a table and a picture of each over density.
+"""When early stopping would stop, and the task's primary metric there: a table and a picture of each over density.
 
 The iteration is that of the lowest validation loss, the first of equals, among the points of `measure.every`.
 
@@ -12,17 +12,9 @@ from pathlib import Path
 
 from prunebench import Component, ComponentConfig, hookimpl
 from prunebench.api.board import Board
+from prunebench.api.task import EARLY_STOP, STOPPED_AT
 
-ITERATION = "valid/early_stop_iteration"
-TITLES = {
-    ITERATION: "Iteration of early stopping",
-    "train/early_stop_accuracy": "Train accuracy at early stopping",
-    "valid/early_stop_accuracy": "Valid accuracy at early stopping",
-    "test/early_stop_accuracy": "Test accuracy at early stopping",
-    "train/accuracy": "Train accuracy at the end of training",
-    "valid/accuracy": "Valid accuracy at the end of training",
-    "test/accuracy": "Test accuracy at the end of training",
-}
+ITERATION = f"valid/{STOPPED_AT}"
 
 
 class EarlyStopping:
@@ -33,13 +25,13 @@ class EarlyStopping:
 
     @hookimpl
     def prunebench_report(self, board: Board, folder: Path) -> None:
-        """Write what was measured of the iteration and of the three accuracies, there and at the end."""
+        """Write what was measured of the iteration and of the primary metric on each split, there and at the end."""
         from prunebench.api.report import draw_curves, escape, results_table
 
         parts = ["# Early stopping"]
         if ITERATION not in board.measured:
             parts.append('It was not measured: it needs `measure.every`, and "valid" in `measure.splits`.')
-        for metric, title in TITLES.items():
+        for metric, title in titles(primary_of(board)).items():
             if metric not in board.measured:
                 continue
             ranked = board.of(metric)
@@ -49,6 +41,24 @@ class EarlyStopping:
             for group in ranked.groups:
                 parts += [f"### {escape(group.model)} on {escape(group.data)}", results_table(group, board.alpha)]
         (folder / "early-stopping.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8", newline="\n")
+
+
+def primary_of(board: Board) -> str:
+    """The name of the task's primary metric; earlier folders do not state it, but have it at early stopping."""
+    names = [name.partition("/")[2] for name in board.measured]
+    stopped = [name for name in names if name.startswith(EARLY_STOP) and name != STOPPED_AT]
+    stated = board.provenance.primary or next(iter(stopped), board.metric.partition("/")[2])
+    return stated.removeprefix(EARLY_STOP)
+
+
+def titles(primary: str) -> dict[str, str]:
+    """The metrics that are written, each with its title."""
+    found = {ITERATION: "Iteration of early stopping"}
+    for when, prefix in (("at early stopping", EARLY_STOP), ("at the end of training", "")):
+        for split in ("train", "valid", "test"):
+            words = f"{split} {primary}".replace("_", " ").capitalize()
+            found.setdefault(f"{split}/{prefix}{primary}", f"{words} {when}")
+    return found
 
 
 @hookimpl

@@ -46,7 +46,7 @@ def plan_table(prepared: Prepared, numbers: Status, time: Estimate) -> Renderabl
         ("distinct training runs", numbers.runs_distinct),
         ("  already in the store", numbers.runs_cached),
         ("  still to train", numbers.runs_distinct - numbers.runs_cached),
-        ("images still to process (steps x batch)", numbers.sample_steps),
+        ("examples still to process (steps x batch)", numbers.sample_steps),
     ):
         facts.add_row(name, f"{value:,}")
     timed = bool(time.entries)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
-from prunebench.api.board import CORRECT_OF, Board, Group
+from prunebench.api.board import Board, Group
 from prunebench.api.estimates import Interval, Paired
 from prunebench.api.report import NOTHING, corner, escape, level, table
 
@@ -14,10 +14,10 @@ Ends: TypeAlias = tuple[float, float] | None
 
 def image_tables(group: Group, board: Board) -> str:
     """Both kinds of interval for each value, and for each difference to `against`; or why there is none."""
-    metric, images = group.metric, group.images
-    if metric.name != CORRECT_OF:
+    metric, images, recorded = group.metric, group.images, board.provenance.judged_by
+    if metric.name != recorded:
         return (
-            f"None: only {CORRECT_OF} records which images a network has right, and this page is of "
+            f"None: only {escape(recorded)} records which images a network has right, and this page is of "
             f"{escape(metric.name)}."
         )
     if images is None:

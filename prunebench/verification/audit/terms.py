@@ -11,6 +11,7 @@ from prunebench.api.results import Results
 from prunebench.benchmark.entries import Benchmark
 from prunebench.results.provenance import PROVENANCE
 from prunebench.results.rows import RESULTS
+from prunebench.runner.provenance import report_settings
 from prunebench.verification.audit.wording import listed, value_text
 
 _SETTINGS = ("name", "claim", "metric", "against", "alpha", "axis", "at")
@@ -69,20 +70,12 @@ def _lacking(wanted: Iterable[object], there: Iterable[object]) -> list[object]:
 
 
 def _settings(recorded: ReportSettings, benchmark: Benchmark) -> Iterator[str]:
-    wanted = ReportSettings(
-        name=benchmark.name,
-        claim=benchmark.claim,
-        metric=benchmark.report.metric,
-        against=benchmark.report.against,
-        alpha=benchmark.report.alpha,
-        axis=benchmark.report.axis,
-        at=tuple(benchmark.report.at),
-    )
+    wanted = report_settings(benchmark)
     for name in _SETTINGS:
         ours, theirs = getattr(wanted, name), getattr(recorded, name)
         if ours != theirs:
             yield f"report.{name} is {value_text(theirs)}, and in the file {value_text(ours)}"
-    expected = [_plain(expect.model_dump()) for expect in benchmark.expect]
+    expected = [_plain(expect) for expect in wanted.expectations]
     stated = [_plain(expect) for expect in recorded.expectations]
     if len(stated) != len(expected) or not all(map(_says_the_same, stated, expected)):
         yield "report.expectations are not those of the file"

@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from leaderboard.boards import made, row
+from leaderboard.boards import lines_of, made, row
 
 from prunebench.components.catalogue import Catalogue
 from prunebench.components.managers import run_manager
@@ -46,6 +46,33 @@ def test_each_measurement_has_a_table_and_a_picture(tmp_path: Path) -> None:
         "early-stopping-valid-early-stop-iteration.svg",
     ]
     assert all(f"({name})" in page and (tmp_path / name).read_text().startswith("<?xml") for name in pictures)
+
+
+def test_entries_meet_at_the_cost_that_the_board_compares_at(tmp_path: Path) -> None:
+    named = {"metric": "early_stop_accuracy", "split": "test"}
+    rows = [row("dense", 0, 1.0, 0.9, density_macs=1.0, **named)]
+    # weights at density 0.2 and channels at density 0.6 save the same
+    rows += [row("weights", seed, 0.2, 0.80, density_macs=0.5, **named) for seed in range(2)]
+    rows += [row("channels", seed, 0.6, 0.70, density_macs=0.5, **named) for seed in range(2)]
+    entries = ["dense", "weights", "channels"]
+    results, board = made(
+        rows, entries=entries, metric="test/early_stop_accuracy", axis="density_macs", at=[0.5], against=None
+    )
+    used = Catalogue.load().use({"use": "early-stopping"}, slot="report", where="report.also")
+    run_manager([used]).hook.prunebench_report(results=results, board=board, folder=tmp_path)
+    page = (tmp_path / "early-stopping.md").read_text()
+    head, _, *lines = lines_of(page)
+    assert head[-1] == "50.0 %"
+    shown = {line[1]: line[-1].split()[0] for line in lines}
+    assert (shown["weights"], shown["channels"]) == ("80.00", "70.00")
+    assert "60.0 %" not in page
+
+
+def test_another_tasks_metric_takes_the_place_of_accuracy(tmp_path: Path) -> None:
+    report(tmp_path, measured("early_stop_perplexity", "test", 3.0, 4.0, ""))
+    page = (tmp_path / "early-stopping.md").read_text()
+    assert "## Test perplexity at early stopping" in page
+    assert "accuracy" not in page
 
 
 def test_where_it_was_not_measured_the_page_says_what_it_needs(tmp_path: Path) -> None:

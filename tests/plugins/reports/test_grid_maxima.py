@@ -64,6 +64,23 @@ def test_every_seed_is_judged_by_the_choice_of_the_others_as_by_hand(tmp_path: P
     assert f"+26.67 ± {100 * half:.2f}" in page
 
 
+def test_cells_meet_at_the_cost_that_the_board_compares_at(tmp_path: Path) -> None:
+    # the coupled cells prune channels and the decoupled ones weights: other densities, the same cost
+    placed = []
+    for one in rows():
+        coupled = one["entry"] in ("lr-0.1-0.1", "lr-1e-2-1e-2")
+        density = 1.0 if one["entry"] == "dense" else 0.6 if coupled else 0.2
+        placed.append({**one, "density": density, "density_macs": 1.0 if density == 1 else 0.5})
+    results, board = made(
+        placed, entries=["dense", *NAMES], metric="test/accuracy", axis="density_macs", at=[0.5], against=None
+    )
+    use = CATALOGUE.use(GRID, slot="report", where="report.also")
+    run_manager([use]).hook.prunebench_report(results=results, board=board, folder=tmp_path)
+    one = record(tmp_path)  # one place, at which both sets were tried
+    assert float(one["decoupled"]) == pytest.approx(mean([0.96, 0.86, 0.91]))
+    assert float(one["coupled"]) == pytest.approx(mean([0.71, 0.51, 0.71]))
+
+
 def test_all_cells_may_be_called_decoupled(tmp_path: Path) -> None:
     better = [{**one, "value": 1.0} if one["entry"] == "lr-0.1-0.1" else one for one in rows()]
     report(tmp_path, better, decoupled="all")
