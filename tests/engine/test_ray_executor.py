@@ -94,6 +94,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nodes]:
         # It binds to 127.0.0.1 alone where it takes itself to be on a machine that cannot have clusters.
         patch.setenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
         patch.setenv("PYTHONPATH", str(TESTS))
+        # Helpers of a node take longer to start than Ray waits for them on a loaded machine.
+        patch.setenv("RAY_agent_register_timeout_ms", "300000")
         from ray._private import services
         from ray.cluster_utils import Cluster
 
