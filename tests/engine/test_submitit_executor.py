@@ -1,6 +1,6 @@
 """Work in jobs, by submitit's local mode: the messages and the ends of jobs are those of Slurm, the queue is not.
 
-The short form is one run whose job is killed. `tox -e cluster` has all laws of an executor beside it.
+The short form is what is refused. `tox -e cluster` has a run whose job is killed, and all laws of an executor.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ def _found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(TESTS))
 
 
+@long
 def test_a_run_whose_job_is_ended_gives_the_bytes_of_an_undisturbed_one(
     store_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
