@@ -17,12 +17,13 @@ from prunebench.api.metric import Metric
 from prunebench.api.provenance import Provenance
 from prunebench.api.rows import Outcome
 
-AxisName: TypeAlias = Literal["density", "density_all", "density_macs"]
+AxisName: TypeAlias = Literal["density", "density_all", "density_macs", "latency"]
 
 AXES: Mapping[str, str] = {
     "density": "density of the units that may be pruned",
     "density_all": "density over all parameters",
     "density_macs": "share of the multiply-accumulates that is left",
+    "latency": "share of the dense network's time that a forward pass takes",
 }
 """What the columns of a board may be, in words."""
 
@@ -341,6 +342,17 @@ class Group:
         found = self.entries.get(entry)
         return Cell() if found is None else found.at(place)
 
+    def best(self, place: float) -> Entry | None:
+        """The ranked entry with the best mean at a place, the first of equals; None where none has a value there."""
+        found = [
+            (entry, cell.interval.mean)
+            for entry in self.shown
+            if not entry.dense and (cell := entry.at(place)).interval
+        ]
+        if not found:
+            return None
+        return (max if self.metric.higher else min)(found, key=lambda pair: pair[1])[0]
+
     def column(self, stated: float) -> float | None:
         """The place that a stated density means; None if there is none."""
         return place_of(self.places, stated)
@@ -400,6 +412,8 @@ class Expectation:
 
     Args:
         published: the published values of better and worse, if the file has both.
+        difference, ratio: what is published of better minus worse, and of better over worse, where it is that.
+        equal_within: the margin of an equality; None where the expectation has a direction.
         judge: False where the file's recipe is not the paper's: the difference is shown, not judged.
     """
 
@@ -409,6 +423,9 @@ class Expectation:
     worse: ExpectationSide | float
     published: tuple[float, float] | None
     judge: bool
+    difference: float | None = None
+    ratio: float | None = None
+    equal_within: float | None = None
 
 
 Verdict = Literal["contradicted", "undecided", "not judged", "reproduced"]
@@ -429,6 +446,7 @@ class Judgement:
         broken: (entry, cell) of the compared cells that have trials which are not ok.
         reason: why nothing could be compared; empty otherwise.
         why: why it is not judged; empty otherwise.
+        p: of an equality, the larger p of the two one-sided tests; None where there is no test.
     """
 
     verdict: Verdict
@@ -442,6 +460,7 @@ class Judgement:
     broken: tuple[tuple[str, Cell], ...] = ()
     reason: str = ""
     why: str = ""
+    p: float | None = None
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,7 @@ class ReportSettings(Record):
         metric: what entries are ranked by, "SPLIT/METRIC".
         against: the entry that the others are compared with; null where there is none.
         alpha: the level of tests, between 0 and 1; intervals cover 1 - alpha.
-        axis: what entries are compared at: "density", "density_all", "density_macs".
+        axis: what entries are compared at: "density", "density_all", "density_macs", "latency".
         at: places on the axis, where it is not density.
         notes: what a reader must know before the first number, a sentence each.
         expectations: the file's `[[expect]]` tables, resolved.

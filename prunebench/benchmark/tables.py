@@ -34,8 +34,9 @@ class Report(StrictTable):
     """SPLIT/METRIC; the task's primary metric on the test split where it is not stated."""
     against: str | None = None
     alpha: Number = Field(0.05, gt=0, lt=1)
-    axis: Literal["density", "density_all", "density_macs"] = "density"
-    """What entries are compared at: density of the units, or a cost that entries with other units share."""
+    axis: Literal["density", "density_all", "density_macs", "latency"] = "density"
+    """What entries are compared at: density of the units, or a cost that entries with other units share. "latency" is
+    what an analysis of each entry measured as `latency_share`."""
     at: tuple[Number, ...] = ()
     """Places on the axis, where it is not density."""
     also: Annotated[tuple[BoundComponent, ...], Slot("report", many=True)] = ()

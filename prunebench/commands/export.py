@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from prunebench.commands.options import file_options, options_of
+from prunebench.commands.options import FOLDER, file_options, options_of
 from prunebench.commands.output import console_for
 
 
@@ -22,7 +22,7 @@ from prunebench.commands.output import console_for
 @click.option("--data", metavar="LABEL", help="Which data set, if the file has several.")
 @click.option("--untrained", is_flag=True, help="The ticket as it starts, not as it is judged.")
 @click.option("--onnx", is_flag=True, help="Write model.onnx too (needs the extra `onnx`).")
-@click.option("--to", type=click.Path(path_type=Path), required=True, help="The folder to write.")
+@click.option("--to", type=FOLDER, required=True, help="The folder to write.")
 def export(to: Path, onnx: bool, untrained: bool, **given: Any) -> None:
     """Write a ticket or trained network of FILE: safetensors, a JSON sidecar that rebuilds it, and ONNX."""
     from prunebench import runner
@@ -34,6 +34,7 @@ def export(to: Path, onnx: bool, untrained: bool, **given: Any) -> None:
     choice = Choice(**{name: given.pop(name) for name in names}, trained=not untrained)
     prepared = runner.prepare(options_of(given))
     chosen(prepared.plan, choice)
+    runner.check_writable(to)
     console = console_for(stderr=True)
     shown = display(console, prepared.plan, 0)
     try:

@@ -9,19 +9,20 @@ from typing import Any
 
 import click
 
-from prunebench.commands.options import file_options, options_of
+from prunebench.commands.options import FOLDER, file_options, options_of
 from prunebench.commands.output import console_for, show_error
 
 
 @click.command()
 @file_options
-@click.option("--out", type=click.Path(path_type=Path), help="The leaderboard's folder.  [default: leaderboards/NAME]")
+@click.option("--out", type=FOLDER, help="The leaderboard's folder.  [default: leaderboards/NAME]")
+@click.option("--overwrite", is_flag=True, help="Replace what is in the folder, whatever it is.")
 @click.option(
     "--wandb", type=click.Choice(["online", "offline", "off"]), help="Publish to Weights & Biases, whatever FILE says."
 )
 @click.option("--json", "as_json", is_flag=True, help="A summary as JSON on standard output.")
 @click.option("--traceback", is_flag=True, help="Show where in the code a trial failed.")
-def run(out: Path | None, wandb: str | None, as_json: bool, traceback: bool, **given: Any) -> None:
+def run(out: Path | None, overwrite: bool, wandb: str | None, as_json: bool, traceback: bool, **given: Any) -> None:
     """Train what is missing, score every entry of FILE and write its leaderboard."""
     from dataclasses import replace
 
@@ -37,6 +38,7 @@ def run(out: Path | None, wandb: str | None, as_json: bool, traceback: bool, **g
     benchmark = prepared.benchmark
     suffix = f"-{benchmark.profile}" if benchmark.profile else ""
     folder = out if out is not None else Path("leaderboards") / f"{benchmark.name}{suffix}"
+    runner.check_out(folder, runner.judged_by(prepared.plan), overwrite)
     console = console_for(stderr=True)
     numbers = runner.status(prepared, prepared.open_store())
     console.print(

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from prunebench import hookimpl
 from prunebench.api.component import BoundComponent
+from prunebench.api.marker import hookimpl
 from prunebench.components.managers import implements, run_manager
 
 Rate = Callable[[int, int], float]

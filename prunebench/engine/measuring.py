@@ -13,10 +13,12 @@ from torch import Tensor, nn
 from prunebench.api.data import Data, Gather, in_order
 from prunebench.api.errors import ContractError
 from prunebench.api.task import Metrics, Task
-from prunebench.kernels.evaluation import evaluate
+from prunebench.kernels.batch_size import in_parts
+from prunebench.kernels.evaluation import Varying, evaluate
 
 BATCH = 1_000
-"""Examples a batch when measuring. Part of the engine's version: sums round in this order."""
+"""Examples a sum when measuring. Part of the engine's version: sums round in this order. Fewer pass through a network
+at a time where it computes large tensors (`prunebench.kernels.batch_size`)."""
 
 
 def sampled(size: int, sample: int) -> Iterator[Gather]:
@@ -46,10 +48,12 @@ class Measured:
         values: {"split/metric": number}; None where a number is not finite.
         correct: for each split, a bool for every example in order: whether the model is right; empty where the task has
             no such notion.
+        constant: whether the network gave the same for every example that it saw: it is cut through.
     """
 
     values: Mapping[str, float | None]
     correct: Mapping[str, Tensor]
+    constant: bool = False
 
 
 @torch.no_grad()
@@ -65,10 +69,11 @@ def measure(
     model.eval()
     values: dict[str, float | None] = {}
     correct: dict[str, Tensor] = {}
+    network = Varying(in_parts(model))
     for name in splits:
         split = data[name]
         sample = train_sample if name == "train" and train_sample is not None else split.size
-        found, correct_ones = evaluate(model, measuring.task, split.batches(sampled(split.size, sample)))
+        found, correct_ones = evaluate(network, measuring.task, split.batches(sampled(split.size, sample)))
         if found.keys() != measuring.metrics.keys():
             raise ContractError(
                 f"task {measuring.name}: it measured {', '.join(found)}; prunebench_metrics names "
@@ -78,7 +83,7 @@ def measure(
         if correct_ones is not None:
             correct[name] = correct_ones
     model.train(training)
-    return Measured(values, correct)
+    return Measured(values, correct, constant=bool(splits) and not network.varies)
 
 
 def pack_correct(correct: Tensor) -> bytes:

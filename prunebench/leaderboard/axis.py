@@ -151,10 +151,10 @@ def _round(tickets: Sequence[Ticket], axis: AxisName) -> _Round:
     if len(places) < len(tickets):
         if outcome not in ("failed", "diverged"):
             where = tickets[0]
-            raise PrunebenchError(
-                f"{where.entry}, seed {where.seed}, round {where.round}: no {axis} is recorded; run it again "
-                "with an empty store"
-            )
+            do = "run it again with an empty store"
+            if axis == "latency":
+                do = "give the entry an analysis that measures `latency_share`"
+            raise PrunebenchError(f"{where.entry}, seed {where.seed}, round {where.round}: no {axis} is recorded; {do}")
         return _Round(density, None, None, outcome)
     values = [ticket.value for ticket in tickets if ticket.value is not None]
     return _Round(density, mean(places), mean(values) if len(values) == len(tickets) else None, outcome)

@@ -32,11 +32,17 @@ def sides_text(judgement: Judgement) -> str:
 
 def published_text(judgement: Judgement) -> str:
     """The published numbers; empty where the file has none."""
-    published, metric = judgement.expectation.published, judgement.metric
-    if published is None:
-        return ""
-    high, low = published
-    return f"{metric.number(high)} against {metric.number(low)}, difference {metric.signed(high - low)}"
+    expectation, metric = judgement.expectation, judgement.metric
+    unit = f" {metric.apart}" if metric.apart else ""
+    if expectation.published is not None:
+        high, low = expectation.published
+        return f"{metric.number(high)} against {metric.number(low)}, difference {metric.signed(high - low)}"
+    parts = []
+    if expectation.difference is not None:
+        parts.append(f"difference {metric.signed(expectation.difference)}{unit}")
+    if expectation.ratio is not None:
+        parts.append(f"{expectation.ratio:.3g} times the other")
+    return ", ".join(parts)
 
 
 def ours_text(judgement: Judgement) -> str:
@@ -49,6 +55,10 @@ def ours_text(judgement: Judgement) -> str:
     unit = f" {metric.apart}" if metric.apart else ""
     over = f", mean over {judgement.over} {judgement.kind}" if judgement.over > 1 else ""
     lone = f", and {pair.why}" if pair.why else ""
+    margin = judgement.expectation.equal_within
+    if margin is not None:
+        test = "" if judgement.p is None else f", p = {judgement.p:.2g} that they are not"
+        lone += f"; equal within {metric.signed(margin).lstrip('+')}{unit}?{test}"
     return (
         f"{metric.number(means[0])} against {metric.number(means[1])}, difference "
         f"{difference_text(pair, metric)}{unit}, n = {pair.n}{over}{lone}{ending}"
@@ -64,6 +74,11 @@ def section(judgements: Sequence[Judgement]) -> str:
         f"on direction: {counts_text(judgements)}. A difference is better minus worse, paired by seed; it decides if "
         "its uncorrected interval excludes zero."
     )
+    if any(one.expectation.equal_within is not None for one in judgements):
+        intro += (
+            " An equality within a margin is reproduced if two one-sided tests reject that the difference is that "
+            "large, and contradicted if its interval lies beyond the margin."
+        )
     return "\n".join([intro, "", *map(_item, judgements)])
 
 

@@ -100,7 +100,7 @@ def _steepest(metric: Metric) -> float:
 def axis_of(name: str) -> AxisName:
     """An axis by its name. Raises PrunebenchError for one that is not known."""
     match name:
-        case "density" | "density_all" | "density_macs":
+        case "density" | "density_all" | "density_macs" | "latency":
             return name
     raise PrunebenchError(f'report.axis: "{name}" is no axis.{nearest(name, AXES)}')
 

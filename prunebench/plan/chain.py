@@ -29,7 +29,7 @@ from prunebench.api.recipe import Recipe
 from prunebench.benchmark.entries import Entry
 from prunebench.components.catalogue import Catalogue
 from prunebench.components.learning_rate import multiplier
-from prunebench.components.managers import accepts, call_planning_hook
+from prunebench.components.managers import accepts, call_planning_hook, several
 from prunebench.plan.context import TrialContext
 from prunebench.plan.participants import Participants, needs_of
 from prunebench.plan.phases import Phases
@@ -106,7 +106,8 @@ class Chain:
         schedule = self.entry.schedule
         if schedule is None:
             return (self.dense,)
-        tickets = tuple(call_planning_hook(schedule, "prunebench_schedule", chain=self, recipes=self.recipes))
+        answer = call_planning_hook(schedule, "prunebench_schedule", chain=self, recipes=self.recipes)
+        tickets = tuple(several(schedule, "prunebench_schedule", answer, PlannedTicket))
         if len(tickets) != self.rounds + 1 or tickets[0] != self.dense:
             raise PlanError(
                 f"schedule {schedule} gave {len(tickets)} tickets; {self.rounds + 1} were asked for, the first dense"

@@ -2,6 +2,7 @@
 
 from prunebench.runner.downloads import downloads_of
 from prunebench.runner.estimate import DAY, Estimate, estimate, shorter_profiles
+from prunebench.runner.out_folder import check_out, check_writable, judged_by, judged_in
 from prunebench.runner.preparing import Options, Prepared, data_root, default_store, prepare
 from prunebench.runner.provenance import notes
 from prunebench.runner.publishing import report_again, write, write_results
@@ -15,10 +16,14 @@ __all__ = [
     "Outcome",
     "Prepared",
     "Status",
+    "check_out",
+    "check_writable",
     "data_root",
     "default_store",
     "downloads_of",
     "estimate",
+    "judged_by",
+    "judged_in",
     "make",
     "notes",
     "prepare",

@@ -12,7 +12,7 @@ from prunebench.api.errors import ConfigError
 from prunebench.benchmark import load as config
 from prunebench.benchmark.entries import Benchmark
 from prunebench.components.catalogue import Catalogue
-from prunebench.components.managers import call_planning_hook
+from prunebench.components.global_state import GlobalState
 from prunebench.components.time_limit import watched
 from prunebench.engine.environment import fingerprint
 from prunebench.engine.executors.choice import chosen
@@ -20,22 +20,27 @@ from prunebench.engine.executors.places import first_device, wanted_of, with_exe
 from prunebench.engine.probe import StoreProbe
 from prunebench.plan.compile import make_plan
 from prunebench.plan.trial import Plan
+from prunebench.runner.out_folder import expanded
+from prunebench.runner.trainable import refuse_recipes
 from prunebench.store.environment import Environment
+from prunebench.store.places import place_of
 from prunebench.store.store import Store
 
 
-def default_store() -> Path:
-    """`$PRUNEBENCH_STORE`, or a folder in the user's cache."""
+def default_store() -> Path | str:
+    """`$PRUNEBENCH_STORE`, or a folder in the user's cache: a path, or an object store's URL."""
     import platformdirs
 
-    return Path(os.environ.get("PRUNEBENCH_STORE") or Path(platformdirs.user_cache_dir("prunebench")) / "store")
+    given = os.environ.get("PRUNEBENCH_STORE")
+    return place_of(given) if given else Path(platformdirs.user_cache_dir("prunebench")) / "store"
 
 
 def data_root() -> Path:
     """`$PRUNEBENCH_DATA`, or a folder in the user's cache."""
     import platformdirs
 
-    return Path(os.environ.get("PRUNEBENCH_DATA") or Path(platformdirs.user_cache_dir("prunebench")) / "data")
+    given = os.environ.get("PRUNEBENCH_DATA")
+    return expanded(given) if given else Path(platformdirs.user_cache_dir("prunebench")) / "data"
 
 
 @dataclass(frozen=True)
@@ -47,7 +52,8 @@ class Options:
     seeds: tuple[int, ...] | None = None
     only: tuple[str, ...] = ()
     settings: tuple[str, ...] = ()
-    store: Path | None = None
+    store: Path | str | None = None
+    """A folder's path, or an object store's URL."""
     reuse: Literal["same", "any"] = "same"
     executor: str | None = None
     """What carries the work out, in place of what the file says."""
@@ -63,7 +69,8 @@ class Prepared:
     benchmark: Benchmark
     plan: Plan
     root: Path
-    store_path: Path
+    store_path: Path | str
+    """A folder's path, or an object store's URL, which workers open by it."""
 
     def open_store(self) -> Store:
         """The store, under this machine's fingerprint (which takes an import of torch)."""
@@ -78,7 +85,11 @@ def prepare(options: Options, catalogue: Catalogue | None = None) -> Prepared:
     Raises:
         ConfigError: with every error of the file.
     """
-    catalogue = Catalogue.load() if catalogue is None else catalogue
+    with watched():
+        return _prepared(options, Catalogue.load() if catalogue is None else catalogue)
+
+
+def _prepared(options: Options, catalogue: Catalogue) -> Prepared:
     reading = config.read(
         options.file,
         catalogue,
@@ -91,17 +102,21 @@ def prepare(options: Options, catalogue: Catalogue | None = None) -> Prepared:
     if options.executor is not None:
         benchmark = replace(benchmark, execution=with_executor(benchmark.execution, options.executor))
     chosen(benchmark.execution.executor, wanted_of(benchmark.execution))
+    if benchmark.execution.device.partition(":")[0] == "cpu":  # what "auto" stands for takes an import of torch
+        refuse_recipes(benchmark, benchmark.execution.device)
     for table in options.also:
         use = catalogue.use(table, slot="report", where="also")
         others = tuple(other for other in benchmark.also if other.name != use.name)
         benchmark = replace(benchmark, report=benchmark.report.model_copy(update={"also": (*others, use)}))
     root, store_path = data_root(), options.store or default_store()
     probe = StoreProbe(Store(store_path, environment=Environment({"for": "planning"})), root)
+    state = GlobalState()
     try:
-        with watched(call_planning_hook.__code__):
-            plan = make_plan(benchmark, probe)
+        plan = make_plan(benchmark, probe)
     except ConfigError as error:
         # The entries that the file has right are planned all the same, so that every error comes at once.
         raise ConfigError((*reading.errors, *error.errors)) from None
+    finally:
+        state.restore()  # of planning hooks, which are too many to look at one by one
     reading.sound()
     return Prepared(options, benchmark, plan, root, store_path)

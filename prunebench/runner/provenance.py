@@ -8,15 +8,17 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from prunebench.api.provenance import ComponentOrigin, Provenance, ReportSettings, RunCounts
+from prunebench.api.provenance import ComponentOrigin, MetricInfo, Provenance, ReportSettings, RunCounts
+from prunebench.api.recipe import Recipe
 from prunebench.api.rows import Row
 from prunebench.api.task import all_metrics, primary
-from prunebench.benchmark.entries import Benchmark
+from prunebench.benchmark.entries import Benchmark, Entry
 from prunebench.engine.executors.api import Capacity
 from prunebench.engine.scheduler import Execution
 from prunebench.kernels.hardware import hardware
 from prunebench.runner.preparing import Prepared
 from prunebench.runner.work_left import Status
+from prunebench.store.credentials import scheme_of
 from prunebench.store.store import Store
 
 
@@ -35,14 +37,14 @@ def provenance_of(
         notes: what a reader must know before the first number, a sentence each.
         capacity: the environments that workers computed in, where they are not this process's own alone.
     """
-    from prunebench import __version__
+    from prunebench.api.version import VERSION
 
     benchmark = prepared.benchmark
     fields = dict(store.environment.fields)
     own = capacity[0].hardware if capacity else None
     several = {one.environment.id: dict(one.environment.fields) for one in capacity}
     made = Provenance(
-        prunebench=__version__,
+        prunebench=VERSION,
         file=recorded_path(benchmark.file),
         profile=benchmark.profile,
         settings=tuple(prepared.options.settings),
@@ -62,7 +64,7 @@ def provenance_of(
         },
         report=report_settings(benchmark, [without_places(note, prepared) for note in notes]),
         also=tuple(use.to_json() for use in benchmark.also),
-        metrics={name: info for entry in benchmark.entries for name, info in all_metrics(entry.metrics).items()},
+        metrics=metrics_of(benchmark),
         primary=primary(benchmark.entries[0].metrics),
     )
     # Where there is one it stays unstated, and the file is as it always was.
@@ -84,6 +86,11 @@ def report_settings(benchmark: Benchmark, notes: Sequence[str] = ()) -> ReportSe
     )
 
 
+def metrics_of(benchmark: Benchmark) -> dict[str, MetricInfo]:
+    """How the metrics of a file's tasks read, by name."""
+    return {name: info for entry in benchmark.entries for name, info in all_metrics(entry.metrics).items()}
+
+
 def recorded_path(file: str) -> str:
     """A path as it may stand in what is published: seen from the working folder, or its last part alone."""
     path = Path(os.path.abspath(file))
@@ -93,9 +100,12 @@ def recorded_path(file: str) -> str:
 
 def without_places(text: str, prepared: Prepared) -> str:
     """A text without the folders of this machine: an error may name them, and the user with them."""
+    store = prepared.store_path
+    if isinstance(store, str) and scheme_of(store) is not None:
+        text, store = text.replace(store.rstrip("/"), "STORE"), prepared.root
     places = {
+        Path(store): "STORE",
         prepared.root: "DATA",
-        prepared.store_path: "STORE",
         Path.cwd(): ".",
         Path.home(): "~",
         Path(tempfile.gettempdir()): "TMP",
@@ -105,6 +115,10 @@ def without_places(text: str, prepared: Prepared) -> str:
         if len(Path(place).parts) > 1:
             text = text.replace(place, named[place])
     return text
+
+
+MANY = 0.1
+"""Share of a network's parameters that are weights and stay dense above which densities are not the network's."""
 
 
 def notes(prepared: Prepared, rows: Sequence[Row], failed: Mapping[str, str]) -> list[str]:
@@ -120,7 +134,17 @@ def notes(prepared: Prepared, rows: Sequence[Row], failed: Mapping[str, str]) ->
         changed.append("`--only " + " --only ".join(prepared.options.only) + "`")
     if changed:
         found.append("Changed on the command line: " + ", ".join(changed) + ".")
+    found += numerics_notes(benchmark.entries)
     found += sorted({f"{trial.data}: {trial.note}" for trial in prepared.plan.trials if trial.note})
+    for trial, coverage in prepared.plan.coverages():
+        if sum(one.values for one in coverage.weights) > MANY * coverage.values:
+            rest = "; ".join(
+                f"{one.reason}, {100 * one.values / coverage.values:.1f} %" for one in coverage.weights[:3]
+            )
+            found.append(
+                f"{trial.model}: units {trial.units_kind} are {100 * coverage.share:.1f} % of the parameters, and "
+                f"densities are of those. The rest stays dense: {rest}."
+            )
     mixed = sum(bool(row.environments) for row in rows)
     if mixed and prepared.options.reuse == "same":
         elsewhere = ", ".join(sorted({name for row in rows for name in row.environments}))
@@ -135,3 +159,25 @@ def notes(prepared: Prepared, rows: Sequence[Row], failed: Mapping[str, str]) ->
         )
     found += [f"Failed: {trial}: {error}" for trial, error in failed.items()]
     return found
+
+
+def numerics_notes(entries: Sequence[Entry]) -> list[str]:
+    """Which entries train in anything else than plain float32."""
+    names: dict[str, list[str]] = {}
+    for entry in entries:
+        said = {_numerics(recipe) for recipe in (entry.find, entry.evaluate)} - {""}
+        for text in sorted(said):
+            names.setdefault(text, []).append(entry.name)
+    return [
+        f"Trained {text}: {'every entry' if len(named) == len(entries) else ', '.join(named)}. Weights, masks and all "
+        "that is measured are float32."
+        for text, named in names.items()
+    ]
+
+
+def _numerics(recipe: Recipe) -> str:
+    kinds = {"bf16": "in bfloat16", "tf32": "in TF32"}
+    parts = [kinds[recipe.numerics]] if recipe.numerics in kinds else []
+    parts += ["with channels last in memory"] if recipe.memory_format == "channels_last" else []
+    parts += ["through torch.compile"] if recipe.compile else []
+    return ", ".join(parts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from uuid import uuid4
 
 from prunebench.benchmark.entries import Benchmark
@@ -17,6 +18,7 @@ from prunebench.engine.executors.places import first_device, wanted_of
 from prunebench.engine.executors.worker import WorkerConfig
 from prunebench.plan.phases import Phase
 from prunebench.runner.preparing import Prepared
+from prunebench.runner.trainable import refuse_recipes
 from prunebench.store.store import Store
 
 
@@ -32,10 +34,13 @@ def executor_of(prepared: Prepared, store: Store, catalogue: Catalogue) -> Execu
     choice = chosen(execution.executor, wanted)
     needed = components_of(prepared.benchmark)
     here = choice.own_environment
+    device = device_of(first_device(execution)) if here else execution.device
+    if here:
+        refuse_recipes(prepared.benchmark, device)
     config = WorkerConfig(
         store=str(prepared.store_path),
         data_root=str(prepared.root),
-        device=device_of(first_device(execution)) if here else execution.device,
+        device=device,
         threads=execution.threads,
         reuse=prepared.options.reuse,
         checkpoint_seconds=execution.checkpoint_seconds,
@@ -47,7 +52,8 @@ def executor_of(prepared: Prepared, store: Store, catalogue: Catalogue) -> Execu
     if here:
         return choice.start(config, catalogue, wanted)
     # Elsewhere there is another working folder.
-    store_path, root = str(prepared.store_path.absolute()), str(prepared.root.absolute())
+    place, root = prepared.store_path, str(prepared.root.absolute())
+    store_path = str(place.absolute()) if isinstance(place, Path) else place
     return choice.start(replace(config, store=store_path, data_root=root), catalogue, wanted)
 
 

@@ -115,7 +115,7 @@ def _place(results: Results, cell: Cell) -> tuple[int, int]:
 
 def record(folder: Path, comparison: Comparison) -> None:
     """Note beside a leaderboard what was executed again, when and where; its page quotes it from then on."""
-    from prunebench import __version__
+    from prunebench.api.version import VERSION
 
     results, coverage = read_results(folder), comparison.coverage
     provenance = results.provenance
@@ -123,7 +123,7 @@ def record(folder: Path, comparison: Comparison) -> None:
     seeds = tuple(seed for seed in provenance.seeds if any(seed == other for _, other in coverage.cells))
     noted = VerificationRecord(
         when=datetime.datetime.now(datetime.UTC).date().isoformat(),
-        prunebench=__version__,
+        prunebench=VERSION,
         hardware=hardware(),
         environment=dict(comparison.environment),
         bit_equal=comparison.same_environment,

@@ -318,3 +318,20 @@ def test_tickets_that_are_far_apart_say_nothing_of_what_lies_between() -> None:
     far = [TWO[0], ticket("imp", 0.19, 0.6, 0.25)]
     assert group(TWO, 0.8, 0.5).at("imp", 0.5).trials == 1
     assert group(far, 0.8, 0.5).at("imp", 0.5).trials == 0
+
+
+def test_entries_meet_at_the_share_of_the_dense_networks_time_that_an_analysis_measured() -> None:
+    def timed(entry: str, round: int, share: float) -> dict[str, Any]:
+        analysis = {"role": "analyse", "metric": "cost/latency_share", "split": "", "position": "", "exact": False}
+        return row(entry, 0, 0.5, share, **{**analysis, "round": round})
+
+    rows = [*TWO, ticket("small", 0.5, 0.7, 0.5), timed("imp", 50, 0.9), timed("imp", 75, 0.4), timed("small", 50, 0.6)]
+    found = group(rows, 0.6, axis="latency")
+    share = log(0.9 / 0.6) / log(0.9 / 0.4)
+    assert found.cells["imp", 0.6].by_seed[0] == pytest.approx(0.9 + share * (0.6 - 0.9))
+    assert found.cells["small", 0.6].by_seed[0] == pytest.approx(0.7)
+
+
+def test_a_ticket_whose_time_nothing_measured_is_named_with_what_to_do() -> None:
+    with pytest.raises(PrunebenchError, match="no latency is recorded; give the entry an analysis that measures"):
+        group(TWO, 0.6, axis="latency")

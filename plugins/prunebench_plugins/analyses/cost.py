@@ -1,19 +1,22 @@
 """What a ticket costs: parameters, multiply-accumulates, bytes on disk, and the time that it really takes.
 
-Units that can be taken out (channels) are taken out first, so that what is counted and timed is the smaller network;
-single weights cannot be, and their network is as slow as the dense one whatever its density.
+Units that can be taken out (channels) are taken out first, so that what is counted and timed is the smaller network.
+Single weights cannot be: in dense kernels their network takes the time of the dense one. Asked for `kernels = ["dense",
+"csr"]`, each layer is timed with its weight in compressed rows too, on a CPU, and the network with the faster kernel of
+each layer; its outputs are those of the masked network.
 
 Source: Blalock et al. 2020, section 5 (report sizes and speeds, not one of them alone).
 """
 
 from __future__ import annotations
 
+import copy
 import statistics
 import time
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from prunebench import Component, ComponentConfig, Measurement, hookimpl
 from prunebench.api.measurements import Analysis
@@ -37,11 +40,23 @@ class CostConfig(ComponentConfig):
         batches: examples a forward pass, one timing for each.
         repeats: timed passes; the median is reported, and the quartiles.
         warm: passes before them.
+        kernels: "dense" alone, or "csr" too: sparse products on a CPU (torch's, by MKL where it has it), used in the
+            layers where they are faster.
     """
+
+    later = frozenset({"kernels"})
 
     batches: tuple[int, ...] = (1, 64)
     repeats: int = Field(default=30, ge=3)
     warm: int = Field(default=5, ge=1)
+    kernels: tuple[Literal["dense", "csr"], ...] = ("dense",)
+
+    @field_validator("kernels")
+    @classmethod
+    def _with_dense(cls, kernels: tuple[str, ...]) -> tuple[str, ...]:
+        if "dense" not in kernels:
+            raise ValueError('"dense" is among the kernels: what the others are compared with')
+        return kernels
 
 
 class Cost:
@@ -64,34 +79,89 @@ class Cost:
         `macs` are of one example. `bytes` are float32 tensors of what is left; where single weights are pruned, the
         kept values and one bit a weight, if that is less. Latencies are in milliseconds a batch, on the device that the
         unit names; they are what a clock said, and are not held to be the same again.
+
+        With "csr" also `latency/best/batch-N`, whose unit says in how many layers sparse kernels are used, and
+        `latency_share`: the time of the first of `batches` with the best kernels over that of the dense network, taken
+        in turn with it. By that share entries are compared on the axis "latency".
+
+        Raises:
+            ContractError: a network with sparse kernels gives other outputs than the masked one.
         """
         example = task.example(data.info)
         found: list[Measurement] = []
+        dense = None
         for ticket in sorted(inputs["tickets"], key=lambda ticket: ticket.round):
             model.load_state_dict(dict(ticket.weights))
             found += counts(model, units, ticket, example)
             small = model if ticket.mask is None else units.shrink(model, ticket.mask)
             for batch in self._config.batches:
                 found += self._timed(small.eval(), batch, example, ticket.round)
+            if "csr" in self._config.kernels:
+                whole = dense = copy.deepcopy(model).eval() if dense is None else dense
+                found += self._sparse(small.eval(), whole, example, ticket.round)
         return Analysis(tuple(found))
+
+    def _sparse(self, small: nn.Module, dense: nn.Module, example: Tensor, round: int) -> Iterator[Measurement]:
+        """Timings with the faster kernel of each layer, in turn with the dense network's."""
+        from prunebench_plugins.analyses._sparse_kernels import with_best_kernels
+
+        device = next(small.parameters()).device
+        for number, batch in enumerate(self._config.batches):
+            taken = batch_of(example, batch, device)
+            best, used, of = with_best_kernels(small, taken, self._config.repeats, self._config.warm)
+            own, reference = in_turn(best, dense, taken, self._config.repeats, self._config.warm)
+            low, middle, high = statistics.quantiles(own, n=4)
+            unit = f"ms, CSR in {used} of {of} layers, {device_name(device)}"
+            for name, value in (("", middle), ("/quartile-1", low), ("/quartile-3", high)):
+                yield Measurement(f"latency/best/batch-{batch}{name}", value, unit, round=round, exact=False)
+            if number == 0:
+                share = middle / statistics.median(reference)
+                unit = f"of the dense network, batch {batch}, CSR in {used} of {of} layers, {device_name(device)}"
+                yield Measurement("latency_share", share, unit, round=round, exact=False)
 
     def _timed(self, model: nn.Module, batch: int, example: Tensor, round: int) -> Iterator[Measurement]:
         import torch
 
         device = next(model.parameters()).device
-        taken = example.to(device).repeat(batch, *[1] * (example.ndim - 1))
+        taken = batch_of(example, batch, device)
         passes = []
         with torch.inference_mode():
             for _ in range(self._config.warm + self._config.repeats):
-                begin = time.perf_counter()
-                model(taken)
-                if device.type == "cuda":
-                    torch.cuda.synchronize(device)
-                passes.append(1e3 * (time.perf_counter() - begin))
+                passes.append(pass_of(model, taken))
         low, middle, high = statistics.quantiles(passes[self._config.warm :], n=4)
         unit = f"ms, {device_name(device)}"
         for name, value in (("", middle), ("/quartile-1", low), ("/quartile-3", high)):
             yield Measurement(f"latency/batch-{batch}{name}", value, unit, round=round, exact=False)
+
+
+def batch_of(example: Tensor, batch: int, device: torch.device) -> Tensor:
+    """So many copies of an example, on the device."""
+    return example.to(device).repeat(batch, *[1] * (example.ndim - 1))
+
+
+def pass_of(model: nn.Module, taken: Tensor) -> float:
+    """The time of one forward pass, in milliseconds."""
+    import torch
+
+    begin = time.perf_counter()
+    model(taken)
+    if taken.device.type == "cuda":
+        torch.cuda.synchronize(taken.device)
+    return 1e3 * (time.perf_counter() - begin)
+
+
+def in_turn(
+    first: nn.Module, second: nn.Module, taken: Tensor, repeats: int, warm: int
+) -> tuple[list[float], list[float]]:
+    """The times of two networks, pass by pass in turn, so that both see the same machine."""
+    import torch
+
+    times: tuple[list[float], list[float]] = ([], [])
+    with torch.inference_mode():
+        for _ in range(warm + repeats):
+            for model, own in zip((first, second), times, strict=True):
+                own.append(pass_of(model, taken))
+    return times[0][warm:], times[1][warm:]
 
 
 def counts(model: nn.Module, units: Units, ticket: Optimum, example: Tensor) -> Iterator[Measurement]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import StringIO
 from math import ceil, log
@@ -18,6 +19,7 @@ from prunebench.api.report.text import plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
 # Okabe and Ito's colours without black and yellow, and Tol's wine: apart for the colour-blind and on white
@@ -61,17 +63,32 @@ class Point:
 
 def draw_curves(board: Board) -> str:
     """The picture of a board: SVG with text as text, equal bytes for equal input."""
+    picture = StringIO()
+    with _settings():
+        curves_figure(board).savefig(picture, format="svg", metadata={"Date": None, "Creator": None})
+    return "\n".join(line.rstrip() for line in picture.getvalue().splitlines()) + "\n"
+
+
+@contextmanager
+def _settings() -> Iterator[None]:
+    """Our own settings of matplotlib: the reader's matplotlibrc must not change the bytes."""
     import matplotlib.style
+
+    with matplotlib.style.context(["default", SETTINGS]), warnings.catch_warnings():
+        # a viewer draws glyphs that the measuring font lacks
+        warnings.filterwarnings("ignore", message=r"Glyph \d+ .*missing from")
+        yield
+
+
+def curves_figure(board: Board) -> Figure:
+    """The same picture as a matplotlib figure, which belongs to no window."""
     from matplotlib.figure import Figure
 
     groups = board.groups
     styles = _styles(groups)
     across = min(2, len(groups))
     down = ceil(len(groups) / across)
-    # the reader's own matplotlibrc must not change the bytes
-    with matplotlib.style.context(["default", SETTINGS]), warnings.catch_warnings():
-        # a viewer draws glyphs that the measuring font lacks
-        warnings.filterwarnings("ignore", message=r"Glyph \d+ .*missing from")
+    with _settings():
         names = {entry: literal(entry, _NAME_WIDTH) for entry in styles}
         lines = [line for name in names.values() for line in name.split("\n")]
         size = (6.0 * across + 0.9 + 0.088 * max(map(len, lines)), max(4.0 * down, 0.2 * len(lines) + 0.4))
@@ -94,9 +111,7 @@ def draw_curves(board: Board) -> str:
             )
             for text, entry in zip(legend.get_texts(), ordered, strict=True):
                 text.set_text(names[entry])
-        picture = StringIO()
-        figure.savefig(picture, format="svg", metadata={"Date": None, "Creator": None})
-    return "\n".join(line.rstrip() for line in picture.getvalue().splitlines()) + "\n"
+    return figure
 
 
 def axis_range(shown: Sequence[Interval], higher: bool) -> tuple[float, float]:

@@ -57,7 +57,8 @@ def plan_table(prepared: Prepared, numbers: Status, time: Estimate) -> Renderabl
         cost = time.entries.get(entry.name)
         alone = [] if cost is None else [duration_text(cost) if cost else "nothing"]
         entries.add_row(Text(entry.name), ", ".join(shares), *alone)
-    return Group(facts, "", entries)
+    reached = [Text(f"{trial.model}, units {trial.units_kind}: {it}") for trial, it in prepared.plan.coverages()]
+    return Group(facts, "", entries, "", *reached)
 
 
 def plugins_table(catalogue: Catalogue) -> RenderableType:

@@ -23,6 +23,7 @@ from prunebench.api.errors import (
 )
 from prunebench.api.untrusted_text import describe
 from prunebench.components.catalogue import Catalogue
+from prunebench.components.interrupts import is_ctrl_c
 from prunebench.engine.device_use import uses_device
 from prunebench.engine.environment import fingerprint, pin, sealed_off
 from prunebench.engine.executors.origins import Origin, rebuilt
@@ -85,7 +86,7 @@ class Worker:
         self.config = config
         self.environment = _environment_of(config)
         catalogue = rebuilt(config.origins, config.needed) if catalogue is None else catalogue
-        store = Store(Path(config.store), environment=self.environment, reuse=config.reuse)  # type: ignore[arg-type]
+        store = Store(config.store, environment=self.environment, reuse=config.reuse)  # type: ignore[arg-type]
         _check_store(store, config)
         self._catalogue = catalogue
         self._fresh = True
@@ -97,7 +98,7 @@ class Worker:
         """One piece of work; the event that ends it. Nothing that a component raises comes out of it.
 
         Args:
-            interruptible: whether a KeyboardInterrupt is Ctrl-C, and comes out; else a component raised it.
+            interruptible: whether Ctrl-C arrives here, and comes out.
         """
         data = json.loads(text)
         key, began = data["key"], time.monotonic()
@@ -114,7 +115,7 @@ class Worker:
             if error.__cause__ is not None:  # what a component raised
                 event["traceback"] = "".join(traceback.format_exception(error.__cause__)[-4:])[-TEXT_LENGTH:]
         except BaseException as error:  # a plugin may raise anything; the other trials go on
-            if interruptible and isinstance(error, KeyboardInterrupt):
+            if interruptible and is_ctrl_c(error):
                 raise
             trace = "".join(traceback.format_exception(error)[-4:])
             event = {"kind": "failed", "error": describe(error, TEXT_LENGTH), "traceback": trace[-TEXT_LENGTH:]}

@@ -27,7 +27,23 @@ def prune(spec: PruneSpec, workbench: Workbench) -> Produced:
     scores = _scores(spec, workbench, model, units, mask)
     alive = Mask.full(units.layers) if mask is None else mask
     selected = _selected(spec, workbench, scores, units, alive)
-    return {"mask": mask_files(selected, units, model, workbench.example(spec.task, spec.model))}
+    files, meta = mask_files(selected, units, model, workbench.example(spec.task, spec.model))
+    silent = unscored(scores, units, alive)
+    return {"mask": (files, {**meta, "unscored": silent} if silent else meta)}
+
+
+def unscored(scores: Scores, units: Units, alive: Mask) -> list[str]:
+    """Names of the layers of which every unit alive scores exactly 0: the score says nothing of them.
+
+    So it is where no gradient comes to a layer, as behind a branch that starts at zero. A global cut then empties such
+    layers first, whatever they are worth.
+    """
+    found = []
+    for layer, values, keep in zip(units.layers, scores.values, alive.keep, strict=True):
+        living = values[keep.to(values.device)]
+        if living.numel() and not bool(living.any()):
+            found.append(layer.name)
+    return found if len(found) < len(units.layers) else []
 
 
 def _scores(spec: PruneSpec, workbench: Workbench, model: nn.Module, units: Units, mask: Mask | None) -> Scores:

@@ -1,0 +1,1 @@
+"""Networks and data of a user's own module, without a plugin."""

@@ -1,0 +1,29 @@
+"""`prunebench compare`: two leaderboards beside each other."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("first", type=click.Path(path_type=Path))
+@click.argument("second", type=click.Path(path_type=Path))
+@click.option("--metric", metavar="SPLIT/METRIC", help="Compare another metric than FIRST ranks by.")
+@click.option("--json", "as_json", is_flag=True, help="The comparison as JSON on standard output.")
+def compare(first: Path, second: Path, metric: str | None, as_json: bool) -> None:
+    """Compare two leaderboards: paired differences, and what differs in how they were made.
+
+    FIRST and SECOND are folders of leaderboards. Differences are SECOND minus FIRST.
+    """
+    from prunebench.api.untrusted_text import printable
+    from prunebench.leaderboard.two_boards import compared
+    from prunebench.results.folder import read_results
+
+    comparison = compared(read_results(first), read_results(second), metric)
+    if as_json:
+        click.echo(json.dumps(comparison.to_json()))
+    else:
+        click.echo("\n".join(printable(line) for line in str(comparison).split("\n")))

@@ -1,0 +1,17 @@
+"""The suite from Python: benchmark files, leaderboards and single networks, in a script or a notebook."""
+
+from prunebench.leaderboard.two_boards import Comparison
+from prunebench.library.experiment import Experiment, load
+from prunebench.library.leaderboard import Leaderboard, compare, load_results
+from prunebench.library.pruning import Pruning, prune
+
+__all__ = [
+    "Comparison",
+    "Experiment",
+    "Leaderboard",
+    "Pruning",
+    "compare",
+    "load",
+    "load_results",
+    "prune",
+]

@@ -1,0 +1,95 @@
+"""Code in the documents is right: Python runs, TOML is accepted, commands exist with these options."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import tomllib
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import click
+import jsonschema
+import pytest
+
+from prunebench.benchmark.json_schema import json_schema
+from prunebench.commands.main import main
+from prunebench.components.catalogue import Catalogue
+
+ROOT = Path(__file__).parents[1]
+ELSEWHERE = {"benchmark-file.md", "hooks.md", "export.md", "results.md", "timm-networks.md"}
+"""Pages with tests of their own."""
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    *(p for p in sorted((ROOT / "docs").rglob("*.md")) if "decisions" not in p.parts and p.name not in ELSEWHERE),
+]
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    found = re.findall(rf"^( *)```{language}\n(.*?)^ *```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    return [re.sub(rf"^{indent}", "", text, flags=re.MULTILINE) for indent, text in found]
+
+
+def of(language: str) -> Any:
+    cases = [
+        pytest.param(text, id=f"{page.relative_to(ROOT)}-{number}")
+        for page in PAGES
+        for number, text in enumerate(blocks(page, language), 1)
+    ]
+    assert cases
+    return pytest.mark.parametrize("text", cases)
+
+
+@of("python")
+def test_python_runs(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("PRUNEBENCH_STORE", str(tmp_path))
+    # Later blocks of a page go on from what earlier ones have made.
+    page = next(page for page in PAGES if text in blocks(page, "python"))
+    before = blocks(page, "python")
+    names: dict[str, Any] = {"__name__": "a_document"}
+    for block in before[: before.index(text) + 1]:
+        exec(compile(block, str(page), "exec"), names)
+
+
+@cache
+def schema() -> Any:
+    return json_schema(Catalogue.load())
+
+
+@of("toml")
+def test_toml_is_what_a_benchmark_file_may_say(text: str) -> None:
+    table = tomllib.loads(text)
+    # A fragment is laid over a whole file; a component of the reader's own is not installed here.
+    text_of_own = text.replace('"my-score"', '"magnitude"')
+    table = {"schema": 1, "extends": "whole.toml", **tomllib.loads(text_of_own)}
+    jsonschema.validate(table, schema())
+
+
+@of("sh")
+def test_commands_exist_with_these_options(text: str) -> None:
+    found = re.findall(r"(?:^|&& |run --from \. )(prunebench .*?)(?= && |$)", text, re.MULTILINE)
+    for line in found:
+        accepted(shlex.split(line, comments=True)[1:])
+
+
+def accepted(arguments: list[str]) -> None:
+    command: click.Command = main
+    context: click.Context | None = None
+    while isinstance(command, click.Group):
+        with command.make_context("prunebench", list(arguments), parent=context) as context:
+            name, found, arguments = command.resolve_command(context, [*context._protected_args, *context.args])
+        assert found is not None, name
+        command = found
+    # Options with effects of their own (such as the trust in a module) are only parsed.
+    for parameter in command.params:
+        parameter.callback = None
+    command.make_context("prunebench", arguments, parent=context)
+
+
+def test_every_page_is_in_the_table_of_contents() -> None:
+    listed = set(re.findall(r"^([\w/-]+)$", (ROOT / "docs" / "index.md").read_text(), re.MULTILINE))
+    pages = {p.relative_to(ROOT / "docs").with_suffix("").as_posix() for p in (ROOT / "docs").rglob("*.md")}
+    assert {page for page in pages if not page.startswith("decisions/")} - {"index"} <= listed | {"decisions/index"}
