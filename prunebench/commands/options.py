@@ -56,6 +56,7 @@ def file_options(command: F) -> F:
             click.option("--seeds", metavar="N,N,...", help="Replace the file's seeds."),
             click.option("--only", multiple=True, metavar="ENTRY", help="Score this entry only; may be repeated."),
             click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a key, as in the file."),
+            click.option("--executor", metavar="NAME", help="What carries the work out, as in the file."),
             click.option(
                 "--python",
                 multiple=True,
@@ -131,6 +132,7 @@ def options_of(given: Mapping[str, Any]) -> Options:
         given["store"],
         given["reuse"],
         execution=execution,
+        executor=given.get("executor"),
     )
 
 

@@ -28,6 +28,7 @@ def run(out: Path | None, overwrite: bool, wandb: str | None, as_json: bool, tra
     from dataclasses import replace
 
     from prunebench import runner
+    from prunebench.commands.terminal.estimates import long_plan
     from prunebench.commands.terminal.heartbeat import telling
     from prunebench.commands.terminal.progress import display
     from prunebench.leaderboard.terminal import terminal_tables
@@ -48,6 +49,10 @@ def run(out: Path | None, overwrite: bool, wandb: str | None, as_json: bool, tra
         f"(of {numbers.runs_naive:,} without sharing), {numbers.runs_cached:,} already in the store",
         soft_wrap=not console.is_terminal,
     )
+    time = runner.estimate(prepared, prepared.open_store(), calibrate=False)
+    if time.seconds is not None and time.seconds > runner.DAY:
+        shorter = runner.shorter_profiles(prepared, prepared.open_store(), time.seconds)
+        console.print(long_plan(time.seconds, shorter), markup=False, highlight=False)
     shown = display(console, prepared.plan, numbers.work)
     traces: list[str] = []
     complaints: list[str] = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 
 from prunebench.api.board import Board
-from prunebench.api.provenance import Provenance
+from prunebench.api.provenance import Provenance, Scalar
 from prunebench.api.report import plain
 
 
@@ -24,6 +24,17 @@ def hardware_facts(provenance: Provenance) -> list[str]:
         plain(f"{hardware.get('cores', '?')} cores"),
         f"{f'{memory:.3g}' if isinstance(memory, int | float) else '?'} GiB",
         plain(f"trained on {hardware.get('gpu') or hardware.get('device') or 'an unknown device'}"),
+    ]
+
+
+def environment_facts(provenance: Provenance) -> list[tuple[str, Scalar]]:
+    """What bits depend on beside the phase, each with its value; of several environments, of each by its id."""
+    if not provenance.environments:
+        return sorted(provenance.environment.items())
+    return [
+        (f"{one}: {name}", value)
+        for one, fields in sorted(provenance.environments.items(), key=lambda pair: pair[1] != provenance.environment)
+        for name, value in sorted(fields.items())
     ]
 
 

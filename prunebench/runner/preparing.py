@@ -16,6 +16,7 @@ from prunebench.components.global_state import GlobalState
 from prunebench.components.time_limit import watched
 from prunebench.engine.environment import fingerprint
 from prunebench.engine.executors.choice import chosen
+from prunebench.engine.executors.places import first_device, wanted_of, with_executor
 from prunebench.engine.probe import StoreProbe
 from prunebench.plan.compile import make_plan
 from prunebench.plan.trial import Plan
@@ -59,6 +60,8 @@ class Options:
     store: Path | str | None = None
     """A folder's path, or an object store's URL."""
     reuse: Literal["same", "any"] = "same"
+    executor: str | None = None
+    """What carries the work out, in place of what the file says."""
     also: tuple[Mapping[str, Any], ...] = ()
     """Components to report with beside the file's `report.also`, or in place of those of the same name."""
     execution: Mapping[str, Any] = field(default_factory=dict)
@@ -84,7 +87,7 @@ class Prepared:
     def open_store(self) -> Store:
         """The store, under this machine's fingerprint (which takes an import of torch)."""
         execution = self.benchmark.execution
-        environment = fingerprint(execution.device, execution.threads)
+        environment = fingerprint(first_device(execution), execution.threads)
         return Store(self.store_path, environment=environment, reuse=self.options.reuse)
 
 
@@ -111,7 +114,9 @@ def _prepared(options: Options, catalogue: Catalogue) -> Prepared:
     if options.execution:
         changed = benchmark.execution.model_copy(update=dict(options.execution))
         benchmark = replace(benchmark, execution=changed)
-    chosen(benchmark.execution.executor, benchmark.execution.workers)
+    if options.executor is not None:
+        benchmark = replace(benchmark, execution=with_executor(benchmark.execution, options.executor))
+    chosen(benchmark.execution.executor, wanted_of(benchmark.execution))
     if benchmark.execution.device.partition(":")[0] == "cpu":  # what "auto" stands for takes an import of torch
         refuse_recipes(benchmark, benchmark.execution.device)
     for table in options.also:

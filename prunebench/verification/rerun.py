@@ -81,7 +81,7 @@ def rerun(source: Path, provenance: Provenance, cells: Iterable[Cell], show: Sho
                 display.close()
             rows += outcome.rows
             details += outcome.details
-            environment = dict(store.environment.fields)
+            environment = outcome.provenance.environment
     return Again(rows, details, environment)
 
 

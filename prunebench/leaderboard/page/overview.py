@@ -23,7 +23,15 @@ from prunebench.api.report import (
     seeds_text,
 )
 from prunebench.api.report.curves import aside, axis_range, banded, panels
-from prunebench.leaderboard.facts import command, duration, hardware_facts, notes_of, title_of, which_seeds
+from prunebench.leaderboard.facts import (
+    command,
+    duration,
+    environment_facts,
+    hardware_facts,
+    notes_of,
+    title_of,
+    which_seeds,
+)
 from prunebench.leaderboard.judgements import ours_text, published_text, sides_text, verdict_text, where_text
 from prunebench.leaderboard.tiers import claim
 
@@ -172,7 +180,7 @@ def _made(provenance: Provenance) -> dict[str, Any]:
     return {
         "command": command(provenance),
         "prunebench": plain(provenance.prunebench),
-        "environment": [[plain(name), plain(value)] for name, value in sorted(provenance.environment.items())],
+        "environment": [[plain(name), plain(value)] for name, value in environment_facts(provenance)],
         "components": [
             [plain(name), str(about.version), plain(about.distribution), plain(about.paper or NOTHING)]
             for name, about in sorted(provenance.components.items())
