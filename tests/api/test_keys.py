@@ -327,6 +327,8 @@ def with_slot(slot: str, use: Mapping[str, Any]) -> dict[str, Any]:
         entry[slot] = [use] if slot in ("ticket", "analyse") else use
     if slot == "task":
         more["report"] = {"metric": "test/loss"}  # which every task has
+    if use["use"] in ("n-of-m", "blocks", "sparsegpt"):
+        entry |= {"cut": 0.5, "rounds": 1}  # what a pattern leaves
     read = {name for _, name in entry_refs(WITH_ALL_SLOTS.use(use).config)} - {"dense", "imp"}
     others = [{**TOY["entry"][1], "name": name} for name in sorted(read)]
     return changed({"entry": [entry, *others], "train": recipe}, more)
@@ -372,6 +374,11 @@ CANDIDATES: Sequence[Any] = (
         ["cosine"],
         [2, 3],
         ["out"],
+        ["bias"],
+        ["dense", "csr"],
+        [3, 1],
+        "1:2",
+        "2:4",
         [0, 1, 2],
     ),
 )
@@ -380,6 +387,8 @@ CANDIDATES: Sequence[Any] = (
 ALSO: Mapping[str, Mapping[str, Any]] = {
     "sgd": {"momentum": 0.5},
     "match-lpr": {"of": "other"},
+    "n-of-m": {"pattern": "1:2", "rest": "dense"},
+    "blocks": {"shape": [3, 2]},
     "lpr-at-epochs": {"density": 0.5},
     "threshold": {"runs": "find"},
     "utility-ablation": {"ratios": [0.1]},
