@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -104,3 +106,17 @@ def test_what_a_comparison_says_of_a_board_and_itself(store: Path) -> None:
     assert comparison.pairs
     assert all(pair.same and pair.first == pair.second for pair in comparison.pairs)
     assert json.loads(json.dumps(comparison.to_json()))["metric"] == "test/accuracy"
+
+
+def test_a_script_without_a_guard_runs_with_workers(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import prunebench\n"
+        f"experiment = prunebench.load({str(QUICK)!r}, seeds=[0], settings={{**{SMALL!r}, 'execution.workers': 2}},\n"
+        f"    store={str(tmp_path / 'store')!r})\n"
+        "print('rows', len(experiment.run(progress=False).rows))\n"
+    )
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("rows ")
+    assert done.stdout.count("rows") == 1

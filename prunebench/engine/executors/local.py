@@ -6,11 +6,13 @@ import json
 import multiprocessing
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from multiprocessing.connection import Connection, wait
+from types import ModuleType
 from typing import Any
 
 from prunebench.api.errors import PrunebenchError, WorkerError
@@ -94,7 +96,7 @@ class _Process:
             config = replace(config, environment=dict(slot.environment.fields))
         self.process = context.Process(target=_worker_main, args=(theirs, config, slot.variables), daemon=True)
         try:
-            with _signals_held():
+            with _signals_held(), _script_hidden(config):
                 self.process.start()
         except BaseException:
             self.connection.close()
@@ -291,6 +293,24 @@ class LocalExecutor:
                 died = self._bury(worker, f"no sign of progress for {self._silence:,.0f} s; its worker was ended")
                 # The next try would be as silent.
                 events.append({"kind": "failed", "key": died["key"], "error": died["error"]})
+
+
+@contextmanager
+def _script_hidden(config: WorkerConfig) -> Iterator[None]:
+    """Within it, a process is started that does not run the calling script again, as spawned ones do.
+
+    A script that calls `prunebench.load(FILE).run()` without a guard would start itself in each of its workers. Where
+    the script itself offers a component, workers need it.
+    """
+    script = sys.modules["__main__"]
+    if any(origin.module.partition(":")[0] == "__main__" for origin in config.origins):
+        yield
+        return
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = script
 
 
 @contextmanager
