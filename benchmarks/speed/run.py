@@ -30,6 +30,7 @@ SCRIPTS = (
     "stored_plan",
     "cached_phase",
     "startup",
+    "cluster",
 )
 README = Path(__file__).with_name("README.md")
 

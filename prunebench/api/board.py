@@ -77,6 +77,8 @@ class Cell:
         runs: by seed, the judged runs that its value is the mean of; none where it is interpolated.
         between: by seed, what its value was interpolated between; none where it was measured at the place.
         neighbours: the mean of `between` over its seeds; None where every value was measured at the place.
+        draws: by seed, how far the values of its draws lie apart; where there are several and the value was measured.
+        apart: the most of these; None without any.
         interval: of `values`: mean and Student interval over seeds; None without a value.
         inclusive_interval: the same of `inclusive`.
         over_images: percentile interval of the mean over test images, the networks fixed; None where the results do not
@@ -90,6 +92,8 @@ class Cell:
     runs: Mapping[int, tuple[Run, ...]] = field(default_factory=dict)
     between: Mapping[int, Between] = field(default_factory=dict)
     neighbours: Between | None = None
+    draws: Mapping[int, float] = field(default_factory=dict)
+    apart: float | None = None
     interval: Interval | None = None
     inclusive_interval: Interval | None = None
     over_images: Interval | None = None
@@ -446,6 +450,8 @@ class Judgement:
         broken: (entry, cell) of the compared cells that have trials which are not ok.
         reason: why nothing could be compared; empty otherwise.
         why: why it is not judged; empty otherwise.
+        direction: what the verdict would be if it were judged.
+        interpolated: whether some of the compared values lie between tickets.
         p: of an equality, the larger p of the two one-sided tests; None where there is no test.
     """
 
@@ -460,6 +466,8 @@ class Judgement:
     broken: tuple[tuple[str, Cell], ...] = ()
     reason: str = ""
     why: str = ""
+    direction: Verdict = "undecided"
+    interpolated: bool = False
     p: float | None = None
 
 

@@ -46,6 +46,7 @@ class Component:
         build: called with the configuration; returns an object whose `@hookimpl` methods serve one run.
         version: raised whenever the numbers that it yields change.
         paper: where the idea comes from.
+        alone: whether its analyses measure time, so that nothing else of the run may work beside them. In no key.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Component:
     build: Callable[[Any], object]
     version: int
     paper: str = ""
+    alone: bool = False
 
 
 @dataclass(frozen=True)

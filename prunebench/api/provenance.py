@@ -150,6 +150,8 @@ class Provenance(Record):
         settings: what the command line changed, as in "train.batch=60".
         seeds, entries: those that were run, in the order of the file.
         environment: the fingerprint's fields; bits are promised where all of them are equal.
+        environments: where the run computed in several, the fields of each by its id; rows that were not made in
+            `environment` name theirs.
         hardware: the machine: "cpu", "cores", "memory_gib" (GiB), "device".
         wall_seconds: seconds that the run took, without what was in the store before.
         finished: the day on which the run ended, as in "2026-01-31", in UTC.
@@ -176,6 +178,7 @@ class Provenance(Record):
     seeds: tuple[Whole, ...]
     entries: tuple[str, ...]
     environment: Mapping[str, Scalar]
+    environments: Mapping[str, Mapping[str, Scalar]] = Field(default_factory=dict)
     hardware: Mapping[str, Scalar]
     wall_seconds: Number
     finished: str

@@ -7,12 +7,13 @@ from typing import Any
 
 import click
 
-from prunebench.commands.options import FOLDER, file_options, options_of
+from prunebench.commands.options import FOLDER, execution_options, file_options, options_of
 from prunebench.commands.output import console_for
 
 
 @click.command()
 @file_options
+@execution_options
 @click.option("--entry", required=True, metavar="NAME", help="The entry whose network is wanted.")
 @click.option("--seed", type=int, help="Its seed.  [default: the file's first]")
 @click.option("--round", type=int, help="Its round.  [default: the last that is judged]")
@@ -27,7 +28,7 @@ def export(to: Path, onnx: bool, untrained: bool, **given: Any) -> None:
     """Write a ticket or trained network of FILE: safetensors, a JSON sidecar that rebuilds it, and ONNX."""
     from prunebench import runner
     from prunebench.commands.terminal.progress import display
-    from prunebench.runner.export import Choice, chosen
+    from prunebench.runner.export import Choice, chosen, work_of_export
     from prunebench.runner.export import export as write_out
 
     names = ("entry", "seed", "round", "density", "draw", "model", "data")
@@ -35,8 +36,8 @@ def export(to: Path, onnx: bool, untrained: bool, **given: Any) -> None:
     prepared = runner.prepare(options_of(given))
     chosen(prepared.plan, choice)
     runner.check_writable(to)
-    console = console_for(stderr=True)
-    shown = display(console, prepared.plan, 0)
+    console, work = console_for(stderr=True), work_of_export(prepared, choice)
+    shown = display(console, prepared.plan, work)
     try:
         done = write_out(prepared, choice, to, onnx=onnx, observe=shown)
     finally:

@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from prunebench.benchmark.bounds import PROCESSES
+
 if TYPE_CHECKING:
     from prunebench.runner.preparing import Options
 
+_EXECUTION = ("workers", "device", "threads", "keep")
 TRUSTED = "PRUNEBENCH_PYTHON"
 """The variable that names, separated by commas, the modules whose code a file may run."""
 
@@ -20,7 +23,7 @@ TRUSTED = "PRUNEBENCH_PYTHON"
 def _place(ctx: click.Context, param: click.Parameter, value: str | None) -> Path | str | None:
     from prunebench.store.places import place_of
 
-    return None if value is None else place_of(value)
+    return None if value is None else place_of(os.path.expanduser(value))
 
 
 store_option = click.option(
@@ -53,6 +56,7 @@ def file_options(command: F) -> F:
             click.option("--seeds", metavar="N,N,...", help="Replace the file's seeds."),
             click.option("--only", multiple=True, metavar="ENTRY", help="Score this entry only; may be repeated."),
             click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a key, as in the file."),
+            click.option("--executor", metavar="NAME", help="What carries the work out, as in the file."),
             click.option(
                 "--python",
                 multiple=True,
@@ -68,6 +72,32 @@ def file_options(command: F) -> F:
                 default="same",
                 show_default=True,
                 help="Reuse artifacts made in the same environment, or in any (bits may differ).",
+            ),
+        ]
+    ):
+        command = decorate(command)
+    return command
+
+
+def execution_options(command: F) -> F:
+    """How the work is carried out. None of it is part of a result, so none of it counts as a change of FILE."""
+    for decorate in reversed(
+        [
+            click.option(
+                "--workers",
+                type=click.IntRange(0, PROCESSES),
+                help="Processes that work; 0: this one.  [default: FILE's]",
+            ),
+            click.option("--device", metavar="NAME", help="Where to compute: auto, cpu, cuda, ...  [default: FILE's]"),
+            click.option(
+                "--threads",
+                type=click.IntRange(1, PROCESSES),
+                help="Threads of each worker; other numbers of them round otherwise.  [default: FILE's]",
+            ),
+            click.option(
+                "--keep",
+                type=click.Choice(["none", "small", "judged"]),
+                help="Judged weights to keep for `export`: none, all, or all if they are small.  [default: FILE's]",
             ),
         ]
     ):
@@ -92,8 +122,18 @@ def options_of(given: Mapping[str, Any]) -> Options:
     from prunebench.runner.preparing import Options
 
     chosen = parse_seeds(given["seeds"])
-    rest = (given[name] for name in ("only", "settings", "store", "reuse"))
-    return Options(given["file"], given["profile"], chosen, *rest)
+    execution = {name: given[name] for name in _EXECUTION if given.get(name) is not None}
+    return Options(
+        given["file"],
+        given["profile"],
+        chosen,
+        given["only"],
+        given["settings"],
+        given["store"],
+        given["reuse"],
+        execution=execution,
+        executor=given.get("executor"),
+    )
 
 
 def parse_seeds(text: str | None) -> tuple[int, ...] | None:

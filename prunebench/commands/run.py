@@ -9,12 +9,13 @@ from typing import Any
 
 import click
 
-from prunebench.commands.options import FOLDER, file_options, options_of
+from prunebench.commands.options import FOLDER, execution_options, file_options, options_of
 from prunebench.commands.output import console_for, show_error
 
 
 @click.command()
 @file_options
+@execution_options
 @click.option("--out", type=FOLDER, help="The leaderboard's folder.  [default: leaderboards/NAME]")
 @click.option("--overwrite", is_flag=True, help="Replace what is in the folder, whatever it is.")
 @click.option(
@@ -27,24 +28,32 @@ def run(out: Path | None, overwrite: bool, wandb: str | None, as_json: bool, tra
     from dataclasses import replace
 
     from prunebench import runner
+    from prunebench.commands.terminal.estimates import long_plan
+    from prunebench.commands.terminal.heartbeat import telling
     from prunebench.commands.terminal.progress import display
     from prunebench.leaderboard.terminal import terminal_tables
 
     options = options_of(given)
     if wandb is not None:
         options = replace(options, also=({"use": "wandb", "mode": wandb},))
-    prepared = runner.prepare(options)
+    console = console_for(stderr=True)
+    with telling(console, f"reading {options.file} and planning"):
+        prepared = runner.prepare(options)
+        numbers = runner.status(prepared, prepared.open_store())
     benchmark = prepared.benchmark
     suffix = f"-{benchmark.profile}" if benchmark.profile else ""
     folder = out if out is not None else Path("leaderboards") / f"{benchmark.name}{suffix}"
     runner.check_out(folder, runner.judged_by(prepared.plan), overwrite)
-    console = console_for(stderr=True)
-    numbers = runner.status(prepared, prepared.open_store())
     console.print(
-        f"{benchmark.name}: {numbers.trials} trials, {numbers.runs_distinct} training runs "
-        f"(of {numbers.runs_naive} without sharing), {numbers.runs_cached} already in the store"
+        f"{benchmark.name}: {numbers.trials:,} trials, {numbers.runs_distinct:,} training runs "
+        f"(of {numbers.runs_naive:,} without sharing), {numbers.runs_cached:,} already in the store",
+        soft_wrap=not console.is_terminal,
     )
-    shown = display(console, prepared.plan, numbers.sample_steps)
+    time = runner.estimate(prepared, prepared.open_store(), calibrate=False)
+    if time.seconds is not None and time.seconds > runner.DAY:
+        shorter = runner.shorter_profiles(prepared, prepared.open_store(), time.seconds)
+        console.print(long_plan(time.seconds, shorter), markup=False, highlight=False)
+    shown = display(console, prepared.plan, numbers.work)
     traces: list[str] = []
     complaints: list[str] = []
 
@@ -57,7 +66,8 @@ def run(out: Path | None, overwrite: bool, wandb: str | None, as_json: bool, tra
         outcome = runner.run(prepared, observe, before=numbers, folder=folder, complain=complaints.append)
     finally:
         shown.close()
-    board = runner.write(prepared, outcome, folder, complaints.append)
+    with telling(console, "writing the leaderboard"):
+        board = runner.write(prepared, outcome, folder, complaints.append)
     for trace in traces if traceback else ():
         console.print(trace, markup=False)
     if as_json:

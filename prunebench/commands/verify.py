@@ -45,7 +45,7 @@ def verify(
     console = console_for(stderr=True)
 
     def show(prepared: Any, numbers: Any) -> Any:
-        return display(console, prepared.plan, numbers.sample_steps)
+        return display(console, prepared.plan, numbers.work)
 
     if fresh:
         from prunebench.verification.fresh import verify_fresh

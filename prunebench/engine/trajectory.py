@@ -74,6 +74,8 @@ class Trajectory:
         points = {} if checkpoint is None else checkpoint.points
         self._curves = Curves(work.curves, self._clock, self._clock.steps(spec.start), points)
         self.run = assemble(spec, workbench, self._data, self._clock, checkpoint, self._stop)
+        self._taken_up = self.run.training.position
+        """Where this process took the run up: at its start, or at a checkpoint."""
         self._correct: dict[str, Mapping[str, Tensor]] = {}
         self._constant: dict[str, bool] = {}
         self._measuring: dict[str, Measuring] = {}
@@ -118,7 +120,7 @@ class Trajectory:
         return pauses
 
     def _report(self, position: int, loss: float) -> None:
-        told = {"iteration": position, "stop": self._stop, "loss": loss, **self._last}
+        told = {"iteration": position, "stop": self._stop, "taken_up": self._taken_up, "loss": loss, **self._last}
         training = self.run.training
         if self._workbench.device.type == "cuda" and training.why_eager:
             told["no_graph"] = training.why_eager

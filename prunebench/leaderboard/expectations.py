@@ -94,6 +94,7 @@ class _Comparison:
     rounds: bool = False
     broken: tuple[tuple[str, Cell], ...] = ()
     reason: str = ""
+    interpolated: bool = False
 
 
 def _judge(
@@ -104,7 +105,7 @@ def _judge(
     reduced: bool,
     alpha: float,
 ) -> Judgement:
-    verdict: Verdict = "undecided"
+    direction: Verdict = "undecided"
     why = "reduced recipe" if reduced or not expectation.judge else ""
     if "approximate" in metric.shown:
         why = "approximate measurement"
@@ -112,15 +113,13 @@ def _judge(
     margin, p = expectation.equal_within, None
     if margin is not None and compared.pair is not None:
         p = equivalence_p(compared.pair, margin)
-    if why:
-        verdict = "not judged"
-    elif margin is not None and compared.pair is not None:
-        verdict = _OF_EQUALITY[equivalence(compared.pair, margin, alpha)]
+    if margin is not None and compared.pair is not None:
+        direction = _OF_EQUALITY[equivalence(compared.pair, margin, alpha)]
     elif ends is not None:
         low, high = ends if _higher(expectation, metric) else (-ends[1], -ends[0])
-        verdict = "reproduced" if low > 0 else "contradicted" if high < 0 else "undecided"
+        direction = "reproduced" if low > 0 else "contradicted" if high < 0 else "undecided"
     return Judgement(
-        verdict,
+        "not judged" if why else direction,
         expectation,
         where,
         metric,
@@ -131,6 +130,8 @@ def _judge(
         broken=compared.broken,
         reason=compared.reason,
         why=why,
+        direction=direction,
+        interpolated=compared.interpolated,
         p=p,
     )
 
@@ -161,7 +162,8 @@ def _compare(
         return _Comparison(broken=broken, reason=str(error))
     common = sorted(high.keys() & low.keys())
     means = mean(high[seed] for seed in common), mean(low[seed] for seed in common)
-    return _Comparison(pair, means, len(places), "round" in (ours.kind, theirs.kind), broken)
+    between = any(cell.between for cells in tried for cell in cells)
+    return _Comparison(pair, means, len(places), "round" in (ours.kind, theirs.kind), broken, interpolated=between)
 
 
 def _places(

@@ -15,6 +15,28 @@ def counts_text(judgements: Sequence[Judgement]) -> str:
     return ", ".join(f"{count} {verdict}" for verdict, count in counted if count)
 
 
+def verdict_text(judgements: Sequence[Judgement]) -> str:
+    """What this run says of the file's claim, in a sentence or two: it stands beside the claim."""
+    if not judgements:
+        return "none; no published result is held against this run, so the table alone says whether the claim holds."
+    judged = [one for one in judgements if one.verdict != "not judged"]
+    parts = [f"{counts_text(judged)}, of {len(judged)} published results."] if judged else []
+    rest = [one for one in judgements if one.verdict == "not judged"]
+    if rest:
+        reasons = ", ".join(dict.fromkeys(one.why for one in rest))
+        went = [
+            (sum(one.direction == "reproduced" for one in rest), "the published way"),
+            (sum(one.direction == "contradicted" for one in rest), "the other way"),
+            (sum(one.direction == "undecided" and one.pair is not None for one in rest), "clearly neither way"),
+        ]
+        told = [f"{count} {'goes' if count == 1 else 'go'} {words}" for count, words in went if count]
+        missing = sum(one.pair is None for one in rest)
+        told += [f"{missing} could not be compared"] if missing else []
+        results = "result" if len(rest) == 1 else "results"
+        parts.append(f"{len(rest)} published {results} not judged ({reasons}): {', '.join(told)}.")
+    return " ".join(parts)
+
+
 def where_text(judgement: Judgement) -> str:
     """The model and data; empty where nothing has the metric."""
     return "" if judgement.where is None else " on ".join(judgement.where)
@@ -54,6 +76,7 @@ def ours_text(judgement: Judgement) -> str:
         return judgement.reason + ending
     unit = f" {metric.apart}" if metric.apart else ""
     over = f", mean over {judgement.over} {judgement.kind}" if judgement.over > 1 else ""
+    over += ", some of these values interpolated between tickets" if judgement.interpolated else ""
     lone = f", and {pair.why}" if pair.why else ""
     margin = judgement.expectation.equal_within
     if margin is not None:

@@ -67,7 +67,7 @@ class Experiment:
 
         before = self.plan()
         folder = None if out is None else Path(out)
-        shown = display(_console(), self.prepared.plan, before.sample_steps) if progress else None
+        shown = display(_console(), self.prepared.plan, before.work) if progress else None
         try:
             outcome = runner.run(
                 self.prepared,

@@ -217,6 +217,7 @@ class Chain:
             cut=cut if accepts(entry.select.planner, "prunebench_select", "cut") else None,
             round=round if accepts(entry.select.planner, "prunebench_select", "round") else None,
             streams=self._pruning_streams(round),
+            drawn_in=self._drawn_in(round),
         )
 
     def _joint_pruning(
@@ -243,11 +244,16 @@ class Chain:
             units=context.units_spec,
             count=count,
             streams=self._pruning_streams(round),
+            drawn_in=self._drawn_in(round),
             data=context.data_spec if asks("data") else None,
             cut=cut if asks("cut") else None,
             round=round if asks("round") else None,
             updates=next((n.updates for n in needs_of(component, request) if n.updates), None),
         )
+
+    def _drawn_in(self, round: int) -> int | None:
+        """The round whose stream a score draws from; None for its own. The first one's where all share it."""
+        return 1 if self.entry.draw_once and draws(self.entry) and round != 1 else None
 
     def _pruning_streams(self, round: int) -> Streams:
         # Where nothing draws, every draw of the chain is one and the same.

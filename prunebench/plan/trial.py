@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from prunebench.api.info import Coverage, Layer
 from prunebench.api.planning import Evaluation, Ref
@@ -60,6 +60,8 @@ class Plan:
     left_out: tuple[LeftOut, ...] = ()
     also: tuple[Ref, ...] = ()
     """Outputs that are wanted beside what the results are read off."""
+    alongside: Mapping[str, Ref] = field(default_factory=dict)
+    """An output for some training runs, by key, that is made where the run has to be trained anyway."""
 
     @property
     def sinks(self) -> Iterator[Ref]:

@@ -1,6 +1,7 @@
 """A benchmark file carried out: prepared, run, written, exported."""
 
 from prunebench.runner.downloads import downloads_of
+from prunebench.runner.estimate import DAY, Estimate, estimate, shorter_profiles
 from prunebench.runner.out_folder import check_out, check_writable, judged_by, judged_in
 from prunebench.runner.preparing import Options, Prepared, data_root, default_store, prepare
 from prunebench.runner.provenance import notes
@@ -9,6 +10,8 @@ from prunebench.runner.running import Outcome, make, run
 from prunebench.runner.work_left import Status, status
 
 __all__ = [
+    "DAY",
+    "Estimate",
     "Options",
     "Outcome",
     "Prepared",
@@ -18,6 +21,7 @@ __all__ = [
     "data_root",
     "default_store",
     "downloads_of",
+    "estimate",
     "judged_by",
     "judged_in",
     "make",
@@ -25,6 +29,7 @@ __all__ = [
     "prepare",
     "report_again",
     "run",
+    "shorter_profiles",
     "status",
     "write",
     "write_results",

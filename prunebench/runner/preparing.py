@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,9 +16,11 @@ from prunebench.components.global_state import GlobalState
 from prunebench.components.time_limit import watched
 from prunebench.engine.environment import fingerprint
 from prunebench.engine.executors.choice import chosen
+from prunebench.engine.executors.places import first_device, wanted_of, with_executor
 from prunebench.engine.probe import StoreProbe
 from prunebench.plan.compile import make_plan
 from prunebench.plan.trial import Plan
+from prunebench.runner.judged_weights import kept
 from prunebench.runner.out_folder import expanded
 from prunebench.runner.trainable import refuse_recipes
 from prunebench.store.environment import Environment
@@ -42,6 +44,10 @@ def data_root() -> Path:
     return expanded(given) if given else Path(platformdirs.user_cache_dir("prunebench")) / "data"
 
 
+_CARRIED_OUT = ("execution.", "execution=", "execution =")
+"""How a setting begins that is of no key and of no result."""
+
+
 @dataclass(frozen=True)
 class Options:
     """What the command line says beside the file."""
@@ -54,8 +60,17 @@ class Options:
     store: Path | str | None = None
     """A folder's path, or an object store's URL."""
     reuse: Literal["same", "any"] = "same"
+    executor: str | None = None
+    """What carries the work out, in place of what the file says."""
     also: tuple[Mapping[str, Any], ...] = ()
     """Components to report with beside the file's `report.also`, or in place of those of the same name."""
+    execution: Mapping[str, Any] = field(default_factory=dict)
+    """What replaces keys of the file's `[execution]`: how a run is carried out, which changes nothing that it is."""
+
+    @property
+    def changes(self) -> tuple[str, ...]:
+        """The settings that change what is run, and not merely how it is carried out."""
+        return tuple(setting for setting in self.settings if not setting.lstrip().startswith(_CARRIED_OUT))
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +87,7 @@ class Prepared:
     def open_store(self) -> Store:
         """The store, under this machine's fingerprint (which takes an import of torch)."""
         execution = self.benchmark.execution
-        environment = fingerprint(execution.device, execution.threads)
+        environment = fingerprint(first_device(execution), execution.threads)
         return Store(self.store_path, environment=environment, reuse=self.options.reuse)
 
 
@@ -96,7 +111,12 @@ def _prepared(options: Options, catalogue: Catalogue) -> Prepared:
         settings=options.settings,
     )
     benchmark = reading.benchmark or reading.sound()
-    chosen(benchmark.execution.executor, benchmark.execution.workers)
+    if options.execution:
+        changed = benchmark.execution.model_copy(update=dict(options.execution))
+        benchmark = replace(benchmark, execution=changed)
+    if options.executor is not None:
+        benchmark = replace(benchmark, execution=with_executor(benchmark.execution, options.executor))
+    chosen(benchmark.execution.executor, wanted_of(benchmark.execution))
     if benchmark.execution.device.partition(":")[0] == "cpu":  # what "auto" stands for takes an import of torch
         refuse_recipes(benchmark, benchmark.execution.device)
     for table in options.also:
@@ -107,7 +127,7 @@ def _prepared(options: Options, catalogue: Catalogue) -> Prepared:
     probe = StoreProbe(Store(store_path, environment=Environment({"for": "planning"})), root)
     state = GlobalState()
     try:
-        plan = make_plan(benchmark, probe)
+        plan = kept(make_plan(benchmark, probe), benchmark.execution.keep)
     except ConfigError as error:
         # The entries that the file has right are planned all the same, so that every error comes at once.
         raise ConfigError((*reading.errors, *error.errors)) from None

@@ -13,6 +13,7 @@ from prunebench.api.recipe import Recipe
 from prunebench.api.rows import Row
 from prunebench.api.task import all_metrics, primary
 from prunebench.benchmark.entries import Benchmark, Entry
+from prunebench.engine.executors.api import Capacity
 from prunebench.engine.scheduler import Execution
 from prunebench.kernels.hardware import hardware
 from prunebench.runner.preparing import Prepared
@@ -22,27 +23,35 @@ from prunebench.store.store import Store
 
 
 def provenance_of(
-    prepared: Prepared, store: Store, execution: Execution, before: Status, notes: Sequence[str]
+    prepared: Prepared,
+    store: Store,
+    execution: Execution,
+    before: Status,
+    notes: Sequence[str],
+    capacity: Sequence[Capacity] = (),
 ) -> Provenance:
     """Where the numbers of a run come from.
 
     Args:
         before: the status of the plan before it was carried out.
         notes: what a reader must know before the first number, a sentence each.
+        capacity: the environments that workers computed in, where they are not this process's own alone.
     """
     from prunebench.api.version import VERSION
 
     benchmark = prepared.benchmark
     fields = dict(store.environment.fields)
-    return Provenance(
+    own = capacity[0].hardware if capacity else None
+    several = {one.environment.id: dict(one.environment.fields) for one in capacity}
+    made = Provenance(
         prunebench=VERSION,
         file=recorded_path(benchmark.file),
         profile=benchmark.profile,
-        settings=tuple(prepared.options.settings),
+        settings=prepared.options.changes,
         seeds=tuple(benchmark.seeds),
         entries=tuple(entry.name for entry in benchmark.entries),
         environment=fields,
-        hardware=hardware() | {"device": str(fields["device"])},
+        hardware=dict(hardware() if own is None else own) | {"device": str(fields["device"])},
         wall_seconds=round(execution.seconds, 1),
         finished=datetime.datetime.now(datetime.UTC).date().isoformat(),
         runs=RunCounts(naive=before.runs_naive, distinct=before.runs_distinct, cached=before.runs_cached),
@@ -58,6 +67,8 @@ def provenance_of(
         metrics=metrics_of(benchmark),
         primary=primary(benchmark.entries[0].metrics),
     )
+    # Where there is one it stays unstated, and the file is as it always was.
+    return made.model_copy(update={"environments": several}) if len(several) > 1 else made
 
 
 def report_settings(benchmark: Benchmark, notes: Sequence[str] = ()) -> ReportSettings:
@@ -118,7 +129,7 @@ def notes(prepared: Prepared, rows: Sequence[Row], failed: Mapping[str, str]) ->
         found.append(benchmark.note)
     if benchmark.profile is not None:
         found.append(f'Reduced: profile "{benchmark.profile}"; not comparable with results of the full file.')
-    changed = [f"`--set {s}`" for s in prepared.options.settings]
+    changed = [f"`--set {s}`" for s in prepared.options.changes]
     if prepared.options.only:
         changed.append("`--only " + " --only ".join(prepared.options.only) + "`")
     if changed:
@@ -135,7 +146,13 @@ def notes(prepared: Prepared, rows: Sequence[Row], failed: Mapping[str, str]) ->
                 f"densities are of those. The rest stays dense: {rest}."
             )
     mixed = sum(bool(row.environments) for row in rows)
-    if mixed:
+    if mixed and prepared.options.reuse == "same":
+        elsewhere = ", ".join(sorted({name for row in rows for name in row.environments}))
+        found.append(
+            f"Several environments: {mixed} of {len(rows)} rows were made in {elsewhere} and not in the first one; "
+            "each such row names it. Chains that share work were computed in one."
+        )
+    elif mixed:
         found.append(
             f"Mixed environments (`--reuse any`): {mixed} of {len(rows)} rows rest on artifacts that were made "
             "elsewhere; each such row lists them."

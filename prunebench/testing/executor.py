@@ -80,6 +80,24 @@ class ExecutorContract:
 
     # Calls.
 
+    def test_it_says_in_which_environments_it_computes_and_how_many_slots_there_are(self, executor: Executor) -> None:
+        (capacity,) = executor.capacity()
+        assert capacity.environment.id == fingerprint("cpu", 1).id
+        assert capacity.slots >= 1
+        assert executor.capacity() == executor.capacity()
+
+    def test_work_of_an_environment_has_room_in_it_and_nowhere_else(self, executor: Executor) -> None:
+        (capacity,) = executor.capacity()
+        assert executor.has_room(Resources(environment=capacity.environment.id))
+        assert not executor.has_room(Resources(environment="0" * 16)) or not self.own_processes
+
+    def test_work_that_needs_no_device_is_done_too(self, executor: Executor, store: Store) -> None:
+        plan = _plan()
+        (ref,) = _outputs(plan, "init")
+        executor.submit(_work(plan, ref), Resources(device=0.0))
+        assert _until_end(executor)[-1]["kind"] == "done"
+        assert store.has(ref.address)
+
     def test_work_is_started_and_done_and_its_output_is_in_the_store(self, executor: Executor, store: Store) -> None:
         plan = _plan()
         (ref,) = _outputs(plan, "init")

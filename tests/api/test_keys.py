@@ -396,6 +396,10 @@ ALSO: Mapping[str, Mapping[str, Any]] = {
 """What some fields need beside them (Nesterov's momentum is one), and the entries that a component reads."""
 
 
+NEEDS_TRUST = {"python"}
+"""Components that no file may use unless the command says so; tests/plugins/own_code has their keys."""
+
+
 def fitting(component: Component, field: str, table: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """The table with another valid value of a field."""
     annotation = component.config.model_fields[field].annotation
@@ -436,6 +440,8 @@ def slots_of(component: Component) -> list[str]:
 
 def built_in() -> Iterator[tuple[str, Component]]:
     for provider in WITH_ALL_SLOTS.providers.values():
+        if provider.component.name in NEEDS_TRUST:
+            continue
         yield from ((slot, provider.component) for slot in slots_of(provider.component))
 
 

@@ -275,7 +275,9 @@ def test_a_planning_hook_that_yields_without_end_is_ended_and_named() -> None:
     assert call_planning_hook(component(lambda: iter([1, 2])), "prunebench_needs", request=None) == [1, 2]
 
 
-@pytest.mark.parametrize("answer", [42, [42], "text", {"a": 1}, object()], ids=repr)
+@pytest.mark.parametrize(
+    "answer", [42, [42], "text", {"a": 1}, object()], ids=["number", "list", "text", "table", "object"]
+)
 def test_a_planning_hook_that_answers_with_something_else_is_named(answer: object) -> None:
     match = r"component bad \(lab 0.3\): prunebench_needs gave \w+.* not Needs"
     with pytest.raises(PlanError, match=match):

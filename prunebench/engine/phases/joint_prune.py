@@ -16,7 +16,7 @@ from prunebench.engine.masking import MaskedParameters
 from prunebench.engine.phases.checks import check_mask
 from prunebench.engine.phases.produced import Produced, mask_files, weights_files
 from prunebench.engine.workbench import Workbench
-from prunebench.plan.specs import JointPruneSpec
+from prunebench.plan.specs import JointPruneSpec, drawn_from
 
 NOTE = 500
 """Characters of a note at most."""
@@ -49,7 +49,7 @@ def prune_jointly(spec: JointPruneSpec, workbench: Workbench) -> Produced:
             cut=spec.cut,
             round=spec.streams.round,
             inputs=workbench.inputs(spec.prune),
-            rng=spec.streams.rng("prune"),
+            rng=drawn_from(spec).rng("prune"),
         )
     if not isinstance(pruned, Pruned):
         raise ContractError(f"{who}: it returned {type(pruned).__name__}, not Pruned")

@@ -10,7 +10,7 @@ from prunebench.engine.masking import MaskedParameters
 from prunebench.engine.phases.checks import check_mask, check_scores
 from prunebench.engine.phases.produced import Produced, mask_files
 from prunebench.engine.workbench import Workbench
-from prunebench.plan.specs import PruneSpec
+from prunebench.plan.specs import PruneSpec, drawn_from
 
 
 def prune(spec: PruneSpec, workbench: Workbench) -> Produced:
@@ -58,7 +58,7 @@ def _scores(spec: PruneSpec, workbench: Workbench, model: nn.Module, units: Unit
             units=units,
             mask=mask,
             inputs=workbench.inputs(spec.score),
-            rng=spec.streams.rng("score"),
+            rng=drawn_from(spec).rng("score"),
         )
     if any(v._version != before[n] for n, v in model.state_dict(keep_vars=True).items() if n in before):
         raise ContractError(f"{who}: it changed the model; scores only read it")

@@ -11,7 +11,7 @@ from prunebench.api.tickets import Inputs, Optimum
 from prunebench.testing import AnalyseContract, some_mask, two_layer_net, weight_units
 from prunebench.testing.contract import installed
 from prunebench_plugins.analyses._sparse_kernels import CsrConv2d, CsrLinear, sparse
-from prunebench_plugins.analyses.cost import size
+from prunebench_plugins.analyses.cost import Cost, CostConfig, size
 
 
 class TestCost(AnalyseContract):
@@ -29,11 +29,23 @@ class TestCost(AnalyseContract):
         assert [found["macs", r].value for r in (0, 1)] == [66, 20]
         assert found["bytes", 1].value < found["bytes", 0].value == 4 * 75
         timed = {m.metric for m in found.values() if not m.exact}
-        assert timed == {f"latency/batch-{n}{q}" for n in (1, 64) for q in ("", "/quartile-1", "/quartile-3")}
-        for batch in (1, 64):
-            low, middle, high = (
-                found[f"latency/batch-{batch}{q}", 1].value for q in ("/quartile-1", "", "/quartile-3")
-            )
+        assert timed == {"load", *(f"{kind}/batch-{n}" for kind in ("latency", "speedup") for n in (1, 64))}
+        assert all(value.value > 0 for value in found.values() if value.metric != "load")
+
+    def test_the_dense_network_is_timed_beside_each_and_reported_where_nothing_is_pruned(self) -> None:
+        dense, ticket = self.inputs()["tickets"]
+        alone = {(m.metric, m.round) for m in self.analysed({"tickets": (dense,)}).measurements}
+        both = {(m.metric, m.round) for m in self.analysed({"tickets": (dense, ticket)}).measurements}
+        assert ("latency/batch-1", 0) in alone
+        assert ("latency/batch-1", 0) not in both
+        assert {("latency/batch-1", 1), ("speedup/batch-1", 1)} <= both
+
+    def test_from_six_passes_on_a_median_has_an_interval(self) -> None:
+        net, cost = self.model().eval(), Cost(CostConfig(repeats=8, warm=1))
+        example = self.task().example(self.data().info)
+        found = {(m.metric, m.round): m.value for m in cost._timed(net, {1: net}, 1, example)}
+        for kind in ("latency", "speedup"):
+            low, middle, high = (found[f"{kind}/batch-1{end}", 1] for end in ("/low", "", "/high"))
             assert 0 < low <= middle <= high
 
 
@@ -58,7 +70,7 @@ def test_rows_that_a_clock_gave_say_so(tmp_path) -> None:  # type: ignore[no-unt
     outcome = run(tmp_path, entry=[entry])
     found = rows(outcome, role="analyse")
     assert {row["metric"] for row in found if row.get("exact") is False} == {
-        row["metric"] for row in found if "latency" in row["metric"]
+        row["metric"] for row in found if row["metric"].split("/")[1] in ("latency", "speedup", "load")
     }
 
 
