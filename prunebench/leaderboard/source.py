@@ -74,6 +74,7 @@ class Source:
         }
 
     def _tried(self, rows: Sequence[Row], metric: str, axis: AxisName) -> Tried:
+        every = rows
         rows = [row for row in rows if row.role != "analyse" and row.twin == 0]
         present = {row.entry for row in rows}
         names = tuple(dict.fromkeys([name for name in self.order if name in present] + sorted(present)))
@@ -81,7 +82,7 @@ class Source:
         for row in rows:
             by_entry[row.entry].append(row)
         dense = frozenset(name for name in names if _is_dense(by_entry[name]))
-        tickets, lost = tickets_of(rows, metric), lost_runs(rows)
+        tickets, lost = tickets_of(every, metric), lost_runs(rows)  # what an analysis timed is an axis
         unit = next((row.unit for row in rows if row.role == "evaluate" and row.name == metric and row.unit), "")
         reading = metric_of(metric, unit, self.metrics)
         if axis == "density":
