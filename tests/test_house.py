@@ -22,6 +22,7 @@ POINTS: dict[str, str] = tomllib.loads((ROOT / "pyproject.toml").read_text(encod
 ]["prunebench"]
 ROOMS: tuple[str, ...] = (
     "testing",
+    "library",
     "commands",
     "verification",
     "runner",

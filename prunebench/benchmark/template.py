@@ -36,7 +36,7 @@ def benchmark_file(model: str, data: str, units: str = "weights") -> str:
         units: "weights" or "channels".
     """
     chosen = UNITS[units]
-    claim = f"Pruned {PurePath(model).name} keeps its accuracy on {data}"
+    claim = f"Pruned {PurePath(model).name} is as good as dense on {data}"
     return f"""\
 #:schema ./{SCHEMA_FILE}
 # Written by `prunebench init`. `prunebench check FILE` finds every error, `prunebench plan FILE` says what it takes,
@@ -62,7 +62,7 @@ optimizer = {{ use = "sgd", lr = 0.05, momentum = 0.9, weight_decay = 5e-4 }}
 lr = [{{ use = "cosine" }}]
 
 [measure]
-every = "1ep"                                 # how often accuracy and loss are measured while training
+every = "1ep"                                 # how often it is measured while it trains
 
 [report]
 against = "imp"                               # differences are to this entry

@@ -12,13 +12,11 @@ from prunebench.api.results import Results, final_rows
 from prunebench.plan.trial import Plan
 from prunebench.verification.audit.wording import detail_text, listed, trial_of
 
-_ACCURACY = "test/accuracy"
-
 
 def other_details(results: Results, plan: Plan) -> Iterator[str]:
     """What contradicts the plan or the rows, a sentence each."""
     layers = {(t.entry, t.model, t.data, t.seed): [(one.name, one.count) for one in t.layers] for t in plan.trials}
-    judged = {(row.trial, row.round, row.draw): row for row in final_rows(results.rows, _ACCURACY)}
+    judged = {(row.trial, row.round, row.draw): row for row in final_rows(results.rows, results.provenance.judged_by)}
     densities = {(row.trial, row.round, row.draw): row.density for row in results.rows if row.role == "evaluate"}
     wrong_layers, wrong_counts, wrong_examples = [], [], []
     for line in results.details:
@@ -34,7 +32,7 @@ def other_details(results: Results, plan: Plan) -> Iterator[str]:
             wrong_examples.append(detail_text(line))
     yield from listed("details with other layers than the network's", wrong_layers)
     yield from listed("layers that do not make up the density of their rows", wrong_counts)
-    yield from listed(f"test examples that do not make up {_ACCURACY}", wrong_examples)
+    yield from listed(f"test examples that do not make up {results.provenance.judged_by}", wrong_examples)
 
 
 def _counts_fit(line: EvaluationDetail, density: float | None) -> bool:
@@ -47,14 +45,14 @@ def _counts_fit(line: EvaluationDetail, density: float | None) -> bool:
     return not units or math.isclose(sum(count or 0 for count in kept) / units, density, rel_tol=1e-12)
 
 
-def _examples_fit(correct: str, accuracy: float | None) -> bool:
-    """Whether some number of examples, which the bits are of, gives this accuracy."""
+def _examples_fit(correct: str, share: float | None) -> bool:
+    """Whether some number of examples, which the bits are of, gives this share."""
     try:
         packed = base64.b64decode(correct, validate=True)
     except (ValueError, binascii.Error):
         return False
     right, most = sum(byte.bit_count() for byte in packed), 8 * len(packed)
-    return accuracy is None or any(
-        math.isclose(right / examples, accuracy, rel_tol=1e-6, abs_tol=1e-9)
+    return share is None or any(
+        math.isclose(right / examples, share, rel_tol=1e-6, abs_tol=1e-9)
         for examples in range(max(1, most - 7), most + 1)
     )
