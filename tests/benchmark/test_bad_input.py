@@ -189,7 +189,7 @@ MISTAKES: dict[str, tuple[tuple[Table, ...], tuple[str, ...]]] = {
     ),
     "an axis that is none": (
         ({"report": {"axis": "density_mac", "at": [0.5]}},),
-        ("report.axis: must be 'density', 'density_all' or 'density_macs', not 'density_mac'",),
+        ("report.axis: must be 'density', 'density_all', 'density_macs' or 'latency', not 'density_mac'",),
     ),
     "a place of no axis": (
         ({"report": {"axis": "density_all", "at": [1.5]}},),
@@ -273,7 +273,8 @@ def test_a_part_of_tiny_imagenet_must_be_asked_for(root: Path) -> None:
     said = complaint(root, tiny())
     assert "holds 2 classes, 6 training and 1 validation images of 200, 100,000 and 10,000" in said
     assert "say `subset = true`" in said
-    assert checked(root, tiny(subset=True, valid=2)).plan.trials[0].note.startswith("subset: ")
+    fitting = {"model": {"name": "lenet_300_100"}}
+    assert checked(root, tiny(subset=True, valid=2), fitting).plan.trials[0].note.startswith("subset: ")
 
 
 def test_more_held_out_images_than_there_are_is_told(root: Path) -> None:
@@ -354,6 +355,10 @@ BROKEN: dict[str, tuple[Table, str]] = {
         },
         "accuracy-plane: round 2: Wp (pruned) and Wr (retrained) are equal",
     ),
+}
+
+
+AT_FIRST: dict[str, tuple[Table, str]] = {
     "a penalty on scales of a network without them": (
         {"loss": {"use": "gamma-l1", "strength": 0.1}},
         "loss gamma-l1: the network has no batch-norm layer with a learned scale",
@@ -363,6 +368,13 @@ BROKEN: dict[str, tuple[Table, str]] = {
         'score filter-l1: layer "1.weight" has no channels to score; write units = "channels"',
     ),
 }
+"""What the first step of training, or the first pruning, would fail by: both are tried while planning."""
+
+
+@pytest.mark.parametrize("mistake", AT_FIRST)
+def test_a_mistake_of_the_first_step_is_told_before_anything_trains(mistake: str, root: Path) -> None:
+    change, said = AT_FIRST[mistake]
+    assert f'entry "another": model "toy-net" on data "toy-data": {said}' in complaint(root, another(**change))
 
 
 @pytest.mark.parametrize("mistake", BROKEN)
