@@ -273,7 +273,7 @@ def test_a_part_of_tiny_imagenet_must_be_asked_for(root: Path) -> None:
     said = complaint(root, tiny())
     assert "holds 2 classes, 6 training and 1 validation images of 200, 100,000 and 10,000" in said
     assert "say `subset = true`" in said
-    fitting = {"model": {"name": "lenet_300_100"}}
+    fitting = {"model": {"use": "timm", "name": "lenet_300_100"}}
     assert checked(root, tiny(subset=True, valid=2), fitting).plan.trials[0].note.startswith("subset: ")
 
 
