@@ -18,6 +18,10 @@ from prunebench.kernels.hardware import hardware
 SCRIPTS = (
     "training_loop",
     "masked_step",
+    "numerics",
+    "evaluation",
+    "whole_run",
+    "streaming",
     "repulsion",
     "utility",
     "selection",

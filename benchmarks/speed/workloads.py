@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,10 +15,12 @@ from prunebench.api.random import Streams
 from prunebench.engine.environment import pin
 from prunebench.engine.loop import Training
 from prunebench.engine.masking import MaskedParameters
+from prunebench.engine.numerics import forward_of, laid_out
 from prunebench.kernels.selection import keep_highest
 from prunebench.kernels.weight_units import WeightUnits, layer_weights
+from prunebench.plan.specs import ComponentSpec, RecipeSpec
+from prunebench.testing import task_of
 from prunebench_plugins.models.architectures.lenet import LeNet300100
-from prunebench_plugins.tasks.classification import Classification, ClassificationConfig
 
 BATCH = 128
 MEAN, STD = 0.2, 0.3
@@ -77,12 +80,13 @@ class ResNet8(nn.Module):
 def workloads() -> list[Workload]:
     """LeNet-300-100 on 60,000 images of MNIST's shape, and a small residual network on CIFAR-10's."""
     return [
-        Workload("LeNet-300-100", LeNet300100, _images(60_000, (1, 28, 28)), 100),
-        Workload("ResNet-8", ResNet8, _images(2_560, (3, 32, 32)), 4),
+        Workload("LeNet-300-100", LeNet300100, images(60_000, (1, 28, 28)), 100),
+        Workload("ResNet-8", ResNet8, images(2_560, (3, 32, 32)), 4),
     ]
 
 
-def _images(size: int, shape: tuple[int, int, int]) -> Resident:
+def images(size: int, shape: tuple[int, int, int]) -> Resident:
+    """Images and labels at random, always the same."""
     # What the pixels show does not change what a step costs.
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (size, *shape), dtype=torch.uint8, generator=generator)
@@ -103,9 +107,23 @@ def fresh(workload: Workload) -> nn.Module:
         return workload.network()
 
 
-def our_loop(workload: Workload, optimizer: str, density: float | None = None) -> Training:
-    """prunebench's loop, with or without a mask that keeps the largest `density` of the weights."""
-    model = fresh(workload)
+def our_loop(
+    workload: Workload,
+    optimizer: str,
+    density: float | None = None,
+    recipe: RecipeSpec | None = None,
+    device: str = "cpu",
+    graphed: bool = True,
+) -> Training:
+    """prunebench's loop, with or without a mask that keeps the largest `density` of the weights.
+
+    Args:
+        recipe: says in which variant the step is computed.
+        graphed: see Training.
+    """
+    model = fresh(workload).to(device)
+    if recipe is not None:
+        laid_out(model, recipe)
     units = WeightUnits(model, layer_weights(model))
     masked = None
     if density is not None:
@@ -116,18 +134,28 @@ def our_loop(workload: Workload, optimizer: str, density: float | None = None) -
         optimizer=OPTIMIZERS[optimizer](model),
         rates=RATES,
         rates_start=0,
-        train=workload.data,
+        train=workload.data.to(torch.device(device)),
         batch=BATCH,
         steps_per_epoch=workload.data.size // BATCH,
         streams=Streams(0, 1),
-        task=Classification(ClassificationConfig()).prunebench_task(label_smoothing=0.0),
+        task=task_of({"use": "classification"}),
         units=units,
         masked=masked,
         terms=(),
         updates=(),
         max_gradient_norm=None,
         position=0,
+        forward=None if recipe is None else forward_of(model, recipe),
+        numerics="float32" if recipe is None else recipe.numerics,
+        graphed=graphed,
     )
+
+
+def recipe_with(**variant: Any) -> RecipeSpec:
+    """A recipe of which only the variant of the step matters."""
+    nothing = ComponentSpec("none", 1, {})
+    plain: dict[str, Any] = {"numerics": "float32", "memory_format": "contiguous", "compile": False}
+    return RecipeSpec(BATCH, len(RATES), nothing, (), 0.0, None, **{**plain, **variant})
 
 
 def advancing(training: Training, steps: int) -> Callable[[], None]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from prunebench.api.info import DataInfo
+from prunebench.api.random import Rng
 
 if TYPE_CHECKING:
     import torch
@@ -129,6 +130,9 @@ class Data:
 
     info: DataInfo
     splits: Mapping[str, Split]
+    again: Callable[[Rng], Data] | None = None
+    """The same data as another stream "split" divides it, on the CPU: nothing is read, hashed or decoded twice. None
+    where that takes a new call of the hook."""
 
     def __getitem__(self, split: str) -> Split:
         return self.splits[split]

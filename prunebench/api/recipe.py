@@ -58,9 +58,11 @@ class Recipe(StrictTable):
     optimizer_state: Literal["fresh", "with-weights"] = "fresh"
     shrunk: Switch = False
     """Whether what is pruned is taken out before training, instead of held at zero."""
-    numerics: Literal["float32"] = "float32"
-    memory_format: Literal["contiguous"] = "contiguous"
-    compile: Literal[False] = False
+    numerics: Literal["float32", "tf32", "bf16"] = "float32"
+    """What the forward and backward pass compute in; all else is float32."""
+    memory_format: Literal["contiguous", "channels_last"] = "contiguous"
+    compile: Switch = False
+    """Whether the network is trained through torch.compile."""
 
     @field_validator("stated_horizon")
     @classmethod

@@ -18,6 +18,7 @@ from prunebench.components.learning_rate import multiplier
 from prunebench.engine.checkpoint import Checkpoint
 from prunebench.engine.loop import Training
 from prunebench.engine.masking import MaskedParameters
+from prunebench.engine.numerics import forward_of, laid_out, unable
 from prunebench.engine.optimizer_state import OptimizerState, Options, options_of
 from prunebench.engine.stretch import StretchedClock
 from prunebench.engine.unshrink import Unshrink
@@ -112,10 +113,12 @@ def assemble(
 ) -> Assembled:
     """A run as it starts, or as a checkpoint left it, with rates for all steps up to `stop`."""
     recipe = spec.recipe
+    if why := unable(recipe.numerics, recipe.compile, str(workbench.device)):
+        raise ContractError(why)
     position = clock.steps(spec.start) if checkpoint is None else checkpoint.position
     first = workbench.mask(spec.mask)
     weights = workbench.tensors(spec.weights) if checkpoint is None or spec.shrunk else checkpoint.model
-    model = workbench.model(spec.model, weights)
+    model = laid_out(workbench.model(spec.model, weights), recipe)
     units = None if spec.units is None else workbench.units(spec.units, spec.task, spec.model, model)
     if first is None and spec.mask_updates:
         assert units is not None
@@ -130,7 +133,7 @@ def assemble(
         assert units is not None
         assert mask is not None
         whole = Unshrink(model, units, mask)
-        model, units, masked = units.shrink(model, mask).to(workbench.device), None, None
+        model, units, masked = laid_out(units.shrink(model, mask).to(workbench.device), recipe), None, None
         if checkpoint is not None:
             model.load_state_dict(dict(checkpoint.model))
 
@@ -166,6 +169,8 @@ def assemble(
         updates=updates,
         max_gradient_norm=recipe.max_gradient_norm,
         position=position,
+        forward=forward_of(model, recipe),
+        numerics=recipe.numerics,
     )
     return Assembled(
         training=training,

@@ -5,11 +5,23 @@ from __future__ import annotations
 import os
 import platform
 import random
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
 
 from prunebench.api.errors import PrunebenchError
+from prunebench.kernels.file_facts import remembered
+from prunebench.kernels.hardware import processor_name
 from prunebench.store.environment import Environment
+
+ACCELERATORS = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/dxg", "/dev/kfd")
+"""What a system has where "auto" may be another device than the CPU."""
+SWITCHES = ("ATEN_CPU_CAPABILITY", "CUDA_VISIBLE_DEVICES", "LD_LIBRARY_PATH", "LD_PRELOAD")
+"""What changes what torch finds."""
+VERSION = 1
+"""Raised when other fields are in the fingerprint."""
 
 
 def device_of(name: str) -> str:
@@ -30,19 +42,46 @@ def device_of(name: str) -> str:
 
 
 def fingerprint(device: str, threads: int) -> Environment:
-    """What bits depend on besides the phase: torch, the device, threads, the instruction set."""
+    """What bits depend on besides the phase: torch, the device, threads, the instruction set.
+
+    Without an import of torch where an earlier process has answered on this processor, with this torch and no GPU:
+    importing it takes longer than planning. Workers take their own, and refuse if it differs.
+    """
+    library = None if "torch" in sys.modules else _library()
+    if library is None or device not in ("auto", "cpu") or any(map(os.path.exists, ACCELERATORS)):
+        return Environment(_fields(device, threads))
+    about = [processor_name(), _flags(), *(f"{name}={os.environ.get(name)}" for name in SWITCHES)]
+    question = f"fingerprint {VERSION} {platform.machine()} {device} {threads} {about}"
+    return Environment(remembered(question, [library], lambda: _fields(device, threads)))
+
+
+def _library() -> Path | None:
+    """The file that changes whenever torch does; None where there is none."""
+    spec = find_spec("torch")
+    version = None if spec is None or spec.origin is None else Path(spec.origin).with_name("version.py")
+    return version if version is not None and version.is_file() else None
+
+
+def _flags() -> str:
+    """The instructions that the processor says it has."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as lines:
+            return next((line for line in lines if line.startswith(("flags", "Features"))), "")
+    except OSError:
+        return ""
+
+
+def _fields(device: str, threads: int) -> dict[str, str | int]:
     import torch
 
     device = device_of(device)
     name = torch.cuda.get_device_name(device) if device.startswith("cuda") else torch.device(device).type
-    return Environment(
-        {
-            "torch": torch.__version__,
-            "device": name,
-            "threads": threads,
-            "instructions": f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
-        }
-    )
+    return {
+        "torch": torch.__version__,
+        "device": name,
+        "threads": threads,
+        "instructions": f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
+    }
 
 
 def pin(device: str, threads: int) -> None:

@@ -5,6 +5,7 @@ What varies between runs was decided before the loop began; hooks are not called
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -16,7 +17,9 @@ from prunebench.api.masks import Mask, Units
 from prunebench.api.random import Streams
 from prunebench.api.task import Task
 from prunebench.api.training import LossTerm, MaskUpdate
+from prunebench.engine.graphed_step import GraphedStep, why_eager
 from prunebench.engine.masking import MaskedParameters, overlap
+from prunebench.engine.numerics import matrix_products
 
 CHUNK = 50
 """Steps between two looks at the loss: often enough to stop a diverged run, rare enough not to wait for a device."""
@@ -53,13 +56,34 @@ class Training:
     updates: Sequence[MaskUpdate]
     max_gradient_norm: float | None
     position: int
+    forward: Callable[[Tensor], Tensor] | None = None
+    """Inputs -> outputs as the recipe computes them (see `prunebench.engine.numerics`); the model itself if None."""
+    numerics: str = "float32"
+    graphed: bool = True
+    """Whether a step on a CUDA device is recorded as a graph, where it can be. The numbers are the same."""
 
     def __post_init__(self) -> None:
-        self._bases = [float(group["lr"]) for group in self.optimizer.param_groups]
+        groups = self.optimizer.param_groups
+        self._bases = [float(group["lr"]) for group in groups]
         self._parameters = [p for p in self.model.parameters() if p.requires_grad]
         self._device = self._parameters[0].device
+        self._network = self.model if self.forward is None else self.forward
         self._dropout = self.streams.rng("dropout")
         self._epoch, self._order = -1, torch.empty(0, dtype=torch.long)
+        self._rates: list[Tensor] = []
+        if self._device.type == "cuda" and all(group.get("fused") for group in groups):
+            # Fused kernels read the learning rate on the device: a step then has no argument that changes.
+            self._rates = [torch.empty((), device=self._device) for _ in groups]
+            for group, rate in zip(groups, self._rates, strict=True):
+                group["lr"] = rate
+        self._why_eager = why_eager(self._device, self.optimizer, bool(self.terms), bool(self.updates))
+        graphed = self.graphed and not self._why_eager
+        self._compute = GraphedStep(self._on_device, self.optimizer) if graphed else self._on_device
+
+    @property
+    def why_eager(self) -> str:
+        """Why its steps are not a CUDA graph; empty if they are, or there is none on this device."""
+        return self._compute.why_eager if isinstance(self._compute, GraphedStep) else self._why_eager
 
     def advance(self, stop: int, look: Callable[[int, float], None]) -> None:
         """Train until `stop` steps are done. `look(position, loss)` is called between chunks and may raise.
@@ -69,22 +93,27 @@ class Training:
         """
         batches = self.train.batches(self._gathers(stop))
         self.model.train()
-        while self.position < stop:
-            begin = self.position
-            end = min(stop, begin - begin % CHUNK + CHUNK)
-            losses = torch.stack([self._step(*self.task.batch(*batch)) for batch in _take(batches, end - begin)])
-            finite = torch.isfinite(losses)
-            if not bool(finite.all()):
-                raise DivergedError(begin + int((~finite).nonzero()[0]))
-            look(self.position, float(losses[-1]))
+        with matrix_products(self.numerics, self._device):
+            while self.position < stop:
+                begin = self.position
+                end = min(stop, begin - begin % CHUNK + CHUNK)
+                steps = [self._step(*self.task.batch(*batch)) for batch in _take(batches, end - begin)]
+                losses = torch.stack(steps).tolist()  # the only wait for the device
+                if not all(map(math.isfinite, losses)):
+                    raise DivergedError(begin + next(i for i, loss in enumerate(losses) if not math.isfinite(loss)))
+                look(self.position, losses[-1])
 
     def _step(self, inputs: Tensor, targets: Tensor) -> Tensor:
         self._seed_dropout()
-        rate = self.rates[self.position - self.rates_start]
-        for group, base in zip(self.optimizer.param_groups, self._bases, strict=True):
-            group["lr"] = base * rate
+        self._set_rate(self.rates[self.position - self.rates_start])
+        loss = self._compute(inputs, targets)
+        self.position += 1
+        return loss
+
+    def _on_device(self, inputs: Tensor, targets: Tensor) -> Tensor:
+        """What a step does on the device. Nothing in it waits for it."""
         self.optimizer.zero_grad()
-        outputs = self.model(inputs)
+        outputs = self._network(inputs)
         loss = self.task.objective(outputs, targets)
         for term in self.terms:
             if term.loss is not None:
@@ -104,9 +133,15 @@ class Training:
         for term in self.terms:
             if term.proximal is not None:
                 with torch.no_grad():
-                    term.proximal(float(self.optimizer.param_groups[0]["lr"]))
-        self.position += 1
+                    term.proximal(self._bases[0] * self.rates[self.position - self.rates_start])
         return loss.detach()
+
+    def _set_rate(self, rate: float) -> None:
+        for on_device, base in zip(self._rates, self._bases, strict=False):
+            on_device.fill_(base * rate)
+        if not self._rates:
+            for group, base in zip(self.optimizer.param_groups, self._bases, strict=True):
+                group["lr"] = base * rate
 
     def _seed_dropout(self) -> None:
         # Layers with dropout draw from torch's own generators: give every step its own place in the stream.
@@ -138,8 +173,9 @@ class Training:
             epoch, within = divmod(step, self.steps_per_epoch)
             if epoch != self._epoch:
                 shuffled = torch.from_numpy(self.streams.rng("order").permutation(self.train.size, epoch))
-                # To the device once an epoch: a copy in every step would wait for it.
-                self._epoch, self._order = epoch, shuffled.to(self._device)
+                if self._device.type == "cuda":
+                    shuffled = shuffled.pin_memory()  # else the copy would wait for the device
+                self._epoch, self._order = epoch, shuffled.to(self._device, non_blocking=True)
             yield Gather(self._order[within * self.batch : (within + 1) * self.batch], augment.seed(step))
 
 

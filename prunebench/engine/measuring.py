@@ -13,10 +13,12 @@ from torch import Tensor, nn
 from prunebench.api.data import Data, Gather, in_order
 from prunebench.api.errors import ContractError
 from prunebench.api.task import Metrics, Task
+from prunebench.kernels.batch_size import in_parts
 from prunebench.kernels.evaluation import evaluate
 
 BATCH = 1_000
-"""Examples a batch when measuring. Part of the engine's version: sums round in this order."""
+"""Examples a sum when measuring. Part of the engine's version: sums round in this order. Fewer pass through a network
+at a time where it computes large tensors (`prunebench.kernels.batch_size`)."""
 
 
 def sampled(size: int, sample: int) -> Iterator[Gather]:
@@ -63,12 +65,13 @@ def measure(
     """
     training = model.training
     model.eval()
+    network = in_parts(model)
     values: dict[str, float | None] = {}
     correct: dict[str, Tensor] = {}
     for name in splits:
         split = data[name]
         sample = train_sample if name == "train" and train_sample is not None else split.size
-        found, correct_ones = evaluate(model, measuring.task, split.batches(sampled(split.size, sample)))
+        found, correct_ones = evaluate(network, measuring.task, split.batches(sampled(split.size, sample)))
         if found.keys() != measuring.metrics.keys():
             raise ContractError(
                 f"task {measuring.name}: it measured {', '.join(found)}; prunebench_metrics names "

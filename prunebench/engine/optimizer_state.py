@@ -61,3 +61,8 @@ class OptimizerState:
             restored.setdefault(int(index), {})[field] = value
         fresh = [{**group, **saved} for group, saved in zip(state["param_groups"], self.groups, strict=True)]
         optimizer.load_state_dict({"state": restored, "param_groups": fresh})
+        # As the optimizer would have made it: a fused kernel goes through weights and state side by side in memory.
+        for parameter, values in optimizer.state.items():
+            for name, value in values.items():
+                if isinstance(value, Tensor) and value.shape == parameter.shape:
+                    values[name] = torch.empty_like(parameter, dtype=value.dtype, requires_grad=False).copy_(value)

@@ -117,7 +117,11 @@ class Trajectory:
         return pauses
 
     def _report(self, position: int, loss: float) -> None:
-        self._channel.progress({"iteration": position, "stop": self._stop, "loss": loss, **self._last})
+        told = {"iteration": position, "stop": self._stop, "loss": loss, **self._last}
+        training = self.run.training
+        if self._workbench.device.type == "cuda" and training.why_eager:
+            told["no_graph"] = training.why_eager
+        self._channel.progress(told)
         if time.monotonic() - self._saved_at >= self._checkpoint_seconds:
             self._save_checkpoint()
 
@@ -185,7 +189,8 @@ class Trajectory:
                 self._store.put(ref.address, files, meta, self._work.parents)
 
     def _finite(self) -> bool:
-        return all(bool(torch.isfinite(p).all()) for p in self.run.training.model.parameters())
+        # One look at the device for all parameters together.
+        return bool(torch.stack([torch.isfinite(p).all() for p in self.run.training.model.parameters()]).all())
 
     # Checkpoints.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, overload
@@ -53,6 +53,8 @@ class Workbench:
         self.store, self.catalogue, self.root = store, catalogue, root
         self.device = torch.device(device)
         self._data: dict[str, Data] = {}
+        self._source: tuple[str, Callable[[Rng], Data]] | None = None
+        """How the data that was read last is divided for another seed, under the name of its spec."""
         self._lent: tuple[Data, Mapping[str, tuple[int, ...]]] | None = None
         """The data that a component was handed last, with its fingerprint before any was."""
 
@@ -67,8 +69,10 @@ class Workbench:
         drawn = seed if accepts(component.planner, "prunebench_data", "rng") else None
         name = keys.digest([to_json(spec), drawn])
         if name not in self._data:
-            data: Data = run_manager([component]).hook.prunebench_data(root=self.root, rng=Streams(seed).rng("split"))
+            self._data, self._lent = {}, None  # before the next data set takes as much memory
+            data = self._divided(component, keys.digest(to_json(spec)), Streams(seed).rng("split"))
             if data.info.digest != spec.digest:
+                self._source = None
                 forget_data(self.store, component, self.root)
                 raise ContractError(
                     f"data {component}: the files changed since the run was planned (digest {data.info.digest[:12]}, "
@@ -76,6 +80,16 @@ class Workbench:
                 )
             self._data = {name: data.to(self.device)}
         return self._data[name]
+
+    def _divided(self, component: BoundComponent, source: str, rng: Rng) -> Data:
+        """A data set as a stream divides it, from what is in memory if it was read last."""
+        if self._source is not None and self._source[0] == source:
+            return self._source[1](rng)
+        self._source = None
+        data: Data = run_manager([component]).hook.prunebench_data(root=self.root, rng=rng)
+        if data.again is not None:
+            self._source = source, data.again
+        return data
 
     @contextmanager
     def lent(self, spec: DataSpec, seed: int, to: BoundComponent, hook: str) -> Iterator[Data | None]:
@@ -97,7 +111,7 @@ class Workbench:
             after = fingerprint_of(data)
             changed = sorted(name for name in before if after[name] != before[name])
             if changed:
-                self._data, self._lent = {}, None
+                self._data, self._lent, self._source = {}, None, None
                 raise ContractError(
                     f"component {to}: {hook} wrote into the data ({', '.join(changed)}), which other entries train "
                     "and are measured on; work on a copy"

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from prunebench.api.data import Augmentation, Batch, Gather, preparation
+from prunebench.api.random import mix
 
 if TYPE_CHECKING:
     from torch.utils.data import DataLoader
@@ -68,6 +69,9 @@ class Streaming:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     augment: Augmentation | None = None
+    cut: Callable[[int, Tensor], Tensor] | None = None
+    """(index, uniform numbers (4, 10)) -> as `load`, a random part of the image; where a gather has a seed, in place of
+    `load`, so that only that part is brought to size."""
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
     @property
@@ -101,14 +105,25 @@ class Streaming:
         from timm.data.loader import fast_collate
 
         wanted: deque[tuple[int, int | None]] = deque()
+        cut = self.cut
 
-        def indices() -> Iterator[int]:
+        def asked() -> Iterator[tuple[int, Tensor | None]]:
             for gather in gathers:
                 chosen = gather.indices.tolist()
                 wanted.append((len(chosen), gather.seed))
-                yield from chosen
+                if cut is None or gather.seed is None:
+                    yield from ((index, None) for index in chosen)
+                else:
+                    # Another seed than that of the augmentation, which must not draw the same numbers.
+                    generator = torch.Generator().manual_seed(mix(gather.seed) >> 1)
+                    yield from zip(chosen, torch.rand(len(chosen), 4, 10, generator=generator), strict=True)
 
-        with closing(ahead(lambda index: (self.load(index), int(self.labels[index])), indices())) as images:
+        def loaded(one: tuple[int, Tensor | None]) -> tuple[Tensor, int]:
+            index, numbers = one
+            image = self.load(index) if cut is None or numbers is None else cut(index, numbers)
+            return image, int(self.labels[index])
+
+        with closing(ahead(loaded, asked())) as images:
             batch = []
             for image in images:
                 batch.append(image)

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
+from prunebench.api import keys
 from prunebench.api.component import BoundComponent
-from prunebench.api.errors import CannotTakePart, ConfigError, DataMissing, PlanError
+from prunebench.api.errors import CannotTakePart, ConfigError, DataMissing, PlanError, PrunebenchError
 from prunebench.api.info import DataInfo, ModelInfo
 from prunebench.api.planning import Evaluation, PlannedTicket, Ref, Request, Run
 from prunebench.benchmark.choices import DataChoice, ModelChoice
@@ -75,6 +76,8 @@ class _Planner:
         self.chains: dict[tuple[str, _Place, int], Chain] = {}
         self.errors: dict[str, list[str]] = {}
         self._infos: dict[Any, Any] = {}
+        self._refused: dict[Any, PrunebenchError] = {}
+        self._texts: dict[int, str] = {}
 
     def plan(self) -> Plan:
         trials: list[Trial] = []
@@ -116,6 +119,7 @@ class _Planner:
                     yield _Place(model, data, seed)
 
     def _trial(self, entry: Entry, place: _Place) -> Trial:
+        entry = entry.on(place.model)
         chain = self._chain(entry.name, place)
         context = chain.context
         # The tickets of another entry, judged by this one's recipe.
@@ -175,7 +179,7 @@ class _Planner:
     # Chains are shared: an entry that takes another's tickets builds on the very same object.
 
     def _chain(self, name: str, place: _Place, draw: int = 0) -> Chain:
-        entry = self.benchmark.all_entries[name]
+        entry = self.benchmark.all_entries[name].on(place.model)
         if entry.tickets is not None:
             # Its own recipe and edits, the other's chain.
             return self._chain(entry.tickets, place)
@@ -199,9 +203,9 @@ class _Planner:
 
     def _context(self, entry: Entry, place: _Place) -> TrialContext:
         data, model = entry.data[place.data], entry.models[place.model]
-        info: DataInfo = self._once(("data", id(data.use)), lambda: self.probe.data(data))
+        info: DataInfo = self._once(("data", self._text(data.use)), lambda: self.probe.data(data))
         shape: ModelInfo = self._once(
-            ("model", id(model.use), id(data.use), id(entry.units), id(entry.task)),
+            ("model", *map(self._text, (model.use, data.use, entry.units, entry.task)), model.label),
             lambda: self.probe.model(model, info, entry.units, entry.task),
         )
         if shape.units == 0:
@@ -231,9 +235,22 @@ class _Planner:
         )
 
     def _once(self, what: Any, make: Callable[[], Any]) -> Any:
+        """What `make` gives, or raises, once: a wrong copy of a data set takes long to find out, too."""
+        if what in self._refused:
+            raise self._refused[what]
         if what not in self._infos:
-            self._infos[what] = make()
+            try:
+                self._infos[what] = make()
+            except PrunebenchError as error:
+                self._refused[what] = error
+                raise
         return self._infos[what]
+
+    def _text(self, use: BoundComponent) -> str:
+        """What tells a component of one configuration from all others; entries have objects of their own."""
+        if id(use) not in self._texts:
+            self._texts[id(use)] = keys.canonical(use.to_json())
+        return self._texts[id(use)]
 
     def _counts(self, entry: Entry, context: TrialContext) -> list[int]:
         """Units alive after each round, from `cut` and `rounds` or from the densities alone.

@@ -88,6 +88,12 @@ class Runs:
 
     def _recipe(self, recipe: Recipe, clock: Clock) -> RecipeSpec:
         assert clock.horizon is not None
+        shape = self._context.data.shape
+        if recipe.memory_format == "channels_last" and len(shape) != 3:
+            raise PlanError(
+                f'memory_format = "channels_last": is for images, (channels, height, width); {self._context.data.name} '
+                f"has inputs of shape {shape}; leave it out"
+            )
         return RecipeSpec(
             batch=recipe.batch,
             horizon=clock.horizon,

@@ -89,9 +89,9 @@ class RecipeSpec:
     lr: tuple[ComponentSpec, ...]
     label_smoothing: float
     max_gradient_norm: float | None
-    numerics: Literal["float32"]
-    memory_format: Literal["contiguous"]
-    compile: Literal[False]
+    numerics: Literal["float32", "tf32", "bf16"]
+    memory_format: Literal["contiguous", "channels_last"]
+    compile: bool
 
 
 @dataclass(frozen=True, slots=True)

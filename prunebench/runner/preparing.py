@@ -19,6 +19,7 @@ from prunebench.engine.executors.choice import chosen
 from prunebench.engine.probe import StoreProbe
 from prunebench.plan.compile import make_plan
 from prunebench.plan.trial import Plan
+from prunebench.runner.trainable import refuse_recipes
 from prunebench.store.environment import Environment
 from prunebench.store.store import Store
 
@@ -86,6 +87,8 @@ def prepare(options: Options, catalogue: Catalogue | None = None) -> Prepared:
     )
     benchmark = reading.benchmark or reading.sound()
     chosen(benchmark.execution.executor, benchmark.execution.workers)
+    if benchmark.execution.device.partition(":")[0] == "cpu":  # what "auto" stands for takes an import of torch
+        refuse_recipes(benchmark, benchmark.execution.device)
     for table in options.also:
         use = catalogue.use(table, slot="report", where="also")
         others = tuple(other for other in benchmark.also if other.name != use.name)

@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from prunebench.api.provenance import ComponentOrigin, Provenance, ReportSettings, RunCounts
+from prunebench.api.recipe import Recipe
 from prunebench.api.rows import Row
 from prunebench.api.task import all_metrics, primary
-from prunebench.benchmark.entries import Benchmark
+from prunebench.benchmark.entries import Benchmark, Entry
 from prunebench.engine.scheduler import Execution
 from prunebench.kernels.hardware import hardware
 from prunebench.runner.preparing import Prepared
@@ -109,6 +110,7 @@ def notes(prepared: Prepared, rows: Sequence[Row], failed: Mapping[str, str]) ->
         changed.append("`--only " + " --only ".join(prepared.options.only) + "`")
     if changed:
         found.append("Changed on the command line: " + ", ".join(changed) + ".")
+    found += numerics_notes(benchmark.entries)
     found += sorted({f"{trial.data}: {trial.note}" for trial in prepared.plan.trials if trial.note})
     mixed = sum(bool(row.environments) for row in rows)
     if mixed:
@@ -118,3 +120,25 @@ def notes(prepared: Prepared, rows: Sequence[Row], failed: Mapping[str, str]) ->
         )
     found += [f"Failed: {trial}: {error}" for trial, error in failed.items()]
     return found
+
+
+def numerics_notes(entries: Sequence[Entry]) -> list[str]:
+    """Which entries train in anything else than plain float32."""
+    names: dict[str, list[str]] = {}
+    for entry in entries:
+        said = {_numerics(recipe) for recipe in entry.recipes()} - {""}
+        for text in sorted(said):
+            names.setdefault(text, []).append(entry.name)
+    return [
+        f"Trained {text}: {'every entry' if len(named) == len(entries) else ', '.join(named)}. Weights, masks and all "
+        "that is measured are float32."
+        for text, named in names.items()
+    ]
+
+
+def _numerics(recipe: Recipe) -> str:
+    kinds = {"bf16": "in bfloat16", "tf32": "in TF32"}
+    parts = [kinds[recipe.numerics]] if recipe.numerics in kinds else []
+    parts += ["with channels last in memory"] if recipe.memory_format == "channels_last" else []
+    parts += ["through torch.compile"] if recipe.compile else []
+    return ", ".join(parts)

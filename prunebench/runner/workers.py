@@ -15,6 +15,7 @@ from prunebench.engine.executors.origins import origins_of
 from prunebench.engine.executors.worker import WorkerConfig
 from prunebench.plan.phases import Phase
 from prunebench.runner.preparing import Prepared
+from prunebench.runner.trainable import refuse_recipes
 from prunebench.store.store import Store
 
 
@@ -22,11 +23,13 @@ def executor_of(prepared: Prepared, store: Store, catalogue: Catalogue) -> Execu
     """The executor that a file chooses, ready for work.
 
     Raises:
+        ConfigError: the device cannot train what the file asks for.
         WorkerError: its workers could not find a component that the file names.
     """
     execution = prepared.benchmark.execution
     choice = chosen(execution.executor, execution.workers)
     device = device_of(execution.device)
+    refuse_recipes(prepared.benchmark, device)
     needed = components_of(prepared.benchmark)
     config = WorkerConfig(
         store=str(prepared.store_path),

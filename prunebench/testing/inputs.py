@@ -80,6 +80,20 @@ class DataContract(Contract):
                 assert torch.equal(x, again)
                 assert torch.equal(y, targets)
 
+    def test_divided_again_it_is_what_a_new_call_gives(self) -> None:
+        again = self.load(0).again
+        if again is None:
+            pytest.skip("every call reads it anew")
+        a, b = again(self.rng(1)), self.load(1)
+        assert a.info == b.info
+        assert a.splits.keys() == b.splits.keys()
+        for name in a.splits:
+            seeded = Gather(torch.arange(min(8, a[name].size)), seed=3)
+            gathers = [*itertools.islice(in_order(a[name].size, 16), 4), seeded]
+            for (x, y), (other, targets) in zip(a[name].batches(gathers), b[name].batches(gathers), strict=True):
+                assert torch.equal(x, other)
+                assert torch.equal(y, targets)
+
     def test_the_digest_is_of_the_source_and_not_of_the_split(self) -> None:
         assert self.load(0).info.digest == self.load(1).info.digest != ""
 

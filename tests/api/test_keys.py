@@ -484,6 +484,9 @@ RECIPE: dict[str, Any] = {
     "mask_updates": ["toy-all"],
     "label_smoothing": 0.1,
     "max_gradient_norm": 1.0,
+    "numerics": "bf16",
+    "memory_format": "channels_last",
+    "compile": True,
     "optimizer_state": "with-weights",
     "stop": "12it",
 }
@@ -498,8 +501,7 @@ def late(**recipes: Any) -> Plan:
 
 def test_every_field_of_a_recipe_has_another_value_here() -> None:
     # What a mask does to its own run: tests/engine/test_stretching.py and test_shrunk_training.py have these.
-    # Of the last three there is one value so far.
-    others = {"shrunk", "numerics", "memory_format", "compile"}
+    others = {"shrunk"}
     assert set(RECIPE) == set(table_keys(Recipe)) - others
 
 

@@ -35,9 +35,13 @@ def test_a_table_of_three_keys_is_a_whole_recipe() -> None:
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
-        ("numerics", "bfloat16", "train.numerics: must be 'float32', not 'bfloat16'"),
-        ("memory_format", "channels-last", "train.memory_format: must be 'contiguous', not 'channels-last'"),
-        ("compile", True, "train.compile: must be false, not true"),
+        ("numerics", "bfloat16", "train.numerics: must be 'float32', 'tf32' or 'bf16', not 'bfloat16'"),
+        (
+            "memory_format",
+            "channels-last",
+            "train.memory_format: must be 'contiguous' or 'channels_last', not 'channels-last'",
+        ),
+        ("compile", 1, "train.compile: must be true or false, not 1"),
         ("batch", True, "train.batch: must be a whole number, not true"),
         ("batch", "8", "train.batch: must be a whole number, not '8'"),
         ("shrunk", 1, "train.shrunk: must be true or false, not 1"),

@@ -141,7 +141,7 @@ def test_an_open_place_is_in_the_schema() -> None:
         ([imp(model={"weights": 3})], 'entry "imp": model.weights: must be a string, not 3'),
         ([{"model": [{"use": "toy-net"}, {"use": "toy-nut"}]}], 'model[1].use: no component "toy-nut"'),
         ([imp(train=3)], 'entry "imp": train: must be a table, not 3'),
-        ([{"train": {"numerics": "bfloat16"}}], "train.numerics: must be 'float32', not 'bfloat16'"),
+        ([{"train": {"numerics": "bfloat16"}}], "train.numerics: must be 'float32', 'tf32' or 'bf16', not 'bfloat16'"),
     ],
 )
 def test_an_error_is_named_once_where_it_stands(changes: list[Table], message: str) -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from prunebench import Component, ComponentConfig, DataMissing, EntryRef, hookimpl
 from prunebench.api.component import BoundComponent
-from prunebench.api.errors import ConfigError
+from prunebench.api.errors import ConfigError, DataUnusable
 from prunebench.api.info import DataInfo, ModelInfo
 from prunebench.api.measurements import Analysis
 from prunebench.api.planning import Needs, Request
@@ -584,3 +584,17 @@ def test_a_pattern_that_matches_no_layer_of_the_real_network_is_told_with_its_la
     (error,) = told.value.errors
     assert error.startswith(f'toy.toml: entry "imp": {message}')
     assert "fc1.weight" in error
+
+
+def test_data_that_is_refused_is_looked_at_once_whatever_the_entries() -> None:
+    looked: list[str] = []
+
+    class Refusing(ToyProbe):
+        def data(self, chosen: DataChoice) -> DataInfo:
+            looked.append(chosen.label)
+            raise DataUnusable("toy: a wrong copy")
+
+    entries = [{"name": name, "data": {"use": "toy-data"}} for name in ("a", "b", "c")]
+    with pytest.raises(ConfigError, match="toy: a wrong copy"):
+        make_plan(toy_benchmark({"entry": entries, "seeds": [0, 1, 2]}), Refusing())
+    assert looked == ["toy-data"]

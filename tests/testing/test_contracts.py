@@ -328,6 +328,7 @@ class AugmentsTheTest(Plugin):
             data,
             splits={**data.splits, "test": noisy},
             info=replace(data.info, digest=rng.name, sizes={**data.info.sizes, "valid": 25}),
+            again=lambda other: replace(data, splits={**data.splits, "train": data["valid"]}),
         )
 
 
@@ -337,6 +338,7 @@ DATA = {
         "test_only_training_examples_are_augmented",
         "test_the_sizes_are_those_of_the_splits",
         "test_the_digest_is_of_the_source_and_not_of_the_split",
+        "test_divided_again_it_is_what_a_new_call_gives",
     },
 }
 

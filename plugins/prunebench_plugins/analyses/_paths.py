@@ -98,13 +98,14 @@ def error(model: nn.Module, data: Data, task: Task, config: PathConfig) -> float
     """
     import torch
 
+    from prunebench.kernels.batch_size import in_parts
     from prunebench.kernels.evaluation import evaluate
 
     split = data[config.split]
     count = split.size if config.images is None else min(config.images, split.size)
     model.eval()
     with torch.no_grad():
-        _, correct = evaluate(model, task, split.batches(in_batches(evenly_spaced(split.size, count))))
+        _, correct = evaluate(in_parts(model), task, split.batches(in_batches(evenly_spaced(split.size, count))))
     if correct is None:
         raise ContractError("the error on a path is a share of examples, and this task has no right and wrong ones")
     return int((~correct).sum()) / count

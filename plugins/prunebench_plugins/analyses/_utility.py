@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from prunebench import ContractError
+from prunebench.kernels.batch_size import batch_for
 from prunebench_plugins.analyses._ablation import Ablation
 from prunebench_plugins.analyses._rewriting import has_images, rewritten
 
@@ -24,10 +25,6 @@ if TYPE_CHECKING:
 KEPT_BYTES = 2**30
 """Normalised images that are kept for all subsets; more of them are read anew for each."""
 
-LARGEST = {"cpu": 2**19}
-"""Numbers that the largest tensor inside the network may hold at a time: on a CPU a batch should stay in its cache."""
-
-LARGEST_ELSEWHERE = 2**26
 LEAST = 20
 """Subsets that are measured before a sequential stop may look at their spread."""
 
@@ -173,23 +170,6 @@ class Utility:
 
     def _accuracy(self, logits: Tensor) -> float:
         return int((logits.argmax(1) == self._labels).sum()) / logits.shape[0]
-
-
-def batch_for(network: nn.Module, image: Tensor) -> int:
-    """Images at a time for which the largest tensor that a module gives has a size that the device likes."""
-    largest = image.numel()
-
-    def look(module: nn.Module, inputs: object, output: object) -> None:
-        nonlocal largest
-        if isinstance(output, Tensor):
-            largest = max(largest, output.numel())
-
-    hooks = [module.register_forward_hook(look) for module in network.modules()]
-    with torch.inference_mode():
-        network(image)
-    for hook in hooks:
-        hook.remove()
-    return max(16, LARGEST.get(image.device.type, LARGEST_ELSEWHERE) // largest)
 
 
 def alive_magnitudes(weights: Mapping[str, Tensor], alive: Mapping[str, Tensor]) -> Tensor:

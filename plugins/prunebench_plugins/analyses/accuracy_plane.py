@@ -277,14 +277,15 @@ def measured(model: nn.Module, data: Data, task: Task, config: AccuracyPlaneConf
     """Accuracy and mean loss on the chosen images, of outputs in double precision."""
     import torch
 
+    from prunebench.kernels.batch_size import in_parts
     from prunebench.kernels.evaluation import evaluate
 
     split = data[config.split]
     count = split.size if config.images is None else min(config.images, split.size)
-    model.eval()
+    network = in_parts(model.eval())
     with torch.no_grad():
         batches = split.batches(_paths.in_batches(_paths.evenly_spaced(split.size, count)))
-        values, _ = evaluate(lambda inputs: model(inputs).double(), task, batches)
+        values, _ = evaluate(lambda inputs: network(inputs).double(), task, batches)
     if "accuracy" not in values:
         raise ContractError(f"accuracy-plane: the task measures {', '.join(values)}, and no accuracy")
     return Value(values["accuracy"], values["loss"])

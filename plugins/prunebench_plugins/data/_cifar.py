@@ -15,7 +15,6 @@ from prunebench.api.random import Rng
 from prunebench_plugins.data._digits import digest
 from prunebench_plugins.data._published import published
 from prunebench_plugins.data._splits import Arrays, held_out, resident_data
-from prunebench_plugins.data.augmentation import flip, in_turn, pad_crop
 
 PIXELS = 3 * 32 * 32
 
@@ -51,20 +50,23 @@ def read(
         PlanError: `valid` and `train` ask for more images than there are.
     """
     found = published(source.name, root, source.folder, source.archive, source.sha1)
+    # Not before the files are known to be there: an error about them needs no torch.
+    from prunebench_plugins.data.augmentation import flip, in_turn, pad_crop
+
     *batches, test = (_arrays(content, source.label_bytes) for group in found.values() for content in group)
     images = np.concatenate([images for images, _ in batches])
     labels = np.concatenate([labels for _, labels in batches])
-    parts, note = held_out(source.name, (images, labels), valid, train, rng)
-    return resident_data(
-        source.name,
-        digest(images, labels, *test),
-        list(found),
-        {**parts, "test": test},
-        source.classes,
-        source.normalisation,
-        in_turn(pad_crop(4), flip) if augment == "pad-crop-flip" else None,
-        note,
-    )
+    content, files = digest(images, labels, *test), list(found)
+    change = in_turn(pad_crop(4), flip) if augment == "pad-crop-flip" else None
+
+    def split(rng: Rng) -> Data:
+        parts, note = held_out(source.name, (images, labels), valid, train, rng)
+        parts["test"] = test
+        return resident_data(
+            source.name, content, files, parts, source.classes, source.normalisation, change, note, split
+        )
+
+    return split(rng)
 
 
 def download(source: Published, root: Path) -> Download:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from prunebench.api.data import Data, Resident
 from prunebench.api.info import DataInfo
-from prunebench_plugins.data.augmentation import pad_crop
+from prunebench.api.random import Rng
 
 OWN = (0.1307,), (0.3081,)
 """Mean and spread of the 60,000 training images."""
@@ -42,6 +41,7 @@ def digits(
     augment: Literal["none", "shift"],
     note: str = "",
     normalise: tuple[tuple[float, ...], tuple[float, ...]] = OWN,
+    again: Callable[[Rng], Data] | None = None,
 ) -> Data:
     """Data from images and labels by split; only "train" is augmented, by up to 2 pixels each way for "shift".
 
@@ -49,7 +49,12 @@ def digits(
         source: the digest of the whole source, whatever the split.
         files: what it was read from.
         normalise: the mean and spread that images are brought to 0 and 1 by.
+        again: see Data.
     """
+    import torch  # not before the files are known to be there: an error about them needs none
+
+    from prunebench_plugins.data.augmentation import pad_crop
+
     splits = {
         split: Resident(
             torch.from_numpy(np.array(images)).reshape(-1, 1, 28, 28),
@@ -60,4 +65,4 @@ def digits(
         for split, (images, labels) in parts.items()
     }
     sizes = {split: resident.size for split, resident in splits.items()}
-    return Data(DataInfo(name, source, sizes, (1, 28, 28), 10, note, tuple(map(str, files))), splits)
+    return Data(DataInfo(name, source, sizes, (1, 28, 28), 10, note, tuple(map(str, files))), splits, again)

@@ -25,10 +25,12 @@ from torch import Tensor
 from prunebench.api.data import Augmentation, Data, Resident, Split
 from prunebench.api.errors import DataUnusable
 from prunebench.api.info import DataInfo
+from prunebench.api.random import Rng
 from prunebench.api.untrusted_text import printable
 from prunebench.kernels.file_facts import remembered
 from prunebench.kernels.streaming import Streaming, ahead
 from prunebench_plugins.data._pictures import BYTES, PIXELS, Background, Check, PictureError, examine, rgb
+from prunebench_plugins.data._random_boxes import cutting
 
 Crop = Literal["center", "squash", "border"]
 Memory = Literal["auto", "resident", "stream"]
@@ -343,6 +345,32 @@ def is_resident(memory: Memory, images: int, size: int, limit: int) -> bool:
     return memory == "resident" or (memory == "auto" and images * 3 * size * size <= limit)
 
 
+class Decoded:
+    """Images that are held in memory once they were decoded, whatever split asks for them first.
+
+    Args:
+        load: the image of a name, (3, size, size) uint8; called by several threads at a time.
+        size: pixels of each side.
+    """
+
+    def __init__(self, load: Callable[[str], Tensor], size: int) -> None:
+        self._load, self._size = load, size
+        self._images: dict[str, Tensor] = {}
+
+    def of(self, names: Sequence[str]) -> Tensor:
+        """The images of these names, in their order: (N, 3, size, size)."""
+        absent = list(dict.fromkeys(name for name in names if name not in self._images))
+        # In one piece for all that are decoded together: a small tensor of its own for each would scatter them.
+        block = torch.empty(len(absent), 3, self._size, self._size, dtype=torch.uint8)
+        for row, (name, image) in enumerate(zip(absent, ahead(self._load, absent), strict=True)):
+            block[row] = image
+            self._images[name] = block[row]
+        if len(absent) == len(names):
+            return block
+        found = torch.empty(len(names), 3, self._size, self._size, dtype=torch.uint8)
+        return torch.stack([self._images[name] for name in names], out=found)
+
+
 class WhenNeeded(Mapping[str, Split]):
     """Splits that are made when they are first asked for: planning needs their sizes alone, and decodes nothing."""
 
@@ -365,7 +393,8 @@ def image_data(
     source: Source,
     lists: Sequence[str],
     whole: Sequence[Listing],
-    parts: Mapping[str, Listing],
+    parts_of: Callable[[Rng], Mapping[str, Listing]],
+    rng: Rng,
     finish: Finish,
     size: int,
     resident: bool,
@@ -374,6 +403,7 @@ def image_data(
     augment: Augmentation | None,
     notes: Sequence[str],
     background: Background = "none",
+    cut_boxes: bool = False,
 ) -> Data:
     """Data from image files; only "train" is augmented. Bit-equal batches whether `resident` or not.
 
@@ -381,7 +411,8 @@ def image_data(
         source: where the files are.
         lists: what was read beside the images: lists of them, or folders in which every image counts.
         whole: everything that the digest is of, whatever the split.
-        parts: the listing of each split.
+        parts_of: the listing of each split, as a stream divides them.
+        rng: the stream to begin with.
         finish: what brings a decoded image to (3, size, size) uint8.
         size: pixels of each side.
         resident: hold all images in memory, from when a split is first asked for; else they are decoded for each batch.
@@ -390,6 +421,7 @@ def image_data(
         augment: of batches of "train".
         notes: see DataInfo; what is remarkable about the pictures is added.
         background: what shows through where they are transparent.
+        cut_boxes: a random box of each training image is cut out while it is decoded; only where not `resident`.
     Raises:
         DataUnusable: there are fewer than two classes, or a file is absent, cut short or no image. One that is damaged
             inside is named when it is decoded.
@@ -400,22 +432,31 @@ def image_data(
         )
     mean, std = normalisation
 
+    def load(name: str) -> Tensor:
+        return decoded(source, name, finish.transform, background)
+
+    held = Decoded(load, size)
+
     def split(name: str, listing: Listing) -> Split:
         labels, change = torch.from_numpy(listing.labels), augment if name == "train" else None
-
-        def load(index: int) -> Tensor:
-            return decoded(source, listing.names[index], finish.transform, background)
-
         if not resident:
-            return Streaming(load, labels, mean, std, change)
-        images = torch.empty(len(listing), 3, size, size, dtype=torch.uint8)
-        for index, image in enumerate(ahead(load, range(len(listing)))):
-            images[index] = image
-        return Resident(images, labels, mean, std, change)
+
+            def cut(index: int, numbers: Tensor) -> Tensor:
+                return decoded(source, listing.names[index], cutting(size, numbers), background)
+
+            boxes = cut if cut_boxes and name == "train" else None
+            return Streaming(lambda index: load(listing.names[index]), labels, mean, std, change, boxes)
+        return Resident(held.of(listing.names.tolist()), labels, mean, std, change)
 
     files = source.stamped([*lists, *(name for listing in whole for name in listing.names)])
     found = facts(source, whole, files, finish, thorough=resident)
     note = "; ".join(filter(None, [*notes, *remarked(found.remarks, background)]))
-    sizes = {name: len(listing) for name, listing in parts.items()}
-    info = DataInfo(source.data, found.digest, sizes, (3, size, size), classes, note, tuple(files))
-    return Data(info, WhenNeeded({name: partial(split, name, listing) for name, listing in parts.items()}))
+
+    def divided(rng: Rng) -> Data:
+        parts = parts_of(rng)
+        sizes = {name: len(listing) for name, listing in parts.items()}
+        info = DataInfo(source.data, found.digest, sizes, (3, size, size), classes, note, tuple(files))
+        splits = WhenNeeded({name: partial(split, name, listing) for name, listing in parts.items()})
+        return Data(info, splits, divided)
+
+    return divided(rng)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from prunebench import PlanError
@@ -77,6 +76,7 @@ def resident_data(
     normalisation: tuple[tuple[float, ...], tuple[float, ...]],
     augment: Augmentation | None,
     note: str,
+    again: Callable[[Rng], Data] | None = None,
 ) -> Data:
     """Data from images and labels by split; only "train" is augmented.
 
@@ -84,7 +84,10 @@ def resident_data(
         source: the digest of the whole source, whatever the split.
         files: what it was read from.
         normalisation: mean and standard deviation of each channel, of images scaled to 0..1.
+        again: see Data.
     """
+    import torch  # not before the files are known to be there: an error about them needs none
+
     mean, std = normalisation
     splits = {
         split: Resident(
@@ -100,4 +103,4 @@ def resident_data(
     channels, height, width = parts["test"][0].shape[1:]
     sizes = {split: resident.size for split, resident in splits.items()}
     info = DataInfo(name, source, sizes, (channels, height, width), classes, note, tuple(map(str, files)))
-    return Data(info, splits)
+    return Data(info, splits, again)

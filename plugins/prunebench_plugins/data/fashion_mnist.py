@@ -64,15 +64,20 @@ class FashionMnist:
         from prunebench_plugins.data._digits import digest
         from prunebench_plugins.data._idx_files import read_pairs
         from prunebench_plugins.data._splits import held_out, resident_data
-        from prunebench_plugins.data.augmentation import flip, in_turn, pad_crop
 
         config = self._config
         paths, train, test = read_pairs("fashion-mnist", root, FOLDERS, MD5)
-        parts, note = held_out("fashion-mnist", train, config.valid, config.train, rng)
+        from prunebench_plugins.data.augmentation import flip, in_turn, pad_crop  # torch, once the files are there
+
         augment = in_turn(pad_crop(2), flip) if config.augment == "pad-crop-flip" else None
-        parts["test"] = test
         source = digest(*train, *test)
-        return resident_data("fashion-mnist", source, paths, parts, 10, (MEAN, STD), augment, note)
+
+        def split(rng: Rng) -> Data:
+            parts, note = held_out("fashion-mnist", train, config.valid, config.train, rng)
+            parts["test"] = test
+            return resident_data("fashion-mnist", source, paths, parts, 10, (MEAN, STD), augment, note, split)
+
+        return split(rng)
 
     @hookimpl
     def prunebench_downloads(self, root: Path) -> Sequence[Download]:

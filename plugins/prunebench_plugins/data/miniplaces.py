@@ -91,17 +91,23 @@ class MiniPlaces:
                 raise DataUnusable(f"miniplaces: {root / name} has no images, or classes beside those listed. {HOW}")
         places, note = held_out_places("miniplaces", len(train), config.valid, config.train, rng)
         whole = [Listing.of({f"{IMAGES}/{name}": label for name, label in part.items()}) for part in (train, test)]
-        parts = {**{split: whole[0].take(chosen) for split, chosen in places.items()}, "test": whole[1]}
+        images = sum(map(len, places.values())) + len(test)
+
+        def parts_of(rng: Rng) -> dict[str, Listing]:
+            places, _ = held_out_places("miniplaces", len(train), config.valid, config.train, rng)
+            return {**{split: whole[0].take(chosen) for split, chosen in places.items()}, "test": whole[1]}
+
         crop = {"none": None, "pad-crop-flip": pad_crop(size // 8), "resized-crop-flip": resized_crop}[config.augment]
         folder = root / FOLDER
         return image_data(
             Folder("miniplaces", folder, HOW, folder),
             [Path(name).name for name in lists],
             whole,
-            parts,
+            parts_of,
+            rng,
             to_scale(size, size, "center"),
             size,
-            is_resident(config.memory, sum(map(len, parts.values())), size, config.resident_limit),
+            is_resident(config.memory, images, size, config.resident_limit),
             len(classes),
             (MEAN, STD),
             None if crop is None else in_turn(crop, flip),

@@ -69,12 +69,16 @@ class Mnist:
 
         config = self._config
         paths, train, test = read_pairs("mnist", root, FOLDERS, MD5)
-        parts, note = held_out("mnist", train, config.valid, config.train, rng)
-        parts["test"] = test
         # As the files have them, without the axis of the one channel.
         source = digest(train[0][:, 0], train[1], test[0][:, 0], test[1])
         spread = OWN if config.normalise == "own" else UNIT
-        return digits("mnist", source, paths, parts, config.augment, note, spread)
+
+        def split(rng: Rng) -> Data:
+            parts, note = held_out("mnist", train, config.valid, config.train, rng)
+            parts["test"] = test
+            return digits("mnist", source, paths, parts, config.augment, note, spread, split)
+
+        return split(rng)
 
     @hookimpl
     def prunebench_downloads(self, root: Path) -> Sequence[Download]:

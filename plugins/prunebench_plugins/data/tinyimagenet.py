@@ -65,7 +65,7 @@ class TinyImageNet:
             DataMissing: the images are absent or damaged, or fewer than the official ones without `subset = true`.
             PlanError: `valid` and `train` ask for more images than there are.
         """
-        from prunebench_plugins.data._image_files import exactly, image_data, is_resident
+        from prunebench_plugins.data._image_files import Listing, exactly, image_data, is_resident
         from prunebench_plugins.data._splits import held_out_places, of_a_copy
         from prunebench_plugins.data._tinyimagenet import listed
         from prunebench_plugins.data.augmentation import flip, in_turn, pad_crop, resized_crop
@@ -81,16 +81,22 @@ class TinyImageNet:
                 "tinyimagenet`, or say `subset = true` in the file to use this copy as it is."
             )
         places, note = held_out_places("tinyimagenet", len(found.train), config.valid, config.train, rng)
+
+        def parts_of(rng: Rng) -> dict[str, Listing]:
+            places, _ = held_out_places("tinyimagenet", len(found.train), config.valid, config.train, rng)
+            return {**{split: found.train.take(chosen) for split, chosen in places.items()}, "test": found.test}
+
         crop = {"none": None, "pad-crop-flip": pad_crop(8), "resized-crop-flip": resized_crop}[config.augment]
-        parts = {**{split: found.train.take(chosen) for split, chosen in places.items()}, "test": found.test}
+        images = sum(map(len, places.values())) + len(found.test)
         return image_data(
             found.source,
             found.lists,
             (found.train, found.test),
-            parts,
+            parts_of,
+            rng,
             exactly(SIZE),
             SIZE,
-            is_resident(config.memory, sum(map(len, parts.values())), SIZE, config.resident_limit),
+            is_resident(config.memory, images, SIZE, config.resident_limit),
             found.classes,
             (MEAN, STD),
             None if crop is None else in_turn(crop, flip),

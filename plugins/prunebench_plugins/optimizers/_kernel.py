@@ -10,6 +10,11 @@ from torch import nn
 FUSED = frozenset({"cpu", "cuda", "mps", "xpu"})
 
 
+def capturable(model: nn.Module) -> bool:
+    """Whether an optimizer that counts its steps may count them on the device, so that a CUDA graph can hold a step."""
+    return all(p.device.type == "cuda" for p in model.parameters())
+
+
 def kernel(model: nn.Module) -> dict[str, Any]:
     """Keyword arguments of a torch optimizer: the fused kernel, or foreach where a parameter rules it out.
 

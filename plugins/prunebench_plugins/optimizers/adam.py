@@ -39,9 +39,10 @@ class Adam:
         """Adam over all parameters, fused where the device has the kernel."""
         import torch
 
-        from prunebench_plugins.optimizers._kernel import kernel
+        from prunebench_plugins.optimizers._kernel import capturable, kernel
 
-        return torch.optim.Adam(model.parameters(), **self._config.model_dump(), **kernel(model))
+        options = {**self._config.model_dump(), **kernel(model), "capturable": capturable(model)}
+        return torch.optim.Adam(model.parameters(), **options)
 
 
 @hookimpl

@@ -11,6 +11,7 @@ from torch import Tensor, fx, nn
 
 from prunebench.api.data import Resident
 from prunebench.api.random import Rng
+from prunebench.kernels import batch_size
 from prunebench.kernels.weight_units import layer_weights
 from prunebench_plugins.analyses import _utility, _utility_figures
 from prunebench_plugins.analyses._ablation import Ablation
@@ -245,7 +246,7 @@ def test_utility_is_the_mean_divergence_of_the_softmax_outputs() -> None:
 def test_the_number_of_images_at_a_time_changes_nothing_but_rounding(
     monkeypatch: pytest.MonkeyPatch, largest: int
 ) -> None:
-    monkeypatch.setattr(_utility, "LARGEST", {"cpu": largest})
+    monkeypatch.setattr(batch_size, "LARGEST", {"cpu": largest})
     # Both readings: images that are kept, and images that are read anew.
     monkeypatch.setattr(_utility, "KEPT_BYTES", largest)
     model = lively(VanillaCnn(width=0.25))

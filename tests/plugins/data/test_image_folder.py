@@ -92,6 +92,15 @@ class TestStreamedImageFolder(TestImageFolder):
     component = {**TestImageFolder.component, "memory": "stream"}
 
 
+class TestBoxesCutWhileDecoding(TestImageFolder):
+    component = {**TestImageFolder.component, "memory": "stream", "augment": "random-resized-crop-flip"}
+
+
+def test_boxes_that_are_cut_while_decoding_cannot_be_held_in_memory() -> None:
+    with pytest.raises(ValidationError, match='memory cannot be "resident"; write "stream"'):
+        ImageFolderConfig(augment="random-resized-crop-flip", memory="resident")
+
+
 def test_splits_are_the_folders_and_valid_is_held_out_of_train(tmp_path: Path) -> None:
     write(tmp_path)
     data = load(tmp_path, valid=5)
