@@ -16,7 +16,10 @@ def test_it_scales_whatever_it_wraps_in_any_order() -> None:
     catalogue = Catalogue.load()
     base, warmup, scale = "cosine", {"use": "warmup", "over": "4it"}, {"use": "scale", "factor": 0.2}
     plain, inner, outer = (
-        [run_manager([catalogue.use(use) for use in uses]).hook.prunebench_lr(position=at, horizon=20) for at in range(21)]
+        [
+            run_manager([catalogue.use(use) for use in uses]).hook.prunebench_lr(position=at, horizon=20)
+            for at in range(21)
+        ]
         for uses in ([base, warmup], [base, scale, warmup], [base, warmup, scale])
     )
     assert inner == pytest.approx([0.2 * rate for rate in plain])
