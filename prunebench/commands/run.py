@@ -12,7 +12,6 @@ import click
 from prunebench.commands.options import file_options, options_of
 from prunebench.commands.output import console_for, show_error
 
-
 if TYPE_CHECKING:
     from prunebench.runner.preparing import Options, Prepared
 

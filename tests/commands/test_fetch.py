@@ -22,7 +22,7 @@ from prunebench_plugins.data import fashion_mnist
 
 
 class Quiet(SimpleHTTPRequestHandler):
-    asked: list[str] = []  # noqa: RUF012 (of one test: the fixture empties it)
+    asked: list[str] = []
 
     def log_message(self, format: str, *args: Any) -> None:
         self.asked.append(self.path)
