@@ -17,10 +17,11 @@ from interleave import Row, show
 from planning import study
 
 from prunebench.components.catalogue import Catalogue
-from prunebench.engine.executors.api import Resources
+from prunebench.engine.executors.api import Capacity, Resources
 from prunebench.engine.scheduler import execute
 from prunebench.engine.work import Work
 from prunebench.plan.trial import Plan
+from prunebench.store.environment import Environment
 from prunebench.store.store import Store
 
 TARGET = 0.02
@@ -30,6 +31,14 @@ SLOTS = 256
 
 class Nothing:
     """A store that has none of the outputs, ever: nothing is looked up twice."""
+
+    environment = Environment({"for": "measuring"})
+
+    def cached_json(self, name: str) -> None:
+        """No earlier run is known."""
+
+    def put_json(self, name: str, value: Any) -> None:
+        """Nothing is kept."""
 
     def have(self, addresses: Iterable[str]) -> set[str]:
         """None of them, each of which was made out."""
@@ -43,6 +52,10 @@ class AtOnce:
 
     def __init__(self) -> None:
         self._running: list[str] = []
+
+    def capacity(self) -> list[Capacity]:
+        """All slots are alike."""
+        return [Capacity(Nothing.environment, SLOTS)]
 
     def has_room(self, resources: Resources) -> bool:
         """For as many as there are slots."""

@@ -19,8 +19,8 @@ from prunebench.engine.numerics import forward_of, laid_out
 from prunebench.kernels.selection import keep_highest
 from prunebench.kernels.weight_units import WeightUnits, layer_weights
 from prunebench.plan.specs import ComponentSpec, RecipeSpec
-from prunebench.testing import task_of
 from prunebench_plugins.models.architectures.lenet import LeNet300100
+from prunebench_plugins.tasks.classification import Classification, ClassificationConfig
 
 BATCH = 128
 MEAN, STD = 0.2, 0.3
@@ -138,7 +138,7 @@ def our_loop(
         batch=BATCH,
         steps_per_epoch=workload.data.size // BATCH,
         streams=Streams(0, 1),
-        task=task_of({"use": "classification"}),
+        task=Classification(ClassificationConfig()).prunebench_task(label_smoothing=0.0),
         units=units,
         masked=masked,
         terms=(),

@@ -17,12 +17,13 @@ from prunebench.api.metric import Metric
 from prunebench.api.provenance import Provenance
 from prunebench.api.rows import Outcome
 
-AxisName: TypeAlias = Literal["density", "density_all", "density_macs"]
+AxisName: TypeAlias = Literal["density", "density_all", "density_macs", "latency"]
 
 AXES: Mapping[str, str] = {
     "density": "density of the units that may be pruned",
     "density_all": "density over all parameters",
     "density_macs": "share of the multiply-accumulates that is left",
+    "latency": "share of the dense network's time that a forward pass takes",
 }
 """What the columns of a board may be, in words."""
 
@@ -76,6 +77,8 @@ class Cell:
         runs: by seed, the judged runs that its value is the mean of; none where it is interpolated.
         between: by seed, what its value was interpolated between; none where it was measured at the place.
         neighbours: the mean of `between` over its seeds; None where every value was measured at the place.
+        draws: by seed, how far the values of its draws lie apart; where there are several and the value was measured.
+        apart: the most of these; None without any.
         interval: of `values`: mean and Student interval over seeds; None without a value.
         inclusive_interval: the same of `inclusive`.
         over_images: percentile interval of the mean over test images, the networks fixed; None where the results do not
@@ -89,6 +92,8 @@ class Cell:
     runs: Mapping[int, tuple[Run, ...]] = field(default_factory=dict)
     between: Mapping[int, Between] = field(default_factory=dict)
     neighbours: Between | None = None
+    draws: Mapping[int, float] = field(default_factory=dict)
+    apart: float | None = None
     interval: Interval | None = None
     inclusive_interval: Interval | None = None
     over_images: Interval | None = None
@@ -341,6 +346,17 @@ class Group:
         found = self.entries.get(entry)
         return Cell() if found is None else found.at(place)
 
+    def best(self, place: float) -> Entry | None:
+        """The ranked entry with the best mean at a place, the first of equals; None where none has a value there."""
+        found = [
+            (entry, cell.interval.mean)
+            for entry in self.shown
+            if not entry.dense and (cell := entry.at(place)).interval
+        ]
+        if not found:
+            return None
+        return (max if self.metric.higher else min)(found, key=lambda pair: pair[1])[0]
+
     def column(self, stated: float) -> float | None:
         """The place that a stated density means; None if there is none."""
         return place_of(self.places, stated)
@@ -400,6 +416,8 @@ class Expectation:
 
     Args:
         published: the published values of better and worse, if the file has both.
+        difference, ratio: what is published of better minus worse, and of better over worse, where it is that.
+        equal_within: the margin of an equality; None where the expectation has a direction.
         judge: False where the file's recipe is not the paper's: the difference is shown, not judged.
     """
 
@@ -409,6 +427,9 @@ class Expectation:
     worse: ExpectationSide | float
     published: tuple[float, float] | None
     judge: bool
+    difference: float | None = None
+    ratio: float | None = None
+    equal_within: float | None = None
 
 
 Verdict = Literal["contradicted", "undecided", "not judged", "reproduced"]
@@ -429,6 +450,9 @@ class Judgement:
         broken: (entry, cell) of the compared cells that have trials which are not ok.
         reason: why nothing could be compared; empty otherwise.
         why: why it is not judged; empty otherwise.
+        direction: what the verdict would be if it were judged.
+        interpolated: whether some of the compared values lie between tickets.
+        p: of an equality, the larger p of the two one-sided tests; None where there is no test.
     """
 
     verdict: Verdict
@@ -442,6 +466,9 @@ class Judgement:
     broken: tuple[tuple[str, Cell], ...] = ()
     reason: str = ""
     why: str = ""
+    direction: Verdict = "undecided"
+    interpolated: bool = False
+    p: float | None = None
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,9 @@ class ComponentConfig(StrictTable):
 
     measured: ClassVar[frozenset[str]] = frozenset()
     """Of a task: fields that change what is measured and nothing that is trained; in the keys of curves alone."""
+    later: ClassVar[frozenset[str]] = frozenset()
+    """Fields that came after the component was first used: absent from keys while they have their defaults, so that
+    what was computed before stands."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,7 @@ class Component:
         build: called with the configuration; returns an object whose `@hookimpl` methods serve one run.
         version: raised whenever the numbers that it yields change.
         paper: where the idea comes from.
+        alone: whether its analyses measure time, so that nothing else of the run may work beside them. In no key.
     """
 
     name: str
@@ -50,6 +54,7 @@ class Component:
     build: Callable[[Any], object]
     version: int
     paper: str = ""
+    alone: bool = False
 
 
 @dataclass(frozen=True)
@@ -102,6 +107,10 @@ class BoundComponent:
             except ValueError as error:
                 why = str(error).rpartition("ValueError: ")[2]  # pydantic names its own serialiser first
                 raise PlanError(f'component "{self.name}": {why}') from error
+            fields = type(self.config).model_fields
+            for name in self.config.later:
+                if getattr(self.config, name) == fields[name].get_default(call_default_factory=True):
+                    del config[name]
             cache[clock] = {"use": self.name, "version": self.component.version, "config": config}
         return cache[clock]
 

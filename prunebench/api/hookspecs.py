@@ -79,12 +79,13 @@ def prunebench_components() -> Iterable[Component]:
 def prunebench_data(root: Path, rng: Rng) -> Data:
     """Give the splits of a data set.
 
-    When: at the start of every phase that reads data, and once while planning, for its sizes and digest.
+    When: once while planning, for its sizes and digest, and in a worker when a phase reads data that it does not hold.
     Args:
         root: the data root; nothing outside it and the plugin's own files may be read.
         rng: the trial's `split` stream, for splits that are to differ between seeds.
     Returns: Data whose `info.digest` changes whenever an input or a target does, with the splits "train", "valid"
-        and "test"; "valid" is held out of train, never of test, and absent where nothing is held out.
+        and "test"; "valid" is held out of train, never of test, and absent where nothing is held out. Where seeds
+        differ in the split alone, `Data.again` divides what was read for another one: a worker then reads it once.
     Raises: DataMissing, saying what to put where.
     Must not: download.
     Example:
@@ -350,16 +351,20 @@ def prunebench_needs(request: Request) -> Needs | Sequence[Needs] | None:
 
 
 @hookspec(firstresult=True)
-def prunebench_count(cut: float, round: int, layers: Sequence[Layer]) -> int:
+def prunebench_count(cut: float | None, round: int, layers: Sequence[Layer], count: int) -> int:
     """Say how many units a selection leaves after a round.
 
-    When: while planning, once a round, for the selection component; without it the count is that of a global cut,
-        round((1 - cut) ** round * units).
+    When: while planning, once a round, for the selection component (or that of `prune`); without it the count is that
+        of a global cut, round((1 - cut) ** round * units). Where a file gives densities alone, only a component that
+        asks for `count` decides: for others the count is round(density * units).
     Args:
-        cut: the share of survivors that a round removes, 0 < cut < 1.
+        cut: the share of survivors that a round removes, 0 < cut < 1; None where a file gives densities alone, for a
+            component that asks for `count`.
         round: 1 for the first pruning.
-        layers: the prunable layers with their numbers of units.
+        layers: the prunable layers with their numbers of units, and the shapes of their weights.
+        count: what a global cut, or the stated density, would leave.
     Returns: the exact count, 0 < count <= units.
+    Raises: PlanError where no such number can be left, such as one that a pattern does not have.
     Source: Frankle & Carbin 2019, section 2 (the output layer is cut at half the rate).
     Example:
         >>> from prunebench.api.info import Layer

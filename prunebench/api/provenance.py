@@ -64,7 +64,7 @@ class ReportSettings(Record):
         metric: what entries are ranked by, "SPLIT/METRIC".
         against: the entry that the others are compared with; null where there is none.
         alpha: the level of tests, between 0 and 1; intervals cover 1 - alpha.
-        axis: what entries are compared at: "density", "density_all", "density_macs".
+        axis: what entries are compared at: "density", "density_all", "density_macs", "latency".
         at: places on the axis, where it is not density.
         notes: what a reader must know before the first number, a sentence each.
         expectations: the file's `[[expect]]` tables, resolved.
@@ -150,6 +150,8 @@ class Provenance(Record):
         settings: what the command line changed, as in "train.batch=60".
         seeds, entries: those that were run, in the order of the file.
         environment: the fingerprint's fields; bits are promised where all of them are equal.
+        environments: where the run computed in several, the fields of each by its id; rows that were not made in
+            `environment` name theirs.
         hardware: the machine: "cpu", "cores", "memory_gib" (GiB), "device".
         wall_seconds: seconds that the run took, without what was in the store before.
         finished: the day on which the run ended, as in "2026-01-31", in UTC.
@@ -176,6 +178,7 @@ class Provenance(Record):
     seeds: tuple[Whole, ...]
     entries: tuple[str, ...]
     environment: Mapping[str, Scalar]
+    environments: Mapping[str, Mapping[str, Scalar]] = Field(default_factory=dict)
     hardware: Mapping[str, Scalar]
     wall_seconds: Number
     finished: str

@@ -61,11 +61,16 @@ class Row(Record):
         split: "train", "valid" or "test"; empty for measurements of no split.
         value: the number, in `unit`; null where there is no finite one.
         unit: of the value, such as "fraction" or "nats".
-        outcome: "ok", or what became of the trial instead: its numbers are not finite ("diverged"), its network is cut
-            through ("collapsed"), or a phase raised an error ("failed").
+        outcome: "ok", or what became of the trial instead: its numbers are not finite ("diverged"), its network gives
+            the same for every example ("collapsed"), or a phase raised an error ("failed").
         key: of the phase that it was read off, 64 hex digits; empty where no phase was planned.
         environments: ids of the environments that it rests on, where these are several.
         exact: false for what a clock measured, which another run does not reproduce.
+        empty_layers: of a judged ticket, how many layers have no unit left; stated where there are any.
+        unscored_layers: of a judged ticket, the layers of which every unit scored 0 when it was pruned, so that the
+            score said nothing of them; stated where there are any.
+        note: what a component had to say of the ticket, such as a layer that it had too few examples for; empty, and
+            absent, where it said nothing.
     Invariants:
         Numbers are finite; null stands where there is none.
         Only rows of the role "analyse" may have the round null.
@@ -94,6 +99,9 @@ class Row(Record):
     key: str
     environments: tuple[str, ...] = ()
     exact: bool = True
+    empty_layers: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    unscored_layers: tuple[str, ...] = ()
+    note: str = ""
 
     @model_validator(mode="after")
     def _whole(self) -> Row:

@@ -47,6 +47,11 @@ class Contribution:
     correct: Tensor | None = None
 
 
+def fits(outputs: object, data: DataInfo) -> str:
+    """What is wrong with any outputs: nothing."""
+    return ""
+
+
 def unchanged(inputs: Tensor, targets: Tensor) -> Batch:
     """A batch as the split gave it."""
     return inputs, targets
@@ -63,6 +68,10 @@ class Task:
         example: the data's shape -> a batch of one as a network takes it, on the CPU: what shapes are traced, units are
             found and multiply-accumulates are counted with. Its values mean nothing.
         batch: (inputs, targets) of a split -> what the network takes, and the targets of what it gives.
+        targets: the data's shape -> targets of the outputs on `example`, on the CPU; a step of training is tried with
+            them while planning. None: only the network's passes are tried.
+        misfit: (outputs of any number of examples, the data's shape) -> why the task cannot use such outputs; empty if
+            it can. "the network gives a tuple"
     """
 
     objective: Objective
@@ -70,6 +79,8 @@ class Task:
     values: Callable[[Totals], Mapping[str, SupportsFloat]]
     example: Callable[[DataInfo], Tensor]
     batch: Callable[[Tensor, Tensor], Batch] = unchanged
+    targets: Callable[[DataInfo], Tensor] | None = None
+    misfit: Callable[[object, DataInfo], str] = fits
 
 
 def primary(metrics: Metrics) -> str:

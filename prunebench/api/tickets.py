@@ -34,10 +34,13 @@ class Pruned:
 
     Args:
         weights: the tensors that it changed, by name; every other one stays as it was, and is 0 off the mask.
+        notes: what a reader of the results must know of it, such as a layer that had too few examples; short sentences
+            without a full stop, which stand on the ticket's rows.
     """
 
     mask: Mask
     weights: State = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,8 @@ class Entry(ChainKeys):
 
     name: Name
     draws: Whole = Field(1, ge=1, le=bounds.DRAWS)
+    draw_once: bool = False
+    """Whether the score draws once for all rounds: the densities of a draw then share the images that it looks at."""
     tickets: str | None = None
     task: Annotated[BoundComponent, Slot("task")]
     data: tuple[DataChoice, ...]

@@ -50,7 +50,8 @@ class Expect(StrictTable):
     round: Whole | None = Field(None, ge=0)
     position: str | None = None
     than: Than | None = None
-    published: dict[Literal["better", "worse"], Number] = Field(default_factory=dict)
+    published: dict[Literal["better", "worse", "difference", "ratio"], Number] = Field(default_factory=dict)
+    """Both sides, or what is printed of their difference (better minus worse) or ratio (better over worse)."""
     equal_within: Number | None = Field(None, gt=0)
     """The two sides are expected to be equal: to differ by less than this, in the metric's unit."""
     judge: Switch = True
@@ -77,13 +78,16 @@ class Expect(StrictTable):
         if self.than is not None and self.than.value is not None and self.worse != self.better:
             raise ValueError(f'worse: "{self.worse}" and a fixed value; leave one of the two out')
         stated = self.published
-        if self.equal_within is not None and "better" in stated and "worse" in stated:
+        if stated.get("ratio", 1) <= 0:
+            raise ValueError("published.ratio: must be greater than 0")
+        apart = abs(stated.get("difference", 0.0))
+        if "better" in stated and "worse" in stated:
             apart = abs(stated["better"] - stated["worse"])
-            if apart > self.equal_within:
-                raise ValueError(
-                    f"equal_within: the published numbers are {apart:g} apart, which is a direction; state a margin "
-                    "of at least that, or leave it out"
-                )
+        if self.equal_within is not None and apart > self.equal_within:
+            raise ValueError(
+                f"equal_within: the published numbers are {apart:g} apart, which is a direction; state a margin "
+                "of at least that, or leave it out"
+            )
         for side in (self, self.than):
             if side is not None and side.density is not None and side.round is not None:
                 raise ValueError("density and round: state one of the two")

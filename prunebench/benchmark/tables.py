@@ -34,8 +34,9 @@ class Report(StrictTable):
     """SPLIT/METRIC; the task's primary metric on the test split where it is not stated."""
     against: str | None = None
     alpha: Number = Field(0.05, gt=0, lt=1)
-    axis: Literal["density", "density_all", "density_macs"] = "density"
-    """What entries are compared at: density of the units, or a cost that entries with other units share."""
+    axis: Literal["density", "density_all", "density_macs", "latency"] = "density"
+    """What entries are compared at: density of the units, or a cost that entries with other units share. "latency" is
+    what an analysis of each entry measured as `latency_share`."""
     at: tuple[Number, ...] = ()
     """Places on the axis, where it is not density."""
     also: Annotated[tuple[BoundComponent, ...], Slot("report", many=True)] = ()
@@ -64,16 +65,28 @@ class Execution(StrictTable):
     """How a run is carried out. Never part of a key."""
 
     workers: Whole | None = Field(None, ge=0, le=bounds.PROCESSES)
-    """Processes; by default one for each core. 0 runs in the calling process."""
+    """Processes; by default one for each core or GPU. 0 runs in the calling process."""
     threads: Whole = Field(1, ge=1, le=bounds.PROCESSES)
     """Threads of each worker. Part of the environment fingerprint: sums may round differently."""
     device: str = "auto"
+    devices: tuple[str, ...] | Literal["all"] | None = Field(None, min_length=1)
+    """Devices of this machine, each with workers of its own; in place of `device`."""
+    slots: Whole | None = Field(None, ge=1, le=bounds.PROCESSES)
+    """Workers that share a device."""
     checkpoint_seconds: Number = Field(60.0, ge=0)
+    keep: Literal["none", "small", "judged"] = "small"
+    """Which judged weights stay in the store, for `export`: all, or where they take little together, or none."""
     restarts: Whole = Field(2, ge=0, le=1_000)
     """How often a phase whose worker died starts again, from its checkpoint."""
     executor: dict[str, Any] | str | None = None
     """What carries the work out; its keys are those of the executor."""
     track: Annotated[tuple[BoundComponent, ...], Slot("track", many=True)] = ()
+
+    @model_validator(mode="after")
+    def _one_of(self) -> Execution:
+        if self.devices is not None and self.device != "auto":
+            raise ValueError("`device` and `devices` say the same; leave one of them out")
+        return self
 
 
 class TopTable(ChainKeys):

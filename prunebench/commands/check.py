@@ -21,5 +21,7 @@ def check(**given: Any) -> None:
         f"{prepared.benchmark.file}: ok. {len(names)} entries, {len(prepared.benchmark.seeds)} seeds, "
         f"{len(plan.trials)} trials, {len(plan.runs)} training runs."
     )
+    for trial, coverage in plan.coverages():
+        click.echo(f"{trial.model}, units {trial.units_kind}: {coverage}")
     for out in plan.left_out:
         click.echo(f'entry "{out.entry}" cannot take part with model {out.model}: {out.why}', err=True)

@@ -8,15 +8,16 @@ from pathlib import Path
 
 import click
 
+from prunebench.commands.options import store_option
 from prunebench.commands.output import console_for
 
 _SIGNS = {"ok": "ok", "optional": "--", "missing": "!!"}
 
 
 @click.command()
-@click.option("--store", type=click.Path(path_type=Path), help="Where artifacts are to be kept.")
+@store_option
 @click.option("--json", "as_json", is_flag=True, help="What was found as JSON on standard output.")
-def doctor(store: Path | None, as_json: bool) -> None:
+def doctor(store: Path | str | None, as_json: bool) -> None:
     """Look at this machine: what works, what is missing, and how to mend it.
 
     Exits with 1 if something is missing that runs need. Optional things never count.

@@ -7,12 +7,13 @@ from typing import Any
 
 import click
 
-from prunebench.commands.options import file_options, options_of
+from prunebench.commands.options import FOLDER, execution_options, file_options, options_of
 from prunebench.commands.output import console_for
 
 
 @click.command()
 @file_options
+@execution_options
 @click.option("--entry", required=True, metavar="NAME", help="The entry whose network is wanted.")
 @click.option("--seed", type=int, help="Its seed.  [default: the file's first]")
 @click.option("--round", type=int, help="Its round.  [default: the last that is judged]")
@@ -22,20 +23,21 @@ from prunebench.commands.output import console_for
 @click.option("--data", metavar="LABEL", help="Which data set, if the file has several.")
 @click.option("--untrained", is_flag=True, help="The ticket as it starts, not as it is judged.")
 @click.option("--onnx", is_flag=True, help="Write model.onnx too (needs the extra `onnx`).")
-@click.option("--to", type=click.Path(path_type=Path), required=True, help="The folder to write.")
+@click.option("--to", type=FOLDER, required=True, help="The folder to write.")
 def export(to: Path, onnx: bool, untrained: bool, **given: Any) -> None:
     """Write a ticket or trained network of FILE: safetensors, a JSON sidecar that rebuilds it, and ONNX."""
     from prunebench import runner
     from prunebench.commands.terminal.progress import display
-    from prunebench.runner.export import Choice, chosen
+    from prunebench.runner.export import Choice, chosen, work_of_export
     from prunebench.runner.export import export as write_out
 
     names = ("entry", "seed", "round", "density", "draw", "model", "data")
     choice = Choice(**{name: given.pop(name) for name in names}, trained=not untrained)
     prepared = runner.prepare(options_of(given))
     chosen(prepared.plan, choice)
-    console = console_for(stderr=True)
-    shown = display(console, prepared.plan, 0)
+    runner.check_writable(to)
+    console, work = console_for(stderr=True), work_of_export(prepared, choice)
+    shown = display(console, prepared.plan, work)
     try:
         done = write_out(prepared, choice, to, onnx=onnx, observe=shown)
     finally:

@@ -24,6 +24,8 @@ COMMANDS = (
     "run",
     "schema",
     "show",
+    "site",
+    "store",
     "submit",
     "verify",
 )
@@ -49,9 +51,12 @@ class Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command."""
         from prunebench.api.errors import ConfigError, InterruptedRunError, PrunebenchError, StoreError, WorkerError
+        from prunebench.components.interrupts import told_apart
+        from prunebench.components.leaving import no_leaving
 
         try:
-            return super().invoke(ctx)
+            with told_apart(), no_leaving():
+                return super().invoke(ctx)
         except (InterruptedRunError, KeyboardInterrupt) as stop:
             show_stop(stop)
             ctx.exit(128 + getattr(stop, "by", signal.SIGINT))

@@ -7,21 +7,25 @@ from pathlib import Path
 
 import click
 
+from prunebench.commands.options import FOLDER
 from prunebench.commands.output import reports_left_out, show_error
 
 
 @click.command()
-@click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="The folder of the merged leaderboard.")
+@click.argument("folders", nargs=-1, required=True, type=FOLDER)
+@click.option("--out", required=True, type=FOLDER, help="The folder of the merged leaderboard.")
+@click.option("--overwrite", is_flag=True, help="Replace what is in the folder, whatever it is.")
 @click.option("--also", is_flag=True, help="Let the reports that the folders name write and publish too.")
-def merge(folders: tuple[Path, ...], out: Path, also: bool) -> None:
+def merge(folders: tuple[Path, ...], out: Path, overwrite: bool, also: bool) -> None:
     """Lay leaderboards of the same benchmark together: other seeds, entries or machines."""
     from prunebench.results.folder import read_results
     from prunebench.results.merge import merged
+    from prunebench.runner.out_folder import check_out, judged_in
     from prunebench.runner.publishing import write_results
 
     complaints: list[str] = []
     results = merged([read_results(folder) for folder in folders])
+    check_out(out, judged_in(results.rows), overwrite)
     write_results(out, results, also=also, complain=complaints.append)
     click.echo(f"Leaderboard: {out / 'README.md'}")
     if not also:

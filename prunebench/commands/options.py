@@ -10,11 +10,39 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from prunebench.benchmark.bounds import PROCESSES
+
 if TYPE_CHECKING:
     from prunebench.runner.preparing import Options
 
+_EXECUTION = ("workers", "device", "threads", "keep")
 TRUSTED = "PRUNEBENCH_PYTHON"
 """The variable that names, separated by commas, the modules whose code a file may run."""
+
+
+def _place(ctx: click.Context, param: click.Parameter, value: str | None) -> Path | str | None:
+    from prunebench.store.places import place_of
+
+    return None if value is None else place_of(os.path.expanduser(value))
+
+
+store_option = click.option(
+    "--store",
+    metavar="PLACE",
+    callback=_place,
+    help="Where artifacts are kept: a folder, or s3://, gs:// or az:// (see docs/stores.md).",
+)
+
+
+class _Folder(click.Path):
+    """A path, with `~` for the home folder also where the shell leaves it: in `--out=~/boards`."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """See click.ParamType."""
+        return super().convert(Path(value).expanduser() if str(value).startswith("~") else value, param, ctx)
+
+
+FOLDER = _Folder(path_type=Path)
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -23,11 +51,12 @@ def file_options(command: F) -> F:
     """The options of every command that takes a benchmark file."""
     for decorate in reversed(
         [
-            click.argument("file", type=click.Path(path_type=Path)),
+            click.argument("file", type=FOLDER),
             click.option("--profile", metavar="NAME", help="Lay [profile.NAME] over the file."),
             click.option("--seeds", metavar="N,N,...", help="Replace the file's seeds."),
             click.option("--only", multiple=True, metavar="ENTRY", help="Score this entry only; may be repeated."),
             click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a key, as in the file."),
+            click.option("--executor", metavar="NAME", help="What carries the work out, as in the file."),
             click.option(
                 "--python",
                 multiple=True,
@@ -36,13 +65,39 @@ def file_options(command: F) -> F:
                 callback=_trust,
                 help="Let FILE run this module's code (component python); may be repeated.",
             ),
-            click.option("--store", type=click.Path(path_type=Path), help="Where artifacts are kept."),
+            store_option,
             click.option(
                 "--reuse",
                 type=click.Choice(["same", "any"]),
                 default="same",
                 show_default=True,
                 help="Reuse artifacts made in the same environment, or in any (bits may differ).",
+            ),
+        ]
+    ):
+        command = decorate(command)
+    return command
+
+
+def execution_options(command: F) -> F:
+    """How the work is carried out. None of it is part of a result, so none of it counts as a change of FILE."""
+    for decorate in reversed(
+        [
+            click.option(
+                "--workers",
+                type=click.IntRange(0, PROCESSES),
+                help="Processes that work; 0: this one.  [default: FILE's]",
+            ),
+            click.option("--device", metavar="NAME", help="Where to compute: auto, cpu, cuda, ...  [default: FILE's]"),
+            click.option(
+                "--threads",
+                type=click.IntRange(1, PROCESSES),
+                help="Threads of each worker; other numbers of them round otherwise.  [default: FILE's]",
+            ),
+            click.option(
+                "--keep",
+                type=click.Choice(["none", "small", "judged"]),
+                help="Judged weights to keep for `export`: none, all, or all if they are small.  [default: FILE's]",
             ),
         ]
     ):
@@ -66,14 +121,26 @@ def options_of(given: Mapping[str, Any]) -> Options:
     """What `file_options` were given, as the runner takes it."""
     from prunebench.runner.preparing import Options
 
-    seeds = given["seeds"]
-    chosen = None
-    if seeds is not None:
-        try:
-            chosen = tuple(int(seed) for seed in seeds.split(","))
-        except ValueError:
-            raise click.BadParameter(
-                f"{seeds!r} is not a list of whole numbers like 0,1,2", param_hint="--seeds"
-            ) from None
-    rest = (given[name] for name in ("only", "settings", "store", "reuse"))
-    return Options(given["file"], given["profile"], chosen, *rest)
+    chosen = parse_seeds(given["seeds"])
+    execution = {name: given[name] for name in _EXECUTION if given.get(name) is not None}
+    return Options(
+        given["file"],
+        given["profile"],
+        chosen,
+        given["only"],
+        given["settings"],
+        given["store"],
+        given["reuse"],
+        execution=execution,
+        executor=given.get("executor"),
+    )
+
+
+def parse_seeds(text: str | None) -> tuple[int, ...] | None:
+    """Seeds as `--seeds` takes them; None where it was not given."""
+    if text is None:
+        return None
+    try:
+        return tuple(int(seed) for seed in text.split(","))
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is not a list of whole numbers like 0,1,2", param_hint="--seeds") from None

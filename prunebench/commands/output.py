@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
 
 def show_error(message: str) -> None:
     """An error on standard error, marked as such; of what does not print only the lines' ends reach a terminal."""
-    click.echo(click.style("error: ", fg="red", bold=True) + "".join(map(_printable, message)), err=True)
+    head = "error: " if os.environ.get("NO_COLOR") else click.style("error: ", fg="red", bold=True)
+    click.echo(head + "".join(map(_printable, message)), err=True)
 
 
 def _printable(char: str) -> str:

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import click
 
+from prunebench.commands.options import FOLDER
 from prunebench.commands.output import console_for, reports_left_out, show_error
 
 
 @click.command()
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=FOLDER)
 @click.option("--metric", metavar="SPLIT/METRIC", help="Rank by another metric.")
 @click.option("--against", metavar="ENTRY", help="Compare with another entry.")
 @click.option("--expect", is_flag=True, help="Exit with 1 if a published result is contradicted.")

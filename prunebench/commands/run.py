@@ -9,44 +9,61 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from prunebench.commands.options import file_options, options_of
+from prunebench.commands.options import FOLDER, execution_options, file_options, options_of
 from prunebench.commands.output import console_for, show_error
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from prunebench.runner.preparing import Options, Prepared
 
 
 @click.command()
 @file_options
-@click.option("--out", type=click.Path(path_type=Path), help="The leaderboard's folder.  [default: leaderboards/NAME]")
+@execution_options
+@click.option("--out", type=FOLDER, help="The leaderboard's folder.  [default: leaderboards/NAME]")
+@click.option("--overwrite", is_flag=True, help="Replace what is in the folder, whatever it is.")
 @click.option(
     "--wandb", type=click.Choice(["online", "offline", "off"]), help="Publish to Weights & Biases, whatever FILE says."
 )
 @click.option("--fetch", is_flag=True, help="Download the data that FILE needs and that is not there, then go on.")
 @click.option("--json", "as_json", is_flag=True, help="A summary as JSON on standard output.")
 @click.option("--traceback", is_flag=True, help="Show where in the code a trial failed.")
-def run(out: Path | None, wandb: str | None, fetch: bool, as_json: bool, traceback: bool, **given: Any) -> None:
+def run(
+    out: Path | None, overwrite: bool, wandb: str | None, fetch: bool, as_json: bool, traceback: bool, **given: Any
+) -> None:
     """Train what is missing, score every entry of FILE and write its leaderboard."""
     from dataclasses import replace
 
     from prunebench import runner
+    from prunebench.commands.terminal.estimates import long_plan
+    from prunebench.commands.terminal.heartbeat import telling
     from prunebench.commands.terminal.progress import display
     from prunebench.leaderboard.terminal import terminal_tables
 
     options = options_of(given)
     if wandb is not None:
         options = replace(options, also=({"use": "wandb", "mode": wandb},))
-    prepared = _prepared(options, fetch)
+    console = console_for(stderr=True)
+    if fetch:
+        _fetch(options, console)
+    with telling(console, f"reading {options.file} and planning"):
+        prepared = _prepared(options, fetch)
+        numbers = runner.status(prepared, prepared.open_store())
     benchmark = prepared.benchmark
     suffix = f"-{benchmark.profile}" if benchmark.profile else ""
     folder = out if out is not None else Path("leaderboards") / f"{benchmark.name}{suffix}"
-    console = console_for(stderr=True)
-    numbers = runner.status(prepared, prepared.open_store())
+    runner.check_out(folder, runner.judged_by(prepared.plan), overwrite)
     console.print(
-        f"{benchmark.name}: {numbers.trials} trials, {numbers.runs_distinct} training runs "
-        f"(of {numbers.runs_naive} without sharing), {numbers.runs_cached} already in the store"
+        f"{benchmark.name}: {numbers.trials:,} trials, {numbers.runs_distinct:,} training runs "
+        f"(of {numbers.runs_naive:,} without sharing), {numbers.runs_cached:,} already in the store",
+        soft_wrap=not console.is_terminal,
     )
-    shown = display(console, prepared.plan, numbers.sample_steps)
+    time = runner.estimate(prepared, prepared.open_store(), calibrate=False)
+    if time.seconds is not None and time.seconds > runner.DAY:
+        shorter = runner.shorter_profiles(prepared, prepared.open_store(), time.seconds)
+        console.print(long_plan(time.seconds, shorter), markup=False, highlight=False)
+    shown = display(console, prepared.plan, numbers.work)
     traces: list[str] = []
     complaints: list[str] = []
 
@@ -59,7 +76,8 @@ def run(out: Path | None, wandb: str | None, fetch: bool, as_json: bool, traceba
         outcome = runner.run(prepared, observe, before=numbers, folder=folder, complain=complaints.append)
     finally:
         shown.close()
-    board = runner.write(prepared, outcome, folder, complaints.append)
+    with telling(console, "writing the leaderboard"):
+        board = runner.write(prepared, outcome, folder, complaints.append)
     for trace in traces if traceback else ():
         console.print(trace, markup=False)
     if as_json:
@@ -79,19 +97,25 @@ def run(out: Path | None, wandb: str | None, fetch: bool, as_json: bool, traceba
         sys.exit(1)
 
 
-def _prepared(options: Options, fetch: bool) -> Prepared:
-    """The file with its plan; with `fetch`, once the data that is missing is there, else with how to get it."""
+def _fetch(options: Options, console: Console) -> None:
+    """Download what is missing."""
     from prunebench import runner
-    from prunebench.api.errors import ConfigError
     from prunebench.commands.terminal.fetching import fetch_shown
 
-    for absent in runner.absent_data(options) if fetch else ():
+    for absent in runner.absent_data(options):
         click.echo(f"{absent.label}: fetching the publisher's files", err=True)
-        fetch_shown(absent.downloads, console_for(stderr=True), err=True)
+        fetch_shown(absent.downloads, console, err=True)
+
+
+def _prepared(options: Options, fetched: bool) -> Prepared:
+    """The file with its plan; where data is missing that was not asked for, the error says how to get it."""
+    from prunebench import runner
+    from prunebench.api.errors import ConfigError
+
     try:
         return runner.prepare(options)
     except ConfigError as error:
-        reasons = () if fetch else tuple(absent.why for absent in runner.absent_data(options))
+        reasons = () if fetched else tuple(absent.why for absent in runner.absent_data(options))
         how = f" Or `prunebench run {options.file} --fetch`, which downloads it and goes on."
         errors = (line + how if any(why in line for why in reasons) else line for line in error.errors)
         raise ConfigError(errors) from None

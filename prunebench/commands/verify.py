@@ -9,17 +9,18 @@ from typing import Any
 
 import click
 
+from prunebench.commands.options import FOLDER
 from prunebench.commands.output import console_for
 
 
 @click.command()
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=FOLDER)
 @click.option("--entries", default="all", show_default=True, help="all, top3, or names with commas between.")
 @click.option("--seeds", type=click.IntRange(min=1), help="How many seeds to run.  [default: all recorded]")
 @click.option("--sample", type=click.IntRange(min=1), help="Run so many pairs of entry and seed, drawn at random.")
 @click.option("--cell", "cells", multiple=True, metavar="ENTRY:SEED", help="Run this pair; may be repeated.")
 @click.option("--fresh", is_flag=True, help="Run new seeds, and test whether the differences still hold.")
-@click.option("--file", type=click.Path(path_type=Path), help="The benchmark file, if it is not where it was.")
+@click.option("--file", type=FOLDER, help="The benchmark file, if it is not where it was.")
 @click.option("--record", is_flag=True, help="If it holds, note beside the leaderboard that it was executed again.")
 @click.option("--json", "as_json", is_flag=True, help="The comparison as JSON on standard output.")
 def verify(
@@ -44,7 +45,7 @@ def verify(
     console = console_for(stderr=True)
 
     def show(prepared: Any, numbers: Any) -> Any:
-        return display(console, prepared.plan, numbers.sample_steps)
+        return display(console, prepared.plan, numbers.work)
 
     if fresh:
         from prunebench.verification.fresh import verify_fresh

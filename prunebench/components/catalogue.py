@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.metadata import EntryPoint, entry_points
+from itertools import islice
 from typing import Any
 
 import pluggy
@@ -15,7 +17,12 @@ from prunebench.api.component import BoundComponent, Component, Provider
 from prunebench.api.errors import ConfigError, ContractError, nearest
 from prunebench.api.problems import Problem, problems, refusal, shortened
 from prunebench.api.untrusted_text import describe
+from prunebench.components.interrupts import is_ctrl_c
 from prunebench.components.managers import GROUP, _manager, check_signatures, implements
+from prunebench.components.time_limit import limited
+
+MOST_COMPONENTS = 10_000
+"""Of one plugin: more than anybody has, for one that never ends."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +45,10 @@ class Catalogue:
         for point in sorted(entry_points(group=GROUP) if points is None else points, key=lambda p: p.name):
             origin = f"{point.dist.name} {point.dist.version}" if point.dist is not None else point.value
             try:
-                modules.append((origin, point.value, point.load()))
-            except (Exception, SystemExit) as error:  # a stranger's import may fail in any way; the rest goes on
+                modules.append((origin, point.value, limited(point.load)))
+            except BaseException as error:  # a stranger's import may fail in any way; the rest goes on
+                if is_ctrl_c(error):
+                    raise
                 broken[point.name] = f"{origin}: {describe(error)}"
         return cls.of(modules, broken)
 
@@ -53,8 +62,10 @@ class Catalogue:
             try:
                 manager.register(plugin, name=module)
                 manager.check_pending()
-                offers = [one for several in manager.hook.prunebench_components() for one in several]
-            except (Exception, SystemExit) as error:
+                offers = limited(partial(_offers, manager))
+            except BaseException as error:
+                if is_ctrl_c(error):
+                    raise
                 failed[module] = f"{distribution}: {describe(error)}"
                 continue
             if not offers:
@@ -141,18 +152,28 @@ class Catalogue:
         return BoundComponent(provider, provider.component.config.model_validate(data["config"]))
 
 
+def _offers(manager: pluggy.PluginManager) -> list[Component]:
+    offers = [one for several in manager.hook.prunebench_components() for one in islice(several, MOST_COMPONENTS)]
+    wrong = next((one for one in offers if not isinstance(one, Component)), None)
+    if wrong is not None:
+        raise ContractError(f"prunebench_components gave {type(wrong).__name__}, not a Component")
+    return offers
+
+
 def _check_slot(use: BoundComponent, slot: str) -> None:
     """Raises ValidationError unless a component can be built and has the hook of its place."""
     hook = hookspecs.SLOTS[slot]
     try:
-        plugin = use.build()
+        plugin = limited(use.build)
         check_signatures(plugin)
     except pluggy.PluginValidationError as error:
         text = " ".join(str(error).split())
         raise refusal([Problem(("use",), f"component {use} has a hook with a wrong signature: {text}")]) from None
     except ValueError as error:
         raise refusal([Problem((), f"component {use}: {error}")]) from None
-    except (Exception, SystemExit) as error:  # a stranger's constructor may fail in any way
+    except BaseException as error:  # a stranger's constructor may fail in any way
+        if is_ctrl_c(error):
+            raise
         raise refusal([Problem((), f"component {use}: {describe(error)}")]) from None
     if not implements(plugin, hook):
         fitting = sorted({s for s, h in hookspecs.SLOTS.items() if implements(plugin, h)})

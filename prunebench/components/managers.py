@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
-from typing import Any
+from itertools import islice
+from typing import Any, TypeVar
 
 import pluggy
 
 from prunebench.api import hookspecs
 from prunebench.api.component import BoundComponent, Component
-from prunebench.api.errors import ContractError, PlanError, PrunebenchError
-from prunebench.components.containment import contain, failure
-from prunebench.components.time_limit import HookTimeout
+from prunebench.api.errors import ContractError, PlanError
+from prunebench.components.containment import contain, failure, is_strangers
+from prunebench.components.global_state import GlobalState
+from prunebench.components.time_limit import limited
 
 GROUP = "prunebench"
+
+T = TypeVar("T")
+
+MOST_ANSWERS = 100_000
+"""Values that one planning hook may yield."""
 
 
 def run_manager(uses: Sequence[BoundComponent]) -> pluggy.PluginManager:
@@ -27,7 +34,11 @@ def run_manager(uses: Sequence[BoundComponent]) -> pluggy.PluginManager:
     """
     manager = _manager()
     contain(manager)
-    built = [(f"{index}:{use}", use, _built(use)) for index, use in enumerate(uses)]
+    state = GlobalState()
+    try:
+        built = [(f"{index}:{use}", use, _built(use)) for index, use in enumerate(uses)]
+    finally:
+        state.restore()  # of constructors
     # pluggy calls the last registered first. Read from top to bottom, plain answers come in the order of the file,
     # and each wrapper goes around those above it.
     plain = [one for one in built if not _wraps(one[2])]
@@ -51,9 +62,9 @@ def run_manager(uses: Sequence[BoundComponent]) -> pluggy.PluginManager:
 def _built(use: BoundComponent) -> object:
     try:
         return use.build()
-    except PrunebenchError:
-        raise
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
+        if not is_strangers(error):
+            raise
         raise failure(str(use), "its constructor", error) from error
 
 
@@ -116,6 +127,33 @@ def _parameters(function: Any) -> frozenset[str]:
     return frozenset(inspect.signature(function).parameters)
 
 
+def _whole(answer: object) -> object:
+    """An answer that a generator gives, as a list: what it raises or never ends with is its component's."""
+    if not isinstance(answer, Iterator):
+        return answer
+    found = list(islice(answer, MOST_ANSWERS + 1))
+    if len(found) > MOST_ANSWERS:
+        raise ValueError(f"it yields more than {MOST_ANSWERS:,} values")
+    return found
+
+
+def several(use: BoundComponent, hook: str, answer: object, kind: type[T]) -> list[T]:
+    """The values of one kind that a planning hook answered with: one, or a list of them; empty for None.
+
+    Raises: PlanError, naming the component, for anything else.
+    """
+    if answer is None:
+        return []
+    values = [answer] if isinstance(answer, kind) else answer
+    if not isinstance(values, list | tuple):
+        raise PlanError(f"component {use}: {hook} gave {type(values).__name__}, not {kind.__name__}")
+    found = [value for value in values if isinstance(value, kind)]
+    if len(found) < len(values):
+        other = next(value for value in values if not isinstance(value, kind))
+        raise PlanError(f"component {use}: {hook} gave {type(other).__name__} among others, not {kind.__name__}")
+    return found
+
+
 def call_planning_hook(use: BoundComponent, hook: str, **arguments: Any) -> Any:
     """Ask a component while planning, with the arguments that its implementation wants; None if it has none.
 
@@ -128,8 +166,9 @@ def call_planning_hook(use: BoundComponent, hook: str, **arguments: Any) -> Any:
             return None
         method = getattr(plugin, hook)
         wanted = _parameters(_function(method))
-        return method(**{name: value for name, value in arguments.items() if name in wanted})
-    except PrunebenchError:
-        raise
-    except (Exception, SystemExit, HookTimeout) as error:
+        taken = {name: value for name, value in arguments.items() if name in wanted}
+        return limited(lambda: _whole(method(**taken)))
+    except BaseException as error:
+        if not is_strangers(error):
+            raise
         raise PlanError(str(failure(str(use), hook, error))) from error

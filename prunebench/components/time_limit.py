@@ -1,32 +1,52 @@
-"""A limit for hooks that do not return while a file is planned."""
+"""A limit for components that do not return while a file is read and planned, and for trackers and reports."""
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import CodeType, FrameType
+from types import FrameType
+from typing import TypeVar
+
+T = TypeVar("T")
 
 SECONDS = 60.0
-"""How long one call of a planning hook may take, unless the caller says otherwise."""
+"""How long one call of a component may take, unless `$PRUNEBENCH_HOOK_SECONDS` says otherwise."""
 
 
 class HookTimeout(BaseException):
-    """A hook did not return. No Exception, since a hook may catch those in the very loop that does not end."""
+    """A component did not return. No Exception, since it may catch those in the very loop that does not end."""
+
+
+def limited(call: Callable[[], T]) -> T:
+    """What a call of a component's gives. Inside of `watched` it is ended by HookTimeout if it takes too long."""
+    return call()
+
+
+def hook_seconds() -> float:
+    """`$PRUNEBENCH_HOOK_SECONDS`, a number above 0, or 60."""
+    try:
+        seconds = float(os.environ.get("PRUNEBENCH_HOOK_SECONDS", SECONDS))
+    except ValueError:
+        return SECONDS
+    return seconds if 0 < seconds < 1e9 else SECONDS
 
 
 @contextmanager
-def watched(call: CodeType, seconds: float = SECONDS) -> Iterator[None]:
-    """End calls of one function that take longer than `seconds`, by HookTimeout raised inside of them.
+def watched(seconds: float | None = None) -> Iterator[None]:
+    """End calls of `limited` that take longer than `seconds`, by HookTimeout raised inside of them.
 
     A timer looks at the stack now and then: the calls themselves cost nothing. It works in the main thread of systems
-    that have interval timers; elsewhere nothing is watched.
+    that have interval timers, and where no other timer runs; elsewhere nothing is watched.
 
     Args:
-        call: the code of the function that calls hooks.
+        seconds: `hook_seconds()` if None.
     """
-    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
+    seconds = hook_seconds() if seconds is None else seconds
+    main = threading.current_thread() is threading.main_thread()
+    if not main or not hasattr(signal, "setitimer") or signal.getitimer(signal.ITIMER_REAL)[0]:
         yield
         return
     seen: list[FrameType] = []
@@ -34,13 +54,15 @@ def watched(call: CodeType, seconds: float = SECONDS) -> Iterator[None]:
     def look(number: int, frame: FrameType | None) -> None:
         there = []
         while frame is not None:
-            if frame.f_code is call:
+            if frame.f_code is limited.__code__:
                 there.append(frame)
             frame = frame.f_back
         stuck = any(one is other for one in there for other in seen)
         seen[:] = [] if stuck else there
         if stuck:
-            raise HookTimeout(f"it did not return within {seconds:g} s")
+            raise HookTimeout(
+                f"it did not return within {seconds:g} s (PRUNEBENCH_HOOK_SECONDS sets how long it may take)"
+            )
 
     before = signal.signal(signal.SIGALRM, look)
     # Seen at one look and at the next: that call has taken at least the time between the two.

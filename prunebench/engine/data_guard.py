@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import fields, is_dataclass
 
+import numpy as np
 import torch
 
 from prunebench.api.data import Data
@@ -13,17 +15,51 @@ _WORDS = 1 << 20
 _ODD = 0x9E3779B97F4A7C15 - (1 << 64)
 
 
-def fingerprint_of(data: Data) -> Mapping[str, tuple[int, ...]]:
-    """A number for each tensor of each split, which changes (but for a chance of 2^-64) when an element does or moves.
+def fingerprint_of(data: Data) -> Mapping[str, tuple[int | str, ...]]:
+    """What each split holds, and the data's "info".
+
+    Of a tensor a number, which changes (but for a chance of 2^-64) when an element does or moves; of plain values their
+    text; of anything else which object it is.
 
     It is no digest of files: it costs one pass over memory on the tensors' own device, and one synchronisation each.
     """
-    return {name: tuple(_sum(tensor) for tensor in _tensors(split)) for name, split in data.splits.items()}
+    parts = {name: tuple(_of(split)) for name, split in data.splits.items()}
+    return {**parts, "info": (repr(data.info),)}
 
 
-def _tensors(split: object) -> Iterator[torch.Tensor]:
-    fields = {**getattr(split, "__dict__", {})}
-    return (fields[name] for name in sorted(fields) if isinstance(fields[name], torch.Tensor))
+def _of(value: object) -> Iterator[int | str]:
+    """A value as numbers and texts; what dataclasses and lists hold, too."""
+    if isinstance(value, torch.Tensor):
+        yield f"{value.dtype} {tuple(value.shape)} {value.device}"
+        yield _sum(value)
+    elif isinstance(value, np.ndarray) and value.dtype.kind in "biufc":
+        yield from _of(torch.from_numpy(np.ascontiguousarray(value)))
+    elif isinstance(value, str | bytes | int | float | complex | None):
+        yield repr(value)
+    elif isinstance(value, Mapping):
+        for name, part in value.items():
+            yield repr(name)
+            yield from _of(part)
+    elif isinstance(value, tuple | list):
+        yield len(value)
+        for part in value:
+            yield from _of(part)
+    elif is_dataclass(value) and not isinstance(value, type):
+        yield type(value).__qualname__
+        for field in fields(value):
+            yield from _of(getattr(value, field.name, None))
+    else:
+        # What it holds may change while it is read, such as a cache; only that it is the same can be asked.
+        yield id(value)
+        yield from (
+            part for name in sorted(getattr(value, "__dict__", ())) for part in _tensors(value.__dict__[name], name)
+        )
+
+
+def _tensors(value: object, name: str) -> Iterator[int | str]:
+    if isinstance(value, torch.Tensor | np.ndarray):
+        yield name
+        yield from _of(value)
 
 
 def _sum(tensor: torch.Tensor) -> int:

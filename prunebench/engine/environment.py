@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from prunebench.api.errors import PrunebenchError
+from prunebench.components.global_state import GlobalState
 from prunebench.kernels.file_facts import remembered
 from prunebench.kernels.hardware import processor_name
 from prunebench.store.environment import Environment
@@ -111,9 +112,7 @@ def sealed_off(device: str, threads: int, seed: int) -> Iterator[None]:
     import torch
 
     on_cuda = device.startswith("cuda")
-    before = random.getstate(), numpy.random.get_state(), torch.get_rng_state()
-    on_device = torch.cuda.get_rng_state(device) if on_cuda else None
-    dtype = torch.get_default_dtype()
+    before, on_device = GlobalState(), torch.cuda.get_rng_state(device) if on_cuda else None
     pin(device, threads)
     random.seed(seed)
     numpy.random.seed(seed % 2**32)
@@ -122,10 +121,6 @@ def sealed_off(device: str, threads: int, seed: int) -> Iterator[None]:
         with torch.enable_grad(), torch.inference_mode(False):
             yield
     finally:
-        random.setstate(before[0])
-        numpy.random.set_state(before[1])
-        torch.set_rng_state(before[2])
+        before.restore()
         if on_device is not None:
             torch.cuda.set_rng_state(on_device, device)
-        pin(device, threads)
-        torch.set_default_dtype(dtype)

@@ -14,7 +14,7 @@ from prunebench.api.data import Data, Gather, in_order
 from prunebench.api.errors import ContractError
 from prunebench.api.task import Metrics, Task
 from prunebench.kernels.batch_size import in_parts
-from prunebench.kernels.evaluation import evaluate
+from prunebench.kernels.evaluation import Varying, evaluate
 
 BATCH = 1_000
 """Examples a sum when measuring. Part of the engine's version: sums round in this order. Fewer pass through a network
@@ -48,10 +48,12 @@ class Measured:
         values: {"split/metric": number}; None where a number is not finite.
         correct: for each split, a bool for every example in order: whether the model is right; empty where the task has
             no such notion.
+        constant: whether the network gave the same for every example that it saw: it is cut through.
     """
 
     values: Mapping[str, float | None]
     correct: Mapping[str, Tensor]
+    constant: bool = False
 
 
 @torch.no_grad()
@@ -65,9 +67,9 @@ def measure(
     """
     training = model.training
     model.eval()
-    network = in_parts(model)
     values: dict[str, float | None] = {}
     correct: dict[str, Tensor] = {}
+    network = Varying(in_parts(model))
     for name in splits:
         split = data[name]
         sample = train_sample if name == "train" and train_sample is not None else split.size
@@ -81,7 +83,7 @@ def measure(
         if correct_ones is not None:
             correct[name] = correct_ones
     model.train(training)
-    return Measured(values, correct)
+    return Measured(values, correct, constant=bool(splits) and not network.varies)
 
 
 def pack_correct(correct: Tensor) -> bytes:

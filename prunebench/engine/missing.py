@@ -14,7 +14,8 @@ from prunebench.store.store import Store
 def missing(plan: Plan, store: Store, refs: Iterable[Ref] | None = None) -> dict[str, tuple[Ref, ...]]:
     """The outputs that must be made for some that are wanted, by phase, in no order.
 
-    The store is asked in a few sweeps, each for all outputs that the one before has shown to be needed.
+    The store is asked in a few sweeps, each for all outputs that the one before has shown to be needed. Runs that
+    lack something also lack what the plan has `alongside` of them.
 
     Args:
         refs: what is wanted; by default what the plan's results rest on.
@@ -38,6 +39,11 @@ def missing(plan: Plan, store: Store, refs: Iterable[Ref] | None = None) -> dict
                 if parent.address not in asked:
                     parents[parent.address] = parent
         sweep = parents
+    beside = {key: plan.alongside[key] for key in lacking if key in plan.alongside}
+    kept = store.have({ref.address: ref for ref in beside.values()}) if beside else set()
+    for key, extra in beside.items():
+        if extra.address not in kept and extra not in lacking[key]:
+            lacking[key].append(extra)
     return {key: tuple(outputs) for key, outputs in lacking.items()}
 
 

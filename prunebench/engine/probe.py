@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prunebench.api import keys
 from prunebench.api.component import BoundComponent
-from prunebench.api.info import DataInfo, Layer, ModelInfo
+from prunebench.api.info import Coverage, DataInfo, Dense, Layer, ModelInfo
 from prunebench.api.random import Rng
 from prunebench.benchmark.choices import DataChoice, ModelChoice
 from prunebench.components.managers import run_manager
+from prunebench.engine.first_step import why_it_fails
 from prunebench.kernels import weight_files
+from prunebench.plan.first_step import FirstStep
 from prunebench.store.store import Store
 
 if TYPE_CHECKING:
@@ -49,14 +52,17 @@ class StoreProbe:
             list(data.shape),
             data.classes,
             {package: version(package) for package in ("torch", "timm")},
+            [field.name for field in fields(Layer)],  # what an earlier version of the suite found may lack one
         ]
-        name = "model-" + keys.digest(identity)
+        name = "network-" + keys.digest(identity)
         known = self.store.cached_json(name)
         if known is None:
             known = self._probed(chosen, data, units, task)
             self.store.put_json(name, known)
-        layers = tuple(Layer(**layer) for layer in known["layers"])
-        return ModelInfo(chosen.label, known["parameters"], layers)
+        layers = tuple(Layer(**{**layer, "shape": tuple(layer["shape"])}) for layer in known["layers"])
+        dense = tuple(Dense(each["reason"], each["values"], tuple(each["names"])) for each in known["dense"])
+        reached = Coverage(known["parameters"], known["prunable"], dense)
+        return ModelInfo(chosen.label, known["parameters"], layers, reached)
 
     def weights(self, chosen: ModelChoice, data: DataInfo) -> str:
         """The digest of a weight file, once it is known to fit the network.
@@ -78,33 +84,59 @@ class StoreProbe:
         digest: str = known["digest"]
         return digest
 
+    def first_step(self, chosen: ModelChoice, one: FirstStep) -> str:
+        """What the first step of training would fail with; empty if nothing. See `first_step`."""
+        identity = [chosen.use.to_json(), one.identity, {package: version(package) for package in ("torch", "timm")}]
+        name = "step-" + keys.digest(identity)
+        known = self.store.cached_json(name)
+        if known is None:
+            known = {"fails": why_it_fails(one, partial(self._network, chosen, one.data))}
+            self.store.put_json(name, known)
+        fails: str = known["fails"]
+        return fails
+
     def _check_fit(self, chosen: ModelChoice, data: DataInfo, path: str, file: Path) -> None:
         import torch
 
         from prunebench.kernels.classifier import classifier_of
         from prunebench.kernels.identity import aliases
 
-        model = self._on_meta(chosen, data)
+        model = self._network(chosen, data)
         wanted = {name: tuple(value.shape) for name, value in model.state_dict().items()}
         drawn = classifier_of(model, torch.zeros(1, *data.shape), data.classes).names if chosen.fresh_head else ()
         weight_files.check_fit(path, weight_files.shapes_of(file), wanted, aliases(model), drawn)
 
-    def _on_meta(self, chosen: ModelChoice, data: DataInfo) -> nn.Module:
+    def _network(self, chosen: ModelChoice, data: DataInfo, device: str = "meta") -> nn.Module:
+        """The network on a device; on the CPU where its constructor needs values, as of a mean, and meta has none."""
         import torch
 
+        from prunebench.kernels.identity import canonical_names, retied
         from prunebench.kernels.networks import built
 
         hook = run_manager([chosen.use]).hook
-        with torch.device("meta"):
-            return built(lambda: hook.prunebench_model(data_info=data))
+
+        def on(where: str) -> nn.Module:
+            with torch.device(where):
+                return built(lambda: hook.prunebench_model(data_info=data))
+
+        if device != "meta":
+            return on(device)
+        try:
+            return on("meta")
+        except Exception:  # whatever a foreign constructor raises where tensors have no values
+            model = on("cpu")
+            names = canonical_names(model)  # moving makes a parameter of each of its names
+            return retied(model.to("meta"), names)
 
     def _probed(
         self, chosen: ModelChoice, data: DataInfo, units: BoundComponent, task: BoundComponent
     ) -> dict[str, Any]:
         import torch
 
+        from prunebench.kernels.coverage import coverage
+
         example = run_manager([task]).hook.prunebench_task(label_smoothing=0.0).example(data)
-        model = self._on_meta(chosen, data)
+        model = self._network(chosen, data)
         # Units that follow a few small inputs through the network are slower with many threads than with one.
         threads = torch.get_num_threads()
         torch.set_num_threads(1)
@@ -112,9 +144,12 @@ class StoreProbe:
             found = run_manager([units]).hook.prunebench_units(model=model, data_info=data, example=example)
         finally:
             torch.set_num_threads(threads)
+        reached = coverage(model, found)
         return {
-            "parameters": sum(p.numel() for p in model.parameters()),
+            "parameters": reached.values,
             "layers": [asdict(layer) for layer in found.layers],
+            "prunable": reached.prunable,
+            "dense": [asdict(each) for each in reached.dense],
         }
 
 

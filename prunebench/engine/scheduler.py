@@ -16,10 +16,12 @@ from prunebench.api.events import Event
 from prunebench.api.planning import Ref
 from prunebench.engine.executors.api import Executor, Resources
 from prunebench.engine.missing import missing, samples
+from prunebench.engine.pace import Forecast, Pace, kind_of
 from prunebench.engine.stopping import stoppable
 from prunebench.engine.task_graph import TaskGraph
 from prunebench.engine.work import Work
 from prunebench.plan.phases import Phase
+from prunebench.plan.specs import TrainSpec
 from prunebench.plan.trial import Plan
 from prunebench.store.store import Store
 
@@ -35,6 +37,8 @@ BUSY_SECONDS = (0.2, 2.0)
 """The first and the longest pause before work that another process has is looked at again."""
 WAITING_SECONDS = 5.0
 """After this long, a phase that another process has is reported as waiting; then each time as long has passed again."""
+FORECAST_SECONDS = 2.0
+"""At most this often a run says how long it will still take."""
 ANY = Resources()
 """What a phase needs if nothing else is said."""
 
@@ -112,13 +116,18 @@ class _Scheduler:
         self.deaths: Counter[str] = Counter()
         self.fruitless = 0
         self.total = 0
+        self.forecast = Forecast(1)
+        self.forecast_at = 0.0
         self.stopping = 0
         """The signal that asked the run to stop."""
 
     def run(self) -> Execution:
-        began = time.monotonic()
+        began = self.forecast_at = time.monotonic()
         with _no_collector():
             wanted = missing(self.plan, self.store)
+            if wanted:
+                slots = sum(one.slots for one in self.executor.capacity())
+                self.forecast = Forecast(slots, Pace.from_json(self.store.cached_json(pace_name(self.store))))
             self._plant(wanted)
         self.observe(Event("run-started", {"phases": self.total, "runs": self._runs(wanted)}))
         with stoppable(self._stop_soon, PATIENCE):
@@ -127,12 +136,15 @@ class _Scheduler:
                     self._start()
                     for event in self.executor.events(0.2):
                         self._handle(event)
+                    self._foresee()
             except KeyboardInterrupt:
                 self.stopping = self.stopping or signal.SIGINT
             if self.stopping:
                 self._stop()
                 raise InterruptedRunError(self.execution.done, self.total, self.stopping)
         self.execution.seconds = time.monotonic() - began
+        if self.forecast.pace.units:
+            self.store.put_json(pace_name(self.store), self._paces())
         self.observe(Event("run-finished", {"done": self.execution.done, "failed": len(self.execution.failed)}))
         return self.execution
 
@@ -151,6 +163,7 @@ class _Scheduler:
         phase = self.phases[key]
         # What trains nothing takes a moment: it counts only between paths that train alike.
         cost = float(samples(phase, self.wanted[key]) or 1)
+        self.forecast.add(key, kind_of(phase), cost)
         needs = self._needs(key)
         if self.execution.failed:
             # A parent that failed, and whose output is gone, is noticed when the phase would start.
@@ -166,7 +179,7 @@ class _Scheduler:
 
     def _start(self) -> None:
         now = time.monotonic()
-        while (key := self.graph.take(self.executor.has_room, now)) is not None:
+        while (key := self.graph.take(self._has_room, now)) is not None:
             phase = self.phases[key]
             if self.lost and any(parent.address in self.lost for parent in phase.parents):
                 self._wait_for_parents(key)
@@ -174,14 +187,25 @@ class _Scheduler:
             outputs = self.running[key] = self.wanted[key]
             self.executor.submit(Work.of(self.plan, phase, outputs), self.resources(phase))
 
+    def _has_room(self, resources: Resources) -> bool:
+        """Whether work that needs this can start: what must be alone waits until nothing else runs, and is alone then.
+
+        Nothing waits for it meanwhile, so it comes when all other work is done or waits for another process.
+        """
+        if self.running and (resources.alone or any(self.resources(self.phases[key]).alone for key in self.running)):
+            return False
+        return self.executor.has_room(resources)
+
     # What became of it.
 
     def _handle(self, event: Mapping[str, Any]) -> None:
         kind, key = event["kind"], event["key"]
         if kind == "started":
             self.fruitless = 0
+            self.forecast.started(key, time.monotonic())
             self._report("phase-started", event)
         elif kind == "progress":
+            self._advance(key, event)
             self._report("progress", event)
         else:
             outputs = self.running.pop(key)
@@ -204,10 +228,33 @@ class _Scheduler:
                 case _:
                     self._fail(key, str(event["error"]), event.get("traceback"))
 
+    def _advance(self, key: str, event: Mapping[str, Any]) -> None:
+        spec = self.phases[key].spec
+        if isinstance(spec, TrainSpec):
+            units = (int(event["iteration"]) - spec.start) * spec.recipe.batch
+            self.forecast.progress(key, float(units), time.monotonic())
+
+    def _foresee(self) -> None:
+        """Say now and then how long the rest will take."""
+        now = time.monotonic()
+        if now - self.forecast_at < FORECAST_SECONDS:
+            return
+        self.forecast_at = now
+        longest = max([self.graph.path(key) for key in self.running if key in self.graph], default=0.0)
+        left = self.forecast.left(longest)
+        if left is not None:
+            self.observe(Event("time-left", left.to_json()))
+
+    def _paces(self) -> dict[str, list[float]]:
+        """What earlier runs measured in this environment, and of what this one measured its own."""
+        known = self.store.cached_json(pace_name(self.store)) or {}
+        return {**known, **self.forecast.pace.to_json()}
+
     def _report(self, name: str, event: Mapping[str, Any]) -> None:
         self.observe(Event(name, {"phase": self.phases[event["key"]].kind, **event}))
 
     def _done(self, key: str, outputs: tuple[Ref, ...], event: Mapping[str, Any]) -> None:
+        self.forecast.done(key, float(event["seconds"]), bool(event.get("first")))
         for ref in outputs:
             self.absent.discard(ref.address)
             self.lost.discard(ref.address)
@@ -296,7 +343,9 @@ class _Scheduler:
 
     def _drop(self, key: str, failed: str) -> None:
         del self.wanted[key]
+        self.forecast.drop(key)
         for child in self.graph.drop(key):
+            self.forecast.drop(child)
             del self.wanted[child]
             self.execution.skipped[child] = failed
 
@@ -323,6 +372,11 @@ class _Scheduler:
                         self.execution.done += event["kind"] == "done"
         except KeyboardInterrupt:
             return
+
+
+def pace_name(store: Store) -> str:
+    """Under which name a store keeps how fast work went in its environment."""
+    return f"pace-{store.environment.id}"
 
 
 @contextmanager

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from prunebench.components.interrupts import CtrlC, raise_ctrl_c
+
 
 @contextmanager
 def stoppable(stop: Callable[[int], None], patience: float) -> Iterator[None]:
@@ -24,9 +26,9 @@ def stoppable(stop: Callable[[int], None], patience: float) -> Iterator[None]:
     def terminate(signum: int, frame: FrameType | None) -> None:
         nonlocal asked
         if asked:
-            raise KeyboardInterrupt
+            raise CtrlC
         asked = True
-        signal.signal(signal.SIGALRM, signal.default_int_handler)
+        signal.signal(signal.SIGALRM, raise_ctrl_c)
         signal.setitimer(signal.ITIMER_REAL, patience)
         stop(signum)
 

@@ -74,7 +74,10 @@ class Trajectory:
         points = {} if checkpoint is None else checkpoint.points
         self._curves = Curves(work.curves, self._clock, self._clock.steps(spec.start), points)
         self.run = assemble(spec, workbench, self._data, self._clock, checkpoint, self._stop)
+        self._taken_up = self.run.training.position
+        """Where this process took the run up: at its start, or at a checkpoint."""
         self._correct: dict[str, Mapping[str, Tensor]] = {}
+        self._constant: dict[str, bool] = {}
         self._measuring: dict[str, Measuring] = {}
         self._last: dict[str, Any] = {}
         """The primary metric as it was measured last, for those who watch."""
@@ -117,7 +120,7 @@ class Trajectory:
         return pauses
 
     def _report(self, position: int, loss: float) -> None:
-        told = {"iteration": position, "stop": self._stop, "loss": loss, **self._last}
+        told = {"iteration": position, "stop": self._stop, "taken_up": self._taken_up, "loss": loss, **self._last}
         training = self.run.training
         if self._workbench.device.type == "cuda" and training.why_eager:
             told["no_graph"] = training.why_eager
@@ -135,6 +138,7 @@ class Trajectory:
         self.run.check_weights()
         for curve in sorted(pause.curves):
             self._measure(curve)
+        self._workbench.check_data()
         for ref in pause.saved:
             self._store.put(ref.address, *self._output(ref), self._work.parents)
 
@@ -145,7 +149,7 @@ class Trajectory:
         measuring = self._measuring[curve]
         measured = measure(training.model, measuring, self._data, spec.splits, spec.train_sample)
         self._curves.add(curve, training.position, measured.values)
-        self._correct[curve] = measured.correct
+        self._correct[curve], self._constant[curve] = measured.correct, measured.constant
         metric = primary(measuring.metrics)
         for split in ("test", "valid"):
             if (value := measured.values.get(f"{split}/{metric}")) is not None:
@@ -155,7 +159,7 @@ class Trajectory:
         """The files and the metadata of an output."""
         match ref.part:
             case "curve":
-                return self._curve_files(ref), self._curve_meta()
+                return self._curve_files(ref), self._curve_meta(ref.detail)
             case "weights":
                 return {"weights.safetensors": dump_tensors(self.run.state)}, {}
             case "optimizer":
@@ -176,9 +180,13 @@ class Trajectory:
         correct = self._correct.get(ref.detail, {})
         return {**files, "test.hits": pack_correct(correct["test"])} if "test" in correct else files
 
-    def _curve_meta(self) -> dict[str, Any]:
-        stretched = self._clock.steps_per_iteration
-        return {} if stretched == 1.0 else {"longer": stretched}
+    def _curve_meta(self, curve: str) -> dict[str, Any]:
+        stretched, mask = self._clock.steps_per_iteration, self.run.training.mask
+        meta: dict[str, Any] = {} if stretched == 1.0 else {"longer": stretched}
+        constant = self._constant.get(curve, False)
+        # Said where a reader may doubt it: a layer may be empty and the network whole, as around a residual branch.
+        emptied = mask is not None and 0 in mask.counts
+        return {**meta, "constant": constant} if constant or emptied else meta
 
     def _store_diverged(self, iteration: int) -> None:
         meta = {"outcome": "diverged", "iteration": iteration}
@@ -198,6 +206,7 @@ class Trajectory:
         self._saved_at = time.monotonic()
         if self._finite():  # else the run has diverged, and its next step tells where
             self.run.check_weights()
+            self._workbench.check_data()
             checkpoint = self.run.checkpoint(self._curves.points)
             self._store.put_scratch(self._checkpoint_name, checkpoint.to_bytes())
 

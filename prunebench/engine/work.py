@@ -74,7 +74,11 @@ class Channel(Protocol):
     """How work speaks while it runs."""
 
     def progress(self, fields: Mapping[str, Any]) -> None:
-        """Tell how far it is: "iteration", "stop", "loss", and what was measured. Raises CancelledError to stop."""
+        """Tell how far it is: "iteration" of "stop", where it was "taken_up", "loss", and what was measured.
+
+        Raises:
+            CancelledError: to stop.
+        """
         ...
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, overload
 
@@ -46,6 +47,24 @@ class DivergedParentError(PrunebenchError):
         super().__init__(str(meta))
 
 
+@dataclass
+class _Lent:
+    """Data that a component was handed, as it was before any was.
+
+    Args:
+        to: the last of them, with its hook.
+    """
+
+    data: Data
+    before: Mapping[str, tuple[int | str, ...]]
+    to: str = ""
+
+    def changed(self) -> tuple[str, ...]:
+        """The splits that are not as they were, and "info"."""
+        after = fingerprint_of(self.data)
+        return tuple(sorted(n for n in {*self.before, *after} if self.before.get(n) != after.get(n)))
+
+
 class Workbench:
     """Builds what phases need, from the store and the installed components; keeps the last data set in memory."""
 
@@ -55,8 +74,8 @@ class Workbench:
         self._data: dict[str, Data] = {}
         self._source: tuple[str, Callable[[Rng], Data]] | None = None
         """How the data that was read last is divided for another seed, under the name of its spec."""
-        self._lent: tuple[Data, Mapping[str, tuple[int, ...]]] | None = None
-        """The data that a component was handed last, with its fingerprint before any was."""
+        self._lent: _Lent | None = None
+        """The data that a component was handed last."""
 
     def bound(self, spec: ComponentSpec) -> BoundComponent:
         """A component as a phase names it. Raises ContractError where another version is installed."""
@@ -68,6 +87,9 @@ class Workbench:
         # A split that draws nothing is the same for every seed.
         drawn = seed if accepts(component.planner, "prunebench_data", "rng") else None
         name = keys.digest([to_json(spec), drawn])
+        if self._lent is not None and self._lent.data is self._data.get(name) and self._lent.changed():
+            # Whoever had it wrote into it afterwards, from a thread. What begins now is to begin with sound data.
+            self._data, self._lent, self._source = {}, None, None
         if name not in self._data:
             self._data, self._lent = {}, None  # before the next data set takes as much memory
             data = self._divided(component, keys.digest(to_json(spec)), Streams(seed).rng("split"))
@@ -102,20 +124,28 @@ class Workbench:
             yield None
             return
         data = self.data(spec, seed)
-        if self._lent is None or self._lent[0] is not data:
-            self._lent = data, fingerprint_of(data)
-        before = self._lent[1]
+        if self._lent is None or self._lent.data is not data:
+            self._lent = _Lent(data, fingerprint_of(data))
+        self._lent.to = f"component {to}: {hook}"
         try:
             yield data
         finally:
-            after = fingerprint_of(data)
-            changed = sorted(name for name in before if after[name] != before[name])
-            if changed:
-                self._data, self._lent, self._source = {}, None, None
-                raise ContractError(
-                    f"component {to}: {hook} wrote into the data ({', '.join(changed)}), which other entries train "
-                    "and are measured on; work on a copy"
-                )
+            self.check_data()
+
+    def check_data(self) -> None:
+        """Nothing if the data in memory is what was read.
+
+        Raises:
+            ContractError: a component that it was handed wrote into it. It is read anew for whoever comes next.
+        """
+        changed = () if self._lent is None else self._lent.changed()
+        if self._lent is not None and changed:
+            to = self._lent.to
+            self._data, self._lent, self._source = {}, None, None
+            raise ContractError(
+                f"{to} wrote into the data ({', '.join(changed)}), which other entries train and are measured on; "
+                "work on a copy"
+            )
 
     def architecture(self, spec: ModelSpec, seed: int = 0) -> nn.Module:
         """The network on the CPU, its weights as the constructor drew them from the global generators."""

@@ -3,46 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import torch
 from torch import nn
 
+from prunebench.api.info import Coverage, Dense
 from prunebench.api.masks import Mask, Units
 from prunebench.kernels.parameter_kinds import FURTHER, parameter_kinds
 
 REST = "no unit owns it"
-
-
-@dataclass(frozen=True)
-class Dense:
-    """Parameters that stay dense for one reason: how many values they have, and their names."""
-
-    reason: str
-    values: int
-    names: tuple[str, ...]
-
-    def __str__(self) -> str:
-        shown = ", ".join(self.names[:3]) + (f" and {len(self.names) - 3:,} more" if len(self.names) > 3 else "")
-        return f"{self.reason}: {self.values:,} ({shown})"
-
-
-@dataclass(frozen=True)
-class Coverage:
-    """Of all values of a network's parameters, those that units own, and the rest by reason, the largest first."""
-
-    values: int
-    prunable: int
-    dense: tuple[Dense, ...]
-
-    @property
-    def share(self) -> float:
-        """Of the values that units own."""
-        return self.prunable / self.values if self.values else 0.0
-
-    def __str__(self) -> str:
-        head = f"{self.prunable:,} of {self.values:,} parameters may be pruned ({100 * self.share:.1f} %)"
-        return "\n".join([head, *(f"    dense: {one}" for one in self.dense)])
 
 
 def coverage(model: nn.Module, units: Units) -> Coverage:

@@ -37,6 +37,30 @@ def evaluate(
     return {name: float(value) for name, value in values.items()}, torch.cat(correct) if correct else None
 
 
+class Varying:
+    """A network that notes whether its outputs vary with the examples that it is given.
+
+    The first output is kept until another one differs from it; after that nothing is looked at. Outputs on equal
+    activations may differ by how a kernel rounds: what is less than 1e-6 of the largest output is no difference.
+    """
+
+    def __init__(self, network: Callable[[Tensor], Tensor]) -> None:
+        self._network = network
+        self._first: Tensor | None = None
+        self.varies = False
+
+    def __call__(self, inputs: Tensor) -> Tensor:
+        """The network's outputs."""
+        outputs = self._network(inputs)
+        if not self.varies and isinstance(outputs, Tensor) and len(outputs):
+            if self._first is None:
+                self._first = outputs[:1].detach().clone()
+            span = (outputs - self._first).abs().max()
+            # A difference that is no number says nothing of the network's being cut through.
+            self.varies = not bool(span <= 1e-6 * self._first.abs().max())
+        return outputs
+
+
 def _totals(sums: Mapping[str, Sequence[Tensor]]) -> Totals:
     """Sums over all batches, copied from the device in one piece."""
     if not sums:

@@ -26,7 +26,8 @@ def folder() -> Path:
     """`$PRUNEBENCH_CACHE`, or a folder in the user's cache."""
     import platformdirs
 
-    return Path(os.environ.get("PRUNEBENCH_CACHE") or Path(platformdirs.user_cache_dir("prunebench")) / "facts")
+    given = os.environ.get("PRUNEBENCH_CACHE")
+    return Path(given).expanduser() if given else Path(platformdirs.user_cache_dir("prunebench")) / "facts"
 
 
 def remembered(question: str, files: Iterable[str | Path], find_out: Callable[[], Any]) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 import numpy as np
@@ -72,10 +72,20 @@ def copied(model: nn.Module) -> nn.Module:
     """A deep copy. Tensors that a graph of gradients led to, which torch refuses to copy, are copied without it."""
     memo: dict[int, object] = {}
     for module in model.modules():
-        for value in vars(module).values():
-            if isinstance(value, Tensor) and value.grad_fn is not None:
+        for value in _tensors(list(vars(module).values())):
+            if value.grad_fn is not None:
                 memo[id(value)] = value.detach().clone()
     return copy.deepcopy(model, memo)
+
+
+def _tensors(value: object) -> Iterator[Tensor]:
+    """The tensors in containers within containers, as networks keep what they compute once (biases of attention)."""
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, Mapping):
+        yield from (tensor for each in value.values() for tensor in _tensors(each))
+    elif isinstance(value, list | tuple):
+        yield from (tensor for each in value for tensor in _tensors(each))
 
 
 def _copyable(model: nn.Module) -> nn.Module:

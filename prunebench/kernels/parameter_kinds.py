@@ -10,14 +10,15 @@ from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd
 from torch.nn.utils import parametrize
 
+from prunebench.api.info import BIAS, NORM
 from prunebench.kernels.computed_weights import Computed, computed_weights, uses_its_weight_as_it_is
 from prunebench.kernels.identity import canonical_names
 
 WEIGHTS = ("conv", "linear", "recurrent", "bilinear", "attention", "embedding", "other")
 """Kinds of parameters that may be pruned as a kind; "other" are matrices that no layer of a known class owns."""
 FURTHER = {
-    "bias": "a bias",
-    "norm": "of a norm layer",
+    "bias": BIAS,
+    "norm": NORM,
     "vector": "a vector that belongs to no layer of a known class",
     "computed from": "a weight is computed from it and another parameter",
 }
@@ -74,7 +75,10 @@ def _of(prefix: str, module: nn.Module, computed: Sequence[Computed]) -> Iterato
     if isinstance(module, parametrize.ParametrizationList):
         return  # its parameters are told with the layer that they are of
     as_it_is = uses_its_weight_as_it_is(module)
+    sources = {name for one in computed for name in (one.parameter, *one.others)}
     for own, parameter in module.named_parameters(recurse=False):
+        if start + own in sources:
+            continue  # torch's old hooks keep what they compute from in the layer itself; it is told below
         kind = _kind(module, own, parameter.ndim)
         reason = f"{type(module).__name__} changes it before it is used: a weight of 0 is not 0 there"
         yield start + own, Kind(kind, None if as_it_is or kind not in ("conv", "linear") else reason)

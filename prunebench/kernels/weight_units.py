@@ -44,7 +44,8 @@ class WeightUnits(Units):
         start = 0
         for name, kind in parameters.items():
             count = self._shapes[name].numel()
-            layers.append(Layer(name, start, count, kind, min((floors or {}).get(name, 0), count)))
+            floor = min((floors or {}).get(name, 0), count)
+            layers.append(Layer(name, start, count, kind, floor, tuple(self._shapes[name])))
             start += count
         self.layers = tuple(layers)
 

@@ -11,11 +11,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import inf, isclose, log
+from math import inf, log
 from statistics import mean
 
-from prunebench.api.board import AXES, AxisName, Between, Gap, Run
+from prunebench.api.board import AXES, SAME_PLACE, AxisName, Between, Gap, Run
 from prunebench.api.errors import PrunebenchError
+from prunebench.api.metric import Metric
 from prunebench.api.rows import Outcome
 from prunebench.leaderboard.tickets import Lost, Ticket, worst
 
@@ -23,17 +24,18 @@ WIDEST = 2.0
 """How far apart, as a ratio, two tickets may lie for the line between them to say what is there."""
 
 STEEPEST = 0.1
-"""How far apart their values may lie, as a share of the metric\'s range."""
+"""How far apart their values may lie, as a share of the metric's range; of the larger one where it has no range."""
 
 
 def note_of(axis: AxisName) -> str:
     """What a reader must know of values that no ticket had."""
     return (
         f"Entries are compared at an equal {AXES[axis]}, since they prune different units. The value of a seed there "
-        "is that of its ticket there, or else interpolated, linearly in the logarithm, between its two nearest judged "
-        "tickets: marked with ≈, and shown with both. Where it has none on both sides, where these lie more than "
-        f"{WIDEST:g} times apart, or where their values are more than {STEEPEST:.0%} of the metric's range apart, "
-        "there is no value. The tickets themselves are in results.jsonl."
+        f"is that of its ticket there (within {100 * SAME_PLACE:g} % of the place), or else interpolated, linearly in "
+        "the logarithm, between its two nearest judged tickets: marked with ≈, and shown with both. Where it has none "
+        f"on both sides, where these lie more than {WIDEST:g} times apart, or where their values are more than "
+        f"{100 * STEEPEST:g} % of the metric's range (of the larger one, where it has no range) apart, there is no "
+        "value. The tickets themselves are in results.jsonl."
     )
 
 
@@ -46,6 +48,7 @@ class AxisPoint:
         run: the judged run that the value is of; None where it is of none, or where the axis is a cost.
         between: the tickets that it was interpolated between; None where it was measured.
         gap: why there is neither a value nor an outcome that is not ok.
+        draws: the values that a measured one is the mean of.
     """
 
     entry: str
@@ -57,6 +60,7 @@ class AxisPoint:
     run: Run | None = None
     between: Between | None = None
     gap: Gap | None = None
+    draws: tuple[float, ...] = ()
 
 
 def at_own_density(tickets: Sequence[Ticket]) -> list[AxisPoint]:
@@ -82,13 +86,13 @@ def on_cost_axis(
     axis: AxisName,
     at: Sequence[float],
     dense: frozenset[str],
-    steepest: float = inf,
+    metric: Metric,
 ) -> list[AxisPoint]:
     """Each trial at the places `at` of an axis, and dense references at 1.
 
     Args:
         dense: the entries that are references.
-        steepest: how far apart two values may lie for the line between them to be read.
+        metric: what the values are of; its range says how far apart two may lie.
     Raises:
         PrunebenchError: a ticket does not say where it lies on the axis.
     """
@@ -103,7 +107,7 @@ def on_cost_axis(
             points += at_own_density(own)
         if entry not in dense:
             rounds = _known(own, gone, axis)
-            points += [_at(entry, seed, rounds, place, steepest) for place in sorted(at, reverse=True)]
+            points += [_at(entry, seed, rounds, place, metric) for place in sorted(at, reverse=True)]
     return points
 
 
@@ -119,6 +123,7 @@ class _Round:
     place: float | None
     value: float | None
     outcome: Outcome
+    draws: tuple[float, ...] = ()
 
 
 def _known(tickets: Sequence[Ticket], lost: Sequence[Lost], axis: AxisName) -> list[_Round]:
@@ -151,20 +156,22 @@ def _round(tickets: Sequence[Ticket], axis: AxisName) -> _Round:
     if len(places) < len(tickets):
         if outcome not in ("failed", "diverged"):
             where = tickets[0]
-            raise PrunebenchError(
-                f"{where.entry}, seed {where.seed}, round {where.round}: no {axis} is recorded; run it again "
-                "with an empty store"
-            )
+            do = "run it again with an empty store"
+            if axis == "latency":
+                do = "give the entry an analysis that measures `latency_share`"
+            raise PrunebenchError(f"{where.entry}, seed {where.seed}, round {where.round}: no {axis} is recorded; {do}")
         return _Round(density, None, None, outcome)
     values = [ticket.value for ticket in tickets if ticket.value is not None]
-    return _Round(density, mean(places), mean(values) if len(values) == len(tickets) else None, outcome)
+    whole = len(values) == len(tickets)
+    return _Round(density, mean(places), mean(values) if whole else None, outcome, tuple(values) if whole else ())
 
 
-def _at(entry: str, seed: int, rounds: Sequence[_Round], place: float, steepest: float) -> AxisPoint:
+def _at(entry: str, seed: int, rounds: Sequence[_Round], place: float, metric: Metric) -> AxisPoint:
     lying = [(one.place, one) for one in rounds if one.place is not None]
-    for where, one in lying:
-        if isclose(where, place, rel_tol=1e-9):
-            return AxisPoint(entry, seed, place, one.outcome, one.value)
+    there = min(lying, key=lambda one: abs(log(one[0] / place)), default=None)
+    # The dense network is at 1 alone, however near a place is.
+    if there is not None and there[0] < 1 and abs(there[0] - place) <= SAME_PLACE * place:
+        return AxisPoint(entry, seed, place, there[1].outcome, there[1].value, draws=there[1].draws)
     left = min((one for one in lying if one[0] > place), key=lambda one: one[0], default=None)
     right = max((one for one in lying if one[0] < place), key=lambda one: one[0], default=None)
     most = left[1].density if left and left[1].density is not None else inf
@@ -184,12 +191,19 @@ def _at(entry: str, seed: int, rounds: Sequence[_Round], place: float, steepest:
     outcome = worst([above.outcome, below.outcome])
     if above.value is None or below.value is None:
         return AxisPoint(entry, seed, place, outcome, None)
-    if outcome == "ok" and abs(above.value - below.value) > steepest:
+    if outcome == "ok" and abs(above.value - below.value) > _steepest(metric, above.value, below.value):
         return AxisPoint(entry, seed, place, "ok", None, gap=Gap("steep", *_placed([left, right])))
     share = log(left_place / place) / log(left_place / right_place)
     value = above.value + share * (below.value - above.value)
     between = Between((left_place, right_place), (above.value, below.value))
     return AxisPoint(entry, seed, place, outcome, value, between=between)
+
+
+def _steepest(metric: Metric, *values: float) -> float:
+    """How far apart these two values may lie for the line between them to be read."""
+    if metric.low is None or metric.high is None:
+        return STEEPEST * max(map(abs, values))
+    return STEEPEST * (metric.high - metric.low)
 
 
 def _placed(rounds: Sequence[tuple[float, _Round]]) -> tuple[tuple[float, ...], tuple[float | None, ...]]:

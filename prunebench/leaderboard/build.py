@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from statistics import mean
 from typing import TYPE_CHECKING, TypeAlias
@@ -13,7 +13,7 @@ from prunebench.api.estimates import Compared, Interval
 from prunebench.api.metric import Metric
 from prunebench.api.report.text import percent_labels
 from prunebench.api.results import Results
-from prunebench.api.rows import Outcome
+from prunebench.api.rows import Outcome, Row, RunId
 from prunebench.leaderboard.axis import note_of
 from prunebench.leaderboard.correct import Scores, image_scores
 from prunebench.leaderboard.differences import differences_of
@@ -57,6 +57,7 @@ def _board(results: Results, source: Source, metric: str, ranked_by: Callable[[s
         _group(where, tried, source, results, report.against) for where, tried in source.tried(metric).items()
     )
     note = () if source.axis == "density" else (note_of(source.axis),)
+    note = (*note, *_emptied(results.rows), *_unscored(results.rows))
     recorded = {row.entry for row in results.rows}
     absent = [name for name in results.provenance.entries if name not in recorded]
     if absent:
@@ -76,6 +77,40 @@ def _board(results: Results, source: Source, metric: str, ranked_by: Callable[[s
         provenance=results.provenance,
         ranked_by=ranked_by,
     )
+
+
+def _emptied(rows: Iterable[Row]) -> Iterator[str]:
+    """For each entry with networks that have layers without any unit left: where, and in how many.
+
+    Such a network may be whole, as where a residual branch is empty: it is ranked unless its outputs are constant.
+    """
+    judged: dict[str, dict[float, set[RunId]]] = {}
+    most: dict[str, int] = {}
+    for row in rows:
+        if row.empty_layers and row.density is not None:
+            judged.setdefault(row.entry, {}).setdefault(row.density, set()).add(row.run)
+            most[row.entry] = max(most.get(row.entry, 0), row.empty_layers)
+    for entry, places in judged.items():
+        where = ", ".join(f"{density:.3g} ({len(runs)})" for density, runs in sorted(places.items(), reverse=True))
+        layers = "1 layer" if most[entry] == 1 else f"up to {most[entry]} layers"
+        yield (
+            f"{entry}: {layers} without any unit left, at these densities (in so many judged networks): {where}. They "
+            'count as "collapsed" only where their outputs are the same for every example.'
+        )
+
+
+def _unscored(rows: Iterable[Row]) -> Iterator[str]:
+    """For each entry whose score said nothing of some layers: which."""
+    layers: dict[str, dict[str, None]] = {}
+    for row in rows:
+        if row.unscored_layers:
+            layers.setdefault(row.entry, {}).update(dict.fromkeys(row.unscored_layers))
+    for entry, names in layers.items():
+        shown = ", ".join(list(names)[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+        yield (
+            f"{entry}: every unit of {shown} scored exactly 0, as where a branch is initialised to zero: the score "
+            "says nothing of these layers, and a cut across the network takes them first."
+        )
 
 
 def _group(where: ModelData, tried: Tried, source: Source, results: Results, against: str | None) -> Group:

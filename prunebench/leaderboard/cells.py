@@ -125,6 +125,8 @@ def _cell(by_seed: Mapping[int, Sequence[AxisPoint]], never_reached: Mapping[int
     whole = {seed: own for seed, own in values.items() if own and seed not in broken}
     between = {seed: one for seed in whole for one in (by_seed[seed][0].between,) if one is not None}
     missing = {seed: gap for seed, points in sorted(by_seed.items()) for gap in (points[0].gap,) if gap is not None}
+    drawn = {seed: [*(points[0].draws or values[seed])] for seed, points in by_seed.items() if seed in whole}
+    draws = {seed: max(own) - min(own) for seed, own in sorted(drawn.items()) if len(own) > 1}
     return Cell(
         values={seed: mean(own) for seed, own in whole.items()},
         broken=dict(sorted(broken.items())),
@@ -134,6 +136,8 @@ def _cell(by_seed: Mapping[int, Sequence[AxisPoint]], never_reached: Mapping[int
         },
         runs={seed: tuple(p.run for p in by_seed[seed] if p.run is not None) for seed in whole if seed not in between},
         between=between,
+        draws=draws,
+        apart=max(draws.values(), default=None),
         neighbours=_mean_of(list(between.values())) if between else None,
     )
 

@@ -1,8 +1,8 @@
-"""Published results held against ours, judged on direction; contradictions come first."""
+"""Published results held against ours, judged on direction or equality; contradictions come first."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean
 
@@ -14,9 +14,15 @@ from prunebench.api.provenance import Provenance
 from prunebench.api.results import Results
 from prunebench.leaderboard.sides import SideValues, base_of, expectation_of, measured, read_side
 from prunebench.leaderboard.source import Source
+from prunebench.stats.equivalence import Equivalence, equivalence, equivalence_p
 from prunebench.stats.ranking import seed_scores
 from prunebench.stats.student import difference_within, paired
 
+_OF_EQUALITY: Mapping[Equivalence, Verdict] = {
+    "equal": "reproduced",
+    "different": "contradicted",
+    "undecided": "undecided",
+}
 _HARMLESS = ("execution.", "report.", "track")
 
 
@@ -73,7 +79,7 @@ def judge(expectation: Expectation, source: Source, alpha: float, reduced: bool)
         else:
             other = better, _fixed(worse, here)
         compared = _compare((better, here), other, alpha)
-        judgements.append(_judge(expectation, where, here.metric, compared, reduced))
+        judgements.append(_judge(expectation, where, here.metric, compared, reduced, alpha))
     if not ours:
         reason = f'no measurement of "{better.entry}"'
         judgements.append(Judgement("undecided", expectation, None, metric_of(better.metric, ""), reason=reason))
@@ -88,23 +94,32 @@ class _Comparison:
     rounds: bool = False
     broken: tuple[tuple[str, Cell], ...] = ()
     reason: str = ""
+    interpolated: bool = False
 
 
 def _judge(
-    expectation: Expectation, where: tuple[str, str], metric: Metric, compared: _Comparison, reduced: bool
+    expectation: Expectation,
+    where: tuple[str, str],
+    metric: Metric,
+    compared: _Comparison,
+    reduced: bool,
+    alpha: float,
 ) -> Judgement:
-    verdict: Verdict = "undecided"
+    direction: Verdict = "undecided"
     why = "reduced recipe" if reduced or not expectation.judge else ""
     if "approximate" in metric.shown:
         why = "approximate measurement"
     ends = None if compared.pair is None else compared.pair.ends
-    if why:
-        verdict = "not judged"
+    margin, p = expectation.equal_within, None
+    if margin is not None and compared.pair is not None:
+        p = equivalence_p(compared.pair, margin)
+    if margin is not None and compared.pair is not None:
+        direction = _OF_EQUALITY[equivalence(compared.pair, margin, alpha)]
     elif ends is not None:
         low, high = ends if _higher(expectation, metric) else (-ends[1], -ends[0])
-        verdict = "reproduced" if low > 0 else "contradicted" if high < 0 else "undecided"
+        direction = "reproduced" if low > 0 else "contradicted" if high < 0 else "undecided"
     return Judgement(
-        verdict,
+        "not judged" if why else direction,
         expectation,
         where,
         metric,
@@ -115,6 +130,9 @@ def _judge(
         broken=compared.broken,
         reason=compared.reason,
         why=why,
+        direction=direction,
+        interpolated=compared.interpolated,
+        p=p,
     )
 
 
@@ -144,7 +162,8 @@ def _compare(
         return _Comparison(broken=broken, reason=str(error))
     common = sorted(high.keys() & low.keys())
     means = mean(high[seed] for seed in common), mean(low[seed] for seed in common)
-    return _Comparison(pair, means, len(places), "round" in (ours.kind, theirs.kind), broken)
+    between = any(cell.between for cells in tried for cell in cells)
+    return _Comparison(pair, means, len(places), "round" in (ours.kind, theirs.kind), broken, interpolated=between)
 
 
 def _places(
@@ -189,4 +208,8 @@ def _higher(expectation: Expectation, metric: Metric) -> bool:
     """Which way is better: as the published numbers have it, else as the metric does."""
     if expectation.published is not None and expectation.published[0] != expectation.published[1]:
         return expectation.published[0] > expectation.published[1]
+    if expectation.difference:
+        return expectation.difference > 0
+    if expectation.ratio not in (None, 1.0):
+        return expectation.ratio > 1
     return metric.higher

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 
 from prunebench.api.board import Board
-from prunebench.api.provenance import Provenance
+from prunebench.api.provenance import Provenance, Scalar
 from prunebench.api.report import plain
 
 
@@ -27,6 +27,17 @@ def hardware_facts(provenance: Provenance) -> list[str]:
     ]
 
 
+def environment_facts(provenance: Provenance) -> list[tuple[str, Scalar]]:
+    """What bits depend on beside the phase, each with its value; of several environments, of each by its id."""
+    if not provenance.environments:
+        return sorted(provenance.environment.items())
+    return [
+        (f"{one}: {name}", value)
+        for one, fields in sorted(provenance.environments.items(), key=lambda pair: pair[1] != provenance.environment)
+        for name, value in sorted(fields.items())
+    ]
+
+
 def notes_of(board: Board) -> list[str]:
     """What a reader must know before the first number; the profile is among it even where no note says so."""
     profile = board.provenance.profile
@@ -34,6 +45,12 @@ def notes_of(board: Board) -> list[str]:
     if profile is not None and not any(f'"{profile}"' in note for note in board.notes):
         notes.insert(0, f'Profile "{plain(profile)}": never ranked with full results.')
     return notes
+
+
+def title_of(board: Board) -> str:
+    """The board's name, with the profile that was run: that is not the file's study."""
+    profile = board.provenance.profile
+    return plain(board.name) + (f', profile "{plain(profile)}"' if profile is not None else "")
 
 
 def command(provenance: Provenance) -> str:

@@ -15,6 +15,28 @@ def counts_text(judgements: Sequence[Judgement]) -> str:
     return ", ".join(f"{count} {verdict}" for verdict, count in counted if count)
 
 
+def verdict_text(judgements: Sequence[Judgement]) -> str:
+    """What this run says of the file's claim, in a sentence or two: it stands beside the claim."""
+    if not judgements:
+        return "none; no published result is held against this run, so the table alone says whether the claim holds."
+    judged = [one for one in judgements if one.verdict != "not judged"]
+    parts = [f"{counts_text(judged)}, of {len(judged)} published results."] if judged else []
+    rest = [one for one in judgements if one.verdict == "not judged"]
+    if rest:
+        reasons = ", ".join(dict.fromkeys(one.why for one in rest))
+        went = [
+            (sum(one.direction == "reproduced" for one in rest), "the published way"),
+            (sum(one.direction == "contradicted" for one in rest), "the other way"),
+            (sum(one.direction == "undecided" and one.pair is not None for one in rest), "clearly neither way"),
+        ]
+        told = [f"{count} {'goes' if count == 1 else 'go'} {words}" for count, words in went if count]
+        missing = sum(one.pair is None for one in rest)
+        told += [f"{missing} could not be compared"] if missing else []
+        results = "result" if len(rest) == 1 else "results"
+        parts.append(f"{len(rest)} published {results} not judged ({reasons}): {', '.join(told)}.")
+    return " ".join(parts)
+
+
 def where_text(judgement: Judgement) -> str:
     """The model and data; empty where nothing has the metric."""
     return "" if judgement.where is None else " on ".join(judgement.where)
@@ -32,11 +54,17 @@ def sides_text(judgement: Judgement) -> str:
 
 def published_text(judgement: Judgement) -> str:
     """The published numbers; empty where the file has none."""
-    published, metric = judgement.expectation.published, judgement.metric
-    if published is None:
-        return ""
-    high, low = published
-    return f"{metric.number(high)} against {metric.number(low)}, difference {metric.signed(high - low)}"
+    expectation, metric = judgement.expectation, judgement.metric
+    unit = f" {metric.apart}" if metric.apart else ""
+    if expectation.published is not None:
+        high, low = expectation.published
+        return f"{metric.number(high)} against {metric.number(low)}, difference {metric.signed(high - low)}"
+    parts = []
+    if expectation.difference is not None:
+        parts.append(f"difference {metric.signed(expectation.difference)}{unit}")
+    if expectation.ratio is not None:
+        parts.append(f"{expectation.ratio:.3g} times the other")
+    return ", ".join(parts)
 
 
 def ours_text(judgement: Judgement) -> str:
@@ -48,7 +76,12 @@ def ours_text(judgement: Judgement) -> str:
         return judgement.reason + ending
     unit = f" {metric.apart}" if metric.apart else ""
     over = f", mean over {judgement.over} {judgement.kind}" if judgement.over > 1 else ""
+    over += ", some of these values interpolated between tickets" if judgement.interpolated else ""
     lone = f", and {pair.why}" if pair.why else ""
+    margin = judgement.expectation.equal_within
+    if margin is not None:
+        test = "" if judgement.p is None else f", p = {judgement.p:.2g} that they are not"
+        lone += f"; equal within {metric.signed(margin).lstrip('+')}{unit}?{test}"
     return (
         f"{metric.number(means[0])} against {metric.number(means[1])}, difference "
         f"{difference_text(pair, metric)}{unit}, n = {pair.n}{over}{lone}{ending}"
@@ -64,6 +97,11 @@ def section(judgements: Sequence[Judgement]) -> str:
         f"on direction: {counts_text(judgements)}. A difference is better minus worse, paired by seed; it decides if "
         "its uncorrected interval excludes zero."
     )
+    if any(one.expectation.equal_within is not None for one in judgements):
+        intro += (
+            " An equality within a margin is reproduced if two one-sided tests reject that the difference is that "
+            "large, and contradicted if its interval lies beyond the margin."
+        )
     return "\n".join([intro, "", *map(_item, judgements)])
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Sequence
 from io import StringIO
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -38,50 +39,61 @@ COLUMNS = {
 _FORMULA = ("=", "+", "-", "@")
 
 
-def record(row: Row) -> dict[str, Any]:
-    """A row as plain cells, by column; the environments that it rests on are joined by spaces."""
-    cells = {name: getattr(row, name) for name in COLUMNS}
-    cells["environments"] = " ".join(row.environments)
-    return cells
-
-
-def csv_text(rows: Sequence[Row]) -> str:
+def csv_text(rows: Sequence[Row], boards: Sequence[str] | None = None) -> str:
     """One record a line, in the rows' order, with numbers as `repr` has them and nothing for null.
+
+    `boards`: of rows of several leaderboards, the name of each row's; they make a last column, "board".
 
     Characters that do not print are written as backslash escapes. A text that a spreadsheet would take for a formula
     has an apostrophe before it; `results.parquet` has it as it is.
     """
     text = StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for row in rows:
-        writer.writerow(["" if cell is None else _cell(cell) for cell in record(row).values()])
+    cells = columns(rows, boards)
+    writer.writerow(cells)
+    writer.writerows(zip(*([_cell(cell) for cell in column] for column in cells.values()), strict=True))
     return text.getvalue()
+
+
+def columns(rows: Sequence[Row], boards: Sequence[str] | None = None) -> dict[str, list[Any]]:
+    """All rows' cells by column; the environments that a row rests on are joined by spaces.
+
+    `boards`: see `csv_text`.
+    """
+    found: dict[str, list[Any]] = {name: list(map(attrgetter(name), rows)) for name in COLUMNS}
+    found["environments"] = [" ".join(environments) for environments in found["environments"]]
+    if boards is not None:
+        found["board"] = list(boards)
+    return found
 
 
 def write_records(folder: Path, rows: Sequence[Row]) -> None:
     """Write `results.csv` and `results.parquet`; equal rows give equal bytes under one version of pyarrow."""
     (folder / CSV).write_text(csv_text(rows), encoding="utf-8", newline="\n")
-    _write_parquet(folder / PARQUET, rows)
+    write_parquet(folder / PARQUET, rows)
 
 
-def _cell(cell: str | float) -> str:
+def _cell(cell: str | float | None) -> str:
     if not isinstance(cell, str):
-        return repr(cell)
-    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in cell)
+        return "" if cell is None else repr(cell)
+    shown = cell
+    if not cell.isprintable():  # hardly ever
+        shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in cell)
     return f"'{shown}" if shown.lstrip().startswith(_FORMULA) else shown
 
 
-def _write_parquet(path: Path, rows: Sequence[Row]) -> None:
+def write_parquet(path: Path, rows: Sequence[Row], boards: Sequence[str] | None = None) -> None:
+    """The same as columns, in one file."""
     import pyarrow as pa
     from pyarrow import parquet
 
     kinds = {"text": pa.string(), "whole": pa.int64(), "number": pa.float64()}
-    records = [record(row) for row in rows]
-    columns = [
-        pa.array([_stored(line[name], kind) for line in records], type=kinds[kind]) for name, kind in COLUMNS.items()
+    cells = columns(rows, boards)
+    arrays = [
+        pa.array([_stored(cell, kind) for cell in column], type=kinds[kind])
+        for column, kind in ((column, COLUMNS.get(name, "text")) for name, column in cells.items())
     ]
-    parquet.write_table(pa.table(columns, names=list(COLUMNS)), path, compression="zstd")
+    parquet.write_table(pa.table(arrays, names=list(cells)), path, compression="zstd")
 
 
 def _stored(cell: Any, kind: str) -> Any:

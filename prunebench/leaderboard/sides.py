@@ -59,7 +59,14 @@ def expectation_of(stated: Mapping[str, Any], judged_by: str) -> Expectation:
         if {"better", "worse"} <= published.keys()
         else None,
         judge=stated.get("judge") is not False,
+        difference=_number(published.get("difference")),
+        ratio=_number(published.get("ratio")),
+        equal_within=_number(stated.get("equal_within")),
     )
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None else float(value)
 
 
 def _worse(stated: Mapping[str, Any], better: ExpectationSide) -> ExpectationSide | float:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from math import inf
 from typing import TypeAlias
 
 from prunebench.api.board import AXES, AxisName
@@ -13,7 +12,7 @@ from prunebench.api.errors import PrunebenchError, nearest
 from prunebench.api.metric import Metric, metric_of
 from prunebench.api.results import Results
 from prunebench.api.rows import Row
-from prunebench.leaderboard.axis import STEEPEST, at_own_density, on_cost_axis
+from prunebench.leaderboard.axis import at_own_density, on_cost_axis
 from prunebench.leaderboard.cells import Cells, cells_of
 from prunebench.leaderboard.tickets import lost_runs, tickets_of
 
@@ -88,19 +87,14 @@ class Source:
         if axis == "density":
             points = at_own_density(tickets)
         else:
-            points = on_cost_axis(tickets, lost, axis, self.at, dense, _steepest(reading))
+            points = on_cost_axis(tickets, lost, axis, self.at, dense, reading)
         return Tried(reading, names, dense, cells_of(points, lost, dense))
-
-
-def _steepest(metric: Metric) -> float:
-    """How far apart two values may lie for the line between them to be read; any distance without a range."""
-    return inf if metric.low is None or metric.high is None else STEEPEST * (metric.high - metric.low)
 
 
 def axis_of(name: str) -> AxisName:
     """An axis by its name. Raises PrunebenchError for one that is not known."""
     match name:
-        case "density" | "density_all" | "density_macs":
+        case "density" | "density_all" | "density_macs" | "latency":
             return name
     raise PrunebenchError(f'report.axis: "{name}" is no axis.{nearest(name, AXES)}')
 

@@ -11,6 +11,9 @@ from prunebench.api.errors import PrunebenchError
 from prunebench.api.results import place_in_run
 from prunebench.api.rows import WORST_FIRST, Outcome, Row
 
+LATENCY_SHARE = "latency_share"
+"""What analyses call the share of the dense network's time that a ticket's network takes."""
+
 
 @dataclass(frozen=True)
 class Ticket:
@@ -21,6 +24,7 @@ class Ticket:
             was made.
         outcome: the worst of its rows', of whatever metric.
         value: the metric at the last position; None without one, and where the run diverged or failed.
+        latency: the share of the dense network's time that an analysis measured for the round; None without one.
     """
 
     entry: str
@@ -32,6 +36,7 @@ class Ticket:
     density_macs: float | None
     outcome: Outcome
     value: float | None
+    latency: float | None = None
 
 
 @dataclass(frozen=True)
@@ -58,10 +63,13 @@ def tickets_of(rows: Iterable[Row], metric: str) -> list[Ticket]:
     Raises: PrunebenchError if two rows contradict each other, or a run's positions have no last one.
     """
     by_ticket: dict[tuple[str, int, int, int, float], list[Row]] = defaultdict(list)
+    latencies: dict[tuple[str, int, int | None], float | None] = {}
     for row in rows:
+        if row.role == "analyse" and row.metric.endswith(f"/{LATENCY_SHARE}"):
+            latencies[row.entry, row.seed, row.round] = row.value
         if row.role == "evaluate" and row.twin == 0 and row.round is not None and row.density is not None:
             by_ticket[row.entry, row.seed, row.round, row.draw, row.density].append(row)
-    return [_ticket(by_ticket[at], metric) for at in sorted(by_ticket)]
+    return [_ticket(by_ticket[at], metric, latencies.get(at[:3])) for at in sorted(by_ticket)]
 
 
 def lost_runs(rows: Iterable[Row]) -> list[Lost]:
@@ -74,7 +82,7 @@ def lost_runs(rows: Iterable[Row]) -> list[Lost]:
     ]
 
 
-def _ticket(rows: Sequence[Row], metric: str) -> Ticket:
+def _ticket(rows: Sequence[Row], metric: str, latency: float | None) -> Ticket:
     first, outcome = rows[0], worst(row.outcome for row in rows)
     assert first.round is not None
     return Ticket(
@@ -89,6 +97,7 @@ def _ticket(rows: Sequence[Row], metric: str) -> Ticket:
         value=_last([row for row in rows if row.name == metric and row.outcome in ("ok", "collapsed")])
         if outcome in ("ok", "collapsed")
         else None,
+        latency=latency,
     )
 
 

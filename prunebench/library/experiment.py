@@ -13,6 +13,7 @@ from prunebench.api.errors import ConfigError
 from prunebench.components.catalogue import Catalogue
 from prunebench.library.leaderboard import Leaderboard
 from prunebench.runner import Options, Prepared, Status
+from prunebench.store.places import place_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -66,7 +67,7 @@ class Experiment:
 
         before = self.plan()
         folder = None if out is None else Path(out)
-        shown = display(_console(), self.prepared.plan, before.sample_steps) if progress else None
+        shown = display(_console(), self.prepared.plan, before.work) if progress else None
         try:
             outcome = runner.run(
                 self.prepared,
@@ -105,7 +106,8 @@ def load(
         profile: a `[profile.NAME]` to lay over it.
         seeds, only: in place of the file's seeds and entries.
         settings: other values for keys of the file, by their path: {"train.horizon": "2ep"}.
-        store: where artifacts are kept; `$PRUNEBENCH_STORE` or the user's cache by default.
+        store: where artifacts are kept, a folder or an object store's URL; `$PRUNEBENCH_STORE` or the user's cache by
+            default.
         reuse: artifacts of the same environment only, or of any.
         catalogue: where components come from; what is installed by default.
     Raises:
@@ -121,7 +123,7 @@ def load(
         None if seeds is None else tuple(seeds),
         tuple(only),
         tuple(f"{key}={_toml(key, value)}" for key, value in (settings or {}).items()),
-        None if store is None else Path(store),
+        None if store is None else place_of(str(store)),
         reuse,
     )
     return Experiment(runner.prepare(options, catalogue), catalogue)

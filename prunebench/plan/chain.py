@@ -29,7 +29,7 @@ from prunebench.api.recipe import Recipe
 from prunebench.benchmark.entries import Entry
 from prunebench.components.catalogue import Catalogue
 from prunebench.components.learning_rate import multiplier
-from prunebench.components.managers import accepts, call_planning_hook
+from prunebench.components.managers import accepts, call_planning_hook, several
 from prunebench.plan.context import TrialContext
 from prunebench.plan.participants import Participants, needs_of
 from prunebench.plan.phases import Phases
@@ -106,7 +106,8 @@ class Chain:
         schedule = self.entry.schedule
         if schedule is None:
             return (self.dense,)
-        tickets = tuple(call_planning_hook(schedule, "prunebench_schedule", chain=self, recipes=self.recipes))
+        answer = call_planning_hook(schedule, "prunebench_schedule", chain=self, recipes=self.recipes)
+        tickets = tuple(several(schedule, "prunebench_schedule", answer, PlannedTicket))
         if len(tickets) != self.rounds + 1 or tickets[0] != self.dense:
             raise PlanError(
                 f"schedule {schedule} gave {len(tickets)} tickets; {self.rounds + 1} were asked for, the first dense"
@@ -216,6 +217,7 @@ class Chain:
             cut=cut if accepts(entry.select.planner, "prunebench_select", "cut") else None,
             round=round if accepts(entry.select.planner, "prunebench_select", "round") else None,
             streams=self._pruning_streams(round),
+            drawn_in=self._drawn_in(round),
         )
 
     def _joint_pruning(
@@ -242,11 +244,16 @@ class Chain:
             units=context.units_spec,
             count=count,
             streams=self._pruning_streams(round),
+            drawn_in=self._drawn_in(round),
             data=context.data_spec if asks("data") else None,
             cut=cut if asks("cut") else None,
             round=round if asks("round") else None,
             updates=next((n.updates for n in needs_of(component, request) if n.updates), None),
         )
+
+    def _drawn_in(self, round: int) -> int | None:
+        """The round whose stream a score draws from; None for its own. The first one's where all share it."""
+        return 1 if self.entry.draw_once and draws(self.entry) and round != 1 else None
 
     def _pruning_streams(self, round: int) -> Streams:
         # Where nothing draws, every draw of the chain is one and the same.

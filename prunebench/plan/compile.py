@@ -16,16 +16,17 @@ from prunebench.api.planning import Evaluation, PlannedTicket, Ref, Request, Run
 from prunebench.benchmark.choices import DataChoice, ModelChoice
 from prunebench.benchmark.entries import Benchmark, Entry
 from prunebench.benchmark.errors import entries_named
-from prunebench.components.managers import call_planning_hook
+from prunebench.components.managers import accepts, call_planning_hook, implements
 from prunebench.kernels.counts import count_at, global_count
 from prunebench.plan.chain import Chain, draws
 from prunebench.plan.context import TrialContext
 from prunebench.plan.counts import matched
 from prunebench.plan.curves import CurveSpec, curve_spec
 from prunebench.plan.demand import demanded
+from prunebench.plan.first_step import FirstStep, of_score
 from prunebench.plan.participants import Participants
 from prunebench.plan.phases import Phases
-from prunebench.plan.specs import WeightFile
+from prunebench.plan.specs import TrainSpec, WeightFile
 from prunebench.plan.trial import LeftOut, Plan, Trial
 
 
@@ -42,6 +43,10 @@ class Probe(Protocol):
 
     def weights(self, chosen: ModelChoice, data: DataInfo) -> str:
         """The digest of the weight file that a model starts from; asked only where a file names one."""
+        ...
+
+    def first_step(self, chosen: ModelChoice, step: FirstStep) -> str:
+        """What the first step of a run would fail with; empty if nothing."""
         ...
 
 
@@ -66,6 +71,13 @@ class _Place:
     model: int
     data: int
     seed: int
+
+
+def _selecting(entry: Entry) -> BoundComponent:
+    """The component that chooses which units stay."""
+    select = entry.select if entry.prune is None else entry.prune
+    assert select is not None
+    return select
 
 
 class _Planner:
@@ -156,6 +168,11 @@ class _Planner:
                 rerun,
             )
             analyses += [(use.name, ref) for ref in source.analyse(use, request)]
+        finds = frozenset(key for key in ancestors if self.phases.by_key[key].kind == "train")
+        self._once(
+            ("tried", entry.name, place.model, place.data),  # the other seeds would only say it again
+            lambda: self._try(entry, place, context, [*finds, *(one.run.key for one in evaluations)]),
+        )
         return Trial(
             entry=entry.name,
             model=entry.models[place.model].label,
@@ -167,9 +184,28 @@ class _Planner:
             metrics=entry.metrics,
             evaluations=tuple(evaluations),
             analyses=tuple(analyses),
-            finds=frozenset(key for key in ancestors if self.phases.by_key[key].kind == "train"),
+            finds=finds,
             note=context.data.note,
+            coverage=context.model.coverage,
+            units_kind=context.units.name,
         )
+
+    def _try(self, entry: Entry, place: _Place, context: TrialContext, runs: list[str]) -> None:
+        """Try the first step of each recipe of a trial. Raises PlanError with what a run would fail with."""
+        specs = [spec for key in runs if isinstance(spec := self.phases.by_key[key].spec, TrainSpec)]
+        # A term that reads earlier states cannot be tried before there are any.
+        reading = {term.use for spec in specs for term in spec.loss if term.inputs}
+        model, data = entry.models[place.model], entry.data[place.data]
+        scores = of_score(entry.score) if entry.tickets is None else ()
+        fails: dict[str, None] = {}
+        for recipe in (entry.find, entry.evaluate):
+            losses = tuple(use for use in recipe.loss if use.name not in reading)
+            step = FirstStep(context.data, entry.task, entry.units, recipe, losses, scores)
+            same = ("step", id(model.use), id(data.use), keys.digest(step.identity))
+            if why := self._once(same, partial(self.probe.first_step, model, step)):
+                fails[why] = None
+        if fails:
+            raise PlanError("; ".join(f'model "{model.label}" on data "{data.label}": {why}' for why in fails))
 
     def _evaluation(self, entry: Entry, run: Run, round: int, draw: int) -> Evaluation:
         spec = curve_spec(self.benchmark.measure, entry.task, run)
@@ -274,9 +310,15 @@ class _Planner:
             return [units]
         if entry.cut is None:
             assert entry.densities is not None
-            self._own_count(entry, context, 0.5, 1)  # a pattern that matches no layer is found here, not when pruning
             stated = sorted((d for d in entry.densities if d.value < 1), key=lambda d: -d.value)
             counts = [units, *(count_at(d.value, units) for d in stated)]
+            if self._decides(entry):
+                counts[1:] = [
+                    self._own_count(entry, context, None, round, count) or count
+                    for round, count in enumerate(counts[1:], 1)
+                ]
+            else:
+                self._own_count(entry, context, 0.5, 1, units // 2)  # a pattern that matches no layer is found here
             for density, count, before in zip(stated, counts[1:], counts, strict=False):
                 if count < 1:
                     raise PlanError(f"density {density} is finer than one of the {units:,} units")
@@ -286,23 +328,28 @@ class _Planner:
         assert entry.rounds is not None
         counts = [units]
         for round in range(1, entry.rounds + 1):
-            own = self._own_count(entry, context, entry.cut, round)
-            count = global_count(entry.cut, round, units) if own is None else own
+            count = global_count(entry.cut, round, units)
+            own = self._own_count(entry, context, entry.cut, round, count)
+            count = count if own is None else own
             if not 0 < count <= counts[-1]:
                 raise PlanError(f"round {round} would leave {count:,} of {units:,} units; ask for fewer rounds")
             counts.append(count)
         return counts
 
-    def _own_count(self, entry: Entry, context: TrialContext, cut: float, round: int) -> int | None:
-        """What the selection says that it leaves, if it says."""
-        select = entry.select if entry.prune is None else entry.prune
-        assert select is not None
-        arguments = {"cut": cut, "round": round, "layers": context.model.layers}
+    def _own_count(self, entry: Entry, context: TrialContext, cut: float | None, round: int, stated: int) -> int | None:
+        """What the selection says that it leaves, if it says, where `stated` units are asked for."""
+        select = _selecting(entry)
+        arguments = {"cut": cut, "round": round, "layers": context.model.layers, "count": stated}
         count: int | None = self._once(
-            ("count", id(select), id(context.model), cut, round),
+            ("count", id(select), id(context.model), cut, round, stated),
             partial(call_planning_hook, select, "prunebench_count", **arguments),
         )
         return count
+
+    def _decides(self, entry: Entry) -> bool:
+        """Whether the selection has the last word on how many units a stated density leaves."""
+        select = _selecting(entry).planner
+        return implements(select, "prunebench_count") and accepts(select, "prunebench_count", "count")
 
     def _rounds(self, entry: Entry, chain: Chain) -> list[int]:
         """The rounds whose tickets are judged."""

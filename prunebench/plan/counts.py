@@ -12,11 +12,11 @@ def matched(densities: Sequence[Density], counts: Sequence[int]) -> list[int]:
     """The rounds that densities name, to the precision that they are printed with.
 
     Raises:
-        PlanError: a density that no round has, with the nearest ones.
+        PlanError: densities that no round has, each with the nearest ones.
     """
     units = counts[0]
     reached = [count / units for count in counts]
-    rounds = []
+    rounds, missing = [], []
     for density in densities:
         fitting = [r for r, d in enumerate(reached) if round(d, density.decimals) == density.value]
         if not fitting:
@@ -24,6 +24,9 @@ def matched(densities: Sequence[Density], counts: Sequence[int]) -> list[int]:
             # Too few digits would show a density that is that of no round, or the one that was asked for.
             digits = max(3, density.decimals)
             nearest = " and ".join(f"{reached[r]:.{digits}f} (round {r})" for r in sorted(near))
-            raise PlanError(f"no round has density {density}; the nearest are {nearest}")
+            missing.append(f"no round has density {density}; the nearest are {nearest}")
+            continue
         rounds.append(min(fitting, key=lambda r: abs(reached[r] - density.value)))
+    if missing:
+        raise PlanError("\n    ".join(missing))
     return sorted(set(rounds))

@@ -8,16 +8,14 @@ from prunebench.api.component import BoundComponent
 from prunebench.api.errors import PlanError
 from prunebench.api.planning import Needs, PlannedTicket, Request, TrainedPoint
 from prunebench.api.positions import Clock
-from prunebench.components.managers import call_planning_hook
+from prunebench.components.managers import call_planning_hook, several
 from prunebench.plan.specs import ComponentSpec, ParticipantSpec
 
 
 def needs_of(component: BoundComponent, request: Request) -> list[Needs]:
     """What a component asks for in a phase; empty if it asks for nothing."""
     answer = call_planning_hook(component, "prunebench_needs", request=request)
-    if answer is None:
-        return []
-    return [answer] if isinstance(answer, Needs) else list(answer)
+    return several(component, "prunebench_needs", answer, Needs)
 
 
 class Participants:

@@ -7,7 +7,7 @@ has a default, and the keys of those phases do not have it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, ClassVar, Literal
 
@@ -180,6 +180,8 @@ class PruneSpec:
     cut: float | None
     round: int | None
     streams: Streams
+    drawn_in: int | None = field(default=None, metadata=ABSENT)
+    """The round whose stream the score draws from, where it is not its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +207,8 @@ class JointPruneSpec:
     cut: float | None = field(default=None, metadata=ABSENT)
     round: int | None = field(default=None, metadata=ABSENT)
     updates: tuple[str, ...] | None = field(default=None, metadata=ABSENT)
+    drawn_in: int | None = field(default=None, metadata=ABSENT)
+    """The round whose stream the score draws from, where it is not its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,6 +248,11 @@ class AnalyseSpec:
 
 
 PhaseSpec = InitSpec | LoadSpec | TrainSpec | PruneSpec | JointPruneSpec | EditSpec | AnalyseSpec
+
+
+def drawn_from(spec: PruneSpec | JointPruneSpec) -> Streams:
+    """The streams that what scores draws from: its round's, or those of a round that all share."""
+    return spec.streams if spec.drawn_in is None else replace(spec.streams, round=spec.drawn_in)
 
 
 def refs_of(value: Any) -> list[Ref]:

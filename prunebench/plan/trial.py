@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from prunebench.api.info import Layer
+from prunebench.api.info import Coverage, Layer
 from prunebench.api.planning import Evaluation, Ref
 from prunebench.api.task import Metrics
 from prunebench.plan.curves import CurveSpec
@@ -29,6 +29,10 @@ class Trial:
     finds: frozenset[str]
     """Keys of the training runs that lead to its tickets."""
     note: str = ""
+    coverage: Coverage | None = None
+    """What its units reach of the network."""
+    units_kind: str = ""
+    """The component that its units are of."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,8 @@ class Plan:
     left_out: tuple[LeftOut, ...] = ()
     also: tuple[Ref, ...] = ()
     """Outputs that are wanted beside what the results are read off."""
+    alongside: Mapping[str, Ref] = field(default_factory=dict)
+    """An output for some training runs, by key, that is made where the run has to be trained anyway."""
 
     @property
     def sinks(self) -> Iterator[Ref]:
@@ -68,6 +74,15 @@ class Plan:
                     yield evaluation.mask
             for _, ref in trial.analyses:
                 yield ref
+
+    def coverages(self) -> Iterator[tuple[Trial, Coverage]]:
+        """What units reach of each network that is pruned, once for each kind of units, with a trial of them."""
+        seen = set()
+        for trial in self.trials:
+            what = (trial.model, trial.data, trial.units_kind, trial.coverage)
+            if trial.coverage is not None and any(one.round for one in trial.evaluations) and what not in seen:
+                seen.add(what)
+                yield trial, trial.coverage
 
     @property
     def runs(self) -> list[Phase]:

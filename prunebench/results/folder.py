@@ -12,12 +12,13 @@ from prunebench.results.provenance import read_provenance
 from prunebench.results.rows import read_rows
 
 
-def read_results(folder: Path) -> Results:
+def read_results(folder: str | Path) -> Results:
     """A leaderboard's results.
 
     Raises:
         PrunebenchError: not a leaderboard, or a file of it was edited or is damaged.
     """
+    folder = Path(folder)
     wrong = check_manifest(folder)
     if wrong:
         raise PrunebenchError(f"{folder}: {'; '.join(wrong)}")

@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import os
 import stat
-from collections.abc import Iterator, Mapping
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,8 @@ SOURCES = ("results.jsonl", "details.jsonl", "provenance.json")
 
 _IGNORED = ".gitignore"
 _MOST_FILES = 100_000
+_DEVICES = frozenset({"CON", "PRN", "AUX", "NUL", *(f"{port}{n}" for port in ("COM", "LPT") for n in range(1, 10))})
+"""Names that are no files on Windows."""
 
 
 class DamagedManifestError(PrunebenchError):
@@ -59,13 +62,29 @@ class Manifest(Record):
         for name in files:
             if not is_plain(name):
                 raise ValueError(f"files names {name!r}, which is no path below the leaderboard's folder")
+        for one, other in alike(files):
+            raise ValueError(f"files names {one!r} and {other!r}, which are one file on some systems")
         return files
 
 
 def is_plain(name: str) -> bool:
-    """Whether a name is a path below a folder, written the only way that it can be."""
-    parts = name.split("/")
-    return name.isprintable() and "\\" not in name and all(part not in ("", ".", "..") for part in parts)
+    """Whether a name is a path below a folder, written the only way that it can be, on every system."""
+    return name.isprintable() and all(map(_is_plain_part, name.split("/")))
+
+
+def _is_plain_part(part: str) -> bool:
+    if part in ("", ".", "..") or set(part) & set('\\:*?"<>|') or part[-1] in " .":
+        return False
+    return part.split(".")[0].rstrip().upper() not in _DEVICES
+
+
+def alike(names: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Pairs of names that a file system takes for one: they differ in case or in how characters are composed."""
+    known: dict[str, str] = {}
+    for name in names:
+        other = known.setdefault(unicodedata.normalize("NFKC", name).casefold(), name)
+        if other != name:
+            yield other, name
 
 
 def manifest_text(files: Mapping[str, str]) -> str:
@@ -100,7 +119,26 @@ def files_in(folder: Path) -> list[str]:
         files.append(name)
         if len(files) > _MOST_FILES:
             raise PrunebenchError(f"{folder}: more than {_MOST_FILES:,} files, which no leaderboard has")
+    for one, other in alike(files):
+        raise PrunebenchError(f"{folder}: {one!r} and {other!r} are one file on some systems; rename one of them")
     return sorted(files)
+
+
+def hidden_in(folder: Path) -> list[str]:
+    """What `files_in` passes over: hidden files and folders, and folders that keep themselves out of version control.
+
+    Raises PrunebenchError if the folder cannot be read.
+    """
+    found = []
+    try:
+        for where, folders, files in os.walk(folder, onerror=_raise):
+            hidden = [name for name in (*folders, *files) if name.startswith(".")]
+            hidden += [name for name in folders if name not in hidden and _ignores_itself(Path(where, name))]
+            found += [Path(where, name).relative_to(folder).as_posix() for name in hidden]
+            folders[:] = [name for name in folders if name not in hidden]
+    except OSError as error:
+        raise PrunebenchError(f"{folder}: cannot be read: {reason(error)}") from error
+    return sorted(found)
 
 
 def irregular_in(folder: Path) -> list[str]:

@@ -55,26 +55,28 @@ class _Reader:
         return {} if artifact is None or artifact.lineage == own else {"environments": artifact.lineage}
 
     def _density(self, trial: Trial, evaluation: Evaluation) -> dict[str, Any]:
-        """Density over the units that may be pruned and over all parameters, and whether a layer is empty."""
+        """Density over the units that may be pruned and over all parameters, and how many layers are empty."""
         if evaluation.mask is None:
-            return {"density": 1.0, "density_all": 1.0, "density_macs": 1.0, "collapsed": False}
+            return {"density": 1.0, "density_all": 1.0, "density_macs": 1.0, "empty": 0}
         artifact = self.outputs.get(evaluation.mask)
         if artifact is None or "count" not in artifact.meta:
             planned = evaluation.run.ticket.count / trial.units
-            return {"density": planned, "density_all": None, "density_macs": None, "collapsed": False}
+            return {"density": planned, "density_all": None, "density_macs": None, "empty": 0}
         meta = artifact.meta
         return {
             "density": meta["count"] / trial.units,
             "density_all": meta["parameters"] / meta["parameters_all"],
             # Masks that an earlier version of the suite stored do not have it.
             "density_macs": meta["macs"] / meta["macs_all"] if "macs" in meta else None,
-            "collapsed": 0 in meta["counts"],
+            "empty": meta["counts"].count(0),
+            "unscored": tuple(meta.get("unscored", ())),
+            "notes": meta.get("notes", ()),
         }
 
     def _evaluation(self, trial: Trial, evaluation: Evaluation, facts: Mapping[str, Any]) -> Iterator[Row]:
         spec = self.plan.curves[evaluation.curve.detail]
         artifact = self.outputs.get(evaluation.curve)
-        base = {
+        base: dict[str, Any] = {
             "entry": trial.entry,
             "model": trial.model,
             "data": trial.data,
@@ -88,7 +90,12 @@ class _Reader:
             "density_macs": facts["density_macs"],
             "key": evaluation.run.key,
             **self._mixed(artifact),
+            **({"note": "; ".join(facts["notes"])} if facts.get("notes") else {}),
         }
+        if facts["empty"]:
+            base["empty_layers"] = facts["empty"]
+        if facts.get("unscored"):
+            base["unscored_layers"] = facts["unscored"]
         metrics = [(split, metric) for split in spec.splits for metric in trial.metrics]
         units = {name: info.unit for name, info in all_metrics(trial.metrics).items()}
         diverged = artifact is not None and artifact.meta.get("outcome") == "diverged"
@@ -98,7 +105,9 @@ class _Reader:
                 yield _row(base, metric, split, None, units[metric], f"{evaluation.run.stop}it", broke)
             return
         points = {p["iteration"]: p for p in json.loads(artifact.files["curve.json"])["points"]}
-        outcome: Outcome = "collapsed" if facts["collapsed"] else "ok"
+        # Curves that an earlier version of the suite stored do not say whether the outputs vary.
+        constant = artifact.meta.get("constant", facts["empty"] > 0)
+        outcome: Outcome = "collapsed" if constant else "ok"
         longer = artifact.meta.get("longer", 1.0)
         for iteration in dict.fromkeys(round(at * longer) for at in (*spec.at, evaluation.run.stop)):
             for split, metric in metrics:

@@ -11,7 +11,7 @@ from prunebench.api.errors import PrunebenchError
 from prunebench.api.provenance import ComponentOrigin, Provenance
 from prunebench.api.results import Results
 
-_MARKS = {"environments", "exact"}
+MARKS = {"empty_layers", "environments", "exact", "note", "unscored_layers"}
 """Fields that only some rows state; they are no part of the schema."""
 
 
@@ -103,7 +103,7 @@ def _schema(a: Results, b: Results) -> list[str]:
         return [f"schema: {ours} and {theirs}; write the older one again with the newer prunebench"]
     if not a.rows or not b.rows:
         return []
-    fields = [one.rows[0].model_fields_set - _MARKS for one in (a, b)]
+    fields = [one.rows[0].model_fields_set - MARKS for one in (a, b)]
     apart = sorted(fields[0] ^ fields[1])
     return [f"fields of the rows: only one has {', '.join(apart)}"] if apart else []
 

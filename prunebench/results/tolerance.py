@@ -75,6 +75,25 @@ def tolerance_of(rows: Iterable[Row], details: Iterable[Detail], metric: str) ->
     return Tolerance(metric, deviation, len(judged), 1 / images if counted else 0.0)
 
 
+def spread(rows: Iterable[Row], field: str) -> float:
+    """How far a field that follows from a ticket's mask, such as `density_macs`, may move in another environment.
+
+    As for the metric, two draws of the noise that seeds make bound it. 0 where no cell has two seeds.
+    """
+    from scipy.stats import norm
+
+    tickets = {(row.trial, row.round, row.draw): row for row in rows if row.role == "evaluate"}
+    cells: dict[tuple[str, str, str, int | None, int], list[float]] = {}
+    for row in tickets.values():
+        value = getattr(row, field)
+        if value is not None:
+            cells.setdefault((row.entry, row.model, row.data, row.round, row.draw), []).append(float(value))
+    deviation = _pooled([values for values in cells.values() if len(values) > 1])
+    quantile = float(norm.isf(FALSE_ALARMS / (2 * max(1, len(tickets)))))
+    # Equal counts may be divided in another order.
+    return max(1e-12, quantile * math.sqrt(2) * (deviation or 0.0))
+
+
 def _correct(detail: Detail) -> str | None:
     return detail.correct if isinstance(detail, EvaluationDetail) else None
 

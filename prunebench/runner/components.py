@@ -15,11 +15,16 @@ import pluggy
 from prunebench.api.component import BoundComponent
 from prunebench.api.errors import PrunebenchError
 from prunebench.api.events import Event
+from prunebench.components.interrupts import is_ctrl_c
 from prunebench.components.managers import run_manager
+from prunebench.components.time_limit import limited, watched
 
 Complain: TypeAlias = Callable[[str], None]
 
 LOG = "log"
+
+REPORT_SECONDS = 3_600.0
+"""How long a report may take: some of them upload."""
 
 _LONGEST = 2_000
 """Characters of an exception's text that are shown."""
@@ -67,10 +72,11 @@ def make_ignored(folder: Path) -> None:
 def call(use: BoundComponent, manager: pluggy.PluginManager, hook: str, complain: Complain, **arguments: Any) -> bool:
     """Call a hook of one component; whether it returned. What it raises becomes a complaint that names it."""
     try:
-        getattr(manager.hook, hook)(**arguments)
-    except KeyboardInterrupt:
-        raise
+        with watched(None if hook == "prunebench_track" else REPORT_SECONDS):
+            limited(lambda: getattr(manager.hook, hook)(**arguments))
     except BaseException as error:  # SystemExit too: a plugin does not decide how a command ends
+        if is_ctrl_c(error):
+            raise
         complain(f"{described(use)}: {text_of(error)}")
         return False
     return True
@@ -85,7 +91,7 @@ def text_of(error: BaseException) -> str:
     """An exception as text: one line of a readable length, without control characters, whatever it is."""
     try:
         text = str(error)
-    except Exception:
+    except BaseException:  # an exception of a stranger may fail in any way, also by leaving the program
         text = "its text cannot be read"
     name = type(error).__name__
     shown = "".join(char if char.isprintable() else " " for char in text[:_LONGEST])

@@ -52,7 +52,7 @@ class Finding:
         return {"subject": self.subject, "state": self.state, "text": self.text, "mend": self.mend}
 
 
-def examine(store: Path | None = None) -> Iterator[Finding]:
+def examine(store: Path | str | None = None) -> Iterator[Finding]:
     """Look at this machine, one finding after the other; nothing that lasts is written.
 
     Args:
@@ -130,7 +130,18 @@ def _data() -> Iterator[Finding]:
             yield Finding("data sets", "optional", one.text)
 
 
-def _store(path: Path) -> Iterator[Finding]:
+def _store(place: Path | str) -> Iterator[Finding]:
+    if isinstance(place, str):
+        from prunebench.store.places import backend_of
+
+        try:
+            backend_of(place)
+        except PrunebenchError as error:
+            yield Finding("store", "missing", printable(str(error)))
+        else:
+            yield Finding("store", "ok", f"{place}; `prunebench store info {place}` looks into it")
+        return
+    path = place
     existing = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
     try:
         with TemporaryFile(dir=existing):

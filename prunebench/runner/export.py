@@ -20,6 +20,7 @@ from prunebench.api.planning import Evaluation, Ref
 from prunebench.api.tickets import State
 from prunebench.benchmark.densities import Density
 from prunebench.components.catalogue import Catalogue
+from prunebench.engine.missing import missing, samples
 from prunebench.kernels.weight_files import digest_of
 from prunebench.plan.counts import matched
 from prunebench.plan.json_values import from_json, to_json
@@ -86,7 +87,7 @@ class Exported:
 def export(
     prepared: Prepared,
     choice: Choice,
-    folder: Path,
+    folder: str | Path,
     *,
     onnx: bool = False,
     observe: Callable[[Event], None] = lambda event: None,
@@ -105,13 +106,12 @@ def export(
     from prunebench.kernels.noise import batch_like
     from prunebench.store.tensors import dump_tensors
 
+    folder = Path(folder)
     if onnx:
         _need_onnx()
-    trial, evaluation = chosen(prepared.plan, choice)
-    ticket = evaluation.run.ticket
-    weights = evaluation.run.end if choice.trained else ticket.weights
-    mask_ref = evaluation.mask if choice.trained else ticket.mask
-    store = runner.make(prepared, [ref for ref in (weights, mask_ref) if ref is not None], observe, catalogue)
+    trial, evaluation, refs = _wanted(prepared.plan, choice)
+    weights, mask_ref = refs[0], refs[1] if len(refs) > 1 else None
+    store = runner.make(prepared, refs, observe, catalogue)
     spec = spec_of(prepared.plan.phases, evaluation.run.key, TrainSpec)
     model_spec, task_spec = spec.model, spec.task
     units_spec = ComponentSpec.of(prepared.benchmark.all_entries[trial.entry].units)
@@ -157,7 +157,22 @@ def export(
     return Exported(folder, sidecar, differences)
 
 
-def load_exported(folder: Path, catalogue: Catalogue | None = None) -> nn.Module:
+def work_of_export(prepared: Prepared, choice: Choice) -> dict[str, int]:
+    """What must be trained for an export, by key, in examples: nothing where its weights were kept."""
+    lacking = missing(prepared.plan, prepared.open_store(), _wanted(prepared.plan, choice)[2])
+    phases = prepared.plan.phases
+    return {key: samples(phases[key], out) for key, out in lacking.items() if phases[key].kind == "train"}
+
+
+def _wanted(plan: Plan, choice: Choice) -> tuple[Trial, Evaluation, list[Ref]]:
+    """What a choice means, and its weights and mask, if it has one."""
+    trial, evaluation = chosen(plan, choice)
+    ticket = evaluation.run.ticket
+    refs = (evaluation.run.end, evaluation.mask) if choice.trained else (ticket.weights, ticket.mask)
+    return trial, evaluation, [ref for ref in refs if ref is not None]
+
+
+def load_exported(folder: str | Path, catalogue: Catalogue | None = None) -> nn.Module:
     """The network of an export, in evaluation mode on the CPU, as small as it was written.
 
     Raises:
@@ -170,6 +185,7 @@ def load_exported(folder: Path, catalogue: Catalogue | None = None) -> nn.Module
     from prunebench.kernels.networks import built
     from prunebench.store.tensors import load_tensors
 
+    folder = Path(folder)
     try:
         sidecar = json.loads((folder / SIDECAR).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

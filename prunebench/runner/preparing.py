@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,30 +12,40 @@ from prunebench.api.errors import ConfigError
 from prunebench.benchmark import load as config
 from prunebench.benchmark.entries import Benchmark
 from prunebench.components.catalogue import Catalogue
-from prunebench.components.managers import call_planning_hook
+from prunebench.components.global_state import GlobalState
 from prunebench.components.time_limit import watched
 from prunebench.engine.environment import fingerprint
 from prunebench.engine.executors.choice import chosen
+from prunebench.engine.executors.places import first_device, wanted_of, with_executor
 from prunebench.engine.probe import StoreProbe
 from prunebench.plan.compile import make_plan
 from prunebench.plan.trial import Plan
+from prunebench.runner.judged_weights import kept
+from prunebench.runner.out_folder import expanded
 from prunebench.runner.trainable import refuse_recipes
 from prunebench.store.environment import Environment
+from prunebench.store.places import place_of
 from prunebench.store.store import Store
 
 
-def default_store() -> Path:
-    """`$PRUNEBENCH_STORE`, or a folder in the user's cache."""
+def default_store() -> Path | str:
+    """`$PRUNEBENCH_STORE`, or a folder in the user's cache: a path, or an object store's URL."""
     import platformdirs
 
-    return Path(os.environ.get("PRUNEBENCH_STORE") or Path(platformdirs.user_cache_dir("prunebench")) / "store")
+    given = os.environ.get("PRUNEBENCH_STORE")
+    return place_of(given) if given else Path(platformdirs.user_cache_dir("prunebench")) / "store"
 
 
 def data_root() -> Path:
     """`$PRUNEBENCH_DATA`, or a folder in the user's cache."""
     import platformdirs
 
-    return Path(os.environ.get("PRUNEBENCH_DATA") or Path(platformdirs.user_cache_dir("prunebench")) / "data")
+    given = os.environ.get("PRUNEBENCH_DATA")
+    return expanded(given) if given else Path(platformdirs.user_cache_dir("prunebench")) / "data"
+
+
+_CARRIED_OUT = ("execution.", "execution=", "execution =")
+"""How a setting begins that is of no key and of no result."""
 
 
 @dataclass(frozen=True)
@@ -47,10 +57,20 @@ class Options:
     seeds: tuple[int, ...] | None = None
     only: tuple[str, ...] = ()
     settings: tuple[str, ...] = ()
-    store: Path | None = None
+    store: Path | str | None = None
+    """A folder's path, or an object store's URL."""
     reuse: Literal["same", "any"] = "same"
+    executor: str | None = None
+    """What carries the work out, in place of what the file says."""
     also: tuple[Mapping[str, Any], ...] = ()
     """Components to report with beside the file's `report.also`, or in place of those of the same name."""
+    execution: Mapping[str, Any] = field(default_factory=dict)
+    """What replaces keys of the file's `[execution]`: how a run is carried out, which changes nothing that it is."""
+
+    @property
+    def changes(self) -> tuple[str, ...]:
+        """The settings that change what is run, and not merely how it is carried out."""
+        return tuple(setting for setting in self.settings if not setting.lstrip().startswith(_CARRIED_OUT))
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,12 +81,13 @@ class Prepared:
     benchmark: Benchmark
     plan: Plan
     root: Path
-    store_path: Path
+    store_path: Path | str
+    """A folder's path, or an object store's URL, which workers open by it."""
 
     def open_store(self) -> Store:
         """The store, under this machine's fingerprint (which takes an import of torch)."""
         execution = self.benchmark.execution
-        environment = fingerprint(execution.device, execution.threads)
+        environment = fingerprint(first_device(execution), execution.threads)
         return Store(self.store_path, environment=environment, reuse=self.options.reuse)
 
 
@@ -76,7 +97,11 @@ def prepare(options: Options, catalogue: Catalogue | None = None) -> Prepared:
     Raises:
         ConfigError: with every error of the file.
     """
-    catalogue = Catalogue.load() if catalogue is None else catalogue
+    with watched():
+        return _prepared(options, Catalogue.load() if catalogue is None else catalogue)
+
+
+def _prepared(options: Options, catalogue: Catalogue) -> Prepared:
     reading = config.read(
         options.file,
         catalogue,
@@ -86,7 +111,12 @@ def prepare(options: Options, catalogue: Catalogue | None = None) -> Prepared:
         settings=options.settings,
     )
     benchmark = reading.benchmark or reading.sound()
-    chosen(benchmark.execution.executor, benchmark.execution.workers)
+    if options.execution:
+        changed = benchmark.execution.model_copy(update=dict(options.execution))
+        benchmark = replace(benchmark, execution=changed)
+    if options.executor is not None:
+        benchmark = replace(benchmark, execution=with_executor(benchmark.execution, options.executor))
+    chosen(benchmark.execution.executor, wanted_of(benchmark.execution))
     if benchmark.execution.device.partition(":")[0] == "cpu":  # what "auto" stands for takes an import of torch
         refuse_recipes(benchmark, benchmark.execution.device)
     for table in options.also:
@@ -95,11 +125,13 @@ def prepare(options: Options, catalogue: Catalogue | None = None) -> Prepared:
         benchmark = replace(benchmark, report=benchmark.report.model_copy(update={"also": (*others, use)}))
     root, store_path = data_root(), options.store or default_store()
     probe = StoreProbe(Store(store_path, environment=Environment({"for": "planning"})), root)
+    state = GlobalState()
     try:
-        with watched(call_planning_hook.__code__):
-            plan = make_plan(benchmark, probe)
+        plan = kept(make_plan(benchmark, probe), benchmark.execution.keep)
     except ConfigError as error:
         # The entries that the file has right are planned all the same, so that every error comes at once.
         raise ConfigError((*reading.errors, *error.errors)) from None
+    finally:
+        state.restore()  # of planning hooks, which are too many to look at one by one
     reading.sound()
     return Prepared(options, benchmark, plan, root, store_path)

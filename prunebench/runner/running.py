@@ -15,7 +15,9 @@ from prunebench.api.provenance import Provenance
 from prunebench.api.results import Results
 from prunebench.api.rows import Row
 from prunebench.components.catalogue import Catalogue
-from prunebench.engine.executors.api import Executor
+from prunebench.engine.executors.api import Capacity, Executor
+from prunebench.engine.executors.places import computes_here
+from prunebench.engine.homes import HomesStore, homes_of
 from prunebench.engine.scheduler import Execution, execute
 from prunebench.plan.trial import Plan
 from prunebench.results.measured_details import details_of
@@ -71,25 +73,27 @@ def run(
         WorkerError: no worker gets going, or they could not find a component that the file names.
         InterruptedRunError: on Ctrl-C or SIGTERM; what was done is stored.
     """
-    store = prepared.open_store()
-    before = status(prepared, store) if before is None else before
     trackers = None if folder is None else Trackers(prepared.benchmark.track, folder, complain)
 
     def report(event: Event) -> None:
-        if trackers is not None:
+        if trackers is not None and event.kind != "time-left":  # a guess of now, and no record of the run
             trackers(event)
         observe(event)
 
     def read(outputs: Outputs) -> tuple[list[Row], list[Detail]]:
         return rows_of(prepared.plan, outputs), details_of(prepared.plan, outputs)
 
-    making = _Making(prepared, prepared.plan, store, catalogue, report)
-    rows, details = making.until_read(read, complete=not before.phases_missing)
+    with _Making(prepared, prepared.plan, catalogue, report) as making:
+        store = making.store
+        if before is None or making.capacity:  # the caller could not know where workers compute
+            before = status(prepared, store)
+        rows, details = making.until_read(read, complete=not before.phases_missing)
     for row in rows:
         report(Event("row", row.to_json()))
     execution = making.execution
     failed = _failed_trials(prepared.plan, execution)
-    provenance = provenance_of(prepared, store, execution, before, notes(prepared, rows, failed))
+    said = notes(prepared, rows, failed)
+    provenance = provenance_of(prepared, store, execution, before, said, making.capacity)
     return Outcome(rows, details, lambda address: store.get(address).files, execution, before, provenance, failed)
 
 
@@ -106,37 +110,73 @@ def make(
         StoreError: the store cannot be written, or its artifacts are damaged as fast as they are made.
         InterruptedRunError: on Ctrl-C or SIGTERM; what was done is stored.
     """
-    store = prepared.open_store()
     plan = replace(prepared.plan, trials=(), also=tuple(refs))
-    making = _Making(prepared, plan, store, catalogue, observe)
+    with _Making(prepared, plan, catalogue, observe) as making:
 
-    def read(outputs: Outputs) -> None:
-        for error in making.execution.failed.values():
-            raise PrunebenchError(error)
-        for lost in outputs.lost(refs):
-            raise lost
+        def read(outputs: Outputs) -> None:
+            for error in making.execution.failed.values():
+                raise PrunebenchError(error)
+            for lost in outputs.lost(refs):
+                raise lost
 
-    making.until_read(read)
-    return store
+        making.until_read(read)
+        return making.store
 
 
 T = TypeVar("T")
 
 
 class _Making:
-    """Carries a plan out until its outputs can be read."""
+    """Carries a plan out until its outputs can be read. Leaving its `with` block ends the workers.
+
+    Attributes:
+        store: that outputs are read from.
+        capacity: the environments that workers compute in; empty where it is this process's own, in which case they
+            are started once there is work for them.
+    """
 
     def __init__(
-        self,
-        prepared: Prepared,
-        plan: Plan,
-        store: Store,
-        catalogue: Catalogue | None,
-        observe: Callable[[Event], None],
+        self, prepared: Prepared, plan: Plan, catalogue: Catalogue | None, observe: Callable[[Event], None]
     ) -> None:
-        self._prepared, self._plan, self._store, self._observe = prepared, plan, store, observe
+        self._prepared, self._plan, self._observe = prepared, plan, observe
         self._catalogue = prepared.benchmark.catalogue if catalogue is None else catalogue
         self.execution = Execution()
+        self.store = prepared.open_store()
+        self.capacity: tuple[Capacity, ...] = ()
+        self._homes: Mapping[str, str] = {}
+        self._executor: Executor | None = None
+        if not computes_here(prepared.benchmark.execution):
+            try:
+                self._settle()
+            except BaseException:
+                self.__exit__()
+                raise
+
+    def __enter__(self) -> _Making:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._executor is not None:
+            self._executor.shutdown()
+            self._executor = None
+
+    def _settle(self) -> None:
+        """Start the workers, which tell where they compute, and give each chain of the plan to one environment."""
+        self.capacity = tuple(self._started().capacity())
+        stores = {
+            one.environment.id: Store(
+                self._prepared.store_path, environment=one.environment, reuse=self._prepared.options.reuse
+            )
+            for one in self.capacity
+        }
+        main = self.capacity[0].environment.id
+        self._homes = homes_of(self._plan, self.capacity, stores)
+        self.store = stores[main] if len(stores) == 1 else HomesStore(self._plan, self._homes, stores, main)
+
+    def _started(self) -> Executor:
+        if self._executor is None:
+            self._executor = executor_of(self._prepared, self.store, self._catalogue)
+        return self._executor
 
     def until_read(self, read: Callable[[Outputs], T], complete: bool = False) -> T:
         """What `read` returns. What it finds damaged is made again, with all else that is damaged.
@@ -144,29 +184,23 @@ class _Making:
         Args:
             complete: nothing is known to be missing, so that reading is tried first.
         """
-        executor: Executor | None = None
-        try:
-            for attempt in range(READ_AGAIN + 1):
-                if attempt or not complete:
-                    executor = executor or executor_of(self._prepared, self._store, self._catalogue)
-                    self._execute(executor)
-                outputs = Outputs(self._store, self.execution)
-                try:
-                    return read(outputs)
-                except LostArtifact as error:
-                    for lost in outputs.lost(self._plan.sinks) or [error]:
-                        self._observe(Event("artifact-lost", {"address": lost.address, "error": str(lost)}))
-        finally:
-            if executor is not None:
-                executor.shutdown()
+        for attempt in range(READ_AGAIN + 1):
+            if attempt or not complete:
+                self._execute(self._started())
+            outputs = Outputs(self.store, self.execution)
+            try:
+                return read(outputs)
+            except LostArtifact as error:
+                for lost in outputs.lost(self._plan.sinks) or [error]:
+                    self._observe(Event("artifact-lost", {"address": lost.address, "error": str(lost)}))
         raise StoreError(
             f"{self._prepared.store_path}: artifacts are damaged as fast as they are made; is the disk sound?"
         )
 
     def _execute(self, executor: Executor) -> None:
         execution = self._prepared.benchmark.execution
-        resources = resources_of(self._prepared)
-        done = execute(self._plan, self._store, executor, resources, self._observe, execution.restarts)
+        resources = resources_of(self._prepared, self._catalogue, self._homes.get)
+        done = execute(self._plan, self.store, executor, resources, self._observe, execution.restarts)
         self.execution.done += done.done
         self.execution.seconds += done.seconds
         self.execution.failed, self.execution.skipped = done.failed, done.skipped

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from prunebench.engine.missing import missing, samples
+from prunebench.runner.judged_weights import Disk, disk
 from prunebench.runner.preparing import Prepared
 from prunebench.store.store import Store
 
@@ -21,7 +23,11 @@ class Status:
     runs_distinct: int
     runs_cached: int
     sample_steps: int
-    """Training images still to be processed, counted with repetition: steps x batch over the runs that are missing."""
+    """Training examples still to be processed, with repetition: steps x batch over the runs that are missing."""
+    work: Mapping[str, int] = field(default_factory=dict)
+    """The same of each training run that is missing, by its key."""
+    disk: Disk = field(default_factory=lambda: Disk(0, 0, 0))
+    """About what is still to be written."""
 
     def to_json(self) -> dict[str, Any]:
         """For `--json`."""
@@ -30,6 +36,7 @@ class Status:
             "phases": {"distinct": self.phases, "missing": self.phases_missing},
             "runs": {"naive": self.runs_naive, "distinct": self.runs_distinct, "cached": self.runs_cached},
             "sample_steps": self.sample_steps,
+            "disk": {"bytes": self.disk.total, "judged": self.disk.judged, "unkept": self.disk.unkept},
         }
 
 
@@ -37,8 +44,7 @@ def status(prepared: Prepared, store: Store) -> Status:
     """Compare a plan with a store."""
     plan = prepared.plan
     lacking = missing(plan, store)
-    steps = sum(samples(plan.phases[key], outputs) for key, outputs in lacking.items())
-    runs_missing = sum(plan.phases[key].kind == "train" for key in lacking)
+    work = {key: samples(plan.phases[key], out) for key, out in lacking.items() if plan.phases[key].kind == "train"}
     runs = len(plan.runs)
     return Status(
         trials=len(plan.trials),
@@ -46,6 +52,8 @@ def status(prepared: Prepared, store: Store) -> Status:
         phases_missing=len(lacking),
         runs_naive=plan.naive_runs,
         runs_distinct=runs,
-        runs_cached=runs - runs_missing,
-        sample_steps=steps,
+        runs_cached=runs - len(work),
+        sample_steps=sum(work.values()),
+        work=work,
+        disk=disk(plan, lacking),
     )

@@ -7,10 +7,20 @@ between them. A reader takes no lock: a blob is there whole or not at all.
 from __future__ import annotations
 
 import datetime
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from types import TracebackType
 from typing import Any, Protocol
+
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(?:/[A-Za-z0-9_][A-Za-z0-9_.-]*)*")
+
+
+def checked_blob_name(name: str) -> str:
+    """The name of a blob, or a prefix of whole parts. Raises ValueError on one that is none."""
+    if not _NAME.fullmatch(name) or name.endswith((".tmp", ".bad")):
+        raise ValueError(f"{name!r} is not a blob's name")
+    return name
 
 
 class UnreadableError(Exception):
@@ -47,7 +57,11 @@ class Holder:
 
 
 class Lease(Protocol):
-    """The right to do something under a name, held by at most one. It ends with its holder, also on kill -9."""
+    """The right to do something under a name, held by at most one. It ends with its holder, also on kill -9.
+
+    Where a place has no locks it ends a while after its holder's last sign of life. A holder that was only slow may
+    then return beside the next one, so whatever is written under a lease must be safe for that too.
+    """
 
     def try_acquire(self) -> bool:
         """Take the lease if nobody holds it; never waits. True as well where this object holds it already."""
@@ -78,6 +92,16 @@ class Backend(Protocol):
     @property
     def place(self) -> str:
         """Where it lies, as errors name it."""
+        ...
+
+    @property
+    def distant(self) -> bool:
+        """Whether a call is a journey, so that many are better made at once, and payloads kept nearby."""
+        ...
+
+    @property
+    def leases_expire(self) -> bool:
+        """Whether a lease may be taken over from a holder that still lives."""
         ...
 
     def read(self, name: str, size: int | None = None) -> bytes | None:

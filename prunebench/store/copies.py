@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from prunebench.api.errors import StoreError
 from prunebench.store.backend import Backend, UnreadableError
+from prunebench.store.payload_cache import PayloadCache
 from prunebench.store.records import Record, lineage_name
 
 RECORD = "record.json"
@@ -56,8 +57,8 @@ class DamagedError(Exception):
 class Copy:
     """An artifact of one lineage, below the prefix `objects/ab/ADDRESS/LINEAGE`. It need not be there."""
 
-    def __init__(self, backend: Backend, address: str, lineage: str) -> None:
-        self._backend, self.address, self.lineage = backend, address, lineage
+    def __init__(self, backend: Backend, address: str, lineage: str, cache: PayloadCache | None = None) -> None:
+        self._backend, self.address, self.lineage, self._cache = backend, address, lineage, cache
         self.prefix = f"{prefix_of(address)}/{lineage}"
 
     def record(self) -> Record:
@@ -72,11 +73,16 @@ class Copy:
             raise DamagedError("its folder holds the record of another artifact")
         return record
 
-    def complete(self) -> Record | None:
-        """Its record, if all files of the payload are there in their sizes; hashes none of them."""
+    def complete(self, there: Mapping[str, int] | None = None) -> Record | None:
+        """Its record, if all files of the payload are there in their sizes; hashes none of them.
+
+        Args:
+            there: sizes by name of what lies below the prefix, where the caller has just listed it.
+        """
         with suppress(AbsentError, DamagedError):
             record = self.record()
-            there = dict(self._backend.list(self.prefix))
+            if there is None:
+                there = dict(self._backend.list(self.prefix))
             if all(there.get(f"{self.prefix}/{name}") == size for name, size in record.sizes.items()):
                 return record
         return None
@@ -90,11 +96,15 @@ class Copy:
         """The files that its record names, every hash verified. Raises AbsentError and DamagedError."""
         files = {}
         for name, sha256 in record.digests.items():
-            data = self._blob(name, record.sizes[name])
+            data = None if self._cache is None else self._cache.get(sha256, record.sizes[name])
             if data is None:
-                continue
-            if hashlib.sha256(data).hexdigest() != sha256:
-                raise DamagedError(f'file "{name}" does not have its recorded hash')
+                data = self._blob(name, record.sizes[name])
+                if data is None:
+                    continue
+                if hashlib.sha256(data).hexdigest() != sha256:
+                    raise DamagedError(f'file "{name}" does not have its recorded hash')
+                if self._cache is not None:
+                    self._cache.put(sha256, data)
             files[name] = data
         gone = sorted(record.digests.keys() - files.keys())
         if gone:
@@ -106,9 +116,12 @@ class Copy:
 
     def create(self, files: Mapping[str, bytes], record: Record) -> bool:
         """Write payload and record, all of it or nothing; False where another writer's record came first."""
-        self._backend.remove(self.prefix)  # without a record it is what a killed writer left
         try:
-            self._write(files)
+            if self._backend.leases_expire:
+                self._write_beside(files)
+            else:
+                self._backend.remove(self.prefix)  # without a record it is what a killed writer left
+                self._write(files)
             return self._backend.create(f"{self.prefix}/{RECORD}", record.sealed())
         except BaseException:
             with suppress(StoreError):
@@ -131,9 +144,17 @@ class Copy:
 
     def remove_unfinished(self) -> None:
         """Remove what a writer left that did not get as far as the record."""
+        record, there = f"{self.prefix}/{RECORD}", [name for name, _ in self._backend.list(self.prefix)]
         with suppress(DamagedError):
-            if self._blob(RECORD) is None:
+            if self._blob(RECORD) is not None:
+                return
+            if not self._backend.leases_expire:
                 self._backend.remove(self.prefix)
+                return
+            # Never the record: it would be that of a writer to whom this lease was given meanwhile.
+            for name in there:
+                if name != record:
+                    self._backend.remove(name)
 
     def _blob(self, name: str, size: int | None = None) -> bytes | None:
         try:
@@ -146,6 +167,18 @@ class Copy:
             return self._blob(name, len(data)) == data
         return False
 
+    def _write_beside(self, files: Mapping[str, bytes]) -> None:
+        """Write a payload where another writer, thought dead, may come back at any moment, or be the next one.
+
+        Nothing is written over that a record might name: the payload is create-only as the record is. Only what a
+        killed writer left, which has other bytes and no record, is replaced.
+        """
+        for name, data in files.items():
+            if not self._backend.create(f"{self.prefix}/{name}", data) and not self._is_kept(name, data):
+                if self._blob(RECORD) is not None:
+                    return
+                self._write({name: data})
+
     def _write(self, files: Mapping[str, bytes]) -> None:
         if files:
             self._backend.replace({f"{self.prefix}/{name}": data for name, data in files.items()})
@@ -153,16 +186,26 @@ class Copy:
 
 def prefix_of(address: str) -> str:
     """Where the copies of an artifact lie. Raises ValueError if it is not an address."""
-    if not _ADDRESS.fullmatch(address):
+    if not is_address(address):
         raise ValueError(f"{address!r} is not an address: 64 lower-case hex digits")
     return f"objects/{address[:2]}/{address}"
 
 
-def copies_of(backend: Backend, address: str) -> list[Copy]:
+def copies_of(backend: Backend, address: str, cache: PayloadCache | None = None) -> list[Copy]:
     """Every copy of an artifact, by lineage; some may be unfinished."""
     prefix = prefix_of(address)
     lineages = {name[len(prefix) + 1 :].partition("/")[0] for name, _ in backend.list(prefix)}
-    return [Copy(backend, address, lineage) for lineage in sorted(filter(_LINEAGE_NAME.fullmatch, lineages))]
+    return [Copy(backend, address, lineage, cache) for lineage in sorted(filter(is_lineage, lineages))]
+
+
+def is_address(name: str) -> bool:
+    """Whether a folder's name is an address."""
+    return _ADDRESS.fullmatch(name) is not None
+
+
+def is_lineage(name: str) -> bool:
+    """Whether a folder's name is that of a lineage."""
+    return _LINEAGE_NAME.fullmatch(name) is not None
 
 
 def all_copies(backend: Backend) -> list[Copy]:
@@ -170,7 +213,7 @@ def all_copies(backend: Backend) -> list[Copy]:
     found = set()
     for name, _ in backend.list("objects"):
         _, _, address, lineage, *_ = (*name.split("/"), "", "", "")
-        if _ADDRESS.fullmatch(address) and _LINEAGE_NAME.fullmatch(lineage):
+        if is_address(address) and is_lineage(lineage):
             found.add((address, lineage))
     return [Copy(backend, address, lineage) for address, lineage in sorted(found)]
 

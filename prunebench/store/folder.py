@@ -12,19 +12,26 @@ import stat
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import cached_property
 from io import FileIO
 from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Literal
 
 from prunebench.api.errors import StoreError
-from prunebench.store.backend import UnreadableError
+from prunebench.store.backend import Holder, UnreadableError, checked_blob_name
+from prunebench.store.claims import LEASE_SECONDS
 from prunebench.store.leases import FileLease
+from prunebench.store.mounts import network_file_system
+from prunebench.store.network_leases import NetworkFileLease
+
+if TYPE_CHECKING:
+    from filelock import SoftFileLease
 
 LEASES = "leases"
 """The folder of the leases; `locks` is that of an earlier version."""
 
 _HIDDEN = (LEASES, "locks")
-
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(?:/[A-Za-z0-9_][A-Za-z0-9_.-]*)*")
 
 _TEMPORARY = re.compile(r"\..*\.tmp")
 
@@ -36,6 +43,9 @@ _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 DEPTH = 8
 """A blob's name has fewer parts: deeper folders are a loop of symbolic links, or nobody's."""
 
+LEFT_SECONDS = 86_400.0
+"""How old a temporary file is before a writer on another machine counts as ended."""
+
 TRIES = 5
 """How often a write is begun again when another process removes the folder that it writes to."""
 
@@ -43,11 +53,26 @@ TRIES = 5
 class FolderBackend:
     """A store in a folder; see Backend. A missing root is made by the first write.
 
+    Args:
+        leases: "lock" for the operating system's locks, which end with their process; "heartbeat" for files that their
+            holder touches, on a network file system, where locks may not reach other machines. By default
+            $PRUNEBENCH_STORE_LEASES, or as the folder's file system needs it.
+        lease_seconds: how long a lease by heartbeat outlives the last sign of its holder.
     Raises: StoreError if the root is no folder.
     """
 
-    def __init__(self, root: Path | str) -> None:
+    distant = False
+
+    def __init__(
+        self,
+        root: Path | str,
+        *,
+        leases: Literal["lock", "heartbeat"] | None = None,
+        lease_seconds: float = LEASE_SECONDS,
+    ) -> None:
         self.root = os.path.abspath(root)
+        self._leases, self._lease_seconds = leases, lease_seconds
+        self._watched: dict[str, SoftFileLease] = {}
         if os.path.lexists(self.root) and not os.path.isdir(self.root):
             raise StoreError(f"{self.root}: not a folder. Name an empty or a new folder with --store.")
 
@@ -55,6 +80,14 @@ class FolderBackend:
     def place(self) -> str:
         """See Backend.place."""
         return self.root
+
+    @cached_property
+    def leases_expire(self) -> bool:
+        """See Backend.leases_expire."""
+        kind = self._leases or os.environ.get("PRUNEBENCH_STORE_LEASES") or None
+        if kind not in (None, "lock", "heartbeat"):
+            raise StoreError(f'PRUNEBENCH_STORE_LEASES: {kind!r} is neither "lock" nor "heartbeat".')
+        return network_file_system(self.root) is not None if kind is None else kind == "heartbeat"
 
     def read(self, name: str, size: int | None = None) -> bytes | None:
         """See Backend.read. Only regular files are read, so that a pipe in a file's place keeps nobody waiting."""
@@ -113,7 +146,7 @@ class FolderBackend:
             for entry in entries:
                 name = f"{below}/{entry.name}" if below else entry.name
                 if _TEMPORARY.fullmatch(entry.name):
-                    _remove_if_dead(entry.path)
+                    self._remove_if_dead(entry.path)
                 elif entry.name.endswith(".bad") or name in _HIDDEN:
                     continue
                 elif _is_folder(entry):
@@ -147,14 +180,15 @@ class FolderBackend:
 
     def lease(self, name: str) -> FolderLease:
         """See Backend.lease."""
-        return FolderLease(self, f"{self._path(f'{LEASES}/{name}')}.lock")
+        path = f"{self._path(f'{LEASES}/{name}')}.lock"
+        if self.leases_expire:
+            return FolderLease(self, path, NetworkFileLease(path, self._watched, self._lease_seconds))
+        return FolderLease(self, path, FileLease(path))
 
     # -- paths and errors ----------------------------------------------------------------------------------------------
 
     def _path(self, name: str) -> str:
-        if not _NAME.fullmatch(name) or name.endswith((".tmp", ".bad")):
-            raise ValueError(f"{name!r} is not a blob's name")
-        return f"{self.root}/{name}"
+        return f"{self.root}/{checked_blob_name(name)}"
 
     @contextmanager
     def _reading(self, path: str, *, blob: bool) -> Iterator[None]:
@@ -217,8 +251,23 @@ class FolderBackend:
         with suppress(OSError):
             for entry in os.scandir(folder):
                 if _TEMPORARY.fullmatch(entry.name):
-                    _remove_if_dead(entry.path)
+                    self._remove_if_dead(entry.path)
         return done
+
+    def _remove_if_dead(self, path: str) -> None:
+        """Remove a temporary file whose writer has ended; this is only tidying, so errors are nobody's concern."""
+        with suppress(OSError):
+            if self.leases_expire:
+                # Locks may not reach a writer on another machine; no write takes so long.
+                if time.time() - os.stat(path).st_mtime > LEFT_SECONDS:
+                    os.unlink(path)
+                return
+            handle = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                os.unlink(path)
+            finally:
+                os.close(handle)
 
     @contextmanager
     def _waiting(self, name: str) -> Iterator[None]:
@@ -228,18 +277,33 @@ class FolderBackend:
             yield
 
 
-class FolderLease(FileLease):
+class FolderLease:
     """A lease of a folder; see Lease."""
 
-    def __init__(self, backend: FolderBackend, path: str) -> None:
-        super().__init__(path)
-        self._backend = backend
+    def __init__(self, backend: FolderBackend, path: str, inner: FileLease | NetworkFileLease) -> None:
+        self._backend, self._path, self._inner = backend, path, inner
 
     def try_acquire(self) -> bool:
         """See Lease.try_acquire."""
         with self._backend._writing(self._path):
             _make_folder(os.path.dirname(self._path))
-            return super().try_acquire()
+            return self._inner.try_acquire()
+
+    def holder(self) -> Holder | None:
+        """See Lease.holder."""
+        return self._inner.holder()
+
+    def release(self) -> None:
+        """See Lease.release."""
+        self._inner.release()
+
+    def __enter__(self) -> FolderLease:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
 
 
 def _linked(temporary: str, path: str) -> bool | None:
@@ -270,7 +334,7 @@ def _temporary_file(folder: str, base: str, data: bytes) -> Iterator[str]:
     handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o666)
     try:
         # Locked as long as its writer lives: whoever can lock a temporary file may remove it.
-        with suppress(BlockingIOError):
+        with suppress(OSError):  # some network file systems know no locks
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         rest = memoryview(data)
         while rest:
@@ -281,17 +345,6 @@ def _temporary_file(folder: str, base: str, data: bytes) -> Iterator[str]:
         with suppress(OSError):
             os.unlink(path)
         os.close(handle)
-
-
-def _remove_if_dead(path: str) -> None:
-    """Remove a temporary file whose writer has ended; this is only tidying, so errors are nobody's concern."""
-    with suppress(OSError):
-        handle = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            os.unlink(path)
-        finally:
-            os.close(handle)
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
@@ -24,11 +25,13 @@ from prunebench.store.copies import (
     all_copies,
     checked_name,
     copies_of,
+    is_lineage,
     prefix_of,
 )
 from prunebench.store.environment import Environment
-from prunebench.store.folder import FolderBackend
 from prunebench.store.marker import claim, is_store
+from prunebench.store.payload_cache import cache_of_this_machine
+from prunebench.store.places import backend_of
 from prunebench.store.records import Record, as_read, lineage_name
 from prunebench.store.scratch import CachedJson, Checkpoints
 
@@ -39,20 +42,42 @@ WRITER_SECONDS = 120.0
 come here, so this is waited out only where one was stopped in the middle of writing."""
 
 
+SWEEP = 256
+"""From how many addresses on a distant store is listed whole instead of being asked for each."""
+
+ATONCE = 16
+"""Requests to a distant store that are under way at once."""
+
+
+class NotReproducedError(StoreError):
+    """An artifact was computed again in the same lineage, and its files differ."""
+
+
 class Store:
     """Artifacts under `objects/`, checkpoints under `scratch/`, probes under `cache/`, of a folder or another backend.
+
+    A place is a folder's path or a URL such as "s3://bucket/path". Payloads of a distant one are kept nearby as well.
 
     An artifact counts under `reuse = "same"` if it and all its ancestors were made in `environment`; under "any" each
     counts, those made here first. A missing or empty place becomes a store on the first write.
 
+    Args:
+        near: whether payloads of a distant store may come from this machine's cache of them.
     Raises: StoreError if the place holds something else, or a store of another format.
     """
 
     def __init__(
-        self, place: Path | Backend, *, environment: Environment, reuse: Literal["same", "any"] = "same"
+        self,
+        place: Path | str | Backend,
+        *,
+        environment: Environment,
+        reuse: Literal["same", "any"] = "same",
+        near: bool = True,
     ) -> None:
-        self.backend: Backend = FolderBackend(place) if isinstance(place, Path) else place
+        self.backend: Backend = backend_of(place) if isinstance(place, Path | str) else place
+        self._cache = cache_of_this_machine() if near and self.backend.distant else None
         self.environment = environment
+        self._claimed = False
         self.reuse = reuse
         self._own = environment.id
         is_store(self.backend)
@@ -70,8 +95,17 @@ class Store:
         return self._complete(address) is not None
 
     def have(self, addresses: Iterable[str]) -> set[str]:
-        """Those of the addresses that `has` is true of."""
-        return {address for address in addresses if self.has(address)}
+        """Those of the addresses that `has` is true of; of a distant store many at once."""
+        if not self.backend.distant:
+            return {address for address in addresses if self.has(address)}
+        wanted = list(addresses)
+        with ThreadPoolExecutor(ATONCE) as pool:
+            if len(wanted) < SWEEP:
+                found = pool.map(self._complete, wanted)
+            else:
+                there = self._swept(wanted, pool)
+                found = pool.map(lambda address: self._complete_in(there.get(address, {}), address), wanted)
+            return {address for address, record in zip(wanted, found, strict=True) if record is not None}
 
     def meta(self, address: str) -> Record:
         """What is recorded of an artifact that counts, without a look at its payload, which `files` reads.
@@ -93,7 +127,7 @@ class Store:
     def files(self, record: Record) -> Mapping[str, bytes]:
         """The payload of a record, every hash verified. Raises LostArtifact as `get` does."""
         with suppress(AbsentError, DamagedError):
-            return Copy(self.backend, record.address, lineage_name(record.lineage)).payload(record)
+            return self._copy(record.address, lineage_name(record.lineage)).payload(record)
         artifact = self.get(record.address)  # sets the damaged copy aside, unless it was mended meanwhile
         if artifact.lineage != record.lineage:
             raise LostArtifact(record.address, "it was corrupt; a copy from another environment counts instead")
@@ -139,17 +173,25 @@ class Store:
             parents=tuple(parents),
             environment=as_read(dict(self.environment.fields)),
         )
-        copy = Copy(self.backend, address, lineage_name(lineage))
-        with self._only_writer(address):
+        kept = self.keep(new, files)
+        self._served[address] = lineage
+        return Artifact(address, dict(files), kept.meta, lineage, new.digests)
+
+    def keep(self, record: Record, files: Mapping[str, bytes]) -> Record:
+        """Keep an artifact under the record that it has, wherever it was made; the record that is kept now.
+
+        Raises: NotReproducedError if there is one with other files. StoreError if the store cannot be written.
+        """
+        copy = self._copy(record.address, lineage_name(record.lineage))
+        with self._only_writer(record.address):
             known = self._known(copy)
             # False from `create`: a writer whose lease had run out, thought dead, has come back and was first.
-            if known is None and not copy.create(files, new):
+            if known is None and not copy.create(files, record):
                 known = copy.record()
             if known is not None:
-                self._check_reproduced(copy, known, new.digests)
+                self._check_reproduced(copy, known, record.digests)
                 copy.restore(files)
-        self._served[address] = lineage
-        return Artifact(address, dict(files), (known or new).meta, lineage, new.digests)
+        return known or record
 
     def drop_payload(self, address: str) -> None:
         """Free the payload and keep the record: the artifact is absent, and a recomputation is held against it."""
@@ -162,7 +204,7 @@ class Store:
     def lease(self, address: str) -> Lease:
         """A lease on computing an address, not yet taken; leaving its `with` block releases it."""
         prefix_of(address)
-        claim(self.backend)
+        self._claim()
         return self.backend.lease(address)
 
     def scan(self) -> Iterator[tuple[str, bool]]:
@@ -188,7 +230,7 @@ class Store:
 
     def put_scratch(self, name: str, data: bytes) -> None:
         """Keep or replace a checkpoint of this environment. Raises StoreError if the store cannot be written."""
-        claim(self.backend)
+        self._claim()
         self._checkpoints.put(name, data)
 
     def get_scratch(self, name: str) -> bytes | None:
@@ -201,24 +243,53 @@ class Store:
 
     def put_json(self, name: str, value: Any) -> None:
         """Cache a JSON value, such as a probe's answer, for all environments."""
-        claim(self.backend)
+        self._claim()
         self._cached.put(name, value)
 
     def cached_json(self, name: str) -> Any | None:
         """A cached JSON value; None where there is none or it is corrupt."""
         return self._cached.get(name)
 
+    def _claim(self) -> None:
+        """Make the place a store; a distant one is asked once, a folder each time, since it may have been deleted."""
+        if not (self._claimed and self.backend.distant):
+            claim(self.backend)
+            self._claimed = True
+
     # -- which copy counts ---------------------------------------------------------------------------------------------
 
     def _candidates(self, address: str) -> list[Copy]:
         """The copies that count under the reuse rule, best first; they need not be there."""
-        own = Copy(self.backend, address, self._own)
+        own = self._copy(address, self._own)
         if self.reuse == "same":
             return [own]
-        return [own, *(copy for copy in copies_of(self.backend, address) if copy.lineage != self._own)]
+        found = copies_of(self.backend, address, self._cache)
+        return [own, *(copy for copy in found if copy.lineage != self._own)]
+
+    def _copy(self, address: str, lineage: str) -> Copy:
+        return Copy(self.backend, address, lineage, self._cache)
 
     def _complete(self, address: str) -> Record | None:
         return next(filter(None, (copy.complete() for copy in self._candidates(address))), None)
+
+    def _swept(self, addresses: Iterable[str], pool: ThreadPoolExecutor) -> dict[str, dict[str, dict[str, int]]]:
+        """What lies under the addresses: by address and lineage, sizes by name. Listed in a few sweeps."""
+        there: dict[str, dict[str, dict[str, int]]] = {}
+        sweeps = sorted({prefix_of(address).rpartition("/")[0] for address in addresses})
+        for listed in pool.map(lambda prefix: list(self.backend.list(prefix)), sweeps):
+            for name, size in listed:
+                address, _, rest = name.partition("/")[2].partition("/")[2].partition("/")
+                there.setdefault(address, {}).setdefault(rest.partition("/")[0], {})[name] = size
+        return there
+
+    def _complete_in(self, there: Mapping[str, Mapping[str, int]], address: str) -> Record | None:
+        """As `_complete`, of what was listed."""
+        own = [self._own] if self._own in there else []
+        others = (
+            () if self.reuse == "same" else sorted(name for name in there if name != self._own and is_lineage(name))
+        )
+        copies = (self._copy(address, lineage).complete(there[lineage]) for lineage in (*own, *others))
+        return next(filter(None, copies), None)
 
     def _sound(self, copy: Copy) -> Artifact:
         """The artifact of a copy; a damaged one is set aside and DamagedError raised."""
@@ -257,7 +328,7 @@ class Store:
     @contextmanager
     def _only_writer(self, address: str) -> Iterator[None]:
         """Take turns with the other writers of an address."""
-        claim(self.backend)
+        self._claim()
         deadline, pause = time.monotonic() + WRITER_SECONDS, 0.001
         with self.backend.lease(f"{address}-write") as lease:
             while not lease.try_acquire():
@@ -284,7 +355,7 @@ class Store:
         if differ:
             name = differ[0]
             before, now = (side.get(name, "no such file")[:12] for side in (known.digests, digests))
-            raise StoreError(
+            raise NotReproducedError(
                 f"{self.backend.place}: the recomputation of {known.address[:12]} did not reproduce its digest: "
                 f'file "{name}" was {before}, is now {now}. Something that changes numbers is in neither the key nor '
                 f"the environment; to keep the new one, move {copy.prefix} away and run again."

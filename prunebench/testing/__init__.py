@@ -20,6 +20,7 @@ from torch import nn
 from prunebench.api.data import Data
 from prunebench.testing.contract import Contract, task_of
 from prunebench.testing.data import ToyData, some_mask, two_layer_net, weight_units
+from prunebench.testing.distribution import contracts_of
 from prunebench.testing.executor import ExecutorContract
 from prunebench.testing.imports import foreign_imports
 from prunebench.testing.inputs import DataContract, InitialiseContract, ModelContract, UnitsContract
@@ -59,6 +60,7 @@ __all__ = [
     "ToyData",
     "ToyProbe",
     "UnitsContract",
+    "contracts_of",
     "foreign_imports",
     "no_global_randomness",
     "same",

@@ -71,7 +71,7 @@ class ExecutorContract:
     @pytest.fixture
     def store(self, config: WorkerConfig) -> Store:
         """The store, as this process sees it."""
-        return Store(Path(config.store), environment=fingerprint("cpu", 1))
+        return Store(config.store, environment=fingerprint("cpu", 1))
 
     @pytest.fixture
     def bench(self, store: Store, catalogue: Catalogue) -> Workbench:
@@ -79,6 +79,24 @@ class ExecutorContract:
         return Workbench(store, catalogue, Path(), "cpu")
 
     # Calls.
+
+    def test_it_says_in_which_environments_it_computes_and_how_many_slots_there_are(self, executor: Executor) -> None:
+        (capacity,) = executor.capacity()
+        assert capacity.environment.id == fingerprint("cpu", 1).id
+        assert capacity.slots >= 1
+        assert executor.capacity() == executor.capacity()
+
+    def test_work_of_an_environment_has_room_in_it_and_nowhere_else(self, executor: Executor) -> None:
+        (capacity,) = executor.capacity()
+        assert executor.has_room(Resources(environment=capacity.environment.id))
+        assert not executor.has_room(Resources(environment="0" * 16)) or not self.own_processes
+
+    def test_work_that_needs_no_device_is_done_too(self, executor: Executor, store: Store) -> None:
+        plan = _plan()
+        (ref,) = _outputs(plan, "init")
+        executor.submit(_work(plan, ref), Resources(device=0.0))
+        assert _until_end(executor)[-1]["kind"] == "done"
+        assert store.has(ref.address)
 
     def test_work_is_started_and_done_and_its_output_is_in_the_store(self, executor: Executor, store: Store) -> None:
         plan = _plan()
@@ -199,7 +217,9 @@ class ExecutorContract:
         if not self.own_processes:
             pytest.skip("in the calling process nobody can tell them apart")
         done = execute(_plan(kind="interrupts"), store, executor)
-        assert list(done.failed.values()) == ["KeyboardInterrupt"]
+        (error,) = done.failed.values()
+        assert "component toy-fault" in error
+        assert "KeyboardInterrupt" in error
 
     def test_global_state_that_a_component_leaves_reaches_no_other_work(
         self, executor: Executor, store: Store, tmp_path: Path, config: WorkerConfig, catalogue: Catalogue

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 from xml.etree import ElementTree
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from prunebench import Position
 from prunebench.api.data import in_order
@@ -27,6 +27,8 @@ from prunebench.testing.states import no_global_randomness, same, state
 from prunebench.testing.toy import toy_chain
 
 if TYPE_CHECKING:
+    from prunebench.api.info import Layer
+    from prunebench.api.masks import Units
     from prunebench.api.planning import PlannedTicket, Recipes
     from prunebench.plan.chain import Chain
 
@@ -144,6 +146,27 @@ class SelectContract(Contract):
         assert torch.equal(flat, mask.flat()), "the mask changed"
         return chosen
 
+    def counts(self, mask: Mask) -> Iterator[int]:
+        """Counts that are asked for of a mask; override where a component keeps only what a pattern allows."""
+        yield from sorted({1, 2, mask.count // 2, mask.count - 1, mask.count})
+
+    def middle(self, mask: Mask) -> int:
+        """One of them that is neither the least nor the most, where there is one."""
+        counts = [*self.counts(mask)]
+        return counts[len(counts) // 2]
+
+    def alive(self, units: Units, count: int) -> Mask:
+        """A mask with about `count` units alive; override where a component makes, and takes, masks of a pattern."""
+        return some_mask(units, count)
+
+    def rivals(self, layer: Layer) -> Tensor:
+        """For each unit of a layer the number of the group in which it competes; all in one, unless overridden."""
+        return torch.zeros(layer.count)
+
+    def chain_rounds(self) -> tuple[int, ...]:
+        """The rounds of a chain that are tried; override where a component cuts once."""
+        return (1, 2, 3)
+
     def cases(self) -> Iterator[tuple[Scores, Mask]]:
         """Scores without ties, with many, all tied, and infinite; masks full and partial."""
         units = self.units(self.model())
@@ -152,11 +175,11 @@ class SelectContract(Contract):
         for flat in (distinct, distinct % 4, torch.zeros(units.count), infinite, -distinct.double()):
             scores = Scores(torch.split(flat, [layer.count for layer in units.layers]))
             for alive in (units.count, (2 * units.count) // 3):
-                yield scores, some_mask(units, alive)
+                yield scores, self.alive(units, alive)
 
     def test_the_count_is_exact_and_nothing_is_revived(self) -> None:
         for scores, mask in self.cases():
-            for count in sorted({1, 2, mask.count // 2, mask.count - 1, mask.count}):
+            for count in self.counts(mask):
                 chosen = self.selected(scores, mask, count)
                 assert chosen.count == count
                 assert chosen.issubset(mask)
@@ -164,15 +187,17 @@ class SelectContract(Contract):
 
     def test_ties_within_a_layer_fall_to_the_lower_unit(self) -> None:
         for scores, mask in self.cases():
-            chosen = self.selected(scores, mask, mask.count // 2)
-            for values, alive, keep in zip(scores.values, mask.keep, chosen.keep, strict=True):
-                for value in torch.unique(values[alive]):
-                    tied = keep[alive & (values == value)]
+            chosen = self.selected(scores, mask, self.middle(mask))
+            layers = self.units(self.model()).layers
+            for layer, values, alive, keep in zip(layers, scores.values, mask.keep, chosen.keep, strict=True):
+                rivals = self.rivals(layer)
+                for group, value in torch.unique(torch.stack([rivals[alive].to(values), values[alive]], 1), dim=0):
+                    tied = keep[alive & (values == value) & (rivals == group)]
                     assert torch.equal(tied, tied.sort(descending=True).values)
 
     def test_equal_streams_give_equal_masks(self) -> None:
         for scores, mask in self.cases():
-            a, b = self.selected(scores, mask, mask.count // 3), self.selected(scores, mask, mask.count // 3)
+            a, b = self.selected(scores, mask, self.middle(mask)), self.selected(scores, mask, self.middle(mask))
             assert torch.equal(a.flat(), b.flat())
 
     def test_the_counts_of_a_chain_can_be_selected_round_after_round(self) -> None:
@@ -181,10 +206,10 @@ class SelectContract(Contract):
         scores = units.reduce(lambda name, weight: weight.abs())
         mask = Mask.full(units.layers)
         counts = self.hooks().prunebench_count
-        for round in (1, 2, 3):
+        for round in self.chain_rounds():
             count = count_at((1 - self.cut) ** round, units.count)
             if implements(self.use().build(), "prunebench_count"):
-                count = counts(cut=self.cut, round=round, layers=units.layers)
+                count = counts(cut=self.cut, round=round, layers=units.layers, count=count)
             assert 0 < count <= mask.count
             chosen = self.selected(scores, mask, count, self.cut, round)
             assert chosen.count == count

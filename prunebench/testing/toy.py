@@ -21,6 +21,7 @@ from prunebench.components.catalogue import Catalogue
 from prunebench.kernels.weight_files import digest_of
 from prunebench.plan.chain import Chain
 from prunebench.plan.compile import chain_of, make_plan
+from prunebench.plan.first_step import FirstStep
 from prunebench.plan.trial import Plan
 from prunebench.testing.data import ToyData, two_layer_net, weight_units
 
@@ -92,6 +93,10 @@ class ToyProbe:
         """See prunebench.plan.compile.Probe."""
         assert chosen.weights is not None
         return digest_of(Path(chosen.weights))
+
+    def first_step(self, chosen: ModelChoice, step: FirstStep) -> str:
+        """See prunebench.plan.compile.Probe."""
+        return ""
 
 
 def toy_benchmark(*changes: Mapping[str, Any], catalogue: Catalogue | None = None, **more: Any) -> Benchmark:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,9 +10,16 @@ from prunebench.api import keys
 from prunebench.api.details import Detail
 from prunebench.api.results import final_rows
 from prunebench.api.rows import Row
-from prunebench.results.merge import detail_identity
-from prunebench.results.tolerance import tolerance_of
+from prunebench.api.task import EARLY_STOP, STOPPED_AT
+from prunebench.api.untrusted_text import printable
+from prunebench.results.merge import MARKS, detail_identity
+from prunebench.results.tolerance import spread, tolerance_of
 from prunebench.verification.coverage import Coverage
+
+COSTS = ("density_all", "density_macs")
+"""Fields of a row that follow from its mask, which is another one where rounding chose other weights."""
+
+_LONGEST = 100_000
 
 
 @dataclass(frozen=True)
@@ -66,13 +73,23 @@ class Comparison:
 
     @property
     def verdict(self) -> str:
-        """What a person should know: what held, how much of it, what contradicts it, what nothing derives."""
+        """What a person should know: what held, how much of it, what contradicts it, what nothing derives.
+
+        Names and values in it are a stranger's; what a terminal would act on is written as an escape.
+        """
+        return printable(self._verdict, _LONGEST)
+
+    @property
+    def _verdict(self) -> str:
         if self.manifest:
             return "The files are not as they were recorded: " + "; ".join(self.manifest) + ". Nothing was run again."
         if self.findings:
             return "\n".join(["It does not hold, and nothing was run again:", *_lines(self.findings)])
         remarks = ["Nothing derives:", *_lines(self.remarks)] if self.remarks else []
-        return "\n".join([self._numbers, self.coverage.text, *remarks])
+        text = self.coverage.text
+        if self.coverage.drawn and not self.same_environment:
+            text += " In this environment a forgery within the tolerance is not seen where it is drawn either."
+        return "\n".join([self._numbers, text, *remarks])
 
     @property
     def _numbers(self) -> str:
@@ -118,7 +135,7 @@ class Comparison:
                 for side in (difference.recorded, difference.again)
             ]
             density = "" if row.density is None else f"{row.density:.4f}"
-            rows.append((row.entry, str(row.seed), density, row.name, *values))
+            rows.append(tuple(map(printable, (row.entry, str(row.seed), density, row.name, *values))))
         return rows
 
     def to_json(self) -> dict[str, Any]:
@@ -180,39 +197,49 @@ def compare(
     """Match rows by what they measure, and compare them: whole in one environment, by the tolerance in another."""
     allowed = {} if allowed is None else allowed
     same = dict(recorded_environment) == dict(environment)
-    before = {row.identity: row for row in recorded}
-    after = {row.identity: row for row in again}
-    held = {row.identity for row in final_rows(recorded) if row.name in allowed or row.name == metric}
+    before = {place_of(row, same): row for row in recorded}
+    after = {place_of(row, same): row for row in again}
+    held = {place_of(row, same) for row in final_rows(recorded) if row.name in allowed or row.name == metric}
+    # Fields that came with a later version are not held; those of the marks that no row need state always are.
+    stated = frozenset(MARKS).union(*(row.model_fields_set for row in recorded))
+    free = {} if same else {name: min(spread(recorded, name), spread(again, name)) for name in COSTS}
     differences = []
     for place in {**before, **after}:
         a, b = before.get(place), after.get(place)
-        if _differ(a, b):
+        if a is None or b is None or any(getattr(a, name) != getattr(b, name) for name in stated):
             timed = a is not None and b is not None and not a.exact and not b.exact
-            within = not same and _within(a, b, place in held, allowed)
+            within = not same and a is not None and b is not None and _within(a, b, place in held, allowed, free)
             differences.append(Difference(a, b, timed or within, place in held))
     old, new = ({detail_identity(line): keys.digest(line.to_json()) for line in side} for side in details)
     unlike = sum(old.get(place) != new.get(place) for place in {**old, **new})
-    return Comparison(len(before), tuple(differences), unlike, same, recorded_environment, environment, metric, allowed)
+    return Comparison(
+        len(recorded), tuple(differences), unlike, same, recorded_environment, environment, metric, allowed
+    )
 
 
-def _differ(recorded: Row | None, again: Row | None) -> bool:
-    """Whether two rows disagree in anything that was recorded; fields that came with a later version are not held."""
-    if recorded is None or again is None:
-        return True
-    return any(getattr(recorded, name) != getattr(again, name) for name in recorded.model_fields_set)
+def place_of(row: Row, same: bool) -> tuple[Hashable, ...]:
+    """What a row is matched by. Where early stopping stops is no part of it in another environment: it may move."""
+    if same or not (row.metric == STOPPED_AT or row.metric.startswith(EARLY_STOP)):
+        return row.identity
+    return (*row.run, row.role, "", row.metric, row.split)
 
 
-def _within(recorded: Row | None, again: Row | None, held: bool, allowed: Mapping[str, float | None]) -> bool:
-    """Whether a difference between environments passes: same density and outcome, and a held value near enough."""
-    if recorded is None or again is None:
-        # Where early stopping stops is a position, and positions place rows: another one is another row.
-        row = recorded or again
-        return row is not None and row.metric.startswith("early_stop_")
-    if (recorded.density, recorded.outcome, recorded.key) != (again.density, again.outcome, again.key):
+def _within(
+    recorded: Row, again: Row, held: bool, allowed: Mapping[str, float | None], free: Mapping[str, float]
+) -> bool:
+    """Whether a difference between environments passes: what is counted is the same, a held value is near enough."""
+    fixed = ("density", "outcome", "key", "unit", "exact")
+    if any(getattr(recorded, name) != getattr(again, name) for name in fixed):
+        return False
+    if any(not _near(getattr(recorded, name), getattr(again, name), most) for name, most in free.items()):
         return False
     if not held:
         return True
     most = allowed.get(recorded.name)
-    if most is None or recorded.value is None or again.value is None:
-        return recorded.value == again.value
-    return abs(recorded.value - again.value) <= most
+    return _near(recorded.value, again.value, 0.0 if most is None else most)
+
+
+def _near(one: float | None, other: float | None, most: float) -> bool:
+    if one is None or other is None:
+        return one == other
+    return abs(one - other) <= most

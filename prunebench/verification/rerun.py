@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from prunebench.api.details import Detail
 from prunebench.api.errors import ConfigError, PrunebenchError, nearest
 from prunebench.api.provenance import Provenance, Scalar
 from prunebench.api.rows import Row
+from prunebench.benchmark.bounds import PROCESSES
 from prunebench.runner.components import text_of
 from prunebench.runner.preparing import Options, Prepared
 from prunebench.runner.work_left import Status
@@ -45,8 +46,14 @@ def planned(source: Path, provenance: Provenance, store: Path, cells: Iterable[C
         known = list(cells)
         entries = tuple(dict.fromkeys(entry for entry, _ in known))
         seeds = tuple(dict.fromkeys(seed for _, seed in known))
+    options = Options(source, provenance.profile, seeds, entries, provenance.settings, store)
+    threads = provenance.environment.get("threads")
+    execution: dict[str, Any] = {"keep": "none"}
+    if isinstance(threads, int) and 1 <= threads <= PROCESSES:  # others round otherwise
+        execution |= {"threads": threads}
+    options = replace(options, execution=execution)
     try:
-        return runner.prepare(Options(source, provenance.profile, seeds, entries, provenance.settings, store))
+        return runner.prepare(options)
     except PrunebenchError:
         raise
     except Exception as error:  # settings are a stranger's
@@ -74,7 +81,7 @@ def rerun(source: Path, provenance: Provenance, cells: Iterable[Cell], show: Sho
                 display.close()
             rows += outcome.rows
             details += outcome.details
-            environment = dict(store.environment.fields)
+            environment = outcome.provenance.environment
     return Again(rows, details, environment)
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import datetime
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from prunebench import runner
 from prunebench.api.errors import ConfigError
-from prunebench.api.provenance import VerificationRecord
+from prunebench.api.provenance import Provenance, Scalar, VerificationRecord
 from prunebench.api.results import Results
+from prunebench.api.rows import Row
 from prunebench.kernels.hardware import hardware
 from prunebench.leaderboard import board_of
 from prunebench.results.details import details_text
@@ -70,7 +71,7 @@ def verify(
     comparison = compare(
         recorded,
         again.rows,
-        provenance.environment,
+        _recorded_environment(provenance, recorded),
         again.environment,
         metric=metric,
         allowed=allowances(results.rows, again.rows, again.details, metric, chosen == known),
@@ -78,6 +79,13 @@ def verify(
     )
     coverage = Coverage(chosen, known, sample is not None, len(recorded), len(results.rows))
     return replace(comparison, remarks=checked.remarks, coverage=coverage)
+
+
+def _recorded_environment(provenance: Provenance, rows: Sequence[Row]) -> Mapping[str, Scalar]:
+    """Where rows were made. It equals none if they were made in several: no second run promises their bits."""
+    if not provenance.environments or not any(row.environments for row in rows):
+        return provenance.environment
+    return {**provenance.environment, "environments": len(provenance.environments)}
 
 
 def _chosen(

@@ -105,6 +105,9 @@ class QuickstartProbe:
         layers = tuple(Layer(name, start, count) for (name, count), start in zip(counts.items(), starts, strict=True))
         return ModelInfo(chosen.label, 266_610, layers)
 
+    def first_step(self, chosen: ModelChoice, step: Any) -> str:
+        return ""
+
 
 def quickstart(**options: Any) -> Plan:
     benchmark = load(QUICKSTART, Catalogue.load(), seeds=[0], settings=["rounds=2"], **options)
@@ -324,6 +327,8 @@ def with_slot(slot: str, use: Mapping[str, Any]) -> dict[str, Any]:
         entry[slot] = [use] if slot in ("ticket", "analyse") else use
     if slot == "task":
         more["report"] = {"metric": "test/loss"}  # which every task has
+    if use["use"] in ("n-of-m", "blocks", "sparsegpt"):
+        entry |= {"cut": 0.5, "rounds": 1}  # what a pattern leaves
     read = {name for _, name in entry_refs(WITH_ALL_SLOTS.use(use).config)} - {"dense", "imp"}
     others = [{**TOY["entry"][1], "name": name} for name in sorted(read)]
     return changed({"entry": [entry, *others], "train": recipe}, more)
@@ -369,6 +374,11 @@ CANDIDATES: Sequence[Any] = (
         ["cosine"],
         [2, 3],
         ["out"],
+        ["bias"],
+        ["dense", "csr"],
+        [3, 1],
+        "1:2",
+        "2:4",
         [0, 1, 2],
     ),
 )
@@ -377,11 +387,17 @@ CANDIDATES: Sequence[Any] = (
 ALSO: Mapping[str, Mapping[str, Any]] = {
     "sgd": {"momentum": 0.5},
     "match-lpr": {"of": "other"},
+    "n-of-m": {"pattern": "1:2", "rest": "dense"},
+    "blocks": {"shape": [3, 2]},
     "lpr-at-epochs": {"density": 0.5},
     "threshold": {"runs": "find"},
     "utility-ablation": {"ratios": [0.1]},
 }
 """What some fields need beside them (Nesterov's momentum is one), and the entries that a component reads."""
+
+
+NEEDS_TRUST = {"python"}
+"""Components that no file may use unless the command says so; tests/plugins/own_code has their keys."""
 
 
 def fitting(component: Component, field: str, table: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -424,6 +440,8 @@ def slots_of(component: Component) -> list[str]:
 
 def built_in() -> Iterator[tuple[str, Component]]:
     for provider in WITH_ALL_SLOTS.providers.values():
+        if provider.component.name in NEEDS_TRUST:
+            continue
         yield from ((slot, provider.component) for slot in slots_of(provider.component))
 
 

@@ -23,6 +23,7 @@ from prunebench.benchmark.choices import DataChoice, ModelChoice
 from prunebench.benchmark.load import read
 from prunebench.components.catalogue import Catalogue
 from prunebench.plan.compile import make_plan
+from prunebench.plan.first_step import FirstStep
 
 CASES = int(os.environ.get("PRUNEBENCH_FUZZ_CASES", "0"))
 SECONDS = 20
@@ -48,6 +49,9 @@ class KnownSizes:
 
     def weights(self, chosen: ModelChoice, data: DataInfo) -> str:
         return "0" * 64
+
+    def first_step(self, chosen: ModelChoice, step: FirstStep) -> str:
+        return ""
 
 
 @cache

@@ -11,7 +11,7 @@ import pytest
 from prunebench.api.errors import ConfigError, DataMissing
 from prunebench.api.info import DataInfo
 from prunebench.benchmark import load as config
-from prunebench.benchmark.choices import DataChoice
+from prunebench.benchmark.choices import DataChoice, ModelChoice
 from prunebench.benchmark.merging import read_file
 from prunebench.components.catalogue import Catalogue
 from prunebench.engine.probe import StoreProbe
@@ -52,6 +52,13 @@ class PublishedSizes(StoreProbe):
         side = getattr(stated, "size", shape[1])
         sizes = {"train": rest if stated.train is None else stated.train, "valid": stated.valid, "test": test}
         return DataInfo(name, "published", sizes, (shape[0], side, side), classes, "", ())
+
+    def weights(self, chosen: ModelChoice, data: DataInfo) -> str:
+        """A weight file that is not there counts as the published one."""
+        try:
+            return super().weights(chosen, data)
+        except DataMissing:
+            return "0" * 64
 
 
 def profiles(file: Path) -> list[str | None]:
@@ -136,7 +143,7 @@ def test_its_smoke_profile_checks_where_the_data_is(file: Path, tmp_path: Path) 
     try:
         prepared = prepare(Options(file, profile="smoke", store=tmp_path))
     except (ConfigError, DataMissing) as error:
-        if "no " in str(error) and "data fetch" in str(error):
+        if "no " in str(error) and ("data fetch" in str(error) or "model.weights: no file" in str(error)):
             pytest.skip(str(error))
         raise
     assert prepared.plan.runs

@@ -1,14 +1,21 @@
 from __future__ import annotations
 
 import io
+import re
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from engine.toy_runs import prepared
+from hypothesis import given
+from hypothesis import strategies as st
 from rich.console import Console
 
 from prunebench.api.events import Event
-from prunebench.commands.terminal.progress import Bars, display
+from prunebench.commands.terminal.durations import duration_text
+from prunebench.commands.terminal.heartbeat import EVERY_SECONDS, FIRST_SECONDS
+from prunebench.commands.terminal.progress import Bars, Lines, display
+from prunebench.commands.terminal.time_left import TimeLeft
 from prunebench.plan.trial import Plan
 from prunebench.store.backend import Holder
 
@@ -34,7 +41,7 @@ def test_what_keeps_a_phase_from_going_on_is_shown_with_its_name(plan: Plan, ter
         Event("run-stopping", {"running": 2}),
     ]
     out = io.StringIO()
-    shown = display(Console(file=out, force_terminal=terminal, width=200, highlight=False), plan, 100)
+    shown = display(Console(file=out, force_terminal=terminal, width=200, highlight=False), plan, {})
     for event in events:
         shown(event)
     if isinstance(shown, Bars):
@@ -47,3 +54,120 @@ def test_what_keeps_a_phase_from_going_on_is_shown_with_its_name(plan: Plan, ter
     assert "made again: artifact abab: gone" in text
     assert "failed: imp, round 2, seed 0: it is broken" in text
     assert "stopping: 2 running phases write a checkpoint" in text
+
+
+class Clock:
+    """A clock that is set by hand."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_log_says_something_within_ten_seconds_and_then_every_thirty(plan: Plan) -> None:
+    out, clock = io.StringIO(), Clock()
+    key = plan.trials[1].evaluations[-1].run.key
+    shown = Lines(Console(file=out, width=80, highlight=False), plan, {key: 72_000}, clock)
+    shown(Event("run-started", {"runs": 1, "phases": 3}))
+    shown(Event("phase-started", {"phase": "train", "key": key}))
+    at = []
+    for second in range(200):
+        clock.now = float(second)
+        before = len(out.getvalue())
+        shown.heartbeat.look()
+        if len(out.getvalue()) > before:
+            at.append(second)
+    shown.close()
+    assert at[0] <= 10
+    assert FIRST_SECONDS < 10
+    assert EVERY_SECONDS < 30
+    assert all(later - earlier <= 30 for earlier, later in pairwise(at))
+    lines = out.getvalue().splitlines()
+    assert lines[0] == "1 training runs to do"
+    assert lines[1] == "0 of 1 training runs done; now: imp, round 2, seed 0"
+
+
+def test_a_log_has_the_time_left_by_work_and_names_what_runs(plan: Plan) -> None:
+    out, clock = io.StringIO(), Clock()
+    key = plan.trials[1].evaluations[-1].run.key
+    shown = Lines(Console(file=out, width=80, highlight=False), plan, {key: 8 * 24_000_000}, clock)
+    shown(Event("run-started", {"runs": 1, "phases": 3}))
+    shown(Event("phase-started", {"phase": "train", "key": key}))
+    clock.now = 264.0
+    news = {"iteration": 240_000, "stop": 24_000_000, "taken_up": 0, "loss": 0.25, "metric": "accuracy"}
+    shown(Event("progress", {"phase": "train", "key": key, **news, "unit": "fraction", "value": 0.931}))
+    shown.heartbeat.look()
+    shown.close()
+    assert out.getvalue().splitlines()[-1] == (
+        "0 of 1 training runs done, about 7 h 15 min left; "
+        "now: imp, round 2, seed 0, 240,000/24,000,000 it  loss 0.250  accuracy 93.1%"
+    )
+
+
+def test_a_run_that_serves_several_entries_says_so(plan: Plan) -> None:
+    from prunebench.commands.terminal.labels import labels_of
+
+    labels = labels_of(plan)
+    sharing = {
+        key: {t.entry for t in plan.trials if key in t.finds or key in {e.run.key for e in t.evaluations}}
+        for key in labels
+    }
+    assert any(len(entries) > 1 for entries in sharing.values())
+    for key, entries in sharing.items():
+        others = len(entries) - 1
+        found = re.search(r" and (\d+) other entr(y|ies)", labels[key])
+        assert (int(found[1]) if found else 0) == others
+
+
+@given(st.lists(st.tuples(st.integers(1, 10**9), st.floats(0, 1)), min_size=1, max_size=8), st.floats(6, 10**6))
+def test_what_was_done_before_takes_no_part_in_the_speed(runs: list[tuple[int, float]], seconds: float) -> None:
+    work = {str(number): amount for number, (amount, _) in enumerate(runs)}
+    left = TimeLeft(work)
+    left.begin(0.0)
+    assert left.seconds(seconds) is None
+    earned = 0
+    for key, (amount, share) in zip(work, runs, strict=True):
+        taken_up = int(amount * share)
+        left.advance(key, amount, taken_up)
+        earned += amount - taken_up
+    assert left.done == left.total
+    assert left.seconds(seconds) == (0.0 if earned else None)
+    left.drop("0")
+    assert left.total == sum(work.values()) - work["0"]
+
+
+def test_the_time_left_is_the_work_left_over_the_speed() -> None:
+    left = TimeLeft({"a": 1_000, "b": 3_000})
+    left.begin(10.0)
+    left.advance("a", 600, 500)  # 500 of it had been done by another process
+    assert left.seconds(20.0) == pytest.approx((4_000 - 600) / (100 / 10))
+    left.finish("a")
+    assert left.seconds(60.0) == pytest.approx(3_000 / (500 / 50))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.2, "1 s"),
+        (43, "45 s"),
+        (58, "1 min"),
+        (1_400, "23 min"),
+        (3_590, "1 h"),
+        (26_553, "7 h 25 min"),
+        (12_448_758, "144 d 2 h"),
+    ],
+)
+def test_a_duration_is_in_the_units_that_a_person_would_choose(seconds: float, text: str) -> None:
+    assert duration_text(seconds) == text
+
+
+@given(st.floats(0, 10**9))
+def test_a_duration_is_near_what_it_is_of_and_has_no_unit_too_many(seconds: float) -> None:
+    text = duration_text(seconds)
+    sizes = {"s": 1, "min": 60, "h": 3_600, "d": 86_400}
+    parts = text.replace(",", "").split()
+    numbers = [(int(number), sizes[unit]) for number, unit in zip(parts[::2], parts[1::2], strict=True)]
+    assert sum(number * size for number, size in numbers) == pytest.approx(seconds, rel=0.08, abs=3)
+    assert all(number * size < above for (number, size), (_, above) in zip(numbers[1:], numbers, strict=False))

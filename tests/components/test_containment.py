@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import os
 import random
+import signal
 import time
+import warnings
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+import torch.nn.modules.module as module
+from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from prunebench import Component, ComponentConfig, hookimpl
 from prunebench.api.component import BoundComponent, Provider
-from prunebench.api.errors import ContractError, LostArtifact, PlanError
+from prunebench.api.errors import ConfigError, ContractError, LostArtifact, PlanError
+from prunebench.components.catalogue import Catalogue
+from prunebench.components.interrupts import CtrlC, told_apart
+from prunebench.components.leaving import no_leaving
 from prunebench.components.managers import call_planning_hook, run_manager
-from prunebench.components.time_limit import watched
+from prunebench.components.time_limit import hook_seconds, watched
+from prunebench.engine.stopping import stoppable
+from prunebench.plan.participants import needs_of
+from prunebench.testing.toy import toy_request
 
 
 class Acting:
@@ -48,6 +59,18 @@ def score(act: Callable[[], object]) -> Any:
     return run_manager([component(act)]).hook.prunebench_score(**nothing)
 
 
+class Passing(torch.overrides.TorchFunctionMode):
+    """Sees every operation."""
+
+    def __torch_function__(self, operation: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return operation(*args, **(kwargs or {}))
+
+
+def entered(context: Any) -> Any:
+    context.__enter__()
+    return context
+
+
 LEAKS: dict[str, Callable[[], object]] = {
     "torch's gradient mode": lambda: torch.set_grad_enabled(False),
     "torch's default type": lambda: torch.set_default_dtype(torch.float64),
@@ -56,6 +79,24 @@ LEAKS: dict[str, Callable[[], object]] = {
     "torch's deterministic algorithms": lambda: torch.use_deterministic_algorithms(False),
     "torch's precision of float32 products": lambda: torch.set_float32_matmul_precision("medium"),
     "torch's anomaly detection": lambda: torch.autograd.set_detect_anomaly(True),
+    "torch's filling of new memory": lambda: setattr(
+        torch.utils.deterministic, "fill_uninitialized_memory", not torch.utils.deterministic.fill_uninitialized_memory
+    ),
+    "torch's treatment of denormal numbers": lambda: torch.set_flush_denormal(True),
+    "torch's automatic precision on cpu": lambda: torch.set_autocast_enabled("cpu", True),
+    "torch's backend flag mkldnn_enabled": lambda: torch._C._set_mkldnn_enabled(False),
+    "torch's backend flag cudnn_benchmark": lambda: torch._C._set_cudnn_benchmark(True),
+    "torch's global forward hooks": lambda: module.register_module_forward_hook(lambda layer, x, y: y * 0),
+    "torch's global forward pre hooks": lambda: module.register_module_forward_pre_hook(lambda layer, x: None),
+    "torch's global optimizer pre hooks": lambda: register_optimizer_step_pre_hook(lambda optimizer, a, k: None),
+    "torch's function modes": lambda: entered(Passing()),
+    "torch's hooks of saved tensors": lambda: entered(
+        torch.autograd.graph.saved_tensors_hooks(lambda x: x * 0, lambda x: x)
+    ),
+    "NumPy's answer to floating-point errors": lambda: np.seterr(all="raise"),
+    "the working folder": lambda: os.chdir("/"),
+    "a signal's handler": lambda: signal.signal(signal.SIGTERM, signal.SIG_IGN),
+    "the interval timer": lambda: signal.setitimer(signal.ITIMER_REAL, 1000),
     "torch's random generator": lambda: torch.rand(1),
     "NumPy's random generator": lambda: np.random.rand(),
     "Python's random generator": random.random,
@@ -69,6 +110,14 @@ def shared_state() -> list[Any]:
         torch.is_grad_enabled(),
         torch.get_num_threads(),
         random.getstate(),
+        os.getcwd(),
+        signal.getsignal(signal.SIGTERM),
+        signal.getitimer(signal.ITIMER_REAL),
+        np.geterr(),
+        list(module._global_forward_hooks) + list(module._global_forward_pre_hooks),
+        torch.is_autocast_enabled("cpu"),
+        dict(os.environ),
+        list(warnings.filters),
     ]
 
 
@@ -97,7 +146,10 @@ def raising(error: BaseException) -> Callable[[], object]:
     return act
 
 
-@pytest.mark.parametrize("error", [ValueError("no"), SystemExit(0), RuntimeError(), MemoryError("large")], ids=repr)
+ANY = (ValueError("no"), SystemExit(0), RuntimeError(), MemoryError("large"), GeneratorExit(), BaseException("base"))
+
+
+@pytest.mark.parametrize("error", ANY, ids=repr)
 def test_what_a_hook_raises_names_the_component_and_leaves_no_trace(error: BaseException) -> None:
     with pytest.raises(ContractError, match=r"component bad \(lab 0.3\): prunebench_score failed: "):
         score(raising(error))
@@ -110,7 +162,35 @@ def test_errors_of_the_suite_itself_and_ctrl_c_pass_as_they_are(error: BaseExcep
         score(raising(error))
 
 
-@pytest.mark.parametrize("error", [KeyError("no"), SystemExit(0), RecursionError()], ids=repr)
+def test_what_imports_change_is_put_back_and_is_no_breach() -> None:
+    before = shared_state()
+
+    def act() -> object:
+        os.environ["LIBRARY_SETTING"] = "1"
+        os.environ.pop("PATH")
+        warnings.simplefilter("error")
+        return "answer"
+
+    assert score(act) == "answer"
+    assert shared_state() == before
+
+
+def test_a_keyboard_interrupt_of_a_component_is_its_own_fault_and_ctrl_c_is_not() -> None:
+    def press() -> object:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(1)
+        return None
+
+    with told_apart():
+        with pytest.raises(ContractError, match=r"prunebench_score failed: KeyboardInterrupt"):
+            score(raising(KeyboardInterrupt()))
+        with pytest.raises(CtrlC):
+            score(press)
+        with pytest.raises(CtrlC):
+            call_planning_hook(component(press), "prunebench_needs", request=None)
+
+
+@pytest.mark.parametrize("error", [KeyError("no"), SystemExit(0), RecursionError(), GeneratorExit()], ids=repr)
 def test_a_planning_hook_that_fails_is_an_error_of_the_plan(error: BaseException) -> None:
     def act() -> object:
         raise error
@@ -140,12 +220,79 @@ def endless() -> object:
 
 def test_a_planning_hook_that_does_not_return_is_ended_and_named() -> None:
     match = r"component bad \(lab 0.3\): prunebench_needs failed: HookTimeout: it did not return within 0.2 s"
-    with watched(call_planning_hook.__code__, 0.2), pytest.raises(PlanError, match=match):
+    with watched(0.2), pytest.raises(PlanError, match=match):
         call_planning_hook(component(endless), "prunebench_needs", request=None)
 
 
+def test_a_constructor_and_a_list_of_components_that_do_not_end_are_ended_and_named() -> None:
+    class Endless:
+        @hookimpl
+        def prunebench_components(self) -> Any:
+            return endless()
+
+    class Repeating:
+        @hookimpl
+        def prunebench_components(self) -> Any:
+            while True:
+                yield 1
+
+    with watched(0.2):
+        broken = Catalogue.of([("lab 0.3", "endless", Endless()), ("lab 0.4", "repeating", Repeating())]).broken
+        stuck = Component("stuck", ComponentConfig, lambda config: endless(), 1)
+        catalogue = Catalogue.of([]).with_components([stuck], "lab 0.5")
+        with pytest.raises(ConfigError, match=r"component stuck \(lab 0.5\): HookTimeout: it did not return"):
+            catalogue.use("stuck", slot="score")
+    assert "lab 0.3: HookTimeout" in broken["endless"]
+    assert "lab 0.4: ContractError: prunebench_components gave int" in broken["repeating"]
+
+
+def test_a_sigterm_that_arrives_in_a_hook_is_not_its_doing_and_keeps_its_timer() -> None:
+    asked: list[int] = []
+    with stoppable(asked.append, 600):
+        assert score(lambda: (os.kill(os.getpid(), signal.SIGTERM), time.sleep(0.01), "answer")[-1]) == "answer"
+        assert asked == [signal.SIGTERM]
+        assert signal.getitimer(signal.ITIMER_REAL)[0] > 500
+    assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
+
+
+def test_a_component_cannot_leave_the_process_and_its_children_can() -> None:
+    with no_leaving():
+        with pytest.raises(ContractError, match=r"component bad \(lab 0.3\): prunebench_score failed: LeftError"):
+            score(lambda: os._exit(0))
+        child = os.fork()
+        if child == 0:
+            os._exit(7)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+
+
+def test_a_planning_hook_that_yields_without_end_is_ended_and_named() -> None:
+    def forever() -> Any:
+        while True:
+            yield 1
+
+    with pytest.raises(PlanError, match=r"component bad \(lab 0.3\): prunebench_needs failed: .*more than 100,000"):
+        call_planning_hook(component(forever), "prunebench_needs", request=None)
+    assert call_planning_hook(component(lambda: iter([1, 2])), "prunebench_needs", request=None) == [1, 2]
+
+
+@pytest.mark.parametrize(
+    "answer", [42, [42], "text", {"a": 1}, object()], ids=["number", "list", "text", "table", "object"]
+)
+def test_a_planning_hook_that_answers_with_something_else_is_named(answer: object) -> None:
+    match = r"component bad \(lab 0.3\): prunebench_needs gave \w+.* not Needs"
+    with pytest.raises(PlanError, match=match):
+        needs_of(component(lambda: answer), toy_request())
+
+
+def test_the_limit_can_be_stated(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert hook_seconds() == 60
+    for text, seconds in (("5", 5.0), ("0", 60.0), ("soon", 60.0), ("nan", 60.0), ("-1", 60.0)):
+        monkeypatch.setenv("PRUNEBENCH_HOOK_SECONDS", text)
+        assert hook_seconds() == seconds
+
+
 def test_many_quick_calls_are_not_taken_for_one_that_does_not_return() -> None:
-    with watched(call_planning_hook.__code__, 0.05):
+    with watched(0.05):
         began = time.monotonic()
         while time.monotonic() - began < 0.3:
             call_planning_hook(component(lambda: time.sleep(0.001)), "prunebench_needs", request=None)

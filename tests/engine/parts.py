@@ -29,7 +29,7 @@ from prunebench.testing import ToyData
 
 
 class NetConfig(ComponentConfig):
-    kind: Literal["dropout", "batch-norm", "unused"]
+    kind: Literal["dropout", "batch-norm", "unused", "skip", "gated", "dead"]
 
 
 class Net:
@@ -45,6 +45,11 @@ class Net:
         if self._kind == "batch-norm":
             convolution = nn.Conv2d(1, 4, 3, padding=1, bias=False)
             return nn.Sequential(convolution, nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(32, 3))
+        if self._kind in ("skip", "gated"):
+            return Skip(0.0 if self._kind == "gated" else 1.0)
+        if self._kind == "dead":
+            dead = nn.Threshold(1e9, 0.0)  # as a ReLU whose inputs are all below 0
+            return nn.Sequential(nn.Flatten(), nn.Linear(8, 6), dead, nn.Linear(6, 3))
         return WithUnused()
 
 
@@ -55,6 +60,20 @@ class WithUnused(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         out: Tensor = self.used(images.flatten(1))
+        return out
+
+
+class Skip(nn.Module):
+    """A branch around which the input goes: without it the network is whole. A gate of 0 is one that starts so."""
+
+    def __init__(self, gate: float) -> None:
+        super().__init__()
+        self.gate = nn.Parameter(torch.tensor(gate))
+        self.branch, self.head = nn.Linear(8, 8), nn.Linear(8, 3)
+
+    def forward(self, images: Tensor) -> Tensor:
+        inputs = images.flatten(1)
+        out: Tensor = self.head(inputs + self.gate * self.branch(inputs))
         return out
 
 

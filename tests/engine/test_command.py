@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -141,7 +142,7 @@ def test_ctrl_c_ends_with_130_and_says_how_to_go_on(
     def interrupted(self: Training, *args: Any) -> None:
         calls.append(self)
         if len(calls) == 5:
-            raise KeyboardInterrupt
+            signal.raise_signal(signal.SIGINT)
         advance(self, *args)
 
     with pytest.MonkeyPatch.context() as patch:

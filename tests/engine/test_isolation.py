@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import re
 import sys
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from torch.nn.modules.module import register_module_forward_hook
 
 from engine import toy_runs
 from prunebench import Component, ComponentConfig, hookimpl
 from prunebench.api.data import Data
+from prunebench.api.events import Event
 from prunebench.api.masks import Scores, Units
+
+
+def black(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    return images * 0
 
 
 class Spoiling:
@@ -29,10 +37,32 @@ class Spoiling:
         return units.reduce(lambda name, weight: weight.abs())
 
 
+TRAIN = r"wrote into the data \(train\)"
+
 SPOILERS: dict[str, tuple[Callable[[Any], object], str]] = {
-    "images": (lambda data: data["train"].images.zero_(), r"wrote into the data \(train\)"),
+    "images": (lambda data: data["train"].images.zero_(), TRAIN),
     "labels": (lambda data: data["test"].labels.add_(1), r"wrote into the data \(test\)"),
     "pixels-behind-torch": (lambda data: data["valid"].images.numpy().fill(3), r"wrote into the data \(valid\)"),
+    "pixels-through-a-view": (
+        lambda data: data["train"].images.view(-1)[:9].fill_(1),
+        TRAIN,
+    ),
+    "pixels-in-memory": (
+        lambda data: data["train"].images.untyped_storage().fill_(1),
+        TRAIN,
+    ),
+    "other-tensor": (lambda data: setattr(data["train"].images, "data", data["train"].images * 0), r"\(train\)"),
+    "normalisation": (lambda data: object.__setattr__(data["train"], "mean", (9.0,)), TRAIN),
+    "augmentation": (
+        lambda data: object.__setattr__(data["train"], "augment", black),
+        TRAIN,
+    ),
+    "split-gone": (lambda data: data.splits.pop("test"), r"wrote into the data \(test\)"),
+    "split-exchanged": (lambda data: data.splits.update(train=data["test"]), TRAIN),
+    "module-hooks": (
+        lambda data: register_module_forward_hook(lambda layer, x, y: y * 0),
+        "global forward hooks",
+    ),
     "grad-mode": (lambda data: torch.set_grad_enabled(False), "torch's gradient mode"),
     "default-type": (lambda data: torch.set_default_dtype(torch.float64), "torch's default type"),
     "generator": (lambda data: torch.rand(3), "torch's random generator"),
@@ -60,4 +90,29 @@ def test_a_spoiled_world_is_one_entrys_own(name: str, tmp_path: Path) -> None:
     assert trial.startswith("bad, ")
     assert f"component spoil-{name} (lab 0.3)" in error
     assert re.search(SPOILERS[name][1], error)
+    assert [row for row in toy_runs.rows(both) if row["entry"] != "bad"] == alone
+
+
+def test_a_write_that_comes_later_from_a_thread_spoils_nothing(tmp_path: Path) -> None:
+    """Work that began before it fails; what begins afterwards begins with sound data."""
+    wrote = threading.Event()
+
+    def later(data: Data) -> None:
+        def write() -> None:
+            time.sleep(0.2)
+            data["train"].images.fill_(7)  # type: ignore[attr-defined]
+            wrote.set()
+
+        threading.Thread(target=write, daemon=True).start()
+
+    def wait(event: Event) -> None:
+        if event.kind == "phase-done" and event.fields["phase"] == "prune":
+            wrote.wait(5)
+
+    bad = Component("later", ComponentConfig, lambda config: Spoiling(later), version=1)
+    more = toy_runs.catalogue().with_components([bad], "lab 0.3")
+    alone = toy_runs.rows(toy_runs.run(tmp_path / "alone"))
+    entry = {**bad_entry("images"), "score": "later"}
+    both = toy_runs.run(tmp_path / "both", {"entry": [entry]}, observe=wait, parts=more)
+    assert wrote.is_set()
     assert [row for row in toy_runs.rows(both) if row["entry"] != "bad"] == alone

@@ -75,7 +75,9 @@ def fitted(model: nn.Module, name: str, x: Tensor, keep: Any) -> Tensor:
 
 
 class WrongConfig(ComponentConfig):
-    kind: Literal["one-more", "revives", "not-zero", "nan", "shape", "dtype", "bias", "unknown", "mask", "writes"]
+    kind: Literal[
+        "one-more", "revives", "not-zero", "nan", "shape", "dtype", "bias", "unknown", "mask", "writes", "notes", "long"
+    ]
     updates: tuple[str, ...] = ()
 
 
@@ -110,6 +112,8 @@ class Wrong:
             "dtype": Pruned(kept, {first: masked.double()}),
             "bias": Pruned(kept, {bias[0]: bias[1].detach() + 1}),
             "unknown": Pruned(kept, {"nowhere.weight": masked}),
+            "notes": Pruned(kept, notes="a layer had too few examples"),  # type: ignore[arg-type]
+            "long": Pruned(kept, notes=("a" * 501,)),
         }
         return answers.get(kind, Pruned(kept))
 
@@ -272,6 +276,8 @@ def test_another_component_or_another_declaration_has_another_key(store_path: Pa
         ("bias", r"it changed 1.bias, which no unit touches; declare it: Needs\(updates=\('1.bias',\)\)"),
         ("unknown", 'the network has no tensor "nowhere.weight"'),
         ("mask", "it returned Mask, not Pruned"),
+        ("notes", "its notes must be a tuple of texts of at most 500 characters"),
+        ("long", "its notes must be a tuple of texts of at most 500 characters"),
     ],
 )
 def test_a_pruning_that_breaks_its_contract_is_named_and_leaves_nothing(

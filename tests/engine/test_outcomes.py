@@ -180,6 +180,35 @@ def test_a_layer_without_units_is_recorded_as_collapsed(store_path: Path, model:
     assert (gone["value"], gone["outcome"]) == (0.0, "ok")
 
 
+def test_an_empty_layer_beside_a_skip_is_told_and_is_no_collapse(store_path: Path) -> None:
+    # 88 units, 64 of them of the branch: after three rounds 11 are left, all of them of the head.
+    outcome = run(store_path, COLLAPSES, model={"use": "net", "kind": "skip"})
+    judged = rows(outcome, entry="last", role="evaluate")
+    assert {row["outcome"] for row in judged} == {"ok"}
+    assert {row["round"]: row.get("empty_layers", 0) for row in judged} == {1: 0, 2: 1, 3: 1}
+
+
+def test_layers_of_which_a_score_says_nothing_are_named(store_path: Path) -> None:
+    outcome = run(
+        store_path,
+        COLLAPSES,
+        model={"use": "net", "kind": "gated"},
+        entry=[
+            {"name": "snip", **IMP, "schedule": "at-init", "score": "snip"},
+            {"name": "imp", **IMP},
+        ],
+    )
+    by_entry = {row["entry"]: row.get("unscored_layers", []) for row in rows(outcome, role="evaluate", round=1)}
+    assert (by_entry["snip"], by_entry["imp"]) == (["branch.weight"], [])
+
+
+def test_a_network_that_no_mask_cuts_but_that_is_dead_has_collapsed(store_path: Path) -> None:
+    outcome = run(store_path, COLLAPSES, model={"use": "net", "kind": "dead"})
+    judged = rows(outcome, role="evaluate")
+    assert {row["outcome"] for row in judged} == {"collapsed"}
+    assert "empty_layers" not in rows(outcome, entry="last", role="evaluate", round=1)[0]
+
+
 def test_a_channel_without_weights_passes_batch_norm(store_path: Path) -> None:
     changes = {**COLLAPSES, "model": {"use": "net", "kind": "batch-norm"}}
     outcome = run(store_path, changes)

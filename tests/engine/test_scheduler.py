@@ -85,6 +85,38 @@ def test_of_what_can_start_the_one_with_the_most_work_behind_it_goes_first(store
     assert len({ahead[key] for key in executor.submitted}) > 3
 
 
+def test_what_must_be_alone_never_has_anything_beside_it(store_path: Path) -> None:
+    ready = prepared(store_path, SHORT_AND_LONG)
+    alone = set(sorted(ready.plan.wanted)[::3])
+
+    class Wide(Noting):
+        """Takes four pieces of work at a time."""
+
+        def __init__(self, store: Path) -> None:
+            super().__init__(store)
+            self.held: list[tuple[Work, Resources]] = []
+            self.most = 0
+
+        def has_room(self, resources: Resources) -> bool:
+            return len(self.held) < 4
+
+        def submit(self, work: Work, resources: Resources) -> None:
+            beside = [*self.held, (work, resources)]
+            assert len(beside) == 1 or not any(needed.alone for _, needed in beside)
+            self.held = beside
+            self.most = max(self.most, len(beside))
+
+        def events(self, timeout: float) -> list[dict[str, Any]]:
+            if self.held:
+                super().submit(*self.held.pop(0))
+            return super().events(timeout)
+
+    executor = Wide(store_path)
+    done = execute(ready.plan, ready.open_store(), executor, lambda phase: Resources(alone=phase.key in alone))
+    assert done.done == len(ready.plan.wanted)
+    assert executor.most > 1
+
+
 def test_nothing_starts_before_its_parents_are_stored(store_path: Path) -> None:
     ready, store = prepared(store_path, SHORT_AND_LONG), open_store(store_path)
 

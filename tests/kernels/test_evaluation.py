@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from prunebench.api.data import Data, Gather, ResidentTensors, in_order
 from prunebench.api.task import Contribution, Task
-from prunebench.kernels.evaluation import evaluate
+from prunebench.kernels.evaluation import Varying, evaluate
 from prunebench.testing import ToyData, task_of, two_layer_net
 
 CLASSES = task_of({"use": "classification"})
@@ -86,3 +86,22 @@ def test_a_network_sees_what_the_task_makes_of_a_batch() -> None:
     values, _ = evaluate(network, task, ResidentTensors(rows, rows.new_zeros(2, 0)).batches(in_order(2, 2)))
     assert torch.equal(seen[0], rows[:, :-1])
     assert values["loss"] == (1 - 2) + (2 - 4) + (1 - 3) + (3 - 9)
+
+
+@pytest.mark.parametrize("sizes", [[24], [1] * 24, [23, 1], [7, 7, 7, 3]])
+def test_outputs_vary_if_one_example_has_another_whatever_the_batches(sizes: list[int]) -> None:
+    for odd in (None, 0, 11, 23):
+        outputs = torch.full((24, 3), 0.25)
+        if odd is not None:
+            outputs[odd, 1] = 0.26
+        network = Varying(lambda inputs: inputs)
+        for part in outputs.split(sizes):
+            assert network(part) is part
+        assert network.varies == (odd is not None)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_outputs_that_are_no_numbers_are_not_called_constant(value: float) -> None:
+    network = Varying(lambda inputs: inputs)
+    network(torch.full((4, 3), value))
+    assert network.varies

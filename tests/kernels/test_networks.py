@@ -101,3 +101,25 @@ def test_networks_that_were_built_elsewhere_can_be_copied_too() -> None:
     with torch.no_grad():
         twin.get_parameter("0.weight_v").add_(1)
     assert torch.equal(model(x), before)
+
+
+class Remembers(nn.Module):
+    """It keeps what it computed from a parameter in containers, as timm's networks keep biases of attention."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(torch.ones(3))
+        self.known: dict[str, list[torch.Tensor]] = {}
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.known["cpu"] = [self.bias * 2]
+        return x + self.known["cpu"][0]
+
+
+def test_networks_that_keep_what_they_computed_in_containers_can_be_copied() -> None:
+    net = Remembers()
+    net(torch.zeros(3))
+    twin = copied(net)
+    assert torch.equal(twin.known["cpu"][0], torch.full((3,), 2.0))
+    assert twin.known["cpu"][0].grad_fn is None
+    assert net.known["cpu"][0].grad_fn is not None

@@ -98,7 +98,7 @@ def page(overview: Mapping[str, Any]) -> Form:
             for label, cell in zip(group["labels"], entry["cells"], strict=True):
                 if cell is not None:
                     broken = ", ".join(f"{n} of {cell['trials']} {name}" for name, n in cell["outcomes"].items())
-                    remarks = tuple(filter(None, (cell.get("between"), broken)))
+                    remarks = tuple(filter(None, (cell.get("between"), broken, cell.get("draws"))))
                     cells[label] = Number(cell.get("text"), cell.get("spread", ""), remarks)
             rank = None if entry["rank"] is None else str(entry["rank"])
             form[f"{group['model']} on {group['data']}", entry["name"]] = Line(rank, cells)
@@ -202,6 +202,8 @@ def records(board: Board, lines: Iterable[Sequence[Any]]) -> Form:
             pairs = (("above_mean", "above_place"), ("below_mean", "below_place"))
             ends = [f"{group.metric.number(_float(one[v]))} at {100 * _float(one[p]):.3g} %" for v, p in pairs]
             remarks.insert(0, f"between {' and '.join(ends)}")
+        if one["draws_apart"] is not None:
+            remarks.append(f"draws up to {group.metric.number(_float(one['draws_apart']))} apart")
         at = (f"{one['model']} on {one['data']}", str(one["entry"]))
         rank = None if one["rank"] is None else str(one["rank"])
         form.setdefault(at, (rank, {}))[1][group.labels[_float(one["place"])]] = Number(

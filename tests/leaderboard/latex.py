@@ -41,16 +41,32 @@ def tokens(text: str) -> list[str]:
     return found
 
 
+_FIT = "\\resizebox{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi}{!}{%\n"
+
+
 def lines_of(table: str) -> list[list[str]]:
-    """The cells of a tabular between its rules. Raises ValueError if LaTeX would not take it."""
-    body = re.search(
-        r"\\toprule\n(.*?)\\bottomrule\n\\end\{tabular\}\n(?:\\\\\[2pt\] \\footnotesize .*\n)*\\end\{table\}",
-        table,
-        re.DOTALL,
-    )
+    """The cells of the tabulars of a table, laid side by side. Raises ValueError if LaTeX would not take it."""
+    rest, found = table.partition(_FIT)[1:][1], list[list[list[str]]]()
+    while True:
+        tabular, end, rest = rest.partition("\\end{tabular}}\n")
+        if not end:
+            raise ValueError("a tabular that does not end")
+        found.append(_tabular(tabular))
+        if not rest.startswith("\\\\[6pt]\n" + _FIT):
+            break
+        rest = rest.removeprefix("\\\\[6pt]\n" + _FIT)
+    if not re.fullmatch(r"(?:\\\\\[2pt\] \\footnotesize .*\n)*\\end\{table\}\n*", rest):
+        raise ValueError(f"after the tabulars: {rest!r}")
+    if any([line[:3] for line in one] != [line[:3] for line in found[0]] for one in found):
+        raise ValueError("tabulars of other entries")
+    return [sum([one[row][3:] for one in found], line[:3]) for row, line in enumerate(found[0])]
+
+
+def _tabular(text: str) -> list[list[str]]:
+    body = re.search(r"\\toprule\n(.*?)\\bottomrule\n$", text, re.DOTALL)
     if body is None:
         raise ValueError("no tabular with its rules")
-    columns = re.search(r"\\begin\{tabular\}\{([lr]+)\}", table)
+    columns = re.match(r"\\begin\{tabular\}\{([lr]+)\}", text)
     if columns is None:
         raise ValueError("no columns")
     rows = []

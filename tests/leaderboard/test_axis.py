@@ -19,7 +19,7 @@ from prunebench.api.results import Results
 from prunebench.benchmark import load as config
 from prunebench.components.catalogue import Catalogue
 from prunebench.leaderboard import axis as axis_module
-from prunebench.leaderboard import board_of, source, verdicts, write_leaderboard
+from prunebench.leaderboard import board_of, verdicts, write_leaderboard
 from prunebench.leaderboard.page.overview import overview
 
 from .boards import PROVENANCE, row, typed
@@ -36,7 +36,7 @@ def wide() -> Iterator[None]:
     """Reads values off long lines: how far they may reach has tests of its own."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(axis_module, "WIDEST", 4.0)
-        patch.setattr(source, "STEEPEST", 1.0)
+        patch.setattr(axis_module, "STEEPEST", 1.0)
         yield
 
 
@@ -174,13 +174,35 @@ def test_a_place_without_a_value_says_why(place: float, why: Gap) -> None:
 
 def test_no_value_is_read_off_a_line_that_is_too_long_or_too_steep(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(axis_module, "WIDEST", 2.0)
-    monkeypatch.setattr(source, "STEEPEST", 0.1)
+    monkeypatch.setattr(axis_module, "STEEPEST", 0.1)
     far = [ticket("imp", 0.8, 0.9, 0.5), ticket("imp", 0.39, 0.85, 0.25)]
     steep = [ticket("imp", 0.542, 0.9019, 0.5), ticket("imp", 0.361, 0.7222, 0.25)]
     near = [ticket("imp", 0.8, 0.9, 0.5), ticket("imp", 0.4, 0.81, 0.25)]
     assert group(far, 0.5).at("imp", 0.5).missing == {0: Gap("far", (0.8, 0.39), (0.9, 0.85))}
     assert group(steep, 0.5).at("imp", 0.5).missing == {0: Gap("steep", (0.542, 0.361), (0.9019, 0.7222))}
     assert group(near, 0.5).at("imp", 0.5).n == 1
+
+
+def test_a_metric_without_a_range_is_as_little_read_off_a_cliff(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(axis_module, "STEEPEST", 0.1)
+    loss = {"metric": "loss", "unit": "nats"}
+    flat = [ticket("imp", 0.8, 0.90, 0.5, **loss), ticket("imp", 0.4, 0.98, 0.25, **loss)]
+    steep = [ticket("imp", 0.8, 0.90, 0.5, **loss), ticket("imp", 0.4, 1.10, 0.25, **loss)]
+    cells = []
+    for rows in (flat, steep):
+        (found,) = board_of(board(rows, AXIS, (0.5,), metric="test/loss")).groups
+        cells.append(found.at("imp", 0.5))
+    assert cells[0].n == 1
+    assert cells[0].between
+    assert cells[1].missing == {0: Gap("steep", (0.8, 0.4), (0.90, 1.10))}
+
+
+@given(st.floats(0.05, 0.95), st.floats(-0.0049, 0.0049))
+def test_a_ticket_next_to_the_place_is_measured_there_and_not_interpolated(place: float, off: float) -> None:
+    rows = [ticket("imp", place * (1 + off), 0.7, 0.5), ticket("imp", place * 0.6, 0.1, 0.25)]
+    cell = group(rows, place).at("imp", place)
+    assert cell.values == {0: 0.7}
+    assert not cell.between
 
 
 def test_an_entry_that_has_no_value_anywhere_keeps_its_row_and_takes_no_rank_from_others() -> None:
@@ -318,3 +340,20 @@ def test_tickets_that_are_far_apart_say_nothing_of_what_lies_between() -> None:
     far = [TWO[0], ticket("imp", 0.19, 0.6, 0.25)]
     assert group(TWO, 0.8, 0.5).at("imp", 0.5).trials == 1
     assert group(far, 0.8, 0.5).at("imp", 0.5).trials == 0
+
+
+def test_entries_meet_at_the_share_of_the_dense_networks_time_that_an_analysis_measured() -> None:
+    def timed(entry: str, round: int, share: float) -> dict[str, Any]:
+        analysis = {"role": "analyse", "metric": "cost/latency_share", "split": "", "position": "", "exact": False}
+        return row(entry, 0, 0.5, share, **{**analysis, "round": round})
+
+    rows = [*TWO, ticket("small", 0.5, 0.7, 0.5), timed("imp", 50, 0.9), timed("imp", 75, 0.4), timed("small", 50, 0.6)]
+    found = group(rows, 0.6, axis="latency")
+    share = log(0.9 / 0.6) / log(0.9 / 0.4)
+    assert found.at("imp", 0.6).values[0] == pytest.approx(0.9 + share * (0.6 - 0.9))
+    assert found.at("small", 0.6).values[0] == pytest.approx(0.7)
+
+
+def test_a_ticket_whose_time_nothing_measured_is_named_with_what_to_do() -> None:
+    with pytest.raises(PrunebenchError, match="no latency is recorded; give the entry an analysis that measures"):
+        group(TWO, 0.6, axis="latency")

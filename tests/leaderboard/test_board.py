@@ -105,7 +105,9 @@ def test_a_profile_that_a_note_tells_of_is_not_told_twice(tmp_path: Path) -> Non
     page = write(
         tmp_path, results(), provenance={**PROVENANCE, "profile": "smoke"}, notes=['Reduced: profile "smoke".']
     )
-    assert page.count('"smoke"') == 1
+    assert page.count('"smoke"') == 2
+    assert page.startswith('# lottery, profile "smoke"\n')
+    assert page.count('- Reduced: profile "smoke".') == 1
 
 
 def test_the_command_and_the_wall_time_leave_nothing_out(tmp_path: Path) -> None:

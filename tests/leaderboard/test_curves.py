@@ -4,10 +4,12 @@ from typing import Any
 
 import matplotlib as mpl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from prunebench.api.estimates import Interval
 from prunebench.api.report import draw_curves
-from prunebench.api.report.curves import axis_range
+from prunebench.api.report.curves import aside, axis_range, banded, panels
 
 from .boards import board, results, row
 
@@ -142,3 +144,43 @@ def test_intervals_of_close_means_fit_and_huge_ones_do_not_take_over() -> None:
     wide = Interval(96.0, 50.0, 142.0, 2)
     low, high = axis_range([*spread(98.0, 97.0, 95.0, half=0.1), wide], higher=True)
     assert low > 90
+
+
+def groups(rows: list[dict[str, Any]]) -> Any:
+    return board(rows).groups
+
+
+def overlapping(apart: float) -> list[dict[str, Any]]:
+    """Two entries whose means are so far apart, with an interval of about 0.025 on either side."""
+    values = {"imp": 0.5, "random": 0.5 + apart}
+    return [
+        row(entry, seed, density, value + 0.01 * seed, round=round_)
+        for entry, value in values.items()
+        for seed in (0, 1, 2)
+        for round_, density in enumerate((0.5, 0.25, 0.125), 1)
+    ]
+
+
+def test_bands_that_overlap_become_bars_that_stand_beside_one_another() -> None:
+    (near,), (far,) = groups(overlapping(0.01)), groups(overlapping(0.3))
+    assert not banded(near)
+    assert banded(far)
+    assert aside(far, "imp") == aside(far, "random") == 1.0
+    assert aside(near, "imp") != aside(near, "random")
+    # so little that no entry stands nearer to another place than to its own
+    for name in ("imp", "random"):
+        assert 0.5**0.5 < aside(near, name) < 2**0.5
+    assert "fill-opacity" not in draw_curves(board(overlapping(0.01)))
+    assert "fill-opacity" in draw_curves(board(overlapping(0.3)))
+
+
+@given(st.integers(1, 40))
+@settings(deadline=None, max_examples=12)
+def test_every_entry_is_in_one_panel_and_dense_ones_in_all(count: int) -> None:
+    rows = [row("dense", 0, 1.0, 0.9), *(row(f"entry-{i}", 0, d, 0.5) for i in range(count) for d in (0.5, 0.25))]
+    (group,) = groups(rows)
+    shown = panels(group)
+    assert all(names[0] == "dense" and 1 <= len(names) - 1 <= 9 for names in shown)
+    assert [name for names in shown for name in names[1:]] == list(group.order)
+    sizes = [len(names) for names in shown]
+    assert max(sizes) - min(sizes) <= len(sizes)

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -9,7 +10,7 @@ from prunebench.api.board import Judgement
 from prunebench.api.results import Results
 from prunebench.benchmark.expectations import Expect
 from prunebench.leaderboard.expectations import evaluate_expectations, verdicts
-from prunebench.leaderboard.judgements import ours_text, section, sides_text
+from prunebench.leaderboard.judgements import ours_text, section, sides_text, verdict_text
 from prunebench.leaderboard.source import Source
 
 from .boards import PROVENANCE, results, row, typed, write
@@ -386,3 +387,77 @@ def test_what_is_compared_is_told_on_the_page(tmp_path: Path) -> None:
     page = write(tmp_path, rows, expectations=[of(better="imp", metric="movement/ratio", than={"value": 1.0})])
     assert "imp against 1, movement/ratio." in page
     assert "1.2010 against 1.0000, difference +0.2010 ± 0.0025, n = 3" in page
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "text"),
+    [
+        ([], "none; no published result is held against this run, so the table alone says whether the claim holds."),
+        (["reproduced", "contradicted"], "1 contradicted, 1 reproduced, of 2 published results."),
+        (
+            ["reduced+", "reduced+", "reduced-"],
+            "3 published results not judged (reduced recipe): 2 go the published way, 1 goes the other way.",
+        ),
+        (["reduced?"], "1 published result not judged (reduced recipe): 1 could not be compared."),
+    ],
+)
+def test_the_verdict_beside_the_claim_says_what_the_run_says_of_it(verdicts: list[Any], text: str) -> None:
+    (base,) = judge(rows(0.02), CLAIM)
+    found = []
+    for verdict in verdicts:
+        if verdict.startswith("reduced"):
+            direction = {"+": "reproduced", "-": "contradicted", "?": "undecided"}[verdict[-1]]
+            pair = None if verdict[-1] == "?" else base.pair
+            found.append(replace(base, verdict="not judged", why="reduced recipe", direction=direction, pair=pair))
+        else:
+            found.append(replace(base, verdict=verdict))
+    assert verdict_text(found) == text
+
+
+@pytest.mark.parametrize(("gap", "way"), [(0.02, "reproduced"), (-0.02, "contradicted"), (0.0, "undecided")])
+def test_what_is_not_judged_has_the_direction_that_a_verdict_would_have(gap: float, way: str) -> None:
+    (judgement,) = judge(rows(gap), CLAIM, profile="smoke")
+    assert (judgement.verdict, judgement.direction) == ("not judged", way)
+
+
+EQUAL = {"published": {}, "equal_within": 0.005}
+
+
+@pytest.mark.parametrize(
+    ("gap", "spread", "said"),
+    [
+        (0.0, 0.0001, "reproduced"),
+        (-0.004, 0.0001, "reproduced"),  # a difference that is certain, and too small to matter
+        (0.0, 0.02, "undecided"),  # no difference is found, and no equality either
+        (0.02, 0.001, "contradicted"),
+        (-0.02, 0.001, "contradicted"),
+        (0.0055, 0.001, "undecided"),
+    ],
+)
+def test_an_equality_is_judged_by_its_margin_and_has_no_direction(gap: float, spread: float, said: str) -> None:
+    assert verdict(rows(gap, spread, seeds=5), **EQUAL) == said
+    swapped = {"better": "init", "worse": "late"}
+    assert verdict(rows(gap, spread, seeds=5), **EQUAL, **swapped) == said
+
+
+def test_an_equality_says_its_margin_and_its_test() -> None:
+    (one,) = judge(rows(0.0005, seeds=5), {**CLAIM, **EQUAL})
+    assert "equal within 0.50 percentage points?, p = " in ours_text(one)
+    assert "two one-sided tests" in section([one])
+
+
+@pytest.mark.parametrize(
+    ("published", "text", "said"),
+    [
+        ({"difference": 0.034}, "difference +3.40 percentage points", "reproduced"),
+        ({"difference": -0.034}, "difference -3.40 percentage points", "contradicted"),
+        ({"ratio": 2.5}, "2.5 times the other", "reproduced"),
+        ({"ratio": 0.4}, "0.4 times the other", "contradicted"),
+    ],
+)
+def test_a_difference_or_a_ratio_may_be_all_that_is_published(
+    published: dict[str, float], text: str, said: str
+) -> None:
+    (one,) = judge(rows(0.02), {**CLAIM, "published": published})
+    assert f"Published: {text}." in section([one])
+    assert one.verdict == said

@@ -143,6 +143,9 @@ def _on_axis(rows: Iterable[Mapping[str, str]], place: float, axis: str) -> floa
     for own in rounds.values():
         at[mean(float(one[axis]) for one in own)].append(mean(float(one["value"]) for one in own))
     points = [(where, mean(values)) for where, values in at.items()]
+    there = [p for p in points if abs(p[0] - place) <= 0.005 * place and p[0] < 1]
+    if there:
+        return min(there, key=lambda p: abs(math.log(p[0] / place)))[1]
     below = max((p for p in points if p[0] <= place * (1 + 1e-9)), key=lambda p: p[0])
     above = min((p for p in points if p[0] >= place * (1 - 1e-9)), key=lambda p: p[0])
     if below[0] == above[0]:

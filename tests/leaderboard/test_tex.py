@@ -1,3 +1,4 @@
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 
 from prunebench.leaderboard.tex import tex, tex_tables
 
-from .boards import board, results
+from .boards import board, results, row
 from .latex import lines_of, tokens
 
 
@@ -58,6 +59,22 @@ def test_every_group_has_a_table() -> None:
     assert r"\caption{a\&b on mnist: test/accuracy, \%, mean $\pm$ 95 \% Student" in text
 
 
+def test_many_columns_follow_below_one_another_and_none_is_lost() -> None:
+    densities = [round(0.9**k, 4) for k in range(1, 25)]
+    text = tex_tables(board([row("imp", seed, d, 0.5 + d / 10 + seed / 100) for d in densities for seed in (0, 1)]))
+    blocks = text.split(r"\begin{tabular}")[1:]
+    assert len(blocks) > 2
+    assert all(len(line) < 120 for block in blocks for line in block.splitlines() if line.endswith("\\\\"))
+    assert len(lines_of(text)[0]) == 3 + 24
+
+
+def test_labels_are_distinct_and_safe_whatever_the_names() -> None:
+    rows = [*results(), *results(model="a&b"), *results(model="a b"), *results(model="a--b", data="x_{y}")]
+    labels = re.findall(r"\\label\{(.*)\}", tex_tables(board(rows)))
+    assert len(set(labels)) == len(labels) == 4
+    assert all(re.fullmatch(r"tab:[A-Za-z0-9.:-]+", label) for label in labels)
+
+
 def test_latex_typesets_it(tmp_path: Path) -> None:
     latex = shutil.which("pdflatex")
     names = ["a_b & c", r"\input{x}", "50 %", "θ=2 é 名", "$x$ ^~#{}", "`'\"<>|"]
@@ -65,6 +82,6 @@ def test_latex_typesets_it(tmp_path: Path) -> None:
         assert len(lines_of(table(names))) == len(names) + 2
         return
     (tmp_path / "table.tex").write_text(table(names))
-    preamble = r"\documentclass{article}\usepackage{booktabs}\usepackage{textcomp}"
+    preamble = r"\documentclass{article}\usepackage{booktabs}\usepackage{graphicx}\usepackage{textcomp}"
     (tmp_path / "paper.tex").write_text(preamble + r"\begin{document}\input{table}\end{document}")
     subprocess.run([latex, "-halt-on-error", "paper"], cwd=tmp_path, check=True, capture_output=True)

@@ -26,6 +26,8 @@ from prunebench.benchmark.merging import normalise
 from prunebench.engine.probe import StoreProbe
 from prunebench.plan.compile import make_plan
 from prunebench.plan.demand import demanded
+from prunebench.plan.phases import spec_of
+from prunebench.plan.specs import PruneSpec, drawn_from
 from prunebench.plan.trial import Plan, Trial
 from prunebench.store.environment import Environment
 from prunebench.store.store import Store
@@ -214,6 +216,24 @@ def test_draws_of_a_random_mask_prune_and_judge_several_times_from_one_start() -
     assert first == [e.run.key for e in trial.evaluations if e.draw == 0]
 
 
+def test_densities_of_one_draw_share_what_is_drawn_where_a_file_says_so() -> None:
+    entry = {"name": "random", "schedule": "at-init", "score": "random", "select": "global", "units": "toy-units"}
+    plans = [toy_plan(rounds=3, entry=[{**entry, "draws": 2, **more}]) for more in ({}, {"draw_once": True})]
+    for plan, once in zip(plans, (False, True), strict=True):
+        found = next(t for t in plan.trials if t.entry == "random").evaluations
+        prunings = [(e.draw, spec_of(plan.phases, e.mask.key, PruneSpec)) for e in found if e.mask is not None]
+        for draw in (0, 1):
+            streams = {drawn_from(one) for at, one in prunings if at == draw}
+            assert len(streams) == (1 if once else 3)
+            assert all(own.draw == draw for own in streams)
+    # What draws nothing has the key that it had.
+    keys = [
+        {e.run.key for e in trial(toy_plan(entry=[{"name": "imp", **more}]), "imp").evaluations}
+        for more in ({}, {"draw_once": True})
+    ]
+    assert keys[0] == keys[1]
+
+
 def test_without_an_edit_there_is_nothing_to_draw_again() -> None:
     plan = toy_plan(entry=[{"name": "imp", "draws": 3}])
     assert [e.draw for e in trial(plan, "imp").evaluations] == [0, 0]
@@ -396,6 +416,9 @@ class Probe:
 
     def model(self, chosen, data, units, task):
         return ModelInfo(chosen.label, 1010, (Layer("fc1.weight", 0, 900), Layer("head.weight", 900, 100)))
+
+    def first_step(self, chosen, step):
+        return ""
 
 plan = make_plan(load(Path(sys.argv[1]), Catalogue.load(), settings=["rounds=3"]), Probe())
 assert len(plan.runs) > 10

@@ -56,6 +56,13 @@ def test_a_trained_network_has_the_accuracy_that_it_was_judged_by(store: Path, o
         assert done.sidecar["history"]["key"] == row["key"]
 
 
+def test_a_folder_may_be_given_as_text(out: Export) -> None:
+    folder = out(Choice("imp")).folder
+    by_path, by_text = (load_exported(one, catalogue()).state_dict() for one in (folder, str(folder)))
+    assert by_path.keys() == by_text.keys()
+    assert all(torch.equal(by_path[name], by_text[name]) for name in by_path)
+
+
 def test_what_the_run_lacks_is_trained_first(out: Export) -> None:
     assert out(Choice("imp")).differences["weights.safetensors"] == 0.0
 

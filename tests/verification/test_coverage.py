@@ -52,3 +52,24 @@ def test_cells_are_run_once_each_in_groups_that_one_command_can_run(cells: set[t
     assert sorted(cell for group in groups for cell in group) == sorted(cells)
     for group in groups:
         assert len(group) == len({entry for entry, _ in group}) * len({seed for _, seed in group})
+
+
+@pytest.mark.parametrize(("entries", "seeds", "drawn"), [(6, 3, 6), (4, 5, 3), (2, 3, 1), (12, 1, 4)])
+def test_the_stated_chances_are_how_often_drawing_misses(entries: int, seeds: int, drawn: int) -> None:
+    """Drawn as a verification draws, again and again; within five standard deviations of the stated chance."""
+    cells = frozenset((f"entry-{entry}", seed) for entry in range(entries) for seed in range(seeds))
+    forged_entry, forged_cell = "entry-0", ("entry-1", 0)
+    times, missed_entry, missed_cell = 4_000, 0, 0
+    for _ in range(times):
+        sample = draw(cells, drawn)
+        missed_entry += all(entry != forged_entry for entry, _ in sample)
+        missed_cell += forged_cell not in sample
+    stated = Coverage(draw(cells, drawn), cells, drawn=True)
+    for missed, chance in ((missed_entry, stated.missed_entry), (missed_cell, stated.missed_cell)):
+        assert abs(missed / times - chance) <= 5 * (chance * (1 - chance) / times) ** 0.5
+
+
+def test_an_entry_of_few_seeds_is_the_one_that_the_chance_is_stated_for() -> None:
+    cells = frozenset({("often", seed) for seed in range(9)} | {("once", 0)})
+    stated = Coverage(frozenset({("often", 0), ("often", 1)}), cells, drawn=True)
+    assert stated.missed_entry == stated.missed_cell == pytest.approx(0.8)

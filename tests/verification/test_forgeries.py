@@ -11,8 +11,10 @@ from click.testing import CliRunner
 from quiet import quietly
 
 from prunebench.api.details import EvaluationDetail
+from prunebench.api.errors import PrunebenchError
 from prunebench.api.provenance import Registered, VerificationRecord
 from prunebench.api.results import Results, final_rows
+from prunebench.api.rows import Row
 from prunebench.commands.main import main
 from prunebench.leaderboard import board_of
 from prunebench.results.details import details_text
@@ -57,7 +59,9 @@ def better(results: Results, by: float) -> Results:
         if isinstance(line, EvaluationDetail) and line.entry == "imp":
             *curve, end = line.curve
             values = {**end.values, "test/accuracy": (end.values["test/accuracy"] or 0) + by}
-            line = line.model_copy(update={"curve": (*curve, end.model_copy(update={"values": values}))})
+            # Without the examples that are right, which would have to fit the accuracy.
+            curve = (*curve, end.model_copy(update={"values": values}))
+            line = line.model_copy(update={"curve": curve, "correct": None})
         details.append(line)
     return replace(results, rows=rows, details=details)
 
@@ -151,6 +155,62 @@ def a_row_that_its_curve_denies(board: Path) -> None:
     publish(board, replace(results, details=read_results(board).details))
 
 
+def the_lower_the_better(board: Path) -> None:
+    results = read_results(board)
+    metrics = dict(results.provenance.metrics)
+    metrics["accuracy"] = metrics["accuracy"].model_copy(update={"higher": False})
+    publish(board, with_provenance(results, metrics=metrics))
+
+
+def of_entry(name: str, change: Callable[[Row], Row]) -> Forgery:
+    """Rows of one entry changed; and made elsewhere, where not every bit is held."""
+
+    def forge(board: Path) -> None:
+        from prunebench.runner.publishing import completed
+
+        results = read_results(board)
+        rows = [change(row) if row.entry == name else row for row in results.rows]
+        publish(board, completed(board, elsewhere(replace(results, rows=rows))))
+
+    return forge
+
+
+def of_details(**fields: Callable[[EvaluationDetail], object]) -> Forgery:
+    def forge(board: Path) -> None:
+        results = read_results(board)
+        details = [
+            line.model_copy(update={name: made(line) for name, made in fields.items()})
+            if isinstance(line, EvaluationDetail) and line.entry == "imp"
+            else line
+            for line in results.details
+        ]
+        publish(board, elsewhere(replace(results, details=details)))
+
+    return forge
+
+
+def without_its_cost(row: Row) -> Row:
+    fields = row.to_json()
+    del fields["density_macs"]
+    return Row.model_validate_json(json.dumps(fields))
+
+
+def more_early_stops(board: Path) -> None:
+    from prunebench.runner.publishing import completed
+
+    results = read_results(board)
+    better = [
+        row.model_copy(update={"value": 0.99, "position": "29it"})
+        for row in results.rows
+        if row.entry == "imp" and row.metric == "early_stop_accuracy"
+    ]
+    publish(board, completed(board, elsewhere(replace(results, rows=[*better, *results.rows]))))
+
+
+def forged(**fields: object) -> Callable[[Row], Row]:
+    return lambda row: row.model_copy(update=fields)
+
+
 PUBLISHED = {"source": "Me 2026", "claim": "imp wins", "better": "imp", "worse": "random"}
 
 FOUND: dict[str, tuple[Forgery, str]] = {
@@ -194,6 +254,29 @@ FOUND: dict[str, tuple[Forgery, str]] = {
     "another claim": (told(claim="imp is the best of all"), 'report.claim is "imp is the best of all"'),
     "another reference": (told(against="random"), 'report.against is "random", and in the file "imp"'),
     "another level": (told(alpha=0.5), "report.alpha is 0.5, and in the file 0.05"),
+    "a metric that is better when lower": (
+        the_lower_the_better,
+        "reads in another way than the task (3): test/accuracy",
+    ),
+    "a competitor without its cost": (of_entry("random", without_its_cost), "only some rows have the field"),
+    "a smaller network elsewhere": (of_entry("imp", forged(density_macs=0.01)), "numbers are outside"),
+    "fewer parameters elsewhere": (of_entry("imp", forged(density_all=0.01)), "numbers are outside"),
+    "another unit elsewhere": (of_entry("imp", forged(unit="nats")), "numbers are outside"),
+    "no promise of bits elsewhere": (of_entry("imp", forged(exact=False)), "numbers are outside"),
+    "early stops added elsewhere": (more_early_stops, "measurements on more than one line"),
+    "examples that are all right": (
+        of_details(correct=lambda line: "/" * len(line.correct or "")),
+        "test examples that do not make up test/accuracy",
+    ),
+    "examples of no network": (of_details(correct=lambda line: "?"), "test examples that do not make up"),
+    "layers that keep one unit": (
+        of_details(layers=lambda line: tuple(one.model_copy(update={"kept": 1}) for one in line.layers)),
+        "layers that do not make up the density",
+    ),
+    "layers of another network": (
+        of_details(layers=lambda line: tuple(one.model_copy(update={"name": "conv"}) for one in line.layers)),
+        "details with other layers than the network's",
+    ),
     "an expectation added": (told(expectations=(PUBLISHED,)), "report.expectations are not those of the file"),
     "a field that stands twice": (
         edited("results.jsonl", b'{"data"', b'{"seed":0,"data"'),
@@ -242,6 +325,29 @@ def test_an_invented_note_is_named(board: Path) -> None:
     assert (
         "a note that nothing derives: Checked by NASA." in verify(board, entries="imp", seeds=1, show=quietly).remarks
     )
+
+
+@pytest.mark.parametrize("name", ["CON", "nul.svg", "a:b", "readme.md", "rules.md ", "RULES.MD"])
+def test_a_name_that_is_another_file_elsewhere_is_refused(board: Path, name: str) -> None:
+    (board / name).write_text("")
+    with pytest.raises(PrunebenchError, match=r"cannot stand in a manifest|one file on some systems"):
+        seal(board)
+
+
+def test_what_no_manifest_lists_is_named_however_it_hides(board: Path) -> None:
+    (board / ".findings.md").write_text("We win.")
+    (board / "pictures").mkdir()
+    (board / "pictures" / ".gitignore").write_text("*")
+    (board / "pictures" / "win.svg").write_text("")
+    found = verify(board, entries="imp", seeds=1, show=quietly)
+    assert "hidden files and folders, which no manifest lists (2): .findings.md; pictures" in found.remarks
+
+
+def test_nothing_of_a_folder_acts_on_a_terminal(board: Path) -> None:
+    publish(board, with_provenance(read_results(board), prunebench="9\x1b[2J\u202e"))
+    done = CliRunner().invoke(main, ["verify", str(board), "--cell", "imp:0"])
+    assert done.exit_code == 0, done.output
+    assert "made with prunebench 9\\x1b[2J\\u202e" in done.output
 
 
 def test_a_file_that_nothing_makes_is_named(board: Path) -> None:

@@ -59,7 +59,7 @@ class NextToken:
         def example(info: DataInfo) -> Tensor:
             return torch.zeros(1, info.shape[0] - 1, dtype=torch.int64)
 
-        return Task(objective, contribution, values, example, shifted)
+        return Task(objective, contribution, values, example, shifted, targets=example)
 
 
 @hookimpl

@@ -6,7 +6,6 @@ network exactly where it is in the other: what is set to zero may be set to zero
 
 from __future__ import annotations
 
-import copy
 import operator
 from collections import Counter
 from collections.abc import Collection
@@ -15,6 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
+
+from prunebench.kernels.networks import copied
 
 CLOSE = 1e-3
 """How far, beside the largest output, the outputs may move; rounding moves them by a thousandth of that."""
@@ -32,9 +33,9 @@ def rewritten(model: nn.Module, needed: Collection[str], example: Tensor) -> nn.
         needed: names of parameters that the copy must have.
         example: images on which both must agree.
     """
-    plain = copy.deepcopy(model).eval()
+    plain = copied(model).eval()
     try:
-        graph = fx.symbolic_trace(copy.deepcopy(plain))
+        graph = fx.symbolic_trace(copied(plain))
     except Exception:  # tracing runs the network's own code on stand-ins, which may raise anything
         return plain
     _fold(graph)

@@ -1,24 +1,32 @@
 """What a ticket costs: parameters, multiply-accumulates, bytes on disk, and the time that it really takes.
 
-Units that can be taken out (channels) are taken out first, so that what is counted and timed is the smaller network;
-single weights cannot be, and their network is as slow as the dense one whatever its density.
+Units that can be taken out (channels) are taken out first, so that what is counted and timed is the smaller network.
+Single weights cannot be: in dense kernels their network takes the time of the dense one. Asked for `kernels = ["dense",
+"csr"]`, each layer is timed with its weight in compressed rows too, on a CPU, and the network with the faster kernel of
+each layer; its outputs are those of the masked network.
+
+A clock tells of the network and of whatever else the machine does. So nothing else of the run works meanwhile, the
+network and the dense one are timed in turn, pass by pass, and what is compared is the ratio within a pair of passes.
 
 Source: Blalock et al. 2020, section 5 (report sizes and speeds, not one of them alone).
 """
 
 from __future__ import annotations
 
+import copy
+import os
 import statistics
 import time
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from prunebench import Component, ComponentConfig, Measurement, hookimpl
 from prunebench.api.measurements import Analysis
 from prunebench.api.tickets import Inputs, Optimum
 from prunebench.kernels.hardware import processor_name
+from prunebench.stats.median import median_interval
 
 if TYPE_CHECKING:
     import torch
@@ -35,17 +43,29 @@ class CostConfig(ComponentConfig):
 
     Args:
         batches: examples a forward pass, one timing for each.
-        repeats: timed passes; the median is reported, and the quartiles.
+        repeats: timed passes of each network; their median is reported, and from six on an interval of it.
         warm: passes before them.
+        kernels: "dense" alone, or "csr" too: sparse products on a CPU (torch's, by MKL where it has it), used in the
+            layers where they are faster.
     """
+
+    later = frozenset({"kernels"})
 
     batches: tuple[int, ...] = (1, 64)
     repeats: int = Field(default=30, ge=3)
     warm: int = Field(default=5, ge=1)
+    kernels: tuple[Literal["dense", "csr"], ...] = ("dense",)
+
+    @field_validator("kernels")
+    @classmethod
+    def _with_dense(cls, kernels: tuple[str, ...]) -> tuple[str, ...]:
+        if "dense" not in kernels:
+            raise ValueError('"dense" is among the kernels: what the others are compared with')
+        return kernels
 
 
 class Cost:
-    """Counts and times each ticket's network, in evaluation mode, without gradients."""
+    """Counts and times each ticket's network beside the dense one, in evaluation mode, without gradients."""
 
     def __init__(self, config: CostConfig) -> None:
         self._config = config
@@ -59,39 +79,119 @@ class Cost:
 
     @hookimpl
     def prunebench_analyse(self, inputs: Inputs, model: nn.Module, data: Data, task: Task, units: Units) -> Analysis:
-        """For each round: `parameters`, `macs`, `bytes`, and `latency/batch-N` with its quartiles.
+        """For each round: `parameters`, `macs`, `bytes`; `latency/batch-N`, and below the dense one `speedup/batch-N`.
 
         `macs` are of one example. `bytes` are float32 tensors of what is left; where single weights are pruned, the
-        kept values and one bit a weight, if that is less. Latencies are in milliseconds a batch, on the device that the
-        unit names; they are what a clock said, and are not held to be the same again.
+        kept values and one bit a weight, if that is less. Latencies are medians in milliseconds a batch, on the device
+        that the unit names, with the ends of their 95 % interval as `/low` and `/high`. `speedup` is how many times as
+        long the dense network took beside it. The dense network's own latency is that of entries that prune nothing:
+        one for a board. `load` is how many processes wanted the processor as the timing began. All of this is what a
+        clock said, and is not held to be the same again.
+
+        With "csr" also `latency/best/batch-N`, whose unit says in how many layers sparse kernels are used, and
+        `latency_share`: the time of the first of `batches` with the best kernels over that of the dense network, taken
+        in turn with it. By that share entries are compared on the axis "latency".
+
+        Raises:
+            ContractError: a network with sparse kernels gives other outputs than the masked one.
         """
         example = task.example(data.info)
-        found: list[Measurement] = []
-        for ticket in sorted(inputs["tickets"], key=lambda ticket: ticket.round):
+        tickets = sorted(inputs["tickets"], key=lambda ticket: ticket.round)
+        found: list[Measurement] = [Measurement("load", os.getloadavg()[0], "processes", exact=False)]
+        small: dict[int, nn.Module] = {}
+        for ticket in tickets:
             model.load_state_dict(dict(ticket.weights))
             found += counts(model, units, ticket, example)
-            small = model if ticket.mask is None else units.shrink(model, ticket.mask)
-            for batch in self._config.batches:
-                found += self._timed(small.eval(), batch, example, ticket.round)
+            if ticket.mask is not None:
+                small[ticket.round] = units.shrink(model, ticket.mask).eval()
+        # No time depends on the weights: any of the tickets' will do for the dense network.
+        dense = model.eval()
+        for batch in self._config.batches:
+            found += self._timed(dense, small, batch, example)
+        if "csr" in self._config.kernels:
+            for ticket in tickets:
+                model.load_state_dict(dict(ticket.weights))
+                own = small.get(ticket.round, copy.deepcopy(model).eval())
+                found += self._sparse(own, dense, example, ticket.round)
         return Analysis(tuple(found))
 
-    def _timed(self, model: nn.Module, batch: int, example: Tensor, round: int) -> Iterator[Measurement]:
+    def _sparse(self, small: nn.Module, dense: nn.Module, example: Tensor, round: int) -> Iterator[Measurement]:
+        """Timings with the faster kernel of each layer, in turn with the dense network's."""
+        from prunebench_plugins.analyses._sparse_kernels import with_best_kernels
+
+        device = next(small.parameters()).device
+        for number, batch in enumerate(self._config.batches):
+            taken = batch_of(example, batch, device)
+            best, used, of = with_best_kernels(small, taken, self._config.repeats, self._config.warm)
+            own, reference = in_turn(best, dense, taken, self._config.repeats, self._config.warm)
+            low, middle, high = statistics.quantiles(own, n=4)
+            unit = f"ms, CSR in {used} of {of} layers, {device_name(device)}"
+            for name, value in (("", middle), ("/quartile-1", low), ("/quartile-3", high)):
+                yield Measurement(f"latency/best/batch-{batch}{name}", value, unit, round=round, exact=False)
+            if number == 0:
+                share = middle / statistics.median(reference)
+                unit = f"of the dense network, batch {batch}, CSR in {used} of {of} layers, {device_name(device)}"
+                yield Measurement("latency_share", share, unit, round=round, exact=False)
+
+    def _timed(
+        self, dense: nn.Module, small: Mapping[int, nn.Module], batch: int, example: Tensor
+    ) -> Iterator[Measurement]:
+        """Latencies and speed-ups by round; the dense network's latency where there is no other."""
         import torch
 
-        device = next(model.parameters()).device
-        taken = example.to(device).repeat(batch, *[1] * (example.ndim - 1))
-        passes = []
+        device = next(dense.parameters()).device
+        taken = batch_of(example, batch, device)
+        networks = [dense, *small.values()]
         with torch.inference_mode():
-            for _ in range(self._config.warm + self._config.repeats):
-                begin = time.perf_counter()
-                model(taken)
-                if device.type == "cuda":
-                    torch.cuda.synchronize(device)
-                passes.append(1e3 * (time.perf_counter() - begin))
-        low, middle, high = statistics.quantiles(passes[self._config.warm :], n=4)
+            for _ in range(self._config.warm):
+                for network in networks:
+                    pass_of(network, taken)
+            passes = [[pass_of(network, taken) for network in networks] for _ in range(self._config.repeats)]
         unit = f"ms, {device_name(device)}"
-        for name, value in (("", middle), ("/quartile-1", low), ("/quartile-3", high)):
-            yield Measurement(f"latency/batch-{batch}{name}", value, unit, round=round, exact=False)
+        first, *others = zip(*passes, strict=True)
+        if not small:
+            yield from _measured(f"latency/batch-{batch}", first, unit, 0)
+        for round, own in zip(small, others, strict=True):
+            yield from _measured(f"latency/batch-{batch}", own, unit, round)
+            ratios = [whole / part for whole, part in zip(first, own, strict=True)]
+            yield from _measured(f"speedup/batch-{batch}", ratios, "times", round)
+
+
+def _measured(name: str, values: Sequence[float], unit: str, round: int) -> Iterator[Measurement]:
+    middle, ends = median_interval(values)
+    yield Measurement(name, middle, unit, round=round, exact=False)
+    for end, value in zip(("low", "high"), ends or (), strict=False):
+        yield Measurement(f"{name}/{end}", value, unit, round=round, exact=False)
+
+
+def batch_of(example: Tensor, batch: int, device: torch.device) -> Tensor:
+    """So many copies of an example, on the device."""
+    return example.to(device).repeat(batch, *[1] * (example.ndim - 1))
+
+
+def pass_of(model: nn.Module, taken: Tensor) -> float:
+    """The time of one forward pass, in milliseconds."""
+    import torch
+
+    begin = time.perf_counter()
+    model(taken)
+    if taken.device.type == "cuda":
+        torch.cuda.synchronize(taken.device)
+    return 1e3 * (time.perf_counter() - begin)
+
+
+def in_turn(
+    first: nn.Module, second: nn.Module, taken: Tensor, repeats: int, warm: int
+) -> tuple[list[float], list[float]]:
+    """The times of two networks, pass by pass in turn, so that both see the same machine."""
+    import torch
+
+    times: tuple[list[float], list[float]] = ([], [])
+    with torch.inference_mode():
+        for _ in range(warm + repeats):
+            for model, own in zip((first, second), times, strict=True):
+                own.append(pass_of(model, taken))
+    return times[0][warm:], times[1][warm:]
 
 
 def counts(model: nn.Module, units: Units, ticket: Optimum, example: Tensor) -> Iterator[Measurement]:
@@ -129,4 +229,4 @@ def device_name(device: torch.device) -> str:
 @hookimpl
 def prunebench_components() -> Iterable[Component]:
     """Offer `cost`."""
-    yield Component("cost", CostConfig, Cost, version=1, paper="Blalock et al. 2020")
+    yield Component("cost", CostConfig, Cost, version=2, paper="Blalock et al. 2020", alone=True)

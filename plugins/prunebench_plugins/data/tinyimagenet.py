@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from prunebench import Component, ComponentConfig, hookimpl
 from prunebench.api.downloads import Download
@@ -28,20 +28,35 @@ SIZE = 64
 MEAN, STD = (0.4802, 0.4481, 0.3975), (0.2770, 0.2691, 0.2821)
 
 
+Channels = tuple[float, float, float]
+
+
+def positive(std: Channels) -> Channels:
+    """Standard deviations. Raises ValueError unless they are above 0."""
+    if not min(std) > 0:
+        raise ValueError("a standard deviation must be positive")
+    return std
+
+
 class TinyImageNetConfig(ComponentConfig):
     """What of the training images is used, and how.
 
     Args:
         valid: images held out of the official training set, others for each seed; 0: none, and no split "valid".
         train: how many of the rest to train on; all of them if left out.
-        augment: "pad-crop-flip" pads each training image with 8 zeros on all sides, crops it at a random place and
-            mirrors it with probability 1/2; "resized-crop-flip" takes a random box of it instead, as is usual for
-            ImageNet.
+        augment: "pad-crop-flip" pads each training image with an eighth of its size in zeros on all sides, crops it at
+            a random place and mirrors it with probability 1/2; "resized-crop-flip" takes a random box of it instead, as
+            is usual for ImageNet.
         subset: accept a copy with fewer images than the official one; the results name it.
         memory: "resident" holds all images on the device, "stream" decodes them when they are needed, "auto" does
             the former up to `resident_limit`. The numbers are the same.
         resident_limit: bytes of decoded images.
+        size: pixels of each side that images are brought to, such as the 224 that a network was trained with.
+        mean, std: of each channel of the images scaled to 0..1; those of the training images if left out.
+        test: how many of the official validation images are measured, at even distances; all of them if left out.
     """
+
+    later = frozenset({"size", "mean", "std", "test"})
 
     valid: int = Field(default=10_000, ge=0)
     train: int | None = Field(default=None, gt=0)
@@ -49,6 +64,10 @@ class TinyImageNetConfig(ComponentConfig):
     subset: bool = False
     memory: Literal["auto", "resident", "stream"] = "auto"
     resident_limit: int = Field(default=4 * 2**30, ge=0)
+    size: int = Field(default=SIZE, ge=8, le=1024)
+    mean: Channels = MEAN
+    std: Annotated[Channels, AfterValidator(positive)] = STD
+    test: int | None = Field(default=None, gt=0)
 
 
 class TinyImageNet:
@@ -65,7 +84,9 @@ class TinyImageNet:
             DataMissing: the images are absent or damaged, or fewer than the official ones without `subset = true`.
             PlanError: `valid` and `train` ask for more images than there are.
         """
-        from prunebench_plugins.data._image_files import Listing, exactly, image_data, is_resident
+        import numpy as np
+
+        from prunebench_plugins.data._image_files import Listing, exactly, image_data, is_resident, to_scale
         from prunebench_plugins.data._splits import held_out_places, of_a_copy
         from prunebench_plugins.data._tinyimagenet import listed
         from prunebench_plugins.data.augmentation import flip, in_turn, pad_crop, resized_crop
@@ -81,26 +102,32 @@ class TinyImageNet:
                 "tinyimagenet`, or say `subset = true` in the file to use this copy as it is."
             )
         places, note = held_out_places("tinyimagenet", len(found.train), config.valid, config.train, rng)
+        crop = {"none": None, "pad-crop-flip": pad_crop(config.size // 8), "resized-crop-flip": resized_crop}[
+            config.augment
+        ]
+        judged, notes = found.test, [of_a_copy(there, WHOLE, note)]
+        if config.test is not None and config.test < len(judged):
+            judged = judged.take(np.arange(config.test) * len(judged) // config.test)
+            notes.append(f"{config.test:,} of {len(found.test):,} test images")
 
         def parts_of(rng: Rng) -> dict[str, Listing]:
             places, _ = held_out_places("tinyimagenet", len(found.train), config.valid, config.train, rng)
-            return {**{split: found.train.take(chosen) for split, chosen in places.items()}, "test": found.test}
+            return {**{split: found.train.take(chosen) for split, chosen in places.items()}, "test": judged}
 
-        crop = {"none": None, "pad-crop-flip": pad_crop(8), "resized-crop-flip": resized_crop}[config.augment]
-        images = sum(map(len, places.values())) + len(found.test)
+        images = sum(map(len, places.values())) + len(judged)
         return image_data(
             found.source,
             found.lists,
             (found.train, found.test),
             parts_of,
             rng,
-            exactly(SIZE),
-            SIZE,
-            is_resident(config.memory, images, SIZE, config.resident_limit),
+            exactly(SIZE) if config.size == SIZE else to_scale(config.size, config.size, "squash"),
+            config.size,
+            is_resident(config.memory, images, config.size, config.resident_limit),
             found.classes,
-            (MEAN, STD),
+            (config.mean, config.std),
             None if crop is None else in_turn(crop, flip),
-            [of_a_copy(there, WHOLE, note)],
+            notes,
         )
 
     @hookimpl

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from prunebench.api.data import Gather
+from prunebench.kernels.calibration import drawn as drawn
+from prunebench.kernels.networks import copied
 
 if TYPE_CHECKING:
-    from prunebench.api.data import Batch, Data
-    from prunebench.api.random import Rng
     from prunebench.api.task import Task
 
 BatchNorm = Literal["batch", "running"]
@@ -23,31 +21,11 @@ BatchNorm = Literal["batch", "running"]
 
 def probe(model: nn.Module, batch_norm: BatchNorm) -> nn.Module:
     """A copy to differentiate, in evaluation mode but for batch norm, every parameter with a gradient."""
-    twin = copy.deepcopy(model).eval().requires_grad_(True)
+    twin = copied(model).eval().requires_grad_(True)
     for module in twin.modules():
         if isinstance(module, _BatchNorm):
             module.train(batch_norm == "batch")
     return twin
-
-
-def drawn(data: Data, task: Task, rng: Rng, batch: int, batches: int) -> Iterator[Batch]:
-    """`batches` batches of training examples as the task makes them, in the order of permutations of the stream.
-
-    They are un-augmented. A batch larger than the split is the whole split; incomplete batches at the end of a
-    permutation are dropped.
-    """
-    train = data["train"]
-    size = min(batch, train.size)
-
-    def gathers() -> Iterator[Gather]:
-        order = torch.empty(0, dtype=torch.long)
-        for index in range(batches):
-            epoch, within = divmod(index, train.size // size)
-            if within == 0:
-                order = torch.from_numpy(rng.permutation(train.size, epoch))
-            yield Gather(order[within * size : (within + 1) * size])
-
-    return (task.batch(*batch) for batch in train.batches(gathers()))
 
 
 def loss_of(model: nn.Module, task: Task, inputs: Tensor, targets: Tensor, temperature: float = 1.0) -> Tensor:

@@ -25,7 +25,7 @@ from pydantic import Field
 from prunebench import Component, ComponentConfig, PlanError, hookimpl
 from prunebench.api.errors import nearest
 from prunebench.api.info import Layer
-from prunebench_plugins.selection._shares import above_floors, best_of_each
+from prunebench.kernels.shares import above_floors, best_of_each
 
 if TYPE_CHECKING:
     from prunebench.api.masks import Mask, Scores, Units

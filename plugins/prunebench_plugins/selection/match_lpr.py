@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from prunebench import Component, ComponentConfig, EntryRef, PlanError, hookimpl
 from prunebench.api.tickets import Inputs
-from prunebench_plugins.selection._shares import best_of_each, shared
+from prunebench.kernels.shares import best_of_each, shared
 
 if TYPE_CHECKING:
     from prunebench.api.masks import Mask, Scores

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from prunebench import Component, ComponentConfig, hookimpl
-from prunebench_plugins.selection._shares import above_floors, best_of_each, shared
+from prunebench.kernels.shares import above_floors, best_of_each, shared
 
 if TYPE_CHECKING:
     from prunebench.api.masks import Mask, Scores, Units

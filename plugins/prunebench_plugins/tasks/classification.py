@@ -18,6 +18,8 @@ from prunebench.api.task import Contribution, MetricInfo, Metrics, Task, Totals
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from prunebench.api.info import DataInfo
+
 FIVE = 5
 
 
@@ -69,7 +71,26 @@ class Classification:
             contribution=contribution,
             values=values,
             example=lambda info: torch.zeros(1, *info.shape),
+            # The last class, which a network with too few outputs has no output for.
+            targets=lambda info: torch.full((1,), info.classes - 1),
+            misfit=misfit,
         )
+
+
+def misfit(outputs: object, data: DataInfo) -> str:
+    """Why outputs are no logits of the data's classes; empty if they are."""
+    import torch
+
+    if not isinstance(outputs, torch.Tensor):
+        what = f"a {type(outputs).__name__}"
+        return f"the network gives {what}; classification takes one tensor of (examples, {data.classes:,} classes)"
+    if outputs.ndim == 2 and outputs.shape[1] == data.classes:
+        return ""
+    shape = " x ".join(f"{size:,}" for size in outputs.shape[1:]) or "one number"
+    return (
+        f"the network gives {shape} for each example, and there are {data.classes:,} classes: it must be built with "
+        "as many outputs (`num_classes` of timm)"
+    )
 
 
 def among(outputs: Tensor, targets: Tensor, most: int) -> Tensor:

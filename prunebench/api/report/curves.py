@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import StringIO
-from math import ceil, log
+from itertools import pairwise
+from math import ceil, exp, log
 from statistics import median
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,8 @@ _STROKES: tuple[Any, ...] = ("-", (0, (6, 1.2, 1.2, 1.2)), (0, (1.2, 1.2)))
 _DENSE = ("#333333", "#888888", "#BBBBBB")
 _NAME_WIDTH = 34
 _OUTLIERS = 0.15
+_CURVES = 9
+"""Curves beside the dense ones that a panel shows at most."""
 SETTINGS: dict[str, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "prunebench",
@@ -59,6 +62,8 @@ class Point:
     place: float
     interval: Interval | None
     whole: bool
+    chord: tuple[tuple[float, float], tuple[float, float]] | None = None
+    """Of an interpolated value: places and values of the two tickets that it lies between."""
 
 
 def draw_curves(board: Board) -> str:
@@ -86,18 +91,19 @@ def curves_figure(board: Board) -> Figure:
 
     groups = board.groups
     styles = _styles(groups)
-    across = min(2, len(groups))
-    down = ceil(len(groups) / across)
+    drawn = [(group, names, _title(group, number)) for group in groups for number, names in enumerate(panels(group))]
+    across = min(2, len(drawn))
+    down = ceil(len(drawn) / across)
     with _settings():
-        names = {entry: literal(entry, _NAME_WIDTH) for entry in styles}
-        lines = [line for name in names.values() for line in name.split("\n")]
+        written = {entry: literal(entry, _NAME_WIDTH) for entry in styles}
+        lines = [line for name in written.values() for line in name.split("\n")]
         size = (6.0 * across + 0.9 + 0.088 * max(map(len, lines)), max(4.0 * down, 0.2 * len(lines) + 0.4))
         figure = Figure(figsize=size, layout="constrained")
-        panels = figure.subplots(down, across, squeeze=False).flat
+        axes = list(figure.subplots(down, across, squeeze=False).flat)
         handles: dict[str, Line2D] = {}
-        for panel, group in zip(panels, groups, strict=False):
-            handles |= _panel(panel, group, styles)
-        for panel in list(panels)[len(groups) :]:
+        for panel, (group, names, title) in zip(axes, drawn, strict=False):
+            handles |= _panel(panel, group, names, title, styles)
+        for panel in axes[len(drawn) :]:
             panel.set_axis_off()
         ordered = {entry: handles[entry] for entry in styles if entry in handles}
         if ordered:
@@ -110,7 +116,7 @@ def curves_figure(board: Board) -> Figure:
                 handlelength=3.2,
             )
             for text, entry in zip(legend.get_texts(), ordered, strict=True):
-                text.set_text(names[entry])
+                text.set_text(written[entry])
     return figure
 
 
@@ -136,6 +142,54 @@ def axis_range(shown: Sequence[Interval], higher: bool) -> tuple[float, float]:
     return low - margin, high + margin
 
 
+def panels(group: Group) -> list[tuple[str, ...]]:
+    """The entries of each panel: the dense ones in all, the others in the order of the table, at most nine in one."""
+    own = [name for name in group.order if any(cell.trials for cell in group.entries[name].cells.values())]
+    count = max(1, ceil(len(own) / _CURVES))
+    size = ceil(len(own) / count)
+    return [(*group.references, *own[start : start + size]) for start in range(0, max(1, len(own)), max(1, size))]
+
+
+def banded(group: Group) -> bool:
+    """Whether intervals are bands: not where two entries' overlap, since bands on one another cannot be told apart."""
+    for place in group.places:
+        if place == 1.0:
+            continue
+        found = [entry.cells[place].interval for entry in group.entries.values() if place in entry.cells]
+        spans = sorted((i.low, i.high) for i in found if i is not None and i.low is not None and i.high is not None)
+        if any(after[0] < before[1] for before, after in pairwise(spans)):
+            return False
+    return True
+
+
+def aside(group: Group, entry: str) -> float:
+    """A factor on its places that sets an entry beside the others of its panel, where they would cover each other.
+
+    That is where their intervals are bars, and where there is one place only. Ticks stay where they are.
+    """
+    places = sorted((place for place in group.places if place < 1), reverse=True)
+    if entry in group.references or not places or (len(places) > 1 and banded(group)):
+        return 1.0
+    names = [name for name in next((p for p in panels(group) if entry in p), ()) if name not in group.references]
+    if entry not in names:
+        return 1.0
+    number = names.index(entry) - (len(names) - 1) / 2
+    if len(places) == 1:
+        return float(max(max(group.places) / places[0], 1.2) ** (-0.3 * number / max(len(names), 4)))
+    nearest = min(log(a / b) for a, b in pairwise(places))
+    step = min(0.6 * nearest / len(names), 0.012 * log(places[0] / places[-1]))
+    return exp(-step * number)
+
+
+def _title(group: Group, panel: int) -> str:
+    title = f"{group.model} on {group.data}"
+    parts = [[name for name in names if name not in group.references] for names in panels(group)]
+    if len(parts) == 1:
+        return title
+    first = sum(map(len, parts[:panel])) + 1
+    return f"{title}: {first} to {first + len(parts[panel]) - 1} of {sum(map(len, parts))}"
+
+
 def _styles(groups: Sequence[Group]) -> dict[str, Style]:
     """One style an entry in all panels: colours repeat after seven, with another stroke; markers after twelve."""
     references = list(dict.fromkeys(entry for group in groups for entry in group.references))
@@ -147,10 +201,10 @@ def _styles(groups: Sequence[Group]) -> dict[str, Style]:
     return styles
 
 
-def _panel(axes: Axes, group: Group, styles: dict[str, Style]) -> dict[str, Line2D]:
-    """Draw one group; the legend's handles by entry."""
+def _panel(axes: Axes, group: Group, names: Sequence[str], title: str, styles: dict[str, Style]) -> dict[str, Line2D]:
+    """Draw some entries of a group, on the scale of all of them; the legend's handles by entry."""
     metric = group.metric
-    axes.set_title(literal(f"{group.model} on {group.data}", 60), fontsize=11)
+    axes.set_title(literal(title, 60), fontsize=11)
     axes.set_xlabel(AXES[group.axis])
     axes.set_ylabel(literal(metric.title, 48))
     curves = {entry.name: list(_points(group, entry)) for entry in group.entries.values()}
@@ -162,23 +216,31 @@ def _panel(axes: Axes, group: Group, styles: dict[str, Style]) -> dict[str, Line
     low, high = axis_range(shown, metric.higher)
     _place_axis(axes, group)
     handles = {}
+    bands = banded(group)
     for name, curve in curves.items():
-        if not curve:
+        if not curve or name not in names:
             continue
         if group.entries[name].dense:
             handles[name] = _reference(axes, curve[0], styles[name])
         else:
-            handles[name] = _curve(axes, curve, styles[name], (low, high), metric.higher)
+            handles[name] = _curve(axes, curve, styles[name], (low, high), metric.higher, bands)
     axes.set_ylim(low, high)
     axes.ticklabel_format(axis="y", useOffset=False, style="plain")
     return {entry: handle for entry, handle in handles.items() if handle is not None}
 
 
 def _points(group: Group, entry: Entry) -> Iterator[Point]:
+    beside = aside(group, entry.name)
     for place, cell in entry.cells.items():
         if cell.trials:
-            at = place * _aside(group, entry.name) if place < 1 else place
-            yield Point(at, printed(cell.interval, group.metric), not cell.broken)
+            at = place * beside if place < 1 else place
+            factor, between = group.metric.factor, cell.neighbours
+            chord = None if between is None else (between.places, _scaled(between.values, factor))
+            yield Point(at, printed(cell.interval, group.metric), not cell.broken, chord)
+
+
+def _scaled(pair: tuple[float, float], factor: float) -> tuple[float, float]:
+    return factor * pair[0], factor * pair[1]
 
 
 def printed(interval: Interval | None, metric: Metric) -> Interval | None:
@@ -187,16 +249,6 @@ def printed(interval: Interval | None, metric: Metric) -> Interval | None:
         return None
     low, high = (None if end is None else metric.factor * end for end in (interval.low, interval.high))
     return Interval(metric.factor * interval.mean, low, high, interval.n)
-
-
-def _aside(group: Group, entry: str) -> float:
-    """A factor that sets entries side by side where all of them have one place only and would cover each other."""
-    if sum(place < 1 for place in group.places) > 1:
-        return 1.0
-    span = max(group.places) / min(group.places)
-    ranked = group.ranked
-    place = ranked.index(entry) - (len(ranked) - 1) / 2 if entry in ranked else 0.0
-    return float(max(span, 1.2) ** (-0.3 * place / max(len(ranked), 4)))
 
 
 def _place_axis(axes: Axes, group: Group) -> None:
@@ -233,7 +285,9 @@ def _reference(axes: Axes, point: Point, style: Style) -> Line2D | None:
     return axes.axhline(interval.mean, color=style.colour, linestyle="--", linewidth=1.4)
 
 
-def _curve(axes: Axes, curve: Sequence[Point], style: Style, limits: tuple[float, float], higher: bool) -> Line2D:
+def _curve(
+    axes: Axes, curve: Sequence[Point], style: Style, limits: tuple[float, float], higher: bool, bands: bool
+) -> Line2D:
     from matplotlib.lines import Line2D
 
     line: dict[str, Any] = {"color": style.colour, "linestyle": style.stroke, "linewidth": 1.6}
@@ -247,16 +301,21 @@ def _curve(axes: Axes, curve: Sequence[Point], style: Style, limits: tuple[float
     for stretch in _stretches(curve):
         densities = [density for density, _ in stretch]
         axes.plot(densities, [interval.mean for _, interval in stretch], zorder=3, **line)
-        banded = [(d, i.low, i.high) for d, i in stretch if i.low is not None and i.high is not None]
-        if len(banded) == len(stretch) > 1:
-            lows, highs = [low for _, low, _ in banded], [high for _, _, high in banded]
+        spans = [(d, i.low, i.high) for d, i in stretch if i.low is not None and i.high is not None]
+        if bands and len(spans) == len(stretch) > 1:
+            lows, highs = [low for _, low, _ in spans], [high for _, _, high in spans]
             axes.fill_between(densities, lows, highs, color=style.colour, alpha=0.15, linewidth=0)
         else:
-            for density, low, high in banded:
-                axes.plot([density, density], [low, high], color=style.colour, linewidth=1.2)
+            for density, low, high in spans:
+                axes.plot([density, density], [low, high], color=style.colour, linewidth=1.2, marker="_", markersize=5)
     worse_end, triangle = (limits[0], "v") if higher else (limits[1], "^")
     for point in curve:
-        inside: dict[str, Any] = {"markerfacecolor": style.colour if point.whole else "white", "markeredgewidth": 1.3}
+        solid = point.whole and point.chord is None
+        inside: dict[str, Any] = {"markerfacecolor": style.colour if solid else "white", "markeredgewidth": 1.3}
+        if point.chord is not None and point.interval is not None:
+            ends: dict[str, Any] = {"linestyle": ":", "linewidth": 0.9, "marker": "|", "markersize": 5, "zorder": 2}
+            axes.plot(*point.chord, color=style.colour, **ends)
+            axes.plot([point.place], [point.interval.mean], marker=".", markersize=3, color=style.colour, zorder=5)
         if point.interval is None:
             look: dict[str, Any] = {**mark, "marker": "x", "markersize": 8, "markeredgewidth": 1.8, "clip_on": False}
             axes.plot([point.place], [worse_end], **look)

@@ -74,6 +74,11 @@ def outcome_note(cell: Cell) -> str:
     return ", ".join(f"{count} of {cell.trials} {outcome}" for outcome, count in cell.outcomes.items())
 
 
+def draws_text(cell: Cell, metric: Metric) -> str:
+    """How far the draws of a seed lie apart at most; empty where there is one of each."""
+    return "" if cell.apart is None else f"draws up to {metric.number(cell.apart)} apart"
+
+
 def share_text(share: float) -> str:
     """A place of the axis, as in "54.2 %"."""
     return f"{100 * share:.3g} %"
@@ -120,6 +125,8 @@ def value_text(cell: Cell, metric: Metric, full: int, neighbours: bool = True) -
         notes.insert(0, between_text(cell.neighbours, metric))
     if cell.n == 1 or cell.trials != full:
         notes.insert(0, f"n={cell.n}")
+    if cell.apart is not None:
+        notes.append(draws_text(cell, metric))
     text = ("≈" if cell.between else "") + interval_text(cell.interval, metric)
     return f"{text} ({'; '.join(notes)})" if notes else text
 

@@ -1,26 +1,41 @@
-"""What to call a phase: the first trial that it serves."""
+"""What to call a phase: the entries that it serves, its round and its seed."""
 
 from __future__ import annotations
 
+from collections import defaultdict
+
 from prunebench.plan.phases import Phase, spec_of
 from prunebench.plan.specs import LoadSpec, TrainSpec
-from prunebench.plan.trial import Plan
+from prunebench.plan.trial import Plan, Trial
 
 
 def labels_of(plan: Plan) -> dict[str, str]:
-    """A short name for every training run of a plan: entry, round, seed."""
-    labels: dict[str, str] = {}
+    """A short name for every training run that judges or finds a ticket; it says how many entries share the run."""
+    first: dict[str, tuple[Trial, str]] = {}
+    sharing: dict[str, set[str]] = defaultdict(set)
+    several = len({(trial.model, trial.data) for trial in plan.trials}) > 1
     for trial in plan.trials:
         for evaluation in trial.evaluations:
             draw = f", draw {evaluation.draw}" if evaluation.draw else ""
-            labels.setdefault(evaluation.run.key, f"{trial.entry}, round {evaluation.round}, seed {trial.seed}{draw}")
+            first.setdefault(evaluation.run.key, (trial, f"round {evaluation.round}, seed {trial.seed}{draw}"))
+            sharing[evaluation.run.key].add(trial.entry)
         for key in trial.finds:
             streams = spec_of(plan.phases, key, TrainSpec).streams
-            labels.setdefault(key, f"{trial.entry}, find round {streams.round}, seed {streams.seed}")
-    return labels
+            first.setdefault(key, (trial, f"find round {streams.round}, seed {streams.seed}"))
+            sharing[key].add(trial.entry)
+    return {key: _label(trial, rest, len(sharing[key]) - 1, several) for key, (trial, rest) in first.items()}
 
 
 def label_of(phase: Phase) -> str:
-    """What to call a phase that no trial names: its kind and its seed, which the weights of a file do not have."""
+    """What to call a phase that no trial names: what it is and its seed, which the weights of a file do not have."""
     spec = phase.spec
+    if isinstance(spec, TrainSpec):
+        twin = f", twin {spec.streams.twin}" if spec.streams.twin else ""
+        return f"training that an analysis reads, round {spec.streams.round}, seed {spec.streams.seed}{twin}"
     return phase.kind if isinstance(spec, LoadSpec) else f"{phase.kind}, seed {spec.streams.seed}"
+
+
+def _label(trial: Trial, rest: str, others: int, several: bool) -> str:
+    shared = "" if not others else f" and {others} other {'entry' if others == 1 else 'entries'}"
+    where = f", {trial.model} on {trial.data}" if several else ""
+    return f"{trial.entry}{shared}{where}, {rest}"

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from threading import Lock
 from typing import Any, Protocol
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from prunebench.api.events import Event
+from prunebench.commands.terminal.durations import duration_text
+from prunebench.commands.terminal.heartbeat import Heartbeat
 from prunebench.commands.terminal.labels import label_of, labels_of
+from prunebench.commands.terminal.time_left import TimeLeft
 from prunebench.plan.phases import spec_of
 from prunebench.plan.specs import TrainSpec
 from prunebench.plan.trial import Plan
 from prunebench.store.backend import Holder
 
-QUIET_SECONDS = 1.0
-"""Plain lines come at most this often."""
+FINISHED_SECONDS = 10.0
+"""Plain lines tell of finished runs at most this often."""
 
 
 class Display(Protocol):
@@ -32,24 +36,62 @@ class Display(Protocol):
         ...
 
 
-def display(console: Console, plan: Plan, sample_steps: int) -> Display:
-    """The display that fits a console. `sample_steps` is the work still to do, in training examples."""
-    return Bars(console, plan, sample_steps) if console.is_terminal else Lines(console, plan)
+def display(console: Console, plan: Plan, work: Mapping[str, int]) -> Display:
+    """The display that fits a console.
+
+    Args:
+        work: what is still to do of each training run, by its key, in training examples.
+    """
+    return Bars(console, plan, work) if console.is_terminal else Lines(console, plan, work)
 
 
 class _Runs:
-    """What is known of each training run: its name, and how its clock counts."""
+    """What is known of the training runs: their names, how far each is, and how long the rest will take."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, work: Mapping[str, int]) -> None:
         self._phases = plan.phases
         self._labels = labels_of(plan)
+        self.left = TimeLeft(work)
+        self.done, self.total = 0, 0
+        self.now: dict[str, str] = {}
+        """Running ones by key: what is known of each in a few words."""
 
     def label(self, key: str) -> str:
         return self._labels.get(key) or label_of(self._phases[key])
 
-    def samples(self, key: str, iteration: int) -> int:
-        spec = spec_of(self._phases, key, TrainSpec)
-        return (iteration - spec.start) * spec.recipe.batch
+    def __call__(self, event: Event, now: float) -> None:
+        fields = event.fields
+        if event.kind == "run-started":
+            self.total = int(fields["runs"])
+            return
+        if "key" not in fields or self._phases[str(fields["key"])].kind != "train":
+            return
+        key = str(fields["key"])
+        if event.kind == "phase-started":
+            self.left.begin(now)
+            self.now[key] = ""
+        elif event.kind == "progress":
+            spec = spec_of(self._phases, key, TrainSpec)
+            reached, taken_up = int(fields["iteration"]), int(fields.get("taken_up", spec.start))
+            batch = spec.recipe.batch
+            self.left.advance(key, (reached - spec.start) * batch, (taken_up - spec.start) * batch)
+            self.now[key] = facts(fields)
+        elif event.kind in ("phase-done", "phase-failed"):
+            self.now.pop(key, None)
+            self.done += 1
+            (self.left.finish if event.kind == "phase-done" else self.left.drop)(key)
+        elif event.kind in ("phase-waiting", "phase-restarted"):
+            self.now.pop(key, None)
+
+    def time(self, now: float) -> str:
+        """How long it will still take, in words; empty while nothing can be said, and at the end."""
+        seconds = self.left.seconds(now)
+        return "" if not seconds else f"about {duration_text(seconds)} left"
+
+    def how_far(self, now: float) -> str:
+        """Runs that are done, and the time left."""
+        words = [f"{self.done:,} of {self.total:,} training runs done", self.time(now)]
+        return ", ".join(filter(None, words))
 
 
 def notice(event: Event, runs: _Runs) -> str | None:
@@ -82,55 +124,46 @@ def facts(fields: Mapping[str, Any]) -> str:
 class Bars:
     """One bar for the whole, one line for each worker."""
 
-    def __init__(self, console: Console, plan: Plan, sample_steps: int) -> None:
-        self._runs = _Runs(plan)
-        self._samples: dict[str, int] = {}
+    def __init__(self, console: Console, plan: Plan, work: Mapping[str, int]) -> None:
+        self._runs = _Runs(plan, work)
         self._lines: dict[str, TaskID] = {}
-        self._done = 0
         self._progress = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             TextColumn("{task.fields[facts]}", markup=False),
             TimeElapsedColumn(),
-            TimeRemainingColumn(),
             console=console,
             transient=True,
         )
-        self._whole = self._progress.add_task("starting workers", total=max(1, sample_steps), facts="")
+        total = max(1, self._runs.left.total)
+        self._whole = self._progress.add_task("starting workers", total=total, facts="")
         self._progress.start()
 
     def __call__(self, event: Event) -> None:
         """Show one event."""
-        fields = event.fields
-        if event.kind == "run-started":
-            self._total = int(fields["runs"])
-        elif event.kind == "phase-started" and fields["phase"] == "train":
+        fields, now = event.fields, time.monotonic()
+        self._runs(event, now)
+        if event.kind == "phase-started" and fields["phase"] == "train":
             key = str(fields["key"])
             if key in self._lines:  # it was started before, and given back or lost
                 self._progress.remove_task(self._lines[key])
             self._lines[key] = self._progress.add_task(f"  {self._runs.label(key)}", total=None, facts="")
-        elif event.kind == "progress":
-            self._advance(fields)
+        elif event.kind == "progress" and str(fields["key"]) in self._lines:
+            line = self._lines[str(fields["key"])]
+            self._progress.update(line, total=fields["stop"], completed=fields["iteration"], facts=facts(fields))
         elif event.kind in ("phase-done", "phase-failed") and str(fields["key"]) in self._lines:
             self._progress.remove_task(self._lines.pop(str(fields["key"])))
-            self._done += 1
         text = notice(event, self._runs)
         if text is not None:
             self._progress.console.print(text, markup=False)
         if event.kind != "row":
             self._progress.update(
                 self._whole,
-                description=f"{self._done} of {getattr(self, '_total', 0)} training runs",
-                completed=sum(self._samples.values()),
-            )
-
-    def _advance(self, fields: Mapping[str, Any]) -> None:
-        key = str(fields["key"])
-        self._samples[key] = self._runs.samples(key, int(fields["iteration"]))
-        if key in self._lines:
-            self._progress.update(
-                self._lines[key], total=fields["stop"], completed=fields["iteration"], facts=facts(fields)
+                description=f"{self._runs.done:,} of {self._runs.total:,} training runs",
+                total=max(1, self._runs.left.total),
+                completed=self._runs.left.done,
+                facts=self._runs.time(now),
             )
 
     def close(self) -> None:
@@ -139,33 +172,59 @@ class Bars:
 
 
 class Lines:
-    """A line now and then, for logs."""
+    """A line now and then, for logs: what was begun, what is done, and how long it will take.
 
-    def __init__(self, console: Console, plan: Plan) -> None:
-        self._console = console
-        self._runs = _Runs(plan)
-        self._done, self._total, self._told, self._began = 0, 0, 0.0, time.monotonic()
+    Something is said within `heartbeat.FIRST_SECONDS`, and from then on every `heartbeat.EVERY_SECONDS`, whatever
+    happens or does not.
+
+    Args:
+        clock: seconds of a clock that never goes back.
+    """
+
+    def __init__(
+        self, console: Console, plan: Plan, work: Mapping[str, int], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._console, self._clock = console, clock
+        self._runs = _Runs(plan, work)
+        self._finished_at = -FINISHED_SECONDS
+        self._lock = Lock()
+        self.heartbeat = Heartbeat(self._beat, clock)
 
     def __call__(self, event: Event) -> None:
         """Show one event."""
-        fields = event.fields
-        if event.kind == "run-started":
-            self._total = int(fields["runs"])
-            self._print(f"{self._total} training runs to do")
-        elif event.kind == "phase-done" and fields["phase"] == "train":
-            self._done += 1
-            now = time.monotonic()
-            if now - self._told >= QUIET_SECONDS or self._done == self._total:
-                self._told = now
-                left = (now - self._began) / self._done * (self._total - self._done)
-                label = self._runs.label(str(fields["key"]))
-                self._print(f"{self._done}/{self._total} runs, about {left:.0f} s left; done: {label}")
-        text = notice(event, self._runs)
+        with self._lock:
+            now = self._clock()
+            self._runs(event, now)
+            text = self._text(event, now)
         if text is not None:
             self._print(text)
 
+    def _text(self, event: Event, now: float) -> str | None:
+        if event.kind == "run-started":
+            return f"{self._runs.total:,} training runs to do" if self._runs.total else "nothing to train"
+        if event.kind == "phase-done" and event.fields["phase"] == "train":
+            if now - self._finished_at < FINISHED_SECONDS and self._runs.done < self._runs.total:
+                return None
+            self._finished_at = now
+            return f"{self._runs.how_far(now)}; last: {self._runs.label(str(event.fields['key']))}"
+        return notice(event, self._runs)
+
+    def _beat(self) -> None:
+        with self._lock:
+            now, running = self._clock(), dict(self._runs.now)
+            words = [self._runs.how_far(now)] if self._runs.total else ["working"]
+            if running:
+                key, known = next(iter(running.items()))
+                more = f" (and {len(running) - 1} more)" if len(running) > 1 else ""
+                words.append(f"now: {self._runs.label(key)}{f', {known}' if known else ''}{more}")
+            elif self._runs.done < self._runs.total:
+                words.append("between trainings" if self._runs.left.began else "workers are starting")
+        self._print("; ".join(words))
+
     def _print(self, text: str) -> None:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self.heartbeat.spoke()
 
     def close(self) -> None:
-        """Nothing to tidy."""
+        """Say no more."""
+        self.heartbeat.stop()

@@ -13,8 +13,10 @@ from rich.table import Table
 from rich.text import Text
 
 from prunebench.api.component import Provider
+from prunebench.commands.terminal.durations import duration_text
 from prunebench.components.catalogue import Catalogue
 from prunebench.components.managers import slots_of
+from prunebench.runner.estimate import Estimate
 from prunebench.runner.preparing import Prepared
 from prunebench.runner.work_left import Status
 
@@ -33,7 +35,17 @@ def _table(*columns: str, numbers: int = 0) -> Table:
     return table
 
 
-def plan_table(prepared: Prepared, numbers: Status) -> RenderableType:
+def bytes_text(count: int) -> str:
+    """A number of bytes in the unit that a person would choose."""
+    size = float(count)
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if size < 999.5:
+            return f"{size:.3g} {unit}"
+        size /= 1_000
+    return f"{size:.3g} TB"
+
+
+def plan_table(prepared: Prepared, numbers: Status, time: Estimate) -> RenderableType:
     """What a plan would train, and an overview of its entries."""
     facts = _table("", "", numbers=1)
     facts.show_header = False
@@ -47,12 +59,21 @@ def plan_table(prepared: Prepared, numbers: Status) -> RenderableType:
         ("examples still to process (steps x batch)", numbers.sample_steps),
     ):
         facts.add_row(name, f"{value:,}")
-    entries = _table("entry", "judged at densities")
+    facts.add_row("disk still to write, about", bytes_text(numbers.disk.total))
+    if numbers.disk.unkept:
+        facts.add_row("  judged weights, which --keep judged would add", bytes_text(numbers.disk.unkept))
+    else:
+        facts.add_row("  of it judged weights, kept for export", bytes_text(numbers.disk.judged))
+    timed = bool(time.entries)
+    entries = _table("entry", "judged at densities", *(["alone takes"] if timed else []), numbers=int(timed))
     for entry in prepared.benchmark.entries:
         trial = next(t for t in prepared.plan.trials if t.entry == entry.name)
         shares = dict.fromkeys(f"{e.run.ticket.count / trial.units:.3g}" for e in trial.evaluations)
-        entries.add_row(Text(entry.name), ", ".join(shares))
-    return Group(facts, "", entries)
+        cost = time.entries.get(entry.name)
+        alone = [] if cost is None else [duration_text(cost) if cost else "nothing"]
+        entries.add_row(Text(entry.name), ", ".join(shares), *alone)
+    reached = [Text(f"{trial.model}, units {trial.units_kind}: {it}") for trial, it in prepared.plan.coverages()]
+    return Group(facts, "", entries, "", *reached)
 
 
 def plugins_table(catalogue: Catalogue) -> RenderableType:

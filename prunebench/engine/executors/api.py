@@ -1,11 +1,13 @@
-"""What carries out work: five calls; work goes in as JSON, artifacts come out in the store."""
+"""What carries out work: six calls; work goes in as JSON, artifacts come out in the store."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from prunebench.engine.work import Work
+from prunebench.store.environment import Environment
 
 
 @dataclass(frozen=True)
@@ -16,11 +18,28 @@ class Resources:
         device: the share of a device that it keeps busy; 0 for work that the processor does.
         threads: threads that it computes with.
         memory: bytes that its process may hold at most; None for no limit.
+        alone: whether nothing else of the run may work beside it.
+        environment: the id of the environment that it must be done in; None for any.
     """
 
     device: float = 1.0
     threads: int = 1
     memory: int | None = None
+    alone: bool = False
+    environment: str | None = None
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """Slots for work that needs a device, of one environment.
+
+    Args:
+        hardware: of a machine that has some; None for this one.
+    """
+
+    environment: Environment
+    slots: int
+    hardware: Mapping[str, str | int | float] | None = None
 
 
 class Executor(Protocol):
@@ -28,7 +47,7 @@ class Executor(Protocol):
 
     A piece of work begins with at most one "started", may have "progress", and ends with exactly one of:
 
-    - "done", with "seconds";
+    - "done", with "seconds", and whether it was the "first" work of its worker;
     - "busy": another process has it, with "holder" (pid, host, since) where that is known;
     - "lost": parents must be made again, with their "addresses" and an "error";
     - "cancelled": it was asked to stop and has checkpointed;
@@ -36,6 +55,16 @@ class Executor(Protocol):
     - "failed": with "error" and perhaps a "traceback"; with "fatal", "store" or "worker", if nothing else can succeed
       either.
     """
+
+    def capacity(self) -> Sequence[Capacity]:
+        """The environments that work can be done in, the one with the most slots first; the same at every call.
+
+        Waits until workers have told theirs, where nobody else knows.
+
+        Raises:
+            WorkerError: there are no workers, or they are not what the sender of the work counts on.
+        """
+        ...
 
     def has_room(self, resources: Resources) -> bool:
         """Whether a piece of work that needs this can start now. Cheap."""

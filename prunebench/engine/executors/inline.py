@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from prunebench.components.catalogue import Catalogue
-from prunebench.engine.executors.api import Resources
+from prunebench.engine.executors.api import Capacity, Resources
 from prunebench.engine.executors.worker import Worker, WorkerConfig
 from prunebench.engine.work import CancelledError, Work
 
@@ -22,6 +22,10 @@ class InlineExecutor:
         self._queue: deque[tuple[str, str]] = deque()
         self._cancelled: set[str] = set()
         self._interrupted: str | None = None
+
+    def capacity(self) -> list[Capacity]:
+        """See Executor.capacity."""
+        return [Capacity(self._worker.environment, 1)]
 
     def has_room(self, resources: Resources) -> bool:
         """See Executor.has_room: for one, once the queue is empty."""

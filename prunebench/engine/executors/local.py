@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 import signal
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from prunebench.api.errors import PrunebenchError
-from prunebench.engine.executors.api import Resources
+from prunebench.api.errors import PrunebenchError, WorkerError
+from prunebench.engine.executors.api import Capacity, Resources
 from prunebench.engine.executors.memory import held_memory
+from prunebench.engine.executors.slots import Slot, capacity_of
 from prunebench.engine.executors.worker import Worker, WorkerConfig
 from prunebench.engine.work import CancelledError, Work
+from prunebench.store.environment import Environment
 
 PROGRESS_SECONDS = 0.2
 """At most this often a worker tells how far it is."""
@@ -50,7 +54,9 @@ class _PipeChannel:
             raise CancelledError from None  # the parent is gone: what is done is kept for the next run
 
 
-def _worker_main(connection: Connection[Any, Any], config: WorkerConfig) -> None:
+def _worker_main(connection: Connection[Any, Any], config: WorkerConfig, variables: Mapping[str, str]) -> None:
+    # Before anything imports torch: CUDA looks once which devices it may see.
+    os.environ.update(variables)
     # Ctrl-C and the SIGTERM of a batch system reach the whole process group; the parent acts on them, and tells.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
@@ -62,6 +68,7 @@ def _worker_main(connection: Connection[Any, Any], config: WorkerConfig) -> None
         except PrunebenchError as error:
             connection.send({"kind": "refused", "error": str(error)})
             return
+        connection.send({"kind": "ready", "environment": dict(worker.environment.fields)})
         channel = _PipeChannel(connection)
         while True:
             message = connection.recv()
@@ -79,9 +86,13 @@ def _worker_main(connection: Connection[Any, Any], config: WorkerConfig) -> None
 class _Process:
     """The parent's side of one worker process."""
 
-    def __init__(self, context: Any, config: WorkerConfig) -> None:
+    def __init__(self, context: Any, config: WorkerConfig, slot: Slot) -> None:
+        self.slot = slot
         self.connection, theirs = context.Pipe()
-        self.process = context.Process(target=_worker_main, args=(theirs, config), daemon=True)
+        config = replace(config, device=slot.device, processor_only=slot.does == "processor")
+        if slot.environment is not None:
+            config = replace(config, environment=dict(slot.environment.fields))
+        self.process = context.Process(target=_worker_main, args=(theirs, config, slot.variables), daemon=True)
         try:
             with _signals_held():
                 self.process.start()
@@ -94,6 +105,8 @@ class _Process:
         self.resources = Resources()
         self.began = False
         """Whether it has come as far as its work."""
+        self.environment: Environment | None = None
+        """That it computes in, once it has told."""
         self.seen = time.monotonic()
         """When it was last heard of."""
 
@@ -102,32 +115,66 @@ class LocalExecutor:
     """Worker processes on this machine, started when there is work for them. One that dies is replaced.
 
     Args:
+        slots: one for each worker; a number means so many on the configured device, in its environment.
         silence: seconds that work may go on without a sign of progress before its worker is ended, and it fails.
     """
 
-    def __init__(self, config: WorkerConfig, workers: int, silence: float) -> None:
-        self._config, self._size, self._silence = config, workers, silence
+    def __init__(self, config: WorkerConfig, slots: int | Sequence[Slot], silence: float) -> None:
+        if isinstance(slots, int):
+            slots = [Slot(config.device, {}, Environment(config.environment) if config.environment else None)] * slots
+        self._config, self._slots, self._silence = config, tuple(slots), silence
         self._context = multiprocessing.get_context("spawn")
         self._workers: list[_Process] = []
         self._cancelled: list[str] = []
         self._events: list[dict[str, Any]] = []
         self._checked = 0.0
 
+    def capacity(self) -> list[Capacity]:
+        """See Executor.capacity."""
+        return capacity_of(self._slots)
+
+    def add(self, slot: Slot) -> None:
+        """One slot more."""
+        self._slots = (*self._slots, slot)
+
     def has_room(self, resources: Resources) -> bool:
-        """See Executor.has_room: for as many as there are workers, whatever they need."""
-        return sum(worker.key is not None for worker in self._workers) < self._size
+        """See Executor.has_room: where a slot that serves this has no work."""
+        return self._free_slot(resources) is not None
+
+    def environment(self, seconds: float) -> Environment:
+        """What a worker of the first slot says of where it computes; one is started if there is none.
+
+        Raises:
+            WorkerError: it refuses, ends, or says nothing for so many seconds.
+        """
+        if not self._workers:
+            self._workers.append(_Process(self._context, self._config, self._slots[0]))
+        worker, deadline = self._workers[0], time.monotonic() + seconds
+        events: list[dict[str, Any]] = []
+        while worker.environment is None:
+            if not worker.connection.poll(max(0.0, deadline - time.monotonic())):
+                raise WorkerError(f"a worker process did not get ready within {seconds:,.0f} s")
+            try:
+                self._heard(worker, worker.connection.recv(), events)
+            except (EOFError, OSError):
+                raise WorkerError(str(self._bury(worker)["error"])) from None
+            if events:
+                raise WorkerError(str(events[0]["error"]))
+        return worker.environment
 
     def submit(self, work: Work, resources: Resources) -> None:
         """See Executor.submit."""
         key = work.key
         with suppress(ValueError):
             self._cancelled.remove(key)  # meant for an earlier try
-        for idle in [worker for worker in self._workers if worker.key is None]:
+        for idle in [w for w in self._workers if w.key is None and w.slot.serves(resources)]:
             if self._give(idle, work, resources):
                 return
             self._bury(idle)  # it ended while it had nothing to do; another takes its place
+        slot = self._free_slot(resources)
+        assert slot is not None, "work was submitted where there is no room"
         try:
-            worker = _Process(self._context, self._config)
+            worker = _Process(self._context, self._config, slot)
         except OSError as error:
             text = f"a worker process cannot be started: {error.strerror or error}"
             self._events.append({"kind": "died", "key": key, "error": text, "began": False})
@@ -171,6 +218,16 @@ class LocalExecutor:
             worker.connection.close()
         self._workers = []
 
+    def _free_slot(self, resources: Resources) -> Slot | None:
+        """A slot that serves this and has no work."""
+        busy = [worker.slot for worker in self._workers if worker.key is not None]
+        for slot in self._slots:
+            if slot in busy:
+                busy.remove(slot)  # equal slots are as many as they are
+            elif slot.serves(resources):
+                return slot
+        return None
+
     def _give(self, worker: _Process, work: Work, resources: Resources) -> bool:
         worker.key, worker.resources, worker.began, worker.seen = work.key, resources, False, time.monotonic()
         try:
@@ -181,6 +238,9 @@ class LocalExecutor:
 
     def _heard(self, worker: _Process, event: dict[str, Any], events: list[dict[str, Any]]) -> None:
         worker.seen = time.monotonic()
+        if event["kind"] == "ready":
+            worker.environment = Environment(event["environment"])
+            return
         if event["kind"] == "refused":
             events.append({"kind": "failed", "key": worker.key, "error": event["error"], "fatal": "worker"})
             worker.key = None

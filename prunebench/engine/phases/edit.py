@@ -58,5 +58,8 @@ def edit(spec: EditSpec, workbench: Workbench) -> Produced:
     produced = {"weights": weights_files(edited.weights)}
     if mask is not None:
         new = check_mask(edited.mask, Mask.full(units.layers), mask.count, units, who)
-        produced["mask"] = mask_files(new, units, model, workbench.example(spec.task, spec.model))
+        files, meta = mask_files(new, units, model, workbench.example(spec.task, spec.model))
+        assert spec.mask is not None
+        said = workbench.artifact(spec.mask).meta.get("notes")  # what a pruning said of the ticket is true of it still
+        produced["mask"] = files, meta if said is None else {**meta, "notes": said}
     return produced

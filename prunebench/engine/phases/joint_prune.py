@@ -11,11 +11,15 @@ from torch import Tensor
 from prunebench.api.errors import ContractError
 from prunebench.api.masks import Mask, Units
 from prunebench.api.tickets import Pruned, State
+from prunebench.api.untrusted_text import printable
 from prunebench.engine.masking import MaskedParameters
 from prunebench.engine.phases.checks import check_mask
 from prunebench.engine.phases.produced import Produced, mask_files, weights_files
 from prunebench.engine.workbench import Workbench
-from prunebench.plan.specs import JointPruneSpec
+from prunebench.plan.specs import JointPruneSpec, drawn_from
+
+NOTE = 500
+"""Characters of a note at most."""
 
 
 def prune_jointly(spec: JointPruneSpec, workbench: Workbench) -> Produced:
@@ -45,14 +49,27 @@ def prune_jointly(spec: JointPruneSpec, workbench: Workbench) -> Produced:
             cut=spec.cut,
             round=spec.streams.round,
             inputs=workbench.inputs(spec.prune),
-            rng=spec.streams.rng("prune"),
+            rng=drawn_from(spec).rng("prune"),
         )
     if not isinstance(pruned, Pruned):
         raise ContractError(f"{who}: it returned {type(pruned).__name__}, not Pruned")
     kept = check_mask(pruned.mask, alive, spec.count, units, who)
     state = updated(before, pruned.weights, kept, units, spec.updates or (), who)
-    files = mask_files(kept, units, model, workbench.example(spec.task, spec.model))
-    return {"mask": files, "weights": weights_files(state)}
+    files, meta = mask_files(kept, units, model, workbench.example(spec.task, spec.model))
+    if pruned.notes:
+        meta = {**meta, "notes": checked_notes(pruned.notes, who)}
+    return {"mask": (files, meta), "weights": weights_files(state)}
+
+
+def checked_notes(notes: object, who: str) -> list[str]:
+    """The notes of a pruning, as they may reach a terminal or a page.
+
+    Raises:
+        ContractError: they are no texts, or longer than a reader would want.
+    """
+    if not isinstance(notes, tuple) or not all(isinstance(note, str) and len(note) <= NOTE for note in notes):
+        raise ContractError(f"{who}: its notes must be a tuple of texts of at most {NOTE} characters")
+    return [printable(note) for note in notes]
 
 
 def updated(

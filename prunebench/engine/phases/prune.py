@@ -10,7 +10,7 @@ from prunebench.engine.masking import MaskedParameters
 from prunebench.engine.phases.checks import check_mask, check_scores
 from prunebench.engine.phases.produced import Produced, mask_files
 from prunebench.engine.workbench import Workbench
-from prunebench.plan.specs import PruneSpec
+from prunebench.plan.specs import PruneSpec, drawn_from
 
 
 def prune(spec: PruneSpec, workbench: Workbench) -> Produced:
@@ -27,7 +27,23 @@ def prune(spec: PruneSpec, workbench: Workbench) -> Produced:
     scores = _scores(spec, workbench, model, units, mask)
     alive = Mask.full(units.layers) if mask is None else mask
     selected = _selected(spec, workbench, scores, units, alive)
-    return {"mask": mask_files(selected, units, model, workbench.example(spec.task, spec.model))}
+    files, meta = mask_files(selected, units, model, workbench.example(spec.task, spec.model))
+    silent = unscored(scores, units, alive)
+    return {"mask": (files, {**meta, "unscored": silent} if silent else meta)}
+
+
+def unscored(scores: Scores, units: Units, alive: Mask) -> list[str]:
+    """Names of the layers of which every unit alive scores exactly 0: the score says nothing of them.
+
+    So it is where no gradient comes to a layer, as behind a branch that starts at zero. A global cut then empties such
+    layers first, whatever they are worth.
+    """
+    found = []
+    for layer, values, keep in zip(units.layers, scores.values, alive.keep, strict=True):
+        living = values[keep.to(values.device)]
+        if living.numel() and not bool(living.any()):
+            found.append(layer.name)
+    return found if len(found) < len(units.layers) else []
 
 
 def _scores(spec: PruneSpec, workbench: Workbench, model: nn.Module, units: Units, mask: Mask | None) -> Scores:
@@ -42,7 +58,7 @@ def _scores(spec: PruneSpec, workbench: Workbench, model: nn.Module, units: Unit
             units=units,
             mask=mask,
             inputs=workbench.inputs(spec.score),
-            rng=spec.streams.rng("score"),
+            rng=drawn_from(spec).rng("score"),
         )
     if any(v._version != before[n] for n, v in model.state_dict(keep_vars=True).items() if n in before):
         raise ContractError(f"{who}: it changed the model; scores only read it")

@@ -21,14 +21,16 @@ def embedded(value: Any) -> str:
     return text.translate(_UNSAFE)
 
 
-def policy(scripts: tuple[str, ...], styles: tuple[str, ...]) -> str:
+def policy(scripts: tuple[str, ...], styles: tuple[str, ...], files: bool = False) -> str:
     """A Content-Security-Policy: nothing is fetched, and only these very scripts and styles are applied.
+
+    `files`: scripts that lie beside the page are loaded too, from disk or from its own server.
 
     Source: W3C, Content Security Policy Level 3, section 2.3.1 (hashes of inline elements).
     """
     parts = [
         "default-src 'none'",
-        "script-src " + " ".join(map(_hash, scripts)),
+        "script-src " + " ".join([*(["'self'", "file:"] if files else []), *map(_hash, scripts)]),
         "style-src " + " ".join(map(_hash, styles)),
         "img-src data:",
         "base-uri 'none'",

@@ -14,7 +14,7 @@ function hoverText(group, entry, i) {
   const cell = entry.cells[i];
   const value = cell.mean === null ? "no trial is ok" : `${cell.text}${cell.spread}`;
   const n = cell.seeds ? `n=${cell.n}: ${cell.seeds}` : `n=${cell.n}`;
-  const notes = [n, ...(cell.between ? [cell.between] : []), ...outcomesIn(cell)].join("; ");
+  const notes = [n, ...(cell.between ? [cell.between] : []), ...outcomesIn(cell), ...(cell.draws ? [cell.draws] : [])].join("; ");
   return [literal(entry.name), literal(`${group.labels[i]}: ${value}`), literal(notes)].join("<br>");
 }
 
@@ -24,11 +24,11 @@ function tracesOf(group, entry, [low, high], intervals) {
   const line = { color: look.colour, dash: look.dash, width: 2 };
   const tried = entry.cells.map((cell, i) => ({ cell, i, density: group.densities[i] })).filter(({ cell }) => cell !== null);
   if (entry.dense) return tried.slice(0, 1).flatMap((point) => reference(group, entry, point, look, line, intervals));
-  const points = tried.map((point) => ({ ...point, x: point.density * aside(group, entry, point.density) }));
-  const traces = [];
+  const points = tried.map((point) => ({ ...point, x: point.density * (point.density === 1 ? 1 : entry.aside) }));
+  const traces = points.filter(({ cell }) => cell.chord).map(({ cell }) => chordTrace(cell.chord, look.colour));
   for (const stretch of stretchesOf(points)) {
     const xs = stretch.map(({ x }) => x);
-    const banded = intervals && stretch.length > 1 && stretch.every(({ cell }) => cell.low !== null);
+    const banded = intervals && group.banded && stretch.length > 1 && stretch.every(({ cell }) => cell.low !== null);
     if (banded) {
       traces.push(band(xs, stretch.map(({ cell }) => cell.low), stretch.map(({ cell }) => cell.high), look.colour));
     }
@@ -66,6 +66,12 @@ function tracesOf(group, entry, [low, high], intervals) {
   return traces;
 }
 
+/** From one ticket to the other of those that an interpolated value lies between. */
+function chordTrace([x, y], rgb) {
+  const marker = { color: rgb, symbol: "line-ns-open", size: 7 };
+  return { x, y, mode: "lines+markers", line: { color: rgb, dash: "dot", width: 1 }, marker, hoverinfo: "skip" };
+}
+
 function errorBars(stretch, rgb) {
   const array = stretch.map(({ cell }) => (cell.high === null ? 0 : cell.high - cell.mean));
   const arrayminus = stretch.map(({ cell }) => (cell.low === null ? 0 : cell.mean - cell.low));
@@ -91,26 +97,21 @@ function spanOf(group) {
 
 const marginOf = (group) => spanOf(group) ** (isAlone(group) ? 0.2 : 0.04);
 
-function aside(group, entry, density) {
-  if (!isAlone(group) || density === 1) return 1;
-  const ranked = group.entries.filter(({ dense }) => !dense);
-  return spanOf(group) ** ((-0.3 * (ranked.indexOf(entry) - (ranked.length - 1) / 2)) / Math.max(ranked.length, 4));
-}
-
-/** The chart's node with its legend. `show(predicate)` leaves entries out. */
-function densityChart(group) {
-  const names = group.entries.map(({ name }) => name);
+/** The node of a chart of some of the entries, with its legend. `show(predicate)` leaves entries out. */
+function densityChart(group, panel) {
+  const members = group.entries.filter(({ id }) => panel.includes(id));
+  const names = members.map(({ name }) => name);
   let shown = () => true;
   const node = el("div", {
     class: "chart",
     role: "img",
     "aria-label": `${group.metric} over density for ${names.length} entries; the table before it has the same numbers.`,
   });
-  const keys = legend("Entries in the chart", names, (i) => lookOf(group.entries[i].id), () => drawn.draw());
+  const keys = legend("Entries in the chart", names, (i) => lookOf(members[i].id), () => drawn.draw());
   const drawn = chart(node, (width) => {
     keys.repaint();
     const range = full?.isOn() ? group.full : group.range;
-    const entries = group.entries.filter((entry, i) => keys.shown[i] && shown(entry));
+    const entries = members.filter((entry, i) => keys.shown[i] && shown(entry));
     return {
       traces: entries.flatMap((entry) => tracesOf(group, entry, range, intervals.isOn())),
       x: densityAxis(group.densities, group.labels, width, marginOf(group), group.axis),
@@ -122,19 +123,22 @@ function densityChart(group) {
   const full = beyond ? toggleButton("Full range", false, () => drawn.draw()) : null;
   const caption =
     `Means over seeds with ${data.level} intervals, from dense (left) to sparse on a logarithmic axis; dashed: the dense ` +
-    "reference. A hollow mark is a mean without the trials that are not ok, a cross a density at which none is, a large " +
-    "triangle at the edge a value beyond it. Drag to zoom, double-click to reset.";
+    "reference. Entries stand a little aside of one another where their intervals overlap. A hollow mark is a mean without " +
+    "the trials that are not ok; one with a point in it is interpolated, and a dotted line leads to the two tickets that it " +
+    "lies between. A cross is a density at which no trial is ok, a large triangle at the edge a value beyond it. Drag to " +
+    "zoom, double-click to reset.";
   const figure = el(
     "figure",
     {},
     keys.node,
     el("div", { class: "controls" }, intervals.node, full === null ? null : full.node),
     node,
-    el("figcaption", {}, caption),
+    el("figcaption", {}, panel === group.panels.at(-1) ? caption : ""),
   );
   const show = (predicate) => {
     shown = predicate;
-    keys.buttons.forEach((button, i) => (button.hidden = !predicate(group.entries[i])));
+    keys.buttons.forEach((button, i) => (button.hidden = !predicate(members[i])));
+    figure.hidden = !members.some((entry) => !entry.dense && predicate(entry)) && members.some((entry) => !entry.dense);
     drawn.draw();
   };
   return { node: figure, show, draw: drawn.draw };
@@ -144,14 +148,14 @@ function densityChart(group) {
 function groupSection(group, number) {
   const caption = `${group.metric}: mean ± ${data.level} Student interval over seeds; n counts seeds. Columns: ${group.axis}.`;
   const table = entriesTable(group, caption);
-  const picture = group.range === null ? null : densityChart(group);
+  const pictures = group.range === null ? [] : group.panels.map((panel) => densityChart(group, panel));
   const count = el("output", { "aria-live": "polite" });
   const filter = () => {
     const wanted = search.value.trim().toLowerCase();
     const predicate = (entry) =>
       entry.name.toLowerCase().includes(wanted) && (which.value === "all" || isBroken(entry) === (which.value === "broken"));
     table.show(predicate);
-    picture?.show(predicate);
+    pictures.forEach(({ show }) => show(predicate));
     count.textContent = `${group.entries.filter(predicate).length} of ${group.entries.length} entries`;
   };
   const search = el("input", { type: "search", size: "14", oninput: filter });
@@ -169,10 +173,10 @@ function groupSection(group, number) {
     el("div", { class: "controls" }, el("label", {}, "Filter entries", search), el("label", {}, "Outcomes", which), count),
     table.node,
     el("p", { class: "faint" }, "An entry's name or a seed opens the trial: its training, layers, figures and origin."),
-    picture === null ? el("p", {}, "No trial is ok: there is nothing to draw.") : picture.node,
+    pictures.length === 0 ? el("p", {}, "No trial is ok: there is nothing to draw.") : pictures.map(({ node: own }) => own),
     el("details", {}, el("summary", {}, "How entries are ranked"), el("p", {}, group.rule)),
     group.lost ? el("p", {}, group.lost) : null,
   );
   filter();
-  return { node, draw: () => picture?.draw() };
+  return { node, draw: () => pictures.forEach(({ draw }) => draw()) };
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from prunebench.api.board import AXES, Board, Cell, Entry, Group, Judgement
+from prunebench.api.board import AXES, Between, Board, Cell, Entry, Group, Judgement
 from prunebench.api.estimates import Interval
 from prunebench.api.metric import Metric
 from prunebench.api.provenance import Provenance
@@ -14,6 +14,7 @@ from prunebench.api.report import (
     NOTHING,
     around,
     between_text,
+    draws_text,
     gap_text,
     level,
     plain,
@@ -21,17 +22,26 @@ from prunebench.api.report import (
     rule,
     seeds_text,
 )
-from prunebench.api.report.curves import axis_range
-from prunebench.leaderboard.facts import command, duration, hardware_facts, notes_of, which_seeds
-from prunebench.leaderboard.judgements import ours_text, published_text, sides_text, where_text
+from prunebench.api.report.curves import aside, axis_range, banded, panels
+from prunebench.leaderboard.facts import (
+    command,
+    duration,
+    environment_facts,
+    hardware_facts,
+    notes_of,
+    title_of,
+    which_seeds,
+)
+from prunebench.leaderboard.judgements import ours_text, published_text, sides_text, verdict_text, where_text
 from prunebench.leaderboard.tiers import claim
 
 
 def overview(board: Board) -> dict[str, Any]:
     """Claim, origin, reductions, expectations and groups: everything of the page but its trials."""
     return {
-        "name": plain(board.name),
+        "name": title_of(board),
         "claim": plain(board.claim),
+        "verdict": plain(verdict_text(board.expectations)),
         "metric": plain(board.metric),
         "level": level(board.alpha),
         "facts": _facts(board.provenance),
@@ -99,6 +109,8 @@ def _group(group: Group, alpha: float) -> dict[str, Any]:
         "densities": list(group.places),
         "axis": AXES[group.axis],
         "labels": list(group.labels.values()),
+        "panels": [list(names) for names in panels(group)],
+        "banded": banded(group),
         "range": list(axis_range(intervals, metric.higher)) if intervals else None,
         "full": _full(intervals) if intervals else None,
         "rule": plain(rule(group, alpha)),
@@ -116,6 +128,7 @@ def _entry(entry: Entry, group: Group) -> dict[str, Any]:
         "dense": entry.dense,
         "rank": entry.rank,
         "n": [min(counts, default=0), max(counts, default=0)],
+        "aside": aside(group, entry.name),
         "cells": cells,
         "gaps": [_gap(entry.cells.get(place), group.metric) for place in group.places],
     }
@@ -137,7 +150,14 @@ def _cell(cell: Cell, metric: Metric) -> dict[str, Any] | None:
         "spread": around(cell.interval.mean, cell.interval.ends, metric.number),
         "seeds": seeds_text(cell, metric) if 1 < cell.n <= FEW else None,
         "between": None if cell.neighbours is None else between_text(cell.neighbours, metric),
+        "draws": draws_text(cell, metric),
+        "chord": None if cell.neighbours is None else _chord(cell.neighbours, metric),
     }
+
+
+def _chord(between: Between, metric: Metric) -> list[list[float]]:
+    """The two tickets of an interpolated value: places, and values in printed units."""
+    return [list(between.places), [metric.factor * value for value in between.values]]
 
 
 def _gap(cell: Cell | None, metric: Metric) -> str | None:
@@ -160,7 +180,7 @@ def _made(provenance: Provenance) -> dict[str, Any]:
     return {
         "command": command(provenance),
         "prunebench": plain(provenance.prunebench),
-        "environment": [[plain(name), plain(value)] for name, value in sorted(provenance.environment.items())],
+        "environment": [[plain(name), plain(value)] for name, value in environment_facts(provenance)],
         "components": [
             [plain(name), str(about.version), plain(about.distribution), plain(about.paper or NOTHING)]
             for name, about in sorted(provenance.components.items())

@@ -65,15 +65,16 @@ function expectationsView() {
 
 document.getElementById("top").append(
   el("div", { class: "bar" }, el("h1", {}, own(data.name)), toggle),
-  el("p", { class: "claim" }, own(data.claim)),
-  el("dl", { class: "facts" }, data.facts.map(([label, text]) => el("div", {}, el("dt", {}, label), el("dd", {}, text)))),
+  el("p", { class: "claim" }, el("span", { class: "said" }, "Claim: "), own(data.claim)),
+  el("p", { class: "verdict" }, el("span", { class: "said" }, "Verdict: "), own(data.verdict)),
+  el("dl", { class: "facts line" }, data.facts.map(([label, text]) => el("div", {}, el("dt", {}, label), el("dd", {}, text)))),
   notesView(),
 );
 
 const sections = data.groups.map(groupSection);
 document.getElementById("main").replaceChildren(
-  ...[expectationsView()].filter((node) => node !== null),
   el("div", { id: "results", tabindex: "-1" }, sections.map(({ node }) => node)),
+  ...[expectationsView()].filter((node) => node !== null),
 );
 document.getElementById("bottom").append(
   el(

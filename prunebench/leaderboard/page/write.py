@@ -18,11 +18,13 @@ from prunebench.leaderboard.page.trials import trials
 INDEX = "index.html"
 
 _SCRIPTS = ("dom.js", "charts.js", "legend.js", "table.js", "group.js", "curves.js", "trial.js", "page.js")
+_HOME = '<nav class="home" aria-label="Site"><a href="../../index.html">All leaderboards</a></nav>'
+"""On the page of a site: the way back."""
 _STYLE = "/* Plotly puts its rules here, through the style sheet's interface. */"
 _STYLE_IDS = re.compile(r'getElementById\("([0-9a-f]{64})"\)')
 
 
-def write_page(path: Path, results: Results, board: Board) -> None:
+def write_page(path: Path, results: Results, board: Board, plotly: str | None = None) -> None:
     """Write the page of a leaderboard into one HTML file: equal bytes for equal results and an equal Plotly.
 
     It opens from disk and fetches nothing. Numbers are those of `results.jsonl`, aggregated; training curves and
@@ -31,19 +33,22 @@ def write_page(path: Path, results: Results, board: Board) -> None:
     Args:
         path: the file to write, as a rule `index.html` beside `README.md`.
         board: of these results.
+        plotly: where Plotly lies, as seen from the page: several pages of a site share a file. Without it, it is in the
+            page.
     """
     from plotly.offline import get_plotlyjs
 
-    opening, plotly = overview(board), get_plotlyjs()
+    opening, library = overview(board), get_plotlyjs()
     data = embedded({**opening, **trials(results)})
     style, script = _asset("page.css"), _joined()
     page = Template(_asset("page.html")).substitute(
-        policy=policy((plotly, script), (style, _STYLE)),
+        policy=policy((script,) if plotly else (library, script), (style, _STYLE), files=plotly is not None),
         title=html.escape(plain(board.name)),
-        plotly_styles="\n".join(f'<style id="{name}">{_STYLE}</style>' for name in _styles(plotly)),
+        home="" if plotly is None else _HOME,
+        plotly_styles="\n".join(f'<style id="{name}">{_STYLE}</style>' for name in _styles(library)),
         style=style,
         data=data,
-        plotly=plotly,
+        plotly=f"<script>{library}</script>" if plotly is None else f'<script src="{html.escape(plotly)}"></script>',
         script=script,
     )
     Path(path).write_text(page, encoding="utf-8", newline="\n")

@@ -36,8 +36,9 @@ def difference_table(group: Group, differences: Differences, board: Board) -> st
     caption = (
         f"{title} at {which}{unit}: {test if differences.tested else 'of one seed each, without interval or test.'}"
     )
+    between = any(cell.between for cell in group.cells)
     head = [corner(group), *(group.labels[place] for place in places)]
-    parts = [caption, table(head, lines, "l" + "r" * len(places)), _limits(differences, metric)]
+    parts = [caption, table(head, lines, "l" + "r" * len(places)), _limits(differences, metric, between)]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -52,7 +53,7 @@ def _difference(difference: Difference | None, metric: Metric, alpha: float, mos
     return f"{text} (n={pair.n})" if pair.n == 1 or pair.n != most else text
 
 
-def _limits(differences: Differences, metric: Metric) -> str:
+def _limits(differences: Differences, metric: Metric, interpolated: bool) -> str:
     """What the differences cannot show."""
     notes = []
     pairs = [one.pair for one in differences.by_place.values() if one.pair is not None]
@@ -64,6 +65,8 @@ def _limits(differences: Differences, metric: Metric) -> str:
             "Where all seeds gave the same difference there is no spread for an interval or t: p is a sign test's."
         )
     notes.append(_least(differences, metric))
+    if interpolated:
+        notes.append("Where a value above is marked ≈, its differences are interpolated as it is.")
     return " ".join(note for note in notes if note)
 
 

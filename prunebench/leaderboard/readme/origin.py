@@ -5,7 +5,7 @@ from __future__ import annotations
 from prunebench.api.board import Board
 from prunebench.api.provenance import Provenance, RunCounts
 from prunebench.api.report import NOTHING, escape, table
-from prunebench.leaderboard.facts import command, duration, hardware_facts, notes_of, which_seeds
+from prunebench.leaderboard.facts import command, duration, environment_facts, hardware_facts, notes_of, which_seeds
 
 
 def origin(provenance: Provenance) -> str:
@@ -41,7 +41,7 @@ def making(provenance: Provenance) -> str:
             for name, about in sorted(provenance.components.items())
         ]
         parts.append(table(["component", "version", "distribution", "paper"], lines, "lrll"))
-    environment = [[escape(name), escape(value)] for name, value in sorted(provenance.environment.items())]
+    environment = [[escape(name), escape(value)] for name, value in environment_facts(provenance)]
     if environment:
         parts.append(table(["environment", "value"], environment, "ll"))
     return "\n\n".join(parts)

@@ -32,9 +32,9 @@ def _inclusive(group: Group, alpha: float) -> list[str]:
         for entry in group.shown
     ]
     caption = (
-        f"{escape(group.metric.label)}, with collapsed trials (a layer without any unit left) at the value that they "
-        f"had, as some papers report: mean ± {level(alpha)} Student interval over seeds. Diverged and failed trials "
-        "have no value and stay out. Ranks do not use this table."
+        f"{escape(group.metric.label)}, with collapsed trials (the same output for every example) at the value that "
+        f"they had, as some papers report: mean ± {level(alpha)} Student interval over seeds. Diverged and failed "
+        "trials have no value and stay out. Ranks do not use this table."
     )
     head = [corner(group), *group.labels.values()]
     return [caption, table(head, lines, "l" + "r" * len(group.columns))]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from prunebench.api.board import Board, Group
 from prunebench.api.report import escape, level, results_table
 from prunebench.leaderboard import judgements
+from prunebench.leaderboard.facts import title_of
 from prunebench.leaderboard.readme.area import area_table
 from prunebench.leaderboard.readme.blocks import blocks_text
 from prunebench.leaderboard.readme.differences import difference_table
@@ -24,8 +25,8 @@ def page(board: Board) -> str:
     """The README.md of a leaderboard: what it found first, then what stands behind it."""
     provenance = board.provenance
     parts = [
-        f"# {escape(board.name)}",
-        f"**Claim: {escape(board.claim)}**",
+        f"# {escape(title_of(board))}",
+        f"**Claim:** {escape(board.claim)}  \n**Verdict:** {escape(judgements.verdict_text(board.expectations))}",
         origin(provenance),
         tier(provenance),
         reduction(board),
@@ -40,8 +41,10 @@ def page(board: Board) -> str:
         "## Curves",
         f"![{escape(board.metric)} over density]({CURVES})",
         f"Means over seeds with {level(board.alpha)} intervals, from dense (left) to sparse on a logarithmic axis; "
-        "dashed: the dense reference. A hollow mark is a mean without the trials that are not ok, a cross a density "
-        "at which none is; a large triangle at the edge stands for a value beyond it.",
+        "dashed: the dense reference. Entries stand a little aside of one another where their intervals overlap. A "
+        "hollow mark is a mean without the trials that are not ok; one with a point in it is interpolated, and a "
+        "dotted line leads to the two tickets that it lies between. A cross is a density at which no trial is ok; a "
+        "large triangle at the edge stands for a value beyond it.",
     ]
     for group in board.groups:
         parts += _behind(group, board)

@@ -15,6 +15,7 @@ from prunebench.results.manifest import (
     VERIFICATION,
     files_in,
     foreign_files,
+    hidden_in,
     irregular_in,
     read_manifest,
 )
@@ -70,6 +71,7 @@ def unproven_files(folder: Path, results: Results, made: Path) -> Iterator[str]:
     authored = (name for name in read_manifest(folder).files if name not in derived)
     yield from listed("files of the author, which are not made from the results", authored)
     yield from listed("files that the manifest does not list", foreign_files(folder))
+    yield from listed("hidden files and folders, which no manifest lists", hidden_in(folder))
     yield from listed("links and devices, which nothing reads", irregular_in(folder))
     try:
         record = read_record(folder)

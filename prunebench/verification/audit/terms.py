@@ -6,13 +6,19 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from prunebench.api.provenance import Provenance, ReportSettings
+from prunebench.api.metric import metric_of
+from prunebench.api.provenance import MetricInfo, Provenance, ReportSettings
 from prunebench.api.results import Results
+from prunebench.api.task import primary
 from prunebench.benchmark.entries import Benchmark
+from prunebench.results.merge import MARKS
 from prunebench.results.provenance import PROVENANCE
 from prunebench.results.rows import RESULTS
-from prunebench.runner.provenance import report_settings
+from prunebench.runner.provenance import metrics_of, report_settings
 from prunebench.verification.audit.wording import listed, value_text
+
+SCHEMA = 1
+"""Of leaderboards that this version reads."""
 
 _SETTINGS = ("name", "claim", "metric", "against", "alpha", "axis", "at")
 
@@ -28,6 +34,14 @@ def other_terms(results: Results, benchmark: Benchmark, seeds: Sequence[int]) ->
     yield from _settings(provenance.report, benchmark)
     if [_plain(use) for use in provenance.also] != [_plain(use.to_json()) for use in benchmark.also]:
         yield "provenance.json: the reports beside the page are not those of the file"
+    # Leaderboards of earlier versions say nothing of metrics; their names are read as the task's.
+    ours = metrics_of(benchmark)
+    read = {(row.name, row.unit) for row in results.rows if row.role == "evaluate"}
+    other = sorted({name for name, unit in read if _reading(name, unit, provenance.metrics, ours)})
+    yield from listed(f"metrics that {PROVENANCE} reads in another way than the task", other)
+    judged = primary(benchmark.entries[0].metrics)
+    if provenance.primary not in ("", judged):
+        yield f"{PROVENANCE}: primary is {value_text(provenance.primary)}, and of the task {value_text(judged)}"
     uses = benchmark.uses()
     yield from _sets("components", provenance.components, uses, "the file", PROVENANCE)
     for name in sorted(uses.keys() & provenance.components.keys()):
@@ -41,6 +55,12 @@ def contradictions(results: Results) -> Iterator[str]:
     provenance = results.provenance
     yield from _sets("entries", [row.entry for row in results.rows], provenance.entries, PROVENANCE, RESULTS)
     yield from _sets("seeds", [row.seed for row in results.rows], provenance.seeds, PROVENANCE, RESULTS)
+    if provenance.schema_version != SCHEMA:
+        yield f"{PROVENANCE}: schema {provenance.schema_version} is not known here; this version reads {SCHEMA}"
+    stated = {frozenset(row.model_fields_set - MARKS) for row in results.rows}
+    apart = sorted({name for fields in stated for name in fields} - frozenset.intersection(*stated)) if stated else []
+    if apart:
+        yield f"{RESULTS}: only some rows have the field {', '.join(apart)}"
     for name, values in (("an entry", provenance.entries), ("a seed", provenance.seeds)):
         if len(set(values)) < len(values):
             yield f"{PROVENANCE}: {name} is repeated"
@@ -84,6 +104,11 @@ def _settings(recorded: ReportSettings, benchmark: Benchmark) -> Iterator[str]:
 def _says_the_same(recorded: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
     """Whether everything that is recorded is as wanted; fields that came with a later version are not held."""
     return all(name in wanted and wanted[name] == value for name, value in recorded.items())
+
+
+def _reading(name: str, unit: str, recorded: Mapping[str, MetricInfo], ours: Mapping[str, MetricInfo]) -> bool:
+    """Whether a metric reads in two ways."""
+    return metric_of(name, unit, recorded) != metric_of(name, unit, ours)
 
 
 def _plain(value: Any) -> Any:

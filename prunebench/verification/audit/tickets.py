@@ -20,7 +20,7 @@ Ticket: TypeAlias = tuple[TrialId, int | None, int]
 
 def other_tickets(results: Results, plan: Plan) -> Iterator[str]:
     """What is missing, repeated or foreign, a sentence each."""
-    yield from listed("measurements on more than one line", _repeated((r.identity, row_text(r)) for r in results.rows))
+    yield from listed("measurements on more than one line", _repeated((_what(r), row_text(r)) for r in results.rows))
     details = ((detail_identity(line), detail_text(line)) for line in results.details)
     yield from listed("details on more than one line", _repeated(details))
     planned: dict[Ticket, Evaluation] = {
@@ -91,6 +91,11 @@ def _beside_curves(results: Results) -> Iterator[str]:
 def _is_of_curve(row: Row) -> bool:
     """Whether a row states a point of its run's curve, and not which of its points is the best."""
     return not row.metric.startswith("early_stop_")
+
+
+def _what(row: Row) -> Hashable:
+    # Early stopping stops once: two rows of it at two positions are of one measurement.
+    return row.identity if _is_of_curve(row) else (*row.run, row.role, row.metric, row.split)
 
 
 def _ticket(row: Row) -> Ticket:

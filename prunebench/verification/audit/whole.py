@@ -15,6 +15,7 @@ from prunebench.plan.trial import Plan
 from prunebench.runner.preparing import Prepared
 from prunebench.runner.provenance import notes
 from prunebench.runner.publishing import completed, render
+from prunebench.verification.audit.details import other_details
 from prunebench.verification.audit.files import other_files, unproven_files
 from prunebench.verification.audit.terms import other_terms, unusual_terms
 from prunebench.verification.audit.tickets import other_tickets
@@ -47,6 +48,7 @@ def audit(folder: Path, results: Results, prepared: Prepared) -> Audit:
     findings = [
         *other_terms(results, benchmark, seeds),
         *other_tickets(results, prepared.plan),
+        *other_details(results, prepared.plan),
         *(f'the note "{note}" is missing' for note in derived if note not in provenance.report.notes),
     ]
     if findings:  # of what is not of the file no page need be made, nor can it always be

@@ -225,7 +225,7 @@ def test_hostile_names_show_as_themselves_and_run_nothing(browser: Browser, tmp_
     write_page(tmp_path / INDEX, results, board_of(results))
     shown = HOSTILE.replace("\u202e", " ").replace("  ", " ")
     with visited(browser, tmp_path / INDEX, *size):
-        assert browser.run("document.querySelector('.claim').textContent") == shown
+        assert browser.run("document.querySelector('.claim bdi').textContent") == shown
         assert shown in browser.run(NAMES_SHOWN)
         box = browser.run(
             "(node => { node.scrollIntoView({block: 'center'}); const {x, y} = node.getBoundingClientRect();"

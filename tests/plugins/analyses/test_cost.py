@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import pytest
 import torch
 from engine.toy_runs import rows, run
 from torch import nn
 
+from prunebench.api.errors import ContractError
 from prunebench.api.masks import Mask
 from prunebench.api.tickets import Inputs, Optimum
 from prunebench.testing import AnalyseContract, some_mask, two_layer_net, weight_units
-from prunebench_plugins.analyses.cost import size
+from prunebench.testing.contract import installed
+from prunebench_plugins.analyses._sparse_kernels import CsrConv2d, CsrLinear, sparse
+from prunebench_plugins.analyses.cost import Cost, CostConfig, size
 
 
 class TestCost(AnalyseContract):
@@ -25,11 +29,23 @@ class TestCost(AnalyseContract):
         assert [found["macs", r].value for r in (0, 1)] == [66, 20]
         assert found["bytes", 1].value < found["bytes", 0].value == 4 * 75
         timed = {m.metric for m in found.values() if not m.exact}
-        assert timed == {f"latency/batch-{n}{q}" for n in (1, 64) for q in ("", "/quartile-1", "/quartile-3")}
-        for batch in (1, 64):
-            low, middle, high = (
-                found[f"latency/batch-{batch}{q}", 1].value for q in ("/quartile-1", "", "/quartile-3")
-            )
+        assert timed == {"load", *(f"{kind}/batch-{n}" for kind in ("latency", "speedup") for n in (1, 64))}
+        assert all(value.value > 0 for value in found.values() if value.metric != "load")
+
+    def test_the_dense_network_is_timed_beside_each_and_reported_where_nothing_is_pruned(self) -> None:
+        dense, ticket = self.inputs()["tickets"]
+        alone = {(m.metric, m.round) for m in self.analysed({"tickets": (dense,)}).measurements}
+        both = {(m.metric, m.round) for m in self.analysed({"tickets": (dense, ticket)}).measurements}
+        assert ("latency/batch-1", 0) in alone
+        assert ("latency/batch-1", 0) not in both
+        assert {("latency/batch-1", 1), ("speedup/batch-1", 1)} <= both
+
+    def test_from_six_passes_on_a_median_has_an_interval(self) -> None:
+        net, cost = self.model().eval(), Cost(CostConfig(repeats=8, warm=1))
+        example = self.task().example(self.data().info)
+        found = {(m.metric, m.round): m.value for m in cost._timed(net, {1: net}, 1, example)}
+        for kind in ("latency", "speedup"):
+            low, middle, high = (found[f"{kind}/batch-1{end}", 1] for end in ("/low", "", "/high"))
             assert 0 < low <= middle <= high
 
 
@@ -54,5 +70,82 @@ def test_rows_that_a_clock_gave_say_so(tmp_path) -> None:  # type: ignore[no-unt
     outcome = run(tmp_path, entry=[entry])
     found = rows(outcome, role="analyse")
     assert {row["metric"] for row in found if row.get("exact") is False} == {
-        row["metric"] for row in found if "latency" in row["metric"]
+        row["metric"] for row in found if row["metric"].split("/")[1] in ("latency", "speedup", "load")
     }
+
+
+class TestCostWithSparseKernels(AnalyseContract):
+    component = {"use": "cost", "repeats": 3, "warm": 1, "batches": [4], "kernels": ["dense", "csr"]}
+
+    def inputs(self) -> Inputs:
+        model = self.model()
+        state = dict(model.state_dict())
+        return {"tickets": (Optimum(state, None, 0), Optimum(state, some_mask(self.units(model), 20), 1))}
+
+    def test_the_unit_names_kernel_and_hardware_and_the_share_is_of_the_dense_network(self) -> None:
+        found = {(m.metric, m.round): m for m in self.analysed(self.inputs()).measurements}
+        for round in (0, 1):
+            assert "CSR in " in found["latency/best/batch-4", round].unit
+            assert "threads" in found["latency/best/batch-4", round].unit
+            share = found["latency_share", round]
+            assert not share.exact
+            assert share.value > 0
+            assert share.unit.startswith("of the dense network, batch 4, CSR in ")
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.Linear(6, 5), nn.Linear(6, 5, bias=False), nn.Conv2d(6, 5, 1), nn.Conv2d(6, 5, 3, padding=1, bias=False),
+        nn.Conv2d(6, 5, (3, 2), stride=(2, 1), padding=(1, 0), dilation=(1, 2)), nn.Conv2d(6, 5, 1, stride=2),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_sparse_kernel_gives_what_the_layer_gives(layer: nn.Module, batch: int) -> None:
+    with torch.no_grad():
+        weight = layer.get_parameter("weight")
+        weight.masked_fill_(torch.rand(weight.shape) < 0.8, 0.0)
+        other = sparse(layer)
+        assert other is not None
+        taken = torch.randn(batch, 7, 6) if isinstance(layer, nn.Linear) else torch.randn(batch, 6, 8, 9)
+        torch.testing.assert_close(other(taken), layer(taken), rtol=1e-4, atol=1e-5)
+
+
+def test_layers_that_no_sparse_kernel_can_stand_for_keep_theirs() -> None:
+    assert sparse(nn.Conv2d(4, 4, 3, groups=2)) is None
+    assert sparse(nn.Conv2d(4, 4, 3, padding_mode="circular", padding=1)) is None
+    assert sparse(nn.Conv2d(4, 4, 3, padding="same")) is None
+    assert sparse(nn.ReLU()) is None
+
+
+def test_the_faster_kernel_of_each_layer_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    from prunebench_plugins.analyses import _sparse_kernels
+
+    def as_if(run: object, *rest: object) -> float:
+        return {CsrLinear: 1.0, nn.Linear: 2.0, CsrConv2d: 2.0, nn.Conv2d: 1.0}[type(run)]  # type: ignore[index]
+
+    monkeypatch.setattr(_sparse_kernels, "timed", as_if)
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(36, 2)).eval()
+    best, used, of = _sparse_kernels.with_best_kernels(net, torch.randn(2, 3, 5, 5), 3, 1)
+    assert (used, of) == (1, 2)
+    assert [type(module).__name__ for module in best] == ["Conv2d", "Flatten", "CsrLinear"]
+    assert [type(module).__name__ for module in net] == ["Conv2d", "Flatten", "Linear"]
+
+
+def test_other_outputs_than_the_masked_networks_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    from prunebench_plugins.analyses import _sparse_kernels
+
+    monkeypatch.setattr(_sparse_kernels, "sparse", lambda layer: nn.Linear(3, 3) if type(layer) is nn.Linear else None)
+    monkeypatch.setattr(_sparse_kernels, "timed", lambda run, *rest: float(run is net[0]))
+    net = nn.Sequential(nn.Linear(3, 3))
+    monkeypatch.setattr(_sparse_kernels.copy, "deepcopy", lambda model: model)
+    with pytest.raises(ContractError, match="with sparse kernels the network's outputs are"):
+        _sparse_kernels.with_best_kernels(net, torch.randn(2, 3), 3, 1)
+
+
+def test_a_file_that_does_not_ask_for_sparse_kernels_has_the_key_that_it_had() -> None:
+    use = installed().use({"use": "cost"}, slot="analyse")
+    assert use.to_json()["config"] == {"batches": [1, 64], "repeats": 30, "warm": 5}
+    asked = installed().use({"use": "cost", "kernels": ["dense", "csr"]}, slot="analyse")
+    assert asked.to_json()["config"]["kernels"] == ["dense", "csr"]

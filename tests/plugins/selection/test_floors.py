@@ -11,7 +11,7 @@ from prunebench import ComponentConfig
 from prunebench.api.info import Layer
 from prunebench.api.masks import Mask, Scores, Units
 from prunebench.kernels.selection import keep_highest, keep_highest_above_floors
-from prunebench_plugins.selection._shares import above_floors
+from prunebench.kernels.shares import above_floors
 from prunebench_plugins.selection.global_ import Global
 from prunebench_plugins.selection.layerwise import Layerwise, LayerwiseConfig
 from prunebench_plugins.selection.uniform import Uniform

@@ -1,5 +1,5 @@
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -7,7 +7,7 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from prunebench import PlanError
+from prunebench import CannotTakePart, PlanError
 from prunebench.api.info import DataInfo
 from prunebench.api.masks import Mask, Units
 from prunebench.testing import UnitsContract
@@ -110,3 +110,12 @@ def test_a_mask_unfolds_into_the_shape_of_the_weight() -> None:
     model = nn.Sequential(nn.Linear(3, 2), nn.Linear(2, 2))
     keep: Mapping[str, Tensor] = units(model).expand(Mask((torch.tensor([True, False, True, False, True, True]),)))
     assert keep["0.weight"].tolist() == [[True, False, True], [False, True, True]]
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm.*:FutureWarning")
+@pytest.mark.parametrize("norm", [nn.utils.parametrizations.weight_norm, nn.utils.weight_norm])
+def test_both_forms_of_weight_norm_are_refused_by_name(norm: Callable[[nn.Module], nn.Module]) -> None:
+    net = nn.Sequential(norm(nn.Conv2d(1, 4, 3)), nn.ReLU(), nn.Conv2d(4, 4, 3), nn.Flatten(), nn.Linear(64, 3))
+    info = DataInfo("noise", "0", {"train": 8}, (1, 8, 8), 3)
+    with pytest.raises(CannotTakePart, match=r"WeightNorm computes 0\.weight from it"):
+        Weights(WeightsConfig()).prunebench_units(net, info, torch.zeros(1, 1, 8, 8))

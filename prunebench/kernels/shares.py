@@ -10,6 +10,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from prunebench.api.info import Layer
     from prunebench.api.masks import Mask, Scores
 
 
@@ -70,3 +71,11 @@ def best_of_each(scores: Scores, mask: Mask, counts: Sequence[int]) -> Mask:
             for values, alive, count in zip(scores.values, mask.keep, counts, strict=True)
         )
     )
+
+
+def erk_weights(layers: Sequence[Layer], *, kernel: bool = True) -> list[int]:
+    """For `shared`: the sum of the dimensions of each layer's weight, with those of its kernel or without.
+
+    Source: Evci et al. 2020, section 3 (Erdos-Renyi-kernel), where the density of a layer is that sum over the product.
+    """
+    return [sum(layer.shape if kernel else layer.shape[:2]) or layer.count for layer in layers]

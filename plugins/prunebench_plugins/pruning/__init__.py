@@ -1,0 +1,1 @@
+"""Prunings that choose the mask and update the surviving weights together."""

@@ -1,0 +1,92 @@
+"""One step of training before anything trains: forward, objective and its terms, backward, and a pass in evaluation.
+
+On the meta device, where a step of the whole batch takes no memory and no time; a network, or a term, that looks at
+values takes a small batch on the CPU. So what every run of a trial would fail with is known while planning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from prunebench.api.errors import CannotTakePart, PlanError, PrunebenchError
+from prunebench.components.managers import run_manager
+from prunebench.plan.first_step import FirstStep
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from prunebench.api.masks import Units
+    from prunebench.api.task import Task
+
+FEW = 4
+"""Examples of a batch on the CPU: norm layers refuse one alone, and what holds for a few holds for more."""
+
+
+def why_it_fails(one: FirstStep, build: Callable[[str], nn.Module]) -> str:
+    """What the first step of training, or of measuring, would fail with; empty if nothing.
+
+    Args:
+        build: gives the network on a device.
+    """
+    try:
+        _step(one, build("meta"), "meta", one.recipe.batch)
+    except Exception:  # whatever a foreign network raises: it may need values, which meta tensors have not
+        try:
+            _step(one, build("cpu"), "cpu", min(one.recipe.batch, FEW))
+        except CannotTakePart:
+            raise
+        except PrunebenchError as error:
+            return str(error)
+        except Exception as error:
+            text = " ".join(str(error).split())
+            return (
+                f"one step of training on a batch of {one.recipe.batch:,} fails: {type(error).__name__}: {text[:300]}"
+            )
+    return ""
+
+
+def _step(one: FirstStep, model: nn.Module, device: str, batch: int) -> None:
+    import torch
+
+    task: Task = run_manager([one.task]).hook.prunebench_task(label_smoothing=one.recipe.label_smoothing)
+    example = task.example(one.data)
+
+    def whole(tensor: Tensor) -> Tensor:
+        return tensor.to(device).expand(batch, *tensor.shape[1:]).contiguous()
+
+    units = _units(one, model, example) if one.losses or one.scores else None
+    run_manager([one.recipe.optimizer]).hook.prunebench_optimizer(model=model)
+    terms = [
+        term
+        for loss in one.losses
+        for answer in run_manager([loss]).hook.prunebench_loss_terms(model=model, units=units, mask=None, inputs={})
+        for term in answer
+    ]
+    inputs = whole(example)
+    with torch.random.fork_rng(devices=[]):
+        for training in (False, True):
+            outputs = model.train(training)(inputs)
+            misfit = task.misfit(outputs, one.data)
+            if misfit:
+                raise PlanError(f"in {'training' if training else 'evaluation'}, {misfit}")
+        if task.targets is not None:
+            targets = whole(task.targets(one.data))
+            loss = task.objective(outputs, targets)
+            for term in terms:
+                if term.loss is not None:
+                    loss = loss + term.loss(inputs, outputs, targets)
+            loss.backward()  # type: ignore[no-untyped-call]
+            for term in terms:
+                if term.gradient is not None:
+                    term.gradient()
+        model.eval()
+        for score in one.scores:
+            run_manager([score]).hook.prunebench_score(
+                model=model, data=None, task=task, units=units, mask=None, inputs={}, rng=None
+            )
+
+
+def _units(one: FirstStep, model: nn.Module, example: Tensor) -> Units:
+    units: Units = run_manager([one.units]).hook.prunebench_units(model=model, data_info=one.data, example=example)
+    return units

@@ -1,0 +1,206 @@
+"""How fast work goes, by kind of work, and how long the rest will take at that pace."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+from prunebench.api import keys
+from prunebench.plan.phases import Phase
+from prunebench.plan.specs import TrainSpec
+
+
+@dataclass(frozen=True)
+class TimeLeft:
+    """How long a plan will still take.
+
+    Args:
+        seconds: of wall time, at the measured pace and with as many slots as there are.
+        known: the share of it that rests on work of the same kind, measured here; the rest goes by the mean pace.
+        slots: that share the work.
+    """
+
+    seconds: float
+    known: float
+    slots: int
+
+    def to_json(self) -> dict[str, Any]:
+        """For an event."""
+        return {"seconds": self.seconds, "known": self.known, "slots": self.slots}
+
+
+def kind_of(phase: Phase) -> str:
+    """What work must have in common to take alike: for training all that a step does, else what the phase is called.
+
+    Whether a mask is on counts, its density does not: a masked weight is multiplied all the same.
+    """
+    spec = phase.spec
+    if not isinstance(spec, TrainSpec):
+        part = getattr(spec, "score", None) or getattr(spec, "analysis", None) or getattr(spec, "edit", None)
+        return spec.kind if part is None else f"{spec.kind} {part.use}"
+    recipe = spec.recipe
+    parts = (
+        spec.data.canonical,
+        spec.model.canonical,
+        recipe.optimizer.use,
+        *(one.use for one in (*spec.loss, *spec.mask_updates)),
+        f"{recipe.batch} {recipe.numerics} {recipe.memory_format} {recipe.compile}",
+        f"{spec.mask is not None} {spec.shrunk}",
+    )
+    return _named(parts)
+
+
+@lru_cache(maxsize=4096)
+def _named(parts: tuple[str, ...]) -> str:
+    return "train " + keys.digest(list(parts))[:16]
+
+
+@dataclass
+class Pace:
+    """Seconds that units of work took, by kind. A unit is a training example, or a phase that trains nothing."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    units: dict[str, float] = field(default_factory=dict)
+
+    def add(self, kind: str, seconds: float, units: float) -> None:
+        """So many units took so long."""
+        if units > 0:
+            self.seconds[kind] = self.seconds.get(kind, 0.0) + seconds
+            self.units[kind] = self.units.get(kind, 0.0) + units
+
+    def of(self, kind: str) -> float | None:
+        """Seconds for a unit; None if none was measured."""
+        return self.seconds[kind] / self.units[kind] if kind in self.units else None
+
+    def mean(self, like: str) -> float | None:
+        """Seconds for a unit over all kinds of the same kind of phase, each of equal weight; None without any."""
+        known = [self.seconds[kind] / self.units[kind] for kind in self.units if kind.split()[0] == like.split()[0]]
+        return sum(known) / len(known) if known else None
+
+    def to_json(self) -> dict[str, list[float]]:
+        """For the store."""
+        return {kind: [self.seconds[kind], self.units[kind]] for kind in sorted(self.units)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, list[float]] | None) -> Pace:
+        """Back from JSON; an empty one from None."""
+        pace = cls()
+        for kind, (seconds, units) in (data or {}).items():
+            pace.add(kind, seconds, units)
+        return pace
+
+
+@dataclass
+class _Running:
+    """A phase that is being worked on, and the first and the last that was heard of how far it is."""
+
+    started: float
+    first: tuple[float, float] | None = None
+    last: tuple[float, float] | None = None
+
+
+class Forecast:
+    """Follows a run, and says how long the rest of it will take.
+
+    A worker's first work takes long, since it imports and loads what all the others find: its time counts only where
+    nothing else is known. Until a phase of its kind is done, a run goes by the steps of those that are under way.
+
+    Args:
+        slots: that share the work.
+        earlier: paces of earlier runs, which count until a kind has been measured in this one.
+    """
+
+    def __init__(self, slots: int, earlier: Pace | None = None) -> None:
+        self._slots = max(1, slots)
+        self._earlier = earlier or Pace()
+        self.pace = Pace()
+        """Of finished work, without what each worker did first."""
+        self._first = Pace()
+        self._steps = Pace()
+        self._kinds: dict[str, str] = {}
+        self._units: dict[str, float] = {}
+        self._left: dict[str, float] = {}
+        self._running: dict[str, _Running] = {}
+        self._resumed: set[str] = set()
+
+    def add(self, key: str, kind: str, units: float) -> None:
+        """A phase is to be done."""
+        self.drop(key)
+        self._kinds[key], self._units[key] = kind, units
+        self._left[kind] = self._left.get(kind, 0.0) + units
+
+    def started(self, key: str, now: float) -> None:
+        """A phase is worked on; for a second time, if that broke off before."""
+        if key in self._running:
+            self._resumed.add(key)
+        self._running[key] = _Running(now)
+
+    def progress(self, key: str, units: float, now: float) -> None:
+        """So many units of a phase are done."""
+        running = self._running.get(key)
+        if running is None:
+            return
+        running.first = running.first or (now, units)
+        running.last = (now, units)
+
+    def done(self, key: str, seconds: float, first: bool) -> None:
+        """A phase is done; `first` says whether it was the first work of its worker."""
+        if key not in self._units:
+            return
+        kind, running = self._kinds[key], self._running.get(key)
+        if running is not None and running.first is not None and running.last is not None:
+            self._steps.add(kind, running.last[0] - running.first[0], running.last[1] - running.first[1])
+        if key not in self._resumed:
+            (self._first if first else self.pace).add(kind, seconds, self._units[key])
+        self.drop(key)
+
+    def drop(self, key: str) -> None:
+        """A phase is not to be done any more, or not now."""
+        units = self._units.pop(key, None)
+        if units is not None:
+            self._left[self._kinds.pop(key)] -= units
+        self._running.pop(key, None)
+        self._resumed.discard(key)
+
+    def left(self, longest: float = 0.0) -> TimeLeft | None:
+        """How long the rest will take; None while nothing is known.
+
+        Args:
+            longest: units on the longest path of work that must be done one after another.
+        """
+        steps = self._steps_so_far()
+        seconds = known = units = 0.0
+        for kind, left in self._left.items():
+            here = sum(r.last[1] for key, r in self._running.items() if self._kinds[key] == kind and r.last is not None)
+            left = max(0.0, left - here)
+            own, guessed = self._pace_of(kind, steps)
+            pace = own if own is not None else guessed
+            if pace is None:
+                # What trains nothing takes a moment beside what trains; of training something must be known.
+                if kind.startswith("train") and left:
+                    return None
+                continue
+            seconds += pace * left
+            known += pace * left if own is not None else 0.0
+            units += left if kind.startswith("train") else 0.0
+        one_after_another = seconds * min(1.0, longest / units) if units else 0.0
+        wall = max(seconds / self._slots, one_after_another)
+        return TimeLeft(wall, known / seconds if seconds else 1.0, self._slots)
+
+    def _pace_of(self, kind: str, steps: Pace) -> tuple[float | None, float | None]:
+        """Seconds for a unit as measured of the kind, and else of work like it."""
+        for pace in (self.pace, self._earlier if steps.of(kind) is None else steps, steps, self._first):
+            if pace.of(kind) is not None:
+                return pace.of(kind), None
+        means = (pace.mean(kind) for pace in (self.pace, steps, self._earlier, self._first))
+        return None, next((mean for mean in means if mean is not None), None)
+
+    def _steps_so_far(self) -> Pace:
+        """The pace of steps, of runs that are under way too."""
+        found = Pace(dict(self._steps.seconds), dict(self._steps.units))
+        for key, running in self._running.items():
+            if running.first is not None and running.last is not None and key in self._kinds:
+                found.add(self._kinds[key], running.last[0] - running.first[0], running.last[1] - running.first[1])
+        return found
