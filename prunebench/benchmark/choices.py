@@ -18,6 +18,7 @@ from pydantic import (
 
 from prunebench.api.component import BoundComponent, Slot
 from prunebench.api.problems import problems, refusal
+from prunebench.api.recipe import Recipe
 from prunebench.api.strict import StrictTable
 from prunebench.benchmark import bounds
 
@@ -91,6 +92,10 @@ class ModelChoice(_Choice):
     """Read instead of drawn."""
     fresh_head: bool = Field(False, description="The classifier is drawn anew, whatever the file has for it.")
     """For a file of a network that tells other classes apart."""
+    find: Recipe | None = None
+    """How an entry's find runs train this model, where the model says something of it; None where it says nothing."""
+    evaluate: Recipe | None = None
+    """The same of the runs that judge."""
 
     @model_validator(mode="after")
     def _a_head_of_something(self) -> Self:

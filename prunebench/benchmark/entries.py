@@ -45,12 +45,26 @@ class Entry(ChainKeys):
     edits: Annotated[tuple[BoundComponent, ...], Slot("ticket", many=True)] = Field((), alias="ticket")
     analyses: Annotated[tuple[BoundComponent, ...], Slot("analyse", many=True)] = Field((), alias="analyse")
     find: Recipe
+    """How the runs train that find its tickets; of the first model, where models have recipes of their own."""
     evaluate: Recipe
+    """The same of the runs that judge."""
 
     @property
     def metrics(self) -> Metrics:
         """How each metric of its task reads; the first is the primary one."""
         return metrics_of(self.task)
+
+    def on(self, model: int) -> Entry:
+        """The entry as it trains one of its models: with the recipes of that model, where it has its own."""
+        chosen = self.models[model]
+        own = {"find": chosen.find, "evaluate": chosen.evaluate}
+        return self.model_copy(update={key: recipe for key, recipe in own.items() if recipe is not None})
+
+    def recipes(self) -> Iterator[Recipe]:
+        """Every recipe that the entry trains by: to find and to judge, on each of its models."""
+        for model in range(len(self.models)):
+            entry = self.on(model)
+            yield from (entry.find, entry.evaluate)
 
     def uses(self) -> Iterator[BoundComponent]:
         """Every component that the entry names."""
@@ -59,7 +73,7 @@ class Entry(ChainKeys):
                 yield use
         yield from self.edits
         yield from self.analyses
-        for recipe in (self.find, self.evaluate):
+        for recipe in self.recipes():
             yield from (recipe.optimizer, *recipe.lr, *recipe.loss, *recipe.mask_updates)
         for model in self.models:
             yield from (model.use,) if model.init is None else (model.use, model.init)

@@ -80,6 +80,8 @@ def _slot(catalogue: Catalogue, slot: str, definitions: Json) -> Json:
     choice = choices.get(slot)
     extra = {} if choice is None else _properties(choice, definitions)
     extra.pop("use", None)
+    if slot == "model":
+        extra |= dict.fromkeys(RECIPES, RECIPE)
     tables: list[Json] = []
     names: list[str] = []
     for name, provider in catalogue.providers.items():

@@ -76,6 +76,8 @@ def normalise(raw: Mapping[str, Any]) -> Table:
     for key in CHOICES:
         if key in table:
             table[key] = _listed(table[key])
+    if "model" in table:
+        table["model"] = [_with_tables(one, {}) if isinstance(one, Mapping) else one for one in table["model"]]
     if isinstance(table.get("entry"), list):
         table["entry"] = [normalise_entry(e) if isinstance(e, Mapping) else e for e in table["entry"]]
     if isinstance(table.get("profile"), Mapping):
@@ -89,6 +91,8 @@ def normalise(raw: Mapping[str, Any]) -> Table:
 def normalise_entry(raw: Mapping[str, Any]) -> Table:
     """The same for one entry."""
     table = _with_tables(dotted({key: value for key, value in raw.items() if key != "grid"}), ENTRY_SLOTS)
+    if isinstance(table.get("model"), Mapping):
+        table["model"] = _with_tables(dotted(table["model"]), {})
     return {**table, "grid": raw["grid"]} if "grid" in raw else table
 
 

@@ -27,6 +27,9 @@ from prunebench.benchmark.toml import Table
 LAID_UNDER = {*CHAIN_KEYS, *CHOICES, *RECIPES, "task"}
 """Keys of the file that entries are laid over."""
 
+OF_RUNS = ("find", "evaluate")
+"""The recipes that runs are trained by."""
+
 TASK = "classification"
 """What networks are trained for where a file does not say."""
 
@@ -115,8 +118,10 @@ class EntryResolver:
         layers = self._layers(own, place)
         table = {key: value for key, value in own.items() if key not in ("train", *LAID_OVER_RECIPES)}
         table |= merge(self._chain_keys(), {key: own[key] for key in CHAIN_KEYS if key in own})
-        table |= {key: laid(layers[key,]) for key in ("find", "evaluate")}
+        table |= {key: laid(layers[key,]) for key in OF_RUNS}
         table |= {key: [laid(layers[key, i]) for i in range(len(getattr(self._top, key)))] for key in CHOICES}
+        for index, model in enumerate(table["model"]):
+            model |= {key: laid(layers["model", index, key]) for key in OF_RUNS if ("model", index, key) in layers}
         if ("task",) in layers:
             table["task"] = laid(layers["task",])
         entry = None
@@ -144,16 +149,23 @@ class EntryResolver:
 
         top = self._top
         of_both = Layer(place, {key: own[key] for key in LAID_OVER_RECIPES if key in own})
-        base = [Layer("train.", top.train)]
-        layers: dict[Path, list[Layer]] = {
-            ("find",): [*base, Layer("find.", top.find), over("train"), of_both, over("find")],
-            ("evaluate",): [*base, Layer("evaluate.", top.evaluate), over("train"), of_both, over("evaluate")],
-        }
+        layers: dict[Path, list[Layer]] = {}
         for key, choice in (("data", DataChoice), ("model", ModelChoice)):
             tables: tuple[Table, ...] = getattr(top, key)
             for index, table in enumerate(tables):
                 at = f"{key}[{index}]." if len(tables) > 1 else f"{key}."
                 layers[key, index] = [Layer(at, with_default(table, choice.default)), over(key)]
+        of_models = [{key: _of_recipe(layers["model", i], key) for key in RECIPES} for i in range(len(top.model))]
+        differ = any(layer.table for one in of_models for key in RECIPES for layer in one[key])
+        for index, own_of in enumerate(of_models):
+            layers["model", index] = [Layer(one.place, _without_recipes(one.table)) for one in layers["model", index]]
+            for key in OF_RUNS:
+                below = [Layer("train.", top.train), Layer(f"{key}.", getattr(top, key))]
+                whole = [*below, *own_of["train"], *own_of[key], over("train"), of_both, over(key)]
+                if differ:
+                    layers["model", index, key] = whole
+                if index == 0:
+                    layers[key,] = whole
         layers["task",] = [Layer("task.", {"use": TASK}), Layer("task.", top.task), over("task")]
         return layers
 
@@ -164,16 +176,27 @@ class EntryResolver:
     def _counts(self, problem: Problem, stated: StatedEntry) -> bool:
         """Whether something is wrong with the entry, and not only for want of what is wrong already."""
         key = problem.path[0] if problem.path else None
-        if key in self._wrong or (key in ("find", "evaluate") and "train" in self._wrong):
+        if key in self._wrong or ({key, *problem.path[2:3]} & {*OF_RUNS} and "train" in self._wrong):
             return False
         return stated.whole or not problem.missing
 
     @staticmethod
     def _located(problem: Problem, layers: Mapping[Path, list[Layer]], place: str) -> str:
-        for length in (1, 2):
+        for length in (3, 2, 1):
             if problem.path[:length] in layers:
                 return located(replace(problem, path=problem.path[length:]), layers[problem.path[:length]])
         return problem.at(place)
+
+
+def _of_recipe(model: Sequence[Layer], key: str) -> list[Layer]:
+    """What the tables of a model say of one recipe."""
+    stated = ((layer.place, layer.table.get(key)) for layer in model)
+    return [Layer(f"{place}{key}.", table) for place, table in stated if isinstance(table, Mapping)]
+
+
+def _without_recipes(model: Mapping[str, Any]) -> Table:
+    """A model's table without the recipes in it; what stands in their place and is no table stays, to be refused."""
+    return {key: value for key, value in model.items() if key not in RECIPES or not isinstance(value, Mapping)}
 
 
 def linked(entries: Mapping[str, Entry], errors: Errors) -> dict[str, Entry]:
@@ -187,7 +210,11 @@ def linked(entries: Mapping[str, Entry], errors: Errors) -> dict[str, Entry]:
         if entry.tickets is not None:
             source = done[entry.tickets]
             fields = ["models" if key == "model" else key for key in OF_THE_SOURCE]
-            entry = entry.model_copy(update={field: getattr(source, field) for field in fields})
+            taken = {field: getattr(source, field) for field in fields}
+            if len(source.models) == len(entry.models):  # found as the source says, judged as this entry does
+                pairs = zip(source.models, entry.models, strict=True)
+                taken["models"] = tuple(of.model_copy(update={"evaluate": own.evaluate}) for of, own in pairs)
+            entry = entry.model_copy(update=taken)
             if entry.schedule is None:
                 errors.append(f'entry "{name}": tickets: entry "{source.name}" has no schedule, so it makes no tickets')
                 continue

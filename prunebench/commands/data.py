@@ -34,21 +34,10 @@ def data_list() -> None:
 @click.argument("name")
 def data_fetch(name: str) -> None:
     """Download a data set from its publisher, checksums checked."""
-    from rich.progress import DownloadColumn, Progress, TextColumn, TransferSpeedColumn
-
-    from prunebench.kernels.download import fetch, is_there
+    from prunebench.commands.terminal.fetching import fetch_shown
     from prunebench.runner.downloads import downloads_of
 
     files = downloads_of(name)
     if not files:
         click.echo(f"{name}: nothing to download")
-    columns = (TextColumn("{task.description}"), DownloadColumn(), TransferSpeedColumn())
-    with Progress(*columns, console=console_for(stderr=True), transient=True) as progress:
-        for download in files:
-            if is_there(download):
-                click.echo(f"there already: {download.path}")
-                continue
-            task = progress.add_task(download.path.name, total=None)
-            fetch(download, lambda count, task=task: progress.advance(task, count))  # type: ignore[misc]
-            progress.remove_task(task)
-            click.echo(f"fetched: {download.path}")
+    fetch_shown(files, console_for(stderr=True))

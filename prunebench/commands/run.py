@@ -5,12 +5,17 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from prunebench.commands.options import FOLDER, execution_options, file_options, options_of
 from prunebench.commands.output import console_for, show_error
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from prunebench.runner.preparing import Options, Prepared
 
 
 @click.command()
@@ -21,9 +26,12 @@ from prunebench.commands.output import console_for, show_error
 @click.option(
     "--wandb", type=click.Choice(["online", "offline", "off"]), help="Publish to Weights & Biases, whatever FILE says."
 )
+@click.option("--fetch", is_flag=True, help="Download the data that FILE needs and that is not there, then go on.")
 @click.option("--json", "as_json", is_flag=True, help="A summary as JSON on standard output.")
 @click.option("--traceback", is_flag=True, help="Show where in the code a trial failed.")
-def run(out: Path | None, overwrite: bool, wandb: str | None, as_json: bool, traceback: bool, **given: Any) -> None:
+def run(
+    out: Path | None, overwrite: bool, wandb: str | None, fetch: bool, as_json: bool, traceback: bool, **given: Any
+) -> None:
     """Train what is missing, score every entry of FILE and write its leaderboard."""
     from dataclasses import replace
 
@@ -37,8 +45,10 @@ def run(out: Path | None, overwrite: bool, wandb: str | None, as_json: bool, tra
     if wandb is not None:
         options = replace(options, also=({"use": "wandb", "mode": wandb},))
     console = console_for(stderr=True)
+    if fetch:
+        _fetch(options, console)
     with telling(console, f"reading {options.file} and planning"):
-        prepared = runner.prepare(options)
+        prepared = _prepared(options, fetch)
         numbers = runner.status(prepared, prepared.open_store())
     benchmark = prepared.benchmark
     suffix = f"-{benchmark.profile}" if benchmark.profile else ""
@@ -85,3 +95,27 @@ def run(out: Path | None, overwrite: bool, wandb: str | None, as_json: bool, tra
         click.echo(f"{len(outcome.failed)} of {numbers.trials} trials failed{more}.", err=True)
     if outcome.failed or complaints:
         sys.exit(1)
+
+
+def _fetch(options: Options, console: Console) -> None:
+    """Download what is missing."""
+    from prunebench import runner
+    from prunebench.commands.terminal.fetching import fetch_shown
+
+    for absent in runner.absent_data(options):
+        click.echo(f"{absent.label}: fetching the publisher's files", err=True)
+        fetch_shown(absent.downloads, console, err=True)
+
+
+def _prepared(options: Options, fetched: bool) -> Prepared:
+    """The file with its plan; where data is missing that was not asked for, the error says how to get it."""
+    from prunebench import runner
+    from prunebench.api.errors import ConfigError
+
+    try:
+        return runner.prepare(options)
+    except ConfigError as error:
+        reasons = () if fetched else tuple(absent.why for absent in runner.absent_data(options))
+        how = f" Or `prunebench run {options.file} --fetch`, which downloads it and goes on."
+        errors = (line + how if any(why in line for why in reasons) else line for line in error.errors)
+        raise ConfigError(errors) from None

@@ -131,6 +131,7 @@ class _Planner:
                     yield _Place(model, data, seed)
 
     def _trial(self, entry: Entry, place: _Place) -> Trial:
+        entry = entry.on(place.model)
         chain = self._chain(entry.name, place)
         context = chain.context
         # The tickets of another entry, judged by this one's recipe.
@@ -214,7 +215,7 @@ class _Planner:
     # Chains are shared: an entry that takes another's tickets builds on the very same object.
 
     def _chain(self, name: str, place: _Place, draw: int = 0) -> Chain:
-        entry = self.benchmark.all_entries[name]
+        entry = self.benchmark.all_entries[name].on(place.model)
         if entry.tickets is not None:
             # Its own recipe and edits, the other's chain.
             return self._chain(entry.tickets, place)

@@ -2,6 +2,7 @@
 
 from prunebench.runner.downloads import downloads_of
 from prunebench.runner.estimate import DAY, Estimate, estimate, shorter_profiles
+from prunebench.runner.fetching import AbsentData, absent_data
 from prunebench.runner.out_folder import check_out, check_writable, judged_by, judged_in
 from prunebench.runner.preparing import Options, Prepared, data_root, default_store, prepare
 from prunebench.runner.provenance import notes
@@ -11,11 +12,13 @@ from prunebench.runner.work_left import Status, status
 
 __all__ = [
     "DAY",
+    "AbsentData",
     "Estimate",
     "Options",
     "Outcome",
     "Prepared",
     "Status",
+    "absent_data",
     "check_out",
     "check_writable",
     "data_root",

@@ -165,7 +165,7 @@ def numerics_notes(entries: Sequence[Entry]) -> list[str]:
     """Which entries train in anything else than plain float32."""
     names: dict[str, list[str]] = {}
     for entry in entries:
-        said = {_numerics(recipe) for recipe in (entry.find, entry.evaluate)} - {""}
+        said = {_numerics(recipe) for recipe in entry.recipes()} - {""}
         for text in sorted(said):
             names.setdefault(text, []).append(entry.name)
     return [

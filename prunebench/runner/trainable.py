@@ -12,7 +12,7 @@ def refuse_recipes(benchmark: Benchmark, device: str) -> None:
     """Raises ConfigError, with the entries, if recipes ask for what a device of this machine does not have."""
     wrong: dict[str, list[str]] = {}
     for entry in benchmark.entries:
-        for recipe in (entry.find, entry.evaluate):
+        for recipe in entry.recipes():
             why = unable(recipe.numerics, recipe.compile, device)
             if why and entry.name not in wrong.setdefault(why, []):
                 wrong[why].append(entry.name)

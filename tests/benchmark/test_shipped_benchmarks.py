@@ -26,6 +26,7 @@ FILES = sorted(FOLDER.glob("*.toml"))
 
 PUBLISHED = {
     "mnist": (60_000, 10_000, (1, 28, 28), 10),
+    "fashion-mnist": (60_000, 10_000, (1, 28, 28), 10),
     "cifar10": (50_000, 10_000, (3, 32, 32), 10),
     "cifar100": (50_000, 10_000, (3, 32, 32), 100),
     "tinyimagenet": (100_000, 10_000, (3, 64, 64), 200),
@@ -119,13 +120,13 @@ def test_seeds_share_no_run(probe: StoreProbe) -> None:
 
 
 def test_the_three_grids_of_find_and_evaluate_train_3785_of_8100_runs(probe: StoreProbe) -> None:
-    plan, seeds = planned(FOLDER / "tinyimagenet.toml", "grid", probe)
+    plan, seeds = planned(FOLDER / "decoupled-tinyimagenet.toml", "grid", probe)
     assert (len(plan.runs) * seeds, plan.naive_runs * seeds) == (3_785, 8_100)
 
 
 def test_early_pruning_ends_every_find_run_early_and_truncates_the_dense_network_likewise(probe: StoreProbe) -> None:
     benchmark = config.load(
-        FOLDER / "tinyimagenet.toml", catalogue(), seeds=(0,), only=("early-0.2-50ep", "dense-early-0.2-50ep")
+        FOLDER / "decoupled-tinyimagenet.toml", catalogue(), seeds=(0,), only=("early-0.2-50ep", "dense-early-0.2-50ep")
     )
     plan = make_plan(benchmark, probe)
     epoch = 100_000 // 512

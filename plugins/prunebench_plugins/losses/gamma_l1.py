@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from prunebench import Component, ComponentConfig, ContractError, hookimpl
+from prunebench import CannotTakePart, Component, ComponentConfig, hookimpl
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -47,7 +47,7 @@ class GammaL1:
         """One term, with a closed-form gradient or a proximal step.
 
         Raises:
-            ContractError: the network has no such scale.
+            CannotTakePart: the network has no such scale.
         """
         import torch
 
@@ -57,7 +57,7 @@ class GammaL1:
         scales = scales_of(model, self._config.over)
         if not scales:
             kind = "batch-norm" if self._config.over == "batch-norm" else "norm"
-            raise ContractError(f"loss gamma-l1: the network has no {kind} layer with a learned scale to penalise")
+            raise CannotTakePart(f"loss gamma-l1: the network has no {kind} layer with a learned scale to penalise")
 
         @torch.no_grad()
         def subgradient() -> None:

@@ -64,7 +64,7 @@ class _Runs:
         if event.kind == "run-started":
             self.total = int(fields["runs"])
             return
-        if "key" not in fields or self._phases[str(fields["key"])].kind != "train":
+        if not fields.get("key") or self._phases[str(fields["key"])].kind != "train":
             return
         key = str(fields["key"])
         if event.kind == "phase-started":

@@ -8,7 +8,7 @@ from channel_toys import HandUnits, channel_net
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from prunebench import Component, ComponentConfig, ContractError, hookimpl
+from prunebench import CannotTakePart, Component, ComponentConfig, hookimpl
 from prunebench.api.masks import Mask, Units
 from prunebench.api.training import LossTerm
 from prunebench.components.catalogue import Catalogue
@@ -119,11 +119,11 @@ def test_other_norm_layers_are_penalised_if_asked() -> None:
 
 
 def test_a_network_without_scales_is_an_error() -> None:
-    with pytest.raises(ContractError, match="no batch-norm layer with a learned scale"):
+    with pytest.raises(CannotTakePart, match="no batch-norm layer with a learned scale"):
         term(two_layer_net())
-    with pytest.raises(ContractError, match="no norm layer with a learned scale"):
+    with pytest.raises(CannotTakePart, match="no norm layer with a learned scale"):
         term(nn.Sequential(nn.BatchNorm2d(3, affine=False)), over="all")
-    with pytest.raises(ContractError, match="no batch-norm layer"):
+    with pytest.raises(CannotTakePart, match="no batch-norm layer"):
         term(nn.GroupNorm(2, 4))
 
 
