@@ -36,6 +36,7 @@ def run(
     from dataclasses import replace
 
     from prunebench import runner
+    from prunebench.api.untrusted_text import printable
     from prunebench.commands.terminal.estimates import long_plan
     from prunebench.commands.terminal.heartbeat import telling
     from prunebench.commands.terminal.progress import display
@@ -81,19 +82,28 @@ def run(
     for trace in traces if traceback else ():
         console.print(trace, markup=False)
     if as_json:
-        summary = {**numbers.to_json(), "out": str(folder), "failed": outcome.failed, "rows": len(outcome.rows)}
+        summary = {
+            **numbers.to_json(),
+            "out": str(folder),
+            "failed": outcome.broken,
+            "left_out": sorted(outcome.left_out),
+            "rows": len(outcome.rows),
+        }
         click.echo(json.dumps(summary))
     else:
         click.echo(terminal_tables(board, console_for().width))
         click.echo(f"Leaderboard: {folder / 'index.html'}, and as text {folder / 'README.md'}")
     for trial, error in outcome.failed.items():
-        show_error(f"{trial}: {error}")
+        if trial in outcome.left_out:
+            click.echo(f"left out: {printable(trial)}: {printable(error)}", err=True)
+        else:
+            show_error(f"{trial}: {error}")
     for complaint in complaints:
         show_error(complaint)
-    if outcome.failed:
+    if outcome.broken:
         more = "" if traceback or not traces else " (--traceback shows where)"
-        click.echo(f"{len(outcome.failed)} of {numbers.trials} trials failed{more}.", err=True)
-    if outcome.failed or complaints:
+        click.echo(f"{len(outcome.broken)} of {numbers.trials} trials failed{more}.", err=True)
+    if outcome.broken or complaints:
         sys.exit(1)
 
 

@@ -19,7 +19,7 @@ from prunebench.engine.executors.api import Capacity, Executor
 from prunebench.engine.executors.places import computes_here
 from prunebench.engine.homes import HomesStore, homes_of
 from prunebench.engine.scheduler import Execution, execute
-from prunebench.plan.trial import Plan
+from prunebench.plan.trial import LeftOut, Plan
 from prunebench.results.measured_details import details_of
 from prunebench.results.measured_rows import rows_of
 from prunebench.results.outputs import Outputs
@@ -45,7 +45,14 @@ class Outcome:
     status: Status
     provenance: Provenance
     failed: dict[str, str] = field(default_factory=dict)
-    """Trials that failed, "ENTRY, seed N", with the error."""
+    """Trials that failed, "ENTRY, seed N", with the error; those among them that could not take part."""
+    left_out: frozenset[str] = frozenset()
+    """Of `failed`, what the plan knew beforehand: networks that an entry has nothing to do with."""
+
+    @property
+    def broken(self) -> dict[str, str]:
+        """What failed although the plan had it: a run that has some did not do what it was asked for."""
+        return {trial: error for trial, error in self.failed.items() if trial not in self.left_out}
 
     @property
     def results(self) -> Results:
@@ -94,7 +101,12 @@ def run(
     failed = _failed_trials(prepared.plan, execution)
     said = notes(prepared, rows, failed)
     provenance = provenance_of(prepared, store, execution, before, said, making.capacity)
-    return Outcome(rows, details, lambda address: store.get(address).files, execution, before, provenance, failed)
+    left_out = frozenset(map(_named, prepared.plan.left_out))
+
+    def artifact(address: str) -> Mapping[str, bytes]:
+        return store.get(address).files
+
+    return Outcome(rows, details, artifact, execution, before, provenance, failed, left_out)
 
 
 def make(
@@ -206,8 +218,12 @@ class _Making:
         self.execution.failed, self.execution.skipped = done.failed, done.skipped
 
 
+def _named(out: LeftOut) -> str:
+    return f"{out.entry}, {out.model}, {out.data}"
+
+
 def _failed_trials(plan: Plan, execution: Execution) -> dict[str, str]:
-    failed = {f"{out.entry}, {out.model}, {out.data}": out.why for out in plan.left_out}
+    failed = {_named(out): out.why for out in plan.left_out}
     for trial in plan.trials:
         keys = [e.run.key for e in trial.evaluations] + [ref.key for _, ref in trial.analyses]
         errors = [error for key in keys if (error := execution.error_of(key)) is not None]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 from torch import nn
 
 from engine.toy_runs import INLINE, catalogue, open_store, rows
@@ -16,6 +18,7 @@ from prunebench.api.errors import ConfigError
 from prunebench.api.masks import Units
 from prunebench.benchmark.load import resolve
 from prunebench.benchmark.merging import merge, normalise
+from prunebench.commands.terminal.progress import display
 from prunebench.components.catalogue import Catalogue
 from prunebench.engine.probe import StoreProbe
 from prunebench.plan.compile import make_plan
@@ -72,6 +75,17 @@ def test_other_networks_and_other_entries_go_on(store_path: Path, tmp_path: Path
     lost = rows(outcome, entry="picky", model="smooth-net")
     assert [(row["seed"], row["outcome"], row["role"]) for row in lost] == [(s, "failed", "find") for s in (0, 1)]
     assert outcome.failed == {"picky, smooth-net, toy-data": 'picky: Sequential cannot be traced: module "2": no ReLU'}
+    # The run did all that the plan had.
+    assert outcome.left_out == {"picky, smooth-net, toy-data"}
+    assert outcome.broken == {}
+
+
+def test_progress_goes_on_past_rows_of_what_was_left_out(store_path: Path) -> None:
+    ready = prepared(store_path, ["toy-net", "smooth-net"])
+    shown = display(Console(file=StringIO()), ready.plan, runner.status(ready, ready.open_store()).work)
+    outcome = runner.run(ready, shown, known())
+    shown.close()
+    assert not outcome.broken
 
 
 def test_the_leaderboard_counts_them_as_failed_and_says_why(store_path: Path, tmp_path: Path) -> None:
