@@ -1,5 +1,7 @@
 """Every test computes with one thread and deterministic kernels, as a worker does."""
 
+import os
+
 import pytest
 
 from prunebench.engine.environment import pin
@@ -10,3 +12,12 @@ pytest_plugins = ["prunebench.testing"]
 @pytest.fixture(autouse=True, scope="session")
 def _pinned() -> None:
     pin("cpu", 1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave out what is marked slow, unless it is asked for."""
+    if os.environ.get("PRUNEBENCH_SLOW") == "1":
+        return
+    for item in items:
+        if item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.skip(reason="slow: PRUNEBENCH_SLOW=1 runs it, as tox -e slow does"))

@@ -69,8 +69,14 @@ CASES = [pytest.param(f, p, id=f.stem if p is None else f"{f.stem}-{p}") for f i
 
 
 @pytest.fixture(scope="module")
-def probe(tmp_path_factory: pytest.TempPathFactory) -> StoreProbe:
-    return PublishedSizes(Store(tmp_path_factory.mktemp("store"), environment=Environment({})), data_root())
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One for all files: what planning finds out of a network it finds out once."""
+    return tmp_path_factory.mktemp("store")
+
+
+@pytest.fixture(scope="module")
+def probe(store: Path) -> StoreProbe:
+    return PublishedSizes(Store(store, environment=Environment({})), data_root())
 
 
 @cache
@@ -139,9 +145,9 @@ def test_early_pruning_ends_every_find_run_early_and_truncates_the_dense_network
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_its_smoke_profile_checks_where_the_data_is(file: Path, tmp_path: Path) -> None:
+def test_its_smoke_profile_checks_where_the_data_is(file: Path, store: Path) -> None:
     try:
-        prepared = prepare(Options(file, profile="smoke", store=tmp_path))
+        prepared = prepare(Options(file, profile="smoke", store=store))
     except (ConfigError, DataMissing) as error:
         if "no " in str(error) and ("data fetch" in str(error) or "model.weights: no file" in str(error)):
             pytest.skip(str(error))
