@@ -14,7 +14,8 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from interleave import Row, show
-from scheduler import Nothing, study
+from planning import study
+from scheduler import Nothing
 
 from prunebench.components.catalogue import Catalogue
 from prunebench.engine.executors.api import Capacity, Resources

@@ -15,7 +15,8 @@ import numpy as np
 import torch
 from interleave import Row, pair_ratios, row, show
 from PIL import Image
-from timm.data import ImageDataset, create_loader
+from timm.data.dataset import ImageDataset
+from timm.data.loader import create_loader
 
 from prunebench.api.data import Gather
 from prunebench.api.random import Rng
@@ -59,7 +60,7 @@ def _ours(root: Path) -> Callable[[], None]:
 
 def _timm(train: Path) -> Callable[[], None]:
     loader = create_loader(
-        ImageDataset(os.fspath(train)),
+        ImageDataset(os.fspath(train)),  # type: ignore[no-untyped-call]
         (3, 224, 224),
         BATCH,
         is_training=True,
