@@ -18,7 +18,7 @@ from prunebench.api.data import Data, in_order
 from prunebench.api.info import DataInfo
 from prunebench.components.managers import run_manager
 from prunebench.kernels.evaluation import evaluate
-from prunebench.kernels.macs import by_layer
+from prunebench.kernels.macs import by_weight
 from prunebench.testing import (
     DataContract,
     InitialiseContract,
@@ -170,9 +170,9 @@ def test_a_place_sees_none_of_those_after_it() -> None:
 def test_its_multiplications_are_counted_by_layer_and_place() -> None:
     data = sentences()
     example: Tensor = task_of(NEXT_TOKEN).example(data.info)
-    counted = by_layer(network(data.info), example)
-    assert counted["blocks.0.fc1"] == 8 * 8 * 32
-    assert counted["head"] == 8 * 8 * len(WORDS)
+    counted = by_weight(network(data.info), example)
+    assert counted["blocks.0.fc1.weight",] == 8 * 8 * 32
+    assert counted["head.weight",] == 8 * 8 * len(WORDS)
 
 
 def test_images_are_refused(tmp_path: Path) -> None:
