@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from prunebench.api.errors import CannotTakePart, PlanError, PrunebenchError
 from prunebench.components.managers import run_manager
+from prunebench.components.time_limit import HookTimeout, limited
 from prunebench.plan.first_step import FirstStep
 
 if TYPE_CHECKING:
@@ -30,10 +31,14 @@ def why_it_fails(one: FirstStep, build: Callable[[str], nn.Module]) -> str:
         build: gives the network on a device.
     """
     try:
-        _step(one, build("meta"), "meta", one.recipe.batch)
+        limited(lambda: _step(one, build("meta"), "meta", one.recipe.batch))
+    except HookTimeout as error:
+        return f"one step of training fails: {error}"
     except Exception:  # whatever a foreign network raises: it may need values, which meta tensors have not
         try:
-            _step(one, build("cpu"), "cpu", min(one.recipe.batch, FEW))
+            limited(lambda: _step(one, build("cpu"), "cpu", min(one.recipe.batch, FEW)))
+        except HookTimeout as error:
+            return f"one step of training fails: {error}"
         except CannotTakePart:
             raise
         except PrunebenchError as error:
@@ -55,7 +60,7 @@ def _step(one: FirstStep, model: nn.Module, device: str, batch: int) -> None:
     def whole(tensor: Tensor) -> Tensor:
         return tensor.to(device).expand(batch, *tensor.shape[1:]).contiguous()
 
-    units = _units(one, model, example) if one.losses or one.scores else None
+    units = _units(one, model, example) if one.losses else None
     run_manager([one.recipe.optimizer]).hook.prunebench_optimizer(model=model)
     terms = [
         term
@@ -80,11 +85,6 @@ def _step(one: FirstStep, model: nn.Module, device: str, batch: int) -> None:
             for term in terms:
                 if term.gradient is not None:
                     term.gradient()
-        model.eval()
-        for score in one.scores:
-            run_manager([score]).hook.prunebench_score(
-                model=model, data=None, task=task, units=units, mask=None, inputs={}, rng=None
-            )
 
 
 def _units(one: FirstStep, model: nn.Module, example: Tensor) -> Units:

@@ -23,7 +23,7 @@ from prunebench.plan.context import TrialContext
 from prunebench.plan.counts import matched
 from prunebench.plan.curves import CurveSpec, curve_spec
 from prunebench.plan.demand import demanded
-from prunebench.plan.first_step import FirstStep, of_score
+from prunebench.plan.first_step import FirstStep
 from prunebench.plan.participants import Participants
 from prunebench.plan.phases import Phases
 from prunebench.plan.specs import TrainSpec, WeightFile
@@ -196,11 +196,10 @@ class _Planner:
         # A term that reads earlier states cannot be tried before there are any.
         reading = {term.use for spec in specs for term in spec.loss if term.inputs}
         model, data = entry.models[place.model], entry.data[place.data]
-        scores = of_score(entry.score) if entry.tickets is None else ()
         fails: dict[str, None] = {}
         for recipe in (entry.find, entry.evaluate):
             losses = tuple(use for use in recipe.loss if use.name not in reading)
-            step = FirstStep(context.data, entry.task, entry.units, recipe, losses, scores)
+            step = FirstStep(context.data, entry.task, entry.units, recipe, losses)
             same = ("step", id(model.use), id(data.use), keys.digest(step.identity))
             if why := self._once(same, partial(self.probe.first_step, model, step)):
                 fails[why] = None

@@ -355,26 +355,19 @@ BROKEN: dict[str, tuple[Table, str]] = {
         },
         "accuracy-plane: round 2: Wp (pruned) and Wr (retrained) are equal",
     ),
-}
-
-
-AT_FIRST: dict[str, tuple[Table, str]] = {
-    "a penalty on scales of a network without them": (
-        {"loss": {"use": "gamma-l1", "strength": 0.1}},
-        "loss gamma-l1: the network has no batch-norm layer with a learned scale",
-    ),
     "a score of channels on units that have none": (
         {"score": "filter-l1"},
         'score filter-l1: layer "1.weight" has no channels to score; write units = "channels"',
     ),
 }
-"""What the first step of training, or the first pruning, would fail by: both are tried while planning."""
 
 
-@pytest.mark.parametrize("mistake", AT_FIRST)
-def test_a_mistake_of_the_first_step_is_told_before_anything_trains(mistake: str, root: Path) -> None:
-    change, said = AT_FIRST[mistake]
-    assert f'entry "another": model "toy-net" on data "toy-data": {said}' in complaint(root, another(**change))
+def test_a_penalty_on_scales_of_a_network_without_them_loses_its_own_trials(root: Path) -> None:
+    ready = checked(root, another(loss={"use": "gamma-l1", "strength": 0.1}))
+    ((entry, why),) = [(out.entry, out.why) for out in ready.plan.left_out]
+    assert entry == "another"
+    assert why.startswith("loss gamma-l1: the network has no batch-norm layer with a learned scale")
+    assert "another" not in {trial.entry for trial in ready.plan.trials}
 
 
 @pytest.mark.parametrize("mistake", BROKEN)

@@ -9,10 +9,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from prunebench import CannotTakePart
 from prunebench.api.component import BoundComponent
 from prunebench.api.info import DataInfo
+from prunebench.components.time_limit import watched
 from prunebench.engine.first_step import why_it_fails
-from prunebench.plan.first_step import FirstStep, of_score
+from prunebench.plan.first_step import FirstStep
 from prunebench.testing.toy import toy_benchmark, toy_catalogue
 
 INFO = DataInfo("noise", "0", {"train": 32}, (1, 2, 4), 3)
@@ -20,7 +22,7 @@ INFO = DataInfo("noise", "0", {"train": 32}, (1, 2, 4), 3)
 
 def step(**changes: Any) -> FirstStep:
     (entry,) = [one for one in toy_benchmark({"train": changes}).entries if one.name == "imp"]
-    return FirstStep(INFO, entry.task, entry.units, entry.find, entry.find.loss, of_score(entry.score))
+    return FirstStep(INFO, entry.task, entry.units, entry.find, entry.find.loss)
 
 
 def component(table: str, slot: str) -> BoundComponent:
@@ -116,15 +118,19 @@ def test_norm_layers_are_tried_with_the_batch_of_the_recipe() -> None:
 
 
 def test_a_loss_term_that_finds_nothing_is_told() -> None:
-    wrong = why_it_fails(step(loss=["gamma-l1"]), built(Toy))
-    assert "gamma-l1: the network has no batch-norm layer" in wrong
+    with pytest.raises(CannotTakePart, match="gamma-l1: the network has no batch-norm layer"):
+        why_it_fails(step(loss=["gamma-l1"]), built(Toy))
     assert why_it_fails(step(loss=["gamma-l1"]), built(Normed)) == ""
 
 
-def test_scores_that_need_the_network_alone_are_tried() -> None:
-    assert of_score(component("magnitude", "score"))
-    assert not of_score(component("snip", "score"))
-    assert not of_score(None)
+def test_a_network_that_does_not_return_is_given_up() -> None:
+    class Endless(nn.Linear):
+        def forward(self, inputs: Tensor) -> Tensor:
+            while True:
+                pass
+
+    with watched(0.2):
+        assert "did not return within 0.2 s" in why_it_fails(step(), built(lambda: Endless(2, 2)))
 
 
 def test_trying_draws_nothing() -> None:
