@@ -65,7 +65,27 @@ def profiles(file: Path) -> list[str | None]:
     return [None, *read_file(file).get("profile", {})]
 
 
-CASES = [pytest.param(f, p, id=f.stem if p is None else f"{f.stem}-{p}") for f in FILES for p in profiles(f)]
+LARGE = (
+    "slimming-",
+    "timm-tour",
+    "structured-",
+    "oneshot-",
+    "convnext-",
+    "across",
+    "tinyimagenet",
+    "resnet18-",
+    "plane-",
+)
+"""Files of networks that take seconds each to be traced and tried."""
+
+
+def case(file: Path, profile: str | None) -> Any:
+    slow = profile != "smoke" and file.stem.startswith(LARGE)
+    name = file.stem if profile is None else f"{file.stem}-{profile}"
+    return pytest.param(file, profile, id=name, marks=[pytest.mark.slow] if slow else [])
+
+
+CASES = [case(f, p) for f in FILES for p in profiles(f)]
 
 
 @pytest.fixture(scope="module")
