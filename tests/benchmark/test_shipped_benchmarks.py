@@ -124,8 +124,8 @@ def test_it_has_a_smoke_profile_that_says_what_it_reduces(file: Path) -> None:
     assert smoke["seeds"] == [0]
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_the_readme_tells_its_distinct_and_naive_runs(file: Path, probe: StoreProbe) -> None:
+@pytest.mark.parametrize(("file", "profile"), [case(f, None) for f in FILES])
+def test_the_readme_tells_its_distinct_and_naive_runs(file: Path, profile: None, probe: StoreProbe) -> None:
     rows = [line for line in (FOLDER / "README.md").read_text().splitlines() if line.startswith(f"| `{file.name}`")]
     assert len(rows) == 1, f"benchmarks/README.md has no row, or several, of {file.name}"
     plan, seeds = planned(file, None, probe)
