@@ -70,7 +70,7 @@ def test_toml_is_what_a_benchmark_file_may_say(text: str) -> None:
 
 @of("sh")
 def test_commands_exist_with_these_options(text: str) -> None:
-    found = re.findall(r"(?:^|&& |run --from \. )(prunebench .*?)(?= && |$)", text, re.MULTILINE)
+    found = re.findall(r"(?:^|&& |run --from \. )(prunebench .*?)(?= && | &$|$)", text, re.MULTILINE)
     for line in found:
         accepted(shlex.split(line, comments=True)[1:])
 

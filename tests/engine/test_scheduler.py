@@ -16,7 +16,7 @@ from engine.toy_runs import catalogue, open_store, prepared, rows, run, text, wo
 from prunebench.api.errors import InterruptedRunError, StoreError, WorkerError
 from prunebench.api.events import Event
 from prunebench.api.planning import Ref
-from prunebench.engine.executors.api import Resources
+from prunebench.engine.executors.api import Capacity, Resources
 from prunebench.engine.executors.inline import InlineExecutor
 from prunebench.engine.missing import samples
 from prunebench.engine.scheduler import LOSSES, RESTARTS, Execution, execute
@@ -25,6 +25,7 @@ from prunebench.plan.demand import demanded
 from prunebench.plan.phases import Phase
 from prunebench.plan.trial import Plan
 from prunebench.runner.preparing import Prepared
+from prunebench.store.environment import Environment
 from prunebench.store.store import Store
 
 IMP = {"schedule": "rewind", "score": "magnitude", "select": "global", "units": "toy-units"}
@@ -283,8 +284,17 @@ def test_events_tell_the_whole_story(store_path: Path) -> None:
 class FakeStore:
     """Addresses that are there."""
 
+    environment = Environment({})
+
     def __init__(self) -> None:
         self.addresses: set[str] = set()
+        self.cached: dict[str, Any] = {}
+
+    def cached_json(self, name: str) -> Any:
+        return self.cached.get(name)
+
+    def put_json(self, name: str, value: Any) -> None:
+        self.cached[name] = value
 
     def has(self, address: str) -> bool:
         return address in self.addresses
@@ -303,6 +313,9 @@ class Scripted:
         self.done: list[str] = []
         self.tries: Counter[str] = Counter()
         self.cancelled: list[str] = []
+
+    def capacity(self) -> list[Capacity]:
+        return [Capacity(Environment({}), self.slots)]
 
     def has_room(self, resources: Resources) -> bool:
         return len(self.running) < self.slots
