@@ -39,7 +39,7 @@ def kind_of(phase: Phase) -> str:
     spec = phase.spec
     if not isinstance(spec, TrainSpec):
         part = getattr(spec, "score", None) or getattr(spec, "analysis", None) or getattr(spec, "edit", None)
-        return spec.kind if part is None else f"{spec.kind} {part.use}"
+        return phase.kind if part is None else f"{phase.kind} {part.use}"
     recipe = spec.recipe
     parts = (
         spec.data.canonical,

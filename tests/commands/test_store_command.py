@@ -173,8 +173,8 @@ def test_a_file_is_run_planned_and_exported_with_a_bucket_as_its_store(bucket: s
     workers = ("--set", "execution.workers=2")
     ran = prunebench("run", "small.toml", "--store", bucket, "--out", "bucket", *workers)
     assert bucket not in (tmp_path / "bucket" / "README.md").read_text()
-    prunebench("run", "small.toml", "--store", str(tmp_path / "folder"), "--out", "folder")
-    results = [(tmp_path / name / "results.jsonl").read_bytes() for name in ("bucket", "folder")]
+    prunebench("run", "small.toml", "--store", str(tmp_path / "folder"), "--out", "board")
+    results = [(tmp_path / name / "results.jsonl").read_bytes() for name in ("bucket", "board")]
     assert results[0] == results[1], ran.output
     plan = numbers("plan", "small.toml", "--store", bucket)
     assert (plan["phases"]["missing"], plan["runs"]["cached"]) == (0, plan["runs"]["distinct"])

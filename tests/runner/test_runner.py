@@ -52,7 +52,7 @@ def test_a_lost_result_is_missing_and_the_rest_is_not(store_path: Path) -> None:
 def test_preparing_trains_nothing_and_leaves_only_probes(store_path: Path) -> None:
     prepared(store_path)
     assert not (store_path / "objects").exists()
-    assert len(list((store_path / "cache").iterdir())) == 4  # data, network, the first step with and without a score
+    assert len(list((store_path / "cache").iterdir())) == 3  # data, network, the first step
 
 
 def test_a_file_is_prepared_with_what_the_command_line_says(tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ def test_by_default_a_run_has_a_worker_for_each_core(store_path: Path, monkeypat
     object.__setattr__(benchmark, "execution", execution)
     executor = executor_of(ready, ready.open_store(), catalogue())
     assert isinstance(executor, LocalExecutor)
-    assert executor._size == 3
+    assert len(executor._slots) == 3
 
 
 def test_a_run_of_one_entry_is_enough_for_a_run_of_all_to_go_on_from(store_path: Path) -> None:

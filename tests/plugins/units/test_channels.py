@@ -299,6 +299,7 @@ def test_a_density_below_the_floors_is_refused_before_anything_trains(tmp_path: 
         run(tmp_path, channels(keep_at_least=10_000))
 
 
+@pytest.mark.slow
 def test_a_search_that_does_not_end_is_given_up_and_the_rest_goes_on() -> None:
     # torch-pruning goes round and round at the concatenated channels of this network.
     with torch.device("meta"):
