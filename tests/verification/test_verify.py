@@ -31,15 +31,15 @@ THERE = {"torch": "2", "threads": 1}
 
 
 def forge(board: Path, value: float) -> None:
-    """Replace the last test accuracy of imp's first seed, in its curve too, and make every page and digest fit."""
+    """Replace the last test loss of imp's first seed, in its curve too, and make every page and digest fit."""
     results = read_results(board)
-    row = next(r for r in final_rows(results.rows, "test/accuracy") if (r.entry, r.round) == ("imp", 1))
+    row = next(r for r in final_rows(results.rows, "test/loss") if (r.entry, r.round) == ("imp", 1))
     rows = [r.model_copy(update={"value": value}) if r is row else r for r in results.rows]
     details = []
     for line in results.details:
         if isinstance(line, EvaluationDetail) and line.key == row.key and line.round == row.round:
             *curve, end = line.curve
-            forged = end.model_copy(update={"values": {**end.values, "test/accuracy": value}})
+            forged = end.model_copy(update={"values": {**end.values, "test/loss": value}})
             line = line.model_copy(update={"curve": (*curve, forged)})
         details.append(line)
     write_results(board, replace(results, rows=rows, details=details))
