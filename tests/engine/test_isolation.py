@@ -95,24 +95,27 @@ def test_a_spoiled_world_is_one_entrys_own(name: str, tmp_path: Path) -> None:
 
 def test_a_write_that_comes_later_from_a_thread_spoils_nothing(tmp_path: Path) -> None:
     """Work that began before it fails; what begins afterwards begins with sound data."""
-    wrote = threading.Event()
+    writers: list[threading.Thread] = []
 
     def later(data: Data) -> None:
         def write() -> None:
             time.sleep(0.2)
             data["train"].images.fill_(7)  # type: ignore[attr-defined]
-            wrote.set()
 
-        threading.Thread(target=write, daemon=True).start()
+        writers.append(threading.Thread(target=write, daemon=True))
+        writers[-1].start()
 
     def wait(event: Event) -> None:
+        # Nothing else has begun when a pruning is done: all that its writers spoil is read anew.
         if event.kind == "phase-done" and event.fields["phase"] == "prune":
-            wrote.wait(5)
+            for writer in writers:
+                writer.join(5)
 
     bad = Component("later", ComponentConfig, lambda config: Spoiling(later), version=1)
     more = toy_runs.catalogue().with_components([bad], "lab 0.3")
     alone = toy_runs.rows(toy_runs.run(tmp_path / "alone"))
     entry = {**bad_entry("images"), "score": "later"}
     both = toy_runs.run(tmp_path / "both", {"entry": [entry]}, observe=wait, parts=more)
-    assert wrote.is_set()
+    assert writers
+    assert not any(writer.is_alive() for writer in writers)
     assert [row for row in toy_runs.rows(both) if row["entry"] != "bad"] == alone
