@@ -134,15 +134,11 @@ def load_results(folder: str | Path) -> Leaderboard:
     Args:
         folder: that of a leaderboard.
     Raises:
-        PrunebenchError: it is none, or a file of it is damaged; names file, line and field.
+        PrunebenchError: it is none, or a file of it was edited or is damaged.
     """
-    from prunebench.results.details import read_details
-    from prunebench.results.provenance import read_provenance
-    from prunebench.results.rows import read_rows
+    from prunebench.results.folder import read_results
 
-    path = Path(folder)
-    provenance = read_provenance(path)
-    return Leaderboard(Results(provenance.report.name, read_rows(path), read_details(path), provenance))
+    return Leaderboard(read_results(folder))
 
 
 def compare(first: Leaderboard, second: Leaderboard, metric: str | None = None) -> Comparison:

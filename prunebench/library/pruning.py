@@ -146,17 +146,16 @@ def prune(
         >>> pruning.mask.count, round(pruning.density, 2)
         (32, 0.25)
     """
-    import copy
-
     import torch
 
     from prunebench.engine.masking import MaskedParameters
     from prunebench.engine.phases.checks import check_mask, check_scores
+    from prunebench.kernels.networks import copied
 
     if not (isfinite(density) and 0 < density <= 1):
         raise PrunebenchError(f"density {density!r}: it is a share of the units, above 0 and at most 1")
     catalogue = Catalogue.load() if catalogue is None else catalogue
-    pruned = copy.deepcopy(model)
+    pruned = copied(model)
     was_training = pruned.training
     pruned.eval()
     split = None if data is None else _held(data)
@@ -220,16 +219,15 @@ def _updated(
     streams: Streams,
 ) -> Mask:
     """The mask that a component chose; the network has the weights that it gave with it."""
-    import copy
-
     from prunebench.api.tickets import Pruned
     from prunebench.engine.phases.checks import check_mask
     from prunebench.engine.phases.joint_prune import updated
+    from prunebench.kernels.networks import copied
 
     _usable(use, "prunebench_prune", lent)
     found: Units = common["units"]
     answer = run_manager([use]).hook.prunebench_prune(
-        model=copy.deepcopy(pruned),
+        model=copied(pruned),
         data=lent,
         mask=alive,
         count=count,

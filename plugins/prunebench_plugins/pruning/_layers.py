@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor
 
 from prunebench import ContractError
+from prunebench.kernels.calibration import as_matrices
 from prunebench.kernels.selection import keep_highest_above_floors
 from prunebench.kernels.shares import above_floors, erk_weights, shared
 
@@ -58,6 +60,37 @@ def damped(matrix: Tensor, damping: float) -> tuple[Tensor, Tensor]:
     silent = diagonal == 0
     ridge = damping * diagonal.mean(-1, keepdim=True) + silent
     return matrix + torch.diag_embed(ridge.broadcast_to(diagonal.shape)), silent
+
+
+@dataclass(frozen=True)
+class LayerProblem:
+    """What one layer is pruned by.
+
+    Args:
+        hessian: damped, (groups, columns, columns) in float64; `places`: over how many it is.
+        weight: (groups, rows, columns) in float64, 0 in columns that read nothing but zeros.
+        alive: bool of that shape.
+    """
+
+    hessian: Tensor
+    places: int
+    weight: Tensor
+    alive: Tensor
+
+    @property
+    def size(self) -> int:
+        """How many inputs each output has."""
+        return self.hessian.shape[-1]
+
+
+def problem_of(inputs: LayerInputs, name: str, parameter: Tensor, keep: Tensor, damping: float) -> LayerProblem:
+    """A layer's problem; `keep` is its part of the mask."""
+    matrix, places = hessian(inputs, name)
+    matrix, silent = damped(matrix, damping)
+    groups = inputs.groups[name]
+    weight = as_matrices(parameter.detach(), groups).double().masked_fill(silent[:, None, :], 0.0)
+    alive = as_matrices(keep.reshape(parameter.shape), groups).to(weight.device)
+    return LayerProblem(matrix, places, weight, alive)
 
 
 def inverse(matrix: Tensor, who: str, name: str, places: int) -> Tensor:

@@ -75,8 +75,8 @@ class Obc:
 
         from prunebench.api.masks import Mask
         from prunebench.api.tickets import Pruned
-        from prunebench.kernels.calibration import LayerInputs, as_matrices, drawn
-        from prunebench_plugins.pruning._layers import REMEMBER, damped, hessian, inverse, layer_counts, said
+        from prunebench.kernels.calibration import LayerInputs, drawn
+        from prunebench_plugins.pruning._layers import REMEMBER, inverse, layer_counts, problem_of, said
 
         config, place = self._config, {layer.name: index for index, layer in enumerate(units.layers)}
         batches = (x for x, _ in drawn(data, task, rng, config.batch, config.batches))
@@ -87,19 +87,14 @@ class Obc:
             index = place[name]
             if counts[index] == mask.counts[index]:
                 continue
-            matrix, places = hessian(inputs, name)
-            size = matrix.shape[-1]
-            if places < size:
-                few.append((name, places, size))
-            matrix, silent = damped(matrix, config.damping)
-            inverses = inverse(matrix, WHO, name, places)
             parameter = model.get_parameter(name)
-            weight = as_matrices(parameter.detach(), inputs.groups[name]).double()
-            weight = weight.masked_fill(silent[:, None, :], 0.0)
-            alive = as_matrices(mask.keep[index].reshape(parameter.shape), inputs.groups[name]).to(weight.device)
-            kept = chosen(weight, alive, inverses, counts[index])
+            layer = problem_of(inputs, name, parameter, mask.keep[index], config.damping)
+            if layer.places < layer.size:
+                few.append((name, layer.places, layer.size))
+            inverses = inverse(layer.hessian, WHO, name, layer.places)
+            kept = chosen(layer.weight, layer.alive, inverses, counts[index])
             with torch.no_grad():
-                parameter.copy_(fitted(weight, kept, matrix).reshape(parameter.shape))
+                parameter.copy_(fitted(layer.weight, kept, layer.hessian).reshape(parameter.shape))
             keep[index], weights[name] = kept.reshape(-1).cpu(), parameter.detach()
         return Pruned(Mask(tuple(keep)), weights, said(few, config.damping))
 

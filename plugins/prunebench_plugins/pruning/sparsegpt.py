@@ -105,9 +105,9 @@ class SparseGPT:
 
         from prunebench.api.masks import Mask
         from prunebench.api.tickets import Pruned
-        from prunebench.kernels.calibration import LayerInputs, as_matrices, drawn
+        from prunebench.kernels.calibration import LayerInputs, drawn
         from prunebench.kernels.patterns import divided_by_m
-        from prunebench_plugins.pruning._layers import REMEMBER, damped, hessian, inverse, layer_counts, said
+        from prunebench_plugins.pruning._layers import REMEMBER, inverse, layer_counts, problem_of, said
 
         config, place = self._config, {layer.name: index for index, layer in enumerate(units.layers)}
         batches = (x for x, _ in drawn(data, task, rng, config.batch, config.batches))
@@ -122,19 +122,15 @@ class SparseGPT:
             index = place[name]
             if stay[index]:
                 continue
-            matrix, places = hessian(inputs, name)
-            size = matrix.shape[-1]
-            if places < size:
-                few.append((name, places, size))
-            matrix, silent = damped(matrix, config.damping)
             parameter = model.get_parameter(name)
-            weight = as_matrices(parameter.detach(), inputs.groups[name]).double()
-            weight = weight.masked_fill(silent[:, None, :], 0.0)
-            alive = as_matrices(mask.keep[index].reshape(parameter.shape), inputs.groups[name]).to(weight.device)
-            order = self._order(parameter.shape).to(weight.device)
-            upper = torch.linalg.cholesky(inverse(matrix[:, order][:, :, order], WHO, name, places), upper=True)
+            layer = problem_of(inputs, name, parameter, mask.keep[index], config.damping)
+            if layer.places < layer.size:
+                few.append((name, layer.places, layer.size))
+            order = self._order(parameter.shape).to(layer.weight.device)
+            ordered = layer.hessian[:, order][:, :, order]
+            upper = torch.linalg.cholesky(inverse(ordered, WHO, name, layer.places), upper=True)
             wanted = None if self._pattern is not None else counts[index]
-            new, kept = self._swept(weight[..., order], alive[..., order], upper, wanted)
+            new, kept = self._swept(layer.weight[..., order], layer.alive[..., order], upper, wanted)
             back = order.argsort()
             with torch.no_grad():
                 parameter.copy_(new[..., back].reshape(parameter.shape))

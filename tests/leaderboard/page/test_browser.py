@@ -13,23 +13,13 @@ from prunebench.leaderboard.page import INDEX, write_page
 
 from ..boards import typed_detail
 from .boards import board
-from .browser import NAMES, Browser, chromium
+from .browser import Browser
 
 SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
 HOSTILE = '<b>imp</b> <img src=x onerror="window.hit=1"> &amp; %{x} $a$ \u202eevil </script>'
 DRAWN = "[...document.querySelectorAll('.chart')].every(node => node.dataset.drawn)"
 NAMES_SHOWN = "[...document.querySelectorAll('.results tbody th .name')].map(node => node.textContent)"
 FITS = "document.documentElement.scrollWidth <= innerWidth"
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    binary = chromium()
-    if binary is None:
-        pytest.skip(f"no browser: none of {', '.join(NAMES)} on the PATH")
-    opened = Browser(binary, tmp_path_factory.mktemp("profile"))
-    yield opened
-    opened.close()
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator
 from html import unescape
 from pathlib import Path
 from urllib.parse import unquote
@@ -21,7 +20,7 @@ from prunebench.leaderboard.site.html import Html, joined, link, raw
 from prunebench.results.folder import read_results
 from prunebench.runner.site import components_of, make_site
 
-from ..page.browser import NAMES, Browser, chromium
+from ..page.browser import Browser
 
 ROOT = Path(__file__).parents[3]
 BOARDS = ("quickstart", "lottery-mnist-reduced", "oneshot-cifar10-reduced-56")
@@ -122,16 +121,6 @@ def test_text_of_a_stranger_stays_text() -> None:
     hostile = '<script>alert(1)</script>"\u202e'
     assert "<script" not in raw(hostile) + link("x", hostile).text + joined([hostile, Html("<b>")]).text
     assert "\u202e" not in raw(hostile)
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    binary = chromium()
-    if binary is None:
-        pytest.skip(f"no browser: none of {', '.join(NAMES)} on the PATH")
-    opened = Browser(binary, tmp_path_factory.mktemp("profile"))
-    yield opened
-    opened.close()
 
 
 @pytest.mark.parametrize("width", [1280, 390])
