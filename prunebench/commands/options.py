@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from prunebench.api.trust import TRUSTED
 from prunebench.benchmark.bounds import PROCESSES
 
 if TYPE_CHECKING:
     from prunebench.runner.preparing import Options
 
 _EXECUTION = ("workers", "device", "threads", "keep")
-TRUSTED = "PRUNEBENCH_PYTHON"
-"""The variable that names, separated by commas, the modules whose code a file may run."""
 
 
 def _place(ctx: click.Context, param: click.Parameter, value: str | None) -> Path | str | None:

@@ -9,8 +9,7 @@ from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
 
-VARIABLE = "PRUNEBENCH_PYTHON"
-"""The modules, separated by commas, whose code a benchmark file may run; the option --python sets it."""
+from prunebench.api.trust import TRUSTED
 
 LARGEST = 2_000
 """Source files of a package that are digested at most."""
@@ -18,7 +17,7 @@ LARGEST = 2_000
 
 def allowed(module: str) -> bool:
     """Whether whoever started the command said that this module's code may run; its submodules may too."""
-    named = [name.strip() for name in os.environ.get(VARIABLE, "").split(",")]
+    named = [name.strip() for name in os.environ.get(TRUSTED, "").split(",")]
     return any(name and (module == name or module.startswith(f"{name}.")) for name in named)
 
 

@@ -23,6 +23,7 @@ from pydantic import Field, JsonValue, field_validator, model_validator
 
 from prunebench import Component, ComponentConfig, PlanError, hookimpl
 from prunebench.api.info import DataInfo
+from prunebench.api.trust import TRUSTED
 from prunebench_plugins.own_code import _source
 
 if TYPE_CHECKING:
@@ -66,8 +67,7 @@ class PythonConfig(ComponentConfig):
         if not _source.allowed(module):
             top = module.partition(".")[0]
             raise ValueError(
-                f'the file wants to run code of "{module}"; if you trust it, say --python {top} or set '
-                f"{_source.VARIABLE}={top}"
+                f'the file wants to run code of "{module}"; if you trust it, say --python {top} or set {TRUSTED}={top}'
             )
         found = _source.digest(module)
         stated = table.get("source") or found
