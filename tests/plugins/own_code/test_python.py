@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from prunebench.components.catalogue import Catalogue
 from prunebench.runner.preparing import Options, prepare
 from prunebench_plugins.own_code.python_ import Python, PythonConfig
 
+MAIN = "from prunebench.commands.main import main; main()"
 MODULE = """
 import torch
 from torch import nn
@@ -99,8 +102,9 @@ def command(*arguments: object) -> Result:
 
 
 def test_a_module_of_ones_own_runs_from_end_to_end(module: str, tmp_path: Path) -> None:
-    done = command("run", "file.toml", "--python", module, "--store", tmp_path / "store", "--out", "board")
-    assert done.exit_code == 0, done.output
+    words = ["run", "file.toml", "--python", module, "--store", str(tmp_path / "store"), "--out", "board"]
+    done = subprocess.run([sys.executable, "-c", MAIN, *words], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
     rows = [json.loads(line) for line in Path("board/results.jsonl").read_text().splitlines()]
     assert {row["model"] for row in rows} == {"own"}
     assert 0.5 in {row["density"] for row in rows if row["role"] == "evaluate"}
