@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
 from functools import partial
 from importlib.metadata import version
@@ -26,10 +26,14 @@ if TYPE_CHECKING:
 
 
 class StoreProbe:
-    """Answers from the store's cache; reads data, or builds a model on the meta device, only if it must."""
+    """Answers from the store's cache; reads data, or builds a model on the meta device, only if it must.
 
-    def __init__(self, store: Store, root: Path) -> None:
-        self.store, self.root = store, root
+    Args:
+        before_torch: called before it does, which imports torch.
+    """
+
+    def __init__(self, store: Store, root: Path, before_torch: Callable[[], None] = lambda: None) -> None:
+        self.store, self.root, self._before_torch = store, root, before_torch
 
     def data(self, chosen: DataChoice) -> DataInfo:
         """Sizes, shape and digest. The digest is taken again when a file that it was read from has changed."""
@@ -37,6 +41,7 @@ class StoreProbe:
         known = self.store.cached_json(name)
         if known is not None and known["stamps"] and known["stamps"] == _stamps(known["info"]["files"]):
             return _data_info(known["info"])
+        self._before_torch()
         # Sizes and digest are those of the source, the same for every seed's split.
         data = run_manager([chosen.use]).hook.prunebench_data(root=self.root, rng=Rng("probe"))
         info: DataInfo = data.info
@@ -57,6 +62,7 @@ class StoreProbe:
         name = "network-" + keys.digest(identity)
         known = self.store.cached_json(name)
         if known is None:
+            self._before_torch()
             known = self._probed(chosen, data, units, task)
             self.store.put_json(name, known)
         layers = tuple(Layer(**{**layer, "shape": tuple(layer["shape"])}) for layer in known["layers"])
@@ -78,6 +84,7 @@ class StoreProbe:
         name = "weights-" + keys.digest([chosen.use.to_json(), shape, str(file), chosen.fresh_head])
         known = self.store.cached_json(name)
         if known is None or known["stamps"] != stamps:
+            self._before_torch()
             self._check_fit(chosen, data, chosen.weights, file)
             known = {"digest": weight_files.digest_of(file), "stamps": stamps}
             self.store.put_json(name, known)
@@ -90,6 +97,7 @@ class StoreProbe:
         name = "step-" + keys.digest(identity)
         known = self.store.cached_json(name)
         if known is None:
+            self._before_torch()
             known = {"fails": why_it_fails(one, partial(self._network, chosen, one.data))}
             self.store.put_json(name, known)
         fails: str = known["fails"]
