@@ -6,7 +6,6 @@ import multiprocessing
 import os
 import sys
 from importlib.metadata import entry_points
-from multiprocessing import forkserver
 from multiprocessing.context import BaseContext
 from pathlib import Path
 
@@ -15,7 +14,7 @@ import pytest
 from engine import toy_runs
 from engine.toy_runs import Workshop
 from prunebench.components.managers import GROUP
-from prunebench.engine.executors.nursery import PRELOAD
+from prunebench.engine.executors.nursery import PRELOAD, warm
 
 
 @pytest.fixture
@@ -51,7 +50,7 @@ def nursery() -> BaseContext:
     context.set_forkserver_preload([PRELOAD, "engine.toy_runs", "prunebench.engine.executors.local", *plugins])
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", os.pathsep.join(path for path in [str(toy_runs.TESTS), *sys.path] if path))
-        forkserver.ensure_running()
+        warm(context)
     return context
 
 

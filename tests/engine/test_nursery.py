@@ -66,7 +66,7 @@ def test_a_process_computes_with_threads_and_holds_back_signals_until_it_has_lea
 def test_a_worker_has_the_variables_of_now_although_the_server_began_earlier(
     store_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = worker_config(store_path)  # torch in this process has looked at its own by now
+    config = worker_config(store_path, environment={})  # torch in this process has looked at its own by now
     monkeypatch.setenv("ATEN_CPU_CAPABILITY", "default")
     executor = LocalExecutor(config, [Slot("cpu")], silence=1e9)
     try:

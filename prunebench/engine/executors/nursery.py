@@ -30,9 +30,12 @@ def nursery() -> Any:
     return context
 
 
-def warm() -> None:
+def warm(context: Any = None) -> None:
     """Have the server begin with its imports, if there is one; returns at once. May be called again."""
-    _warm(nursery())
+    context = nursery() if context is None else context
+    if context.get_start_method() == "forkserver":
+        with _signals_held():
+            forkserver.ensure_running()
 
 
 def born(context: Any, main: Callable[..., None], arguments: tuple[Any, ...], *, script: bool) -> Any:
@@ -45,7 +48,7 @@ def born(context: Any, main: Callable[..., None], arguments: tuple[Any, ...], *,
         OSError: it cannot be started.
     """
     process = context.Process(target=main, args=arguments, daemon=True)
-    _warm(context)
+    warm(context)
     forked = context.get_start_method() == "forkserver"
     # What is forked off the server has its mask; and Ctrl-C may come while it is waited for.
     with nullcontext() if forked else _signals_held(), nullcontext() if script else _script_hidden():
@@ -54,12 +57,6 @@ def born(context: Any, main: Callable[..., None], arguments: tuple[Any, ...], *,
         except EOFError as error:
             raise OSError("the server that starts workers has ended") from error
     return process
-
-
-def _warm(context: Any) -> None:
-    if context.get_start_method() == "forkserver":
-        with _signals_held():
-            forkserver.ensure_running()
 
 
 @contextmanager
