@@ -71,9 +71,7 @@ class Entry(ChainKeys):
         (), alias="analyse", examples=["movement"]
     )
     """Analyses of the entry's tickets."""
-    task: Annotated[BoundComponent, Slot("task"), InWords(default="the file's")] = Field(
-        examples=[{"use": "classification", "top5": True}]
-    )
+    task: Annotated[BoundComponent, Slot("task"), InWords(default="the file's")] = Field(examples=["classification"])
     """What the entry's networks are trained for and measured by; laid over the file's task."""
     find: Annotated[Recipe, InWords(type="recipe", default="`{}`")] = Field(examples=[{"optimizer": {"lr": 0.2}}])
     """Laid over the find recipe: how the runs train that find the entry's tickets."""

@@ -54,7 +54,7 @@ class Expect(StrictTable):
     )
     """The entry that should lose; may be left out beside `than`."""
     metric: Annotated[str, InWords(type="metric", default="the task's primary metric on test")] = Field(
-        "", examples=["test/accuracy", "movement/ratio", "smallest_matching_density"]
+        "", examples=["test/loss", "movement/ratio", "smallest_matching_density"]
     )
     """By what the two sides are compared."""
     density: Annotated[Number | None, InWords(default="all that both have")] = Field(None, examples=[0.168])

@@ -37,7 +37,7 @@ class Report(StrictTable):
     """What the leaderboard ranks by."""
 
     metric: Annotated[str, InWords(type='`"SPLIT/METRIC"`', default="the task's primary metric on test")] = Field(
-        "", examples=["test/accuracy", "test/loss", "test/early_stop_accuracy"]
+        "", examples=["test/loss", "valid/early_stop_iteration"]
     )
     """What is ranked; the split must be measured."""
     against: Annotated[str | None, InWords(type="name of an entry")] = Field(None, examples=["imp"])
@@ -143,7 +143,7 @@ class TopTable(ChainKeys):
     )
     """The data; several are written as `[[data]]`, and every entry then runs on each."""
     task: Annotated[dict[str, Any], InWords(type="component", default='`"classification"`')] = Field(
-        default_factory=dict, examples=[{"use": "classification", "top5": True}]
+        default_factory=dict, examples=["classification"]
     )
     """What networks are trained for and measured by."""
     model: Annotated[tuple[dict[str, Any], ...], InWords(type="table, or list of tables")] = Field(
