@@ -130,7 +130,7 @@ class TopTable(ChainKeys):
 
     schema_: Literal[1] = Field(alias="schema")
     """The version of this format."""
-    claim: str = Field("", examples=["A winning ticket keeps its accuracy where a random mask loses it"])
+    claim: str = Field("", examples=["Late rewinding beats rewinding to initialisation"])
     """What the file is to show; the leaderboard opens with it."""
     note: str = Field("", examples=["20 epochs in place of the paper's 182"])
     """What a reader must know before the first number, such as what was reduced."""
