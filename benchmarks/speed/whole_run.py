@@ -25,7 +25,7 @@ from prunebench import runner
 from prunebench.api.random import Rng
 from prunebench.components.managers import run_manager
 from prunebench.runner.preparing import Options, data_root, prepare
-from prunebench_plugins.models.architectures.cifar_resnet import CifarResNet
+from prunebench_plugins.models.architectures.cifar_resnet import cifar_resnet20
 from prunebench_plugins.models.architectures.lenet import LeNet300100
 
 TARGET = 1.15
@@ -98,7 +98,7 @@ RESNET = Study(
     "ResNet-20 on CIFAR-10",
     '{ use = "cifar10", valid = 2_000 }',
     "cifar_resnet20",
-    partial(CifarResNet, 3),
+    partial(cifar_resnet20, num_classes=10),
     '{ use = "sgd", lr = 0.1, momentum = 0.9 }',
     lambda model: torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, fused=True),
     rounds=1,
