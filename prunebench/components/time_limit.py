@@ -20,7 +20,7 @@ SECONDS = 60.0
 IDLE = 0.02
 """A call that had a processor for no more of its time than this waits for something that does not come."""
 BUSY = 0.25
-"""A call that has computed for this share of the limit has computed: what takes longer than the limit takes too long."""
+"""A call that takes longer than the limit takes too long once it had a processor for this share of the limit."""
 
 
 class HookTimeout(BaseException):
@@ -41,7 +41,7 @@ def hook_seconds() -> float:
     return seconds if 0 < seconds < 1e9 else SECONDS
 
 
-def _gets_on(passed: float, computed: float, limit: float) -> bool:
+def gets_on(passed: float, computed: float, limit: float) -> bool:
     """Whether a call that takes so long may only be slow: the machine gave it little of its time, though it wanted it.
 
     Args:
@@ -78,7 +78,7 @@ def watched(seconds: float | None = None) -> Iterator[None]:
             frame = frame.f_back
         same = [one for one in there if any(one is other for other in seen)]
         now = [time.monotonic(), time.process_time()]
-        if same and not _gets_on(now[0] - since[0], now[1] - since[1], seconds):
+        if same and not gets_on(now[0] - since[0], now[1] - since[1], seconds):
             seen.clear()
             raise HookTimeout(
                 f"it did not return within {seconds:g} s (PRUNEBENCH_HOOK_SECONDS sets how long it may take)"
