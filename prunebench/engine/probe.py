@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 from prunebench.api import keys
 from prunebench.api.component import BoundComponent
+from prunebench.api.errors import ContractError
 from prunebench.api.info import Coverage, DataInfo, Dense, Layer, ModelInfo
+from prunebench.api.masks import Units
 from prunebench.api.random import Rng
 from prunebench.benchmark.choices import DataChoice, ModelChoice
 from prunebench.components.containment import contained
 from prunebench.components.managers import run_manager
 from prunebench.components.time_limit import limited
+from prunebench.engine.data_checks import checked_info
 from prunebench.engine.first_step import why_it_fails
 from prunebench.kernels import weight_files
 from prunebench.plan.first_step import FirstStep
@@ -42,7 +45,7 @@ class StoreProbe:
         # Sizes and digest are those of the source, the same for every seed's split.
         with contained(f"data {chosen.use}"):
             data = run_manager([chosen.use]).hook.prunebench_data(root=self.root, rng=Rng("probe"))
-            info: DataInfo = data.info
+            info = checked_info(data, f"data {chosen.use}")
             found = {"info": asdict(info), "stamps": _stamps(info.files)}
         self.store.put_json(name, found)
         return info
@@ -149,9 +152,11 @@ class StoreProbe:
         threads = torch.get_num_threads()
         torch.set_num_threads(1)
         try:
-            found = run_manager([units]).hook.prunebench_units(model=model, data_info=data, example=example)
+            found: object = run_manager([units]).hook.prunebench_units(model=model, data_info=data, example=example)
         finally:
             torch.set_num_threads(threads)
+        if not isinstance(found, Units):
+            raise ContractError(f"units {units}: prunebench_units gave {type(found).__name__}, not Units")
         reached = coverage(model, found)
         return {
             "parameters": reached.values,
