@@ -38,6 +38,7 @@ NONSENSE: dict[str, Any] = {
     "no name": of(Measurement("", 1.0)),
     "a long name": of(Measurement("x" * 5000, 1.0)),
     "a unit that is none": of(Measurement("m", 1.0, unit=3)),  # type: ignore[arg-type]
+    "one number twice": of(Measurement("m", 1.0, round=1), Measurement("m", 2.0, round=1)),
     "a picture outside": of(figures=(Figure("../../evil", SVG, "c"),)),
     "a picture with a long name": of(figures=(Figure("a" * 300, SVG, "c"),)),
     "a picture that is none": of(figures=(Figure("f", 3, "c"),)),  # type: ignore[arg-type]
@@ -65,6 +66,30 @@ def test_more_numbers_than_anybody_reads_are_refused(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(sys.modules[_files.__module__], "MEASUREMENTS", 3)
     with pytest.raises(ContractError, match="more than 3 numbers"):
         _files([of(*(Measurement(f"m{i}", 1.0) for i in range(4)))], "analysis a")
+
+
+class Counting:
+    """An analysis of which an earlier version of the suite kept the wrong things."""
+
+    @hookimpl
+    def prunebench_analyse(self) -> Analysis:
+        return Analysis((Measurement("m", 1.0, unit="x"),), (Figure("f", SVG, "c"),))
+
+
+@pytest.mark.parametrize("kept", [{"measurements": [{"metric": "m", "value": 1.0}]}, {"measurements": 3}, {}])
+def test_nonsense_that_a_store_keeps_costs_its_own_row_at_every_later_run(
+    tmp_path: Path, kept: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = sys.modules[_files.__module__]
+    monkeypatch.setattr(module, "_files", lambda answers, who: ({}, {**kept, "figures": [{"name": 3}]}))
+    more = catalogue().with_components([Component("counts", ComponentConfig, lambda config: Counting(), 1)], "lab 0.3")
+    changes = {"entry": [{"name": "imp", "analyse": ["counts"]}]}
+    first = run(tmp_path / "store", changes, parts=more)
+    monkeypatch.undo()
+    again = run(tmp_path / "store", changes, parts=more)
+    for outcome in (first, again):
+        assert [row["outcome"] for row in rows(outcome, entry="imp", role="analyse")] == ["failed"]
+        assert {row["outcome"] for row in rows(outcome, entry="imp", role="evaluate")} == {"ok"}
 
 
 class Naming:

@@ -49,11 +49,16 @@ def _files(answers: Iterable[object], who: str) -> Files:
     files: dict[str, bytes] = {}
     measurements: list[dict[str, Any]] = []
     figures: list[dict[str, str]] = []
+    places = set()
     for answer in answers:
         if not isinstance(answer, Analysis):
             raise ContractError(f"{who}: it returned {type(answer).__name__}, not an Analysis")
         for m in answer.measurements:
             measurements.append(_checked(m, who))
+            place = (m.metric, m.round, m.position, m.split)
+            if place in places:
+                raise ContractError(f"{who}: it gives {m.metric} twice of one round, position and split")
+            places.add(place)
             if len(measurements) > MEASUREMENTS:
                 raise ContractError(f"{who}: it gives more than {MEASUREMENTS:,} numbers")
         for figure in answer.figures:
