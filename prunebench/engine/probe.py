@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
 from functools import partial
 from importlib.metadata import version
@@ -31,10 +31,14 @@ if TYPE_CHECKING:
 
 
 class StoreProbe:
-    """Answers from the store's cache; reads data, or builds a model on the meta device, only if it must."""
+    """Answers from the store's cache; reads data, or builds a model on the meta device, only if it must.
 
-    def __init__(self, store: Store, root: Path) -> None:
-        self.store, self.root = store, root
+    Args:
+        before_torch: called before it does, which imports torch.
+    """
+
+    def __init__(self, store: Store, root: Path, before_torch: Callable[[], None] = lambda: None) -> None:
+        self.store, self.root, self._before_torch = store, root, before_torch
 
     def data(self, chosen: DataChoice) -> DataInfo:
         """Sizes, shape and digest. The digest is taken again when a file that it was read from has changed."""
@@ -42,6 +46,7 @@ class StoreProbe:
         known = self.store.cached_json(name)
         if known is not None and known["stamps"] and known["stamps"] == _stamps(known["info"]["files"]):
             return _data_info(known["info"])
+        self._before_torch()
         # Sizes and digest are those of the source, the same for every seed's split.
         with contained(f"data {chosen.use}"):
             data = run_manager([chosen.use]).hook.prunebench_data(root=self.root, rng=Rng("probe"))
@@ -64,6 +69,7 @@ class StoreProbe:
         name = "network-" + keys.digest(identity)
         known = self.store.cached_json(name)
         if known is None:
+            self._before_torch()
             with contained(f"model {chosen.use}, units {units}"):
                 known = self._probed(chosen, data, units, task)
             self.store.put_json(name, known)
@@ -86,6 +92,7 @@ class StoreProbe:
         name = "weights-" + keys.digest([chosen.use.to_json(), shape, str(file), chosen.fresh_head])
         known = self.store.cached_json(name)
         if known is None or known["stamps"] != stamps:
+            self._before_torch()
             with contained(f"model {chosen.use}"):
                 self._check_fit(chosen, data, chosen.weights, file)
             known = {"digest": weight_files.digest_of(file), "stamps": stamps}
@@ -100,6 +107,7 @@ class StoreProbe:
         known = self.store.cached_json(name)
         if known is not None and not known["fails"]:
             return ""
+        self._before_torch()
         # What fails is tried again: a full memory or a slow machine is no fault of the file.
         fails = why_it_fails(one, partial(self._network, chosen, one.data))
         if not fails:
