@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -77,6 +77,10 @@ class DataChoice(_Choice):
     named_by = ("use",)
 
     use: Annotated[BoundComponent, Slot("data")]
+    transform: Literal["model", "own"] = Field(
+        "model", description="Whether images are prepared as a model asks whose weights were published."
+    )
+    """"own": as this table says, whatever a model asks."""
 
 
 class ModelChoice(_Choice):
@@ -88,8 +92,14 @@ class ModelChoice(_Choice):
     use: Annotated[BoundComponent, Slot("model")]
     init: Annotated[BoundComponent | None, Slot("init")] = None
     """What draws the first weights; the network's constructor where it is None."""
-    weights: str | None = Field(None, description="A safetensors file below the data root to start from.")
+    pretrained: bool = Field(False, description="Start from the weights that were published with the network.")
+    """A name with a tag, such as "resnet50.a1_in1k", says so itself."""
+    revision: str | None = Field(None, min_length=1, max_length=bounds.NAME, pattern=r"^[\w.\-]+$")
+    """Of the published weights: a commit or a tag of the hub; the newest where it is None."""
+    weights: str | None = Field(None, description="A weight file to start from: below the data root, or pkg:...")
     """Read instead of drawn."""
+    weights_by: Literal["name", "order"] = Field("name", description="How tensors of `weights` find the network's.")
+    """"order": they are the network's in order and shape, under other names."""
     fresh_head: bool = Field(False, description="The classifier is drawn anew, whatever the file has for it.")
     """For a file of a network that tells other classes apart."""
     find: Recipe | None = None
@@ -98,9 +108,11 @@ class ModelChoice(_Choice):
     """The same of the runs that judge."""
 
     @model_validator(mode="after")
-    def _a_head_of_something(self) -> Self:
-        if self.fresh_head and self.weights is None:
-            raise ValueError("fresh_head: there is a head to replace only with `weights`")
+    def _of_a_file(self) -> Self:
+        if self.weights_by == "order" and self.weights is None:
+            raise ValueError("weights_by: says how `weights` are read, and there are none")
+        if self.revision is not None and self.weights is not None:
+            raise ValueError("revision: is of weights that are fetched, and `weights` names a file")
         return self
 
 

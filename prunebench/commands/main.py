@@ -28,6 +28,8 @@ COMMANDS = (
     "store",
     "submit",
     "verify",
+    "weights",
+    "zoo",
 )
 
 
