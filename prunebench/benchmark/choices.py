@@ -19,7 +19,7 @@ from pydantic import (
 from prunebench.api.component import BoundComponent, Slot
 from prunebench.api.problems import problems, refusal
 from prunebench.api.recipe import Recipe
-from prunebench.api.strict import StrictTable
+from prunebench.api.strict import EarlyKey, InWords, StrictTable
 from prunebench.benchmark import bounds
 
 
@@ -41,7 +41,8 @@ class _Choice(StrictTable):
     named_by: ClassVar[tuple[str, ...]]
     """The keys that a label is taken from where there is none, the first first."""
 
-    label: Name
+    label: Annotated[Name, InWords(default="a model's `name`, the data's `use`")] = Field(examples=["small"])
+    """What the results call it; must be unique in the file."""
 
     @model_validator(mode="wrap")
     @classmethod
@@ -76,11 +77,10 @@ class DataChoice(_Choice):
 
     named_by = ("use",)
 
-    use: Annotated[BoundComponent, Slot("data")]
-    transform: Literal["model", "own"] = Field(
-        "model", description="Whether images are prepared as a model asks whose weights were published."
-    )
-    """"own": as this table says, whatever a model asks."""
+    use: Annotated[BoundComponent, Slot("data")] = Field(examples=["mnist5k"])
+    """The component that gives the data; its own keys stand beside it."""
+    transform: Literal["model", "own"] = "model"
+    """Whether images are prepared as a network with published weights was trained, or as the table says."""
 
 
 class ModelChoice(_Choice):
@@ -88,24 +88,38 @@ class ModelChoice(_Choice):
 
     default = "timm"
     named_by = ("name", "use")
+    more_keys: ClassVar[Mapping[str, EarlyKey]] = {
+        "train": EarlyKey("recipe", "none", "What is this model's own of both recipes.", "train.batch = 64"),
+    }
 
-    use: Annotated[BoundComponent, Slot("model")]
-    init: Annotated[BoundComponent | None, Slot("init")] = None
-    """What draws the first weights; the network's constructor where it is None."""
-    pretrained: bool = Field(False, description="Start from the weights that were published with the network.")
-    """A name with a tag, such as "resnet50.a1_in1k", says so itself."""
-    revision: str | None = Field(None, min_length=1, max_length=bounds.NAME, pattern=r"^[\w.\-]+$")
-    """Of the published weights: a commit or a tag of the hub; the newest where it is None."""
-    weights: str | None = Field(None, description="A weight file to start from: below the data root, or pkg:...")
-    """Read instead of drawn."""
-    weights_by: Literal["name", "order"] = Field("name", description="How tensors of `weights` find the network's.")
-    """"order": they are the network's in order and shape, under other names."""
-    fresh_head: bool = Field(False, description="The classifier is drawn anew, whatever the file has for it.")
-    """For a file of a network that tells other classes apart."""
-    find: Recipe | None = None
-    """How an entry's find runs train this model, where the model says something of it; None where it says nothing."""
-    evaluate: Recipe | None = None
-    """The same of the runs that judge."""
+    use: Annotated[BoundComponent, Slot("model"), InWords(default='`"timm"`')] = Field(examples=["timm"])
+    """The component that builds the network; its own keys stand beside it."""
+    init: Annotated[BoundComponent | None, Slot("init"), InWords(default="what the constructor draws")] = Field(
+        None, examples=["kaiming_normal"]
+    )
+    """How the first weights are drawn."""
+    pretrained: bool = False
+    """Start from the weights that were published with the network; a tag behind its name, as in `resnet50.a1_in1k`,
+    says so too."""
+    revision: str | None = Field(
+        None, min_length=1, max_length=bounds.NAME, pattern=r"^[\w.\-]+$", examples=["0123abc"]
+    )
+    """Of published weights: a commit or a tag of the hub; the newest if left out."""
+    weights: Annotated[str | None, InWords(type="path below the data root, or pkg:PACKAGE/PATH")] = Field(
+        None, examples=["weights/resnet20.safetensors"]
+    )
+    """A file that the first weights are read from, the same for every seed: safetensors, or the tensors of a file of
+    torch.save."""
+    weights_by: Literal["name", "order"] = "name"
+    """How tensors of `weights` find the network's; "order": they are the network's in order and shape, under other
+    names."""
+    fresh_head: bool = False
+    """With `weights` or published ones: the classifier is drawn anew for each seed, whatever the file has for it, as
+    for data with other classes."""
+    find: Annotated[Recipe | None, InWords(type="recipe")] = Field(None, examples=[{"optimizer": {"lr": 0.2}}])
+    """What is this model's own of the recipe that finds tickets."""
+    evaluate: Annotated[Recipe | None, InWords(type="recipe")] = Field(None, examples=[{"optimizer": {"lr": 0.05}}])
+    """What is this model's own of the recipe that judges them."""
 
     @model_validator(mode="after")
     def _of_a_file(self) -> Self:

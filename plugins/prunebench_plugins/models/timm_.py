@@ -43,7 +43,7 @@ class TimmConfig(ComponentConfig):
         args: arguments of the network's constructor.
     """
 
-    name: str
+    name: str = Field(examples=["lenet_300_100"])
     args: dict[str, JsonValue] = Field(default_factory=dict)
 
     @field_validator("args")
