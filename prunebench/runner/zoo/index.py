@@ -78,7 +78,7 @@ class ZooTicket(Record):
         path: its folder below the zoo.
         benchmark, entry, model, data, seed, round, draw: where it comes from, as in results.jsonl.
         density: the fraction kept of the units that may be pruned.
-        metric: what it was judged by, "test/accuracy".
+        metric: what it was judged by, SPLIT/METRIC.
         value: that number; null where there is none.
         key: of the phase that judged it.
         environment: the id of the environment that it was computed in.
