@@ -26,7 +26,7 @@ def check(as_json: bool, **given: Any) -> None:
         if not as_json:
             raise
         click.echo(json.dumps({"ok": False, "file": str(given["file"]), "errors": list(error.errors)}))
-        raise SystemExit(2) from None
+        click.get_current_context().exit(2)
     plan, names = prepared.plan, [entry.name for entry in prepared.benchmark.entries]
     if as_json:
         covered = [

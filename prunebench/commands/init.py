@@ -48,7 +48,7 @@ def init(file: Path, model: str, data: str, units: str, force: bool, as_json: bo
         for line in error.errors:
             show_error(line)
         click.echo(f"{file} does not run yet: mend what is above, then `prunebench check {file}`.", err=True)
-        raise SystemExit(2) from None
+        click.get_current_context().exit(2)
     if as_json:
         click.echo(json.dumps({"file": str(file), "schema": str(schema), "training_runs": len(plan.runs)}))
         return

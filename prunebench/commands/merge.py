@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import click
@@ -38,4 +37,4 @@ def merge(folders: tuple[Path, ...], out: Path, overwrite: bool, also: bool, as_
         reports_left_out(results)
     for complaint in complaints:
         show_error(complaint)
-    sys.exit(1 if complaints else 0)
+    click.get_current_context().exit(1 if complaints else 0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import click
@@ -48,4 +47,4 @@ def report(folder: Path, metric: str | None, against: str | None, expect: bool, 
 
         console_for().print(verdicts_table(judgements))
     contradicted = expect and any(judgement.verdict == "contradicted" for judgement in judgements)
-    sys.exit(1 if complaints or contradicted else 0)
+    click.get_current_context().exit(1 if complaints or contradicted else 0)
