@@ -25,6 +25,7 @@ def init(file: Path, model: str, data: str, units: str, force: bool, as_json: bo
     from prunebench.benchmark.json_schema import json_schema
     from prunebench.benchmark.template import SCHEMA_FILE, benchmark_file
     from prunebench.components.catalogue import Catalogue
+    from prunebench.kernels.whole_files import write_whole
     from prunebench.runner.preparing import Options, prepare
 
     if file.suffix != ".toml":
@@ -36,7 +37,7 @@ def init(file: Path, model: str, data: str, units: str, force: bool, as_json: bo
         with file.open("w" if force else "x", encoding="utf-8") as out:
             out.write(benchmark_file(model, data, units))
         if not schema.exists():
-            schema.write_text(json.dumps(json_schema(catalogue), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+            write_whole(schema, (json.dumps(json_schema(catalogue), indent=1, ensure_ascii=False) + "\n").encode())
     except FileExistsError:
         raise ConfigError([f"{file}: there is a file of that name; --force writes over it"]) from None
     except OSError as error:

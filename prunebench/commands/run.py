@@ -124,7 +124,7 @@ def _prepared(options: Options, fetched: bool) -> Prepared:
     from prunebench.api.errors import ConfigError
 
     try:
-        return runner.prepare(options)
+        return runner.prepare(options, to_run=True)
     except ConfigError as error:
         reasons = () if fetched else tuple(absent.why for absent in runner.absent_data(options))
         how = f" Or `prunebench run {options.file} --fetch`, which downloads it and goes on."
