@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PlainSerializer, PlainValidator, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from prunebench.api.component import Binder, BoundComponent, Slot
 from prunebench.api.errors import PlanError
@@ -53,8 +61,14 @@ class Recipe(StrictTable):
     )
     loss: Annotated[tuple[BoundComponent, ...], Slot("loss", many=True)] = ()
     mask_updates: Annotated[tuple[BoundComponent, ...], Slot("mask_updates", many=True)] = ()
+    transforms: Annotated[tuple[BoundComponent, ...], Slot("transforms", many=True)] = ()
+    """What changes each batch before the network sees it, such as mixing its examples."""
     label_smoothing: Number = Field(0.0, ge=0, lt=1)
     max_gradient_norm: Number | None = Field(None, gt=0)
+    accumulate: Whole = Field(1, gt=0)
+    """In how many parts a batch passes through the network: their gradients are added up, and memory is that of one."""
+    average: Number | None = Field(None, gt=0, lt=1)
+    """The decay of a moving average of the weights, which is then what is judged and goes into tickets."""
     optimizer_state: Literal["fresh", "with-weights"] = "fresh"
     shrunk: Switch = False
     """Whether what is pruned is taken out before training, instead of held at zero."""
@@ -86,6 +100,17 @@ class Recipe(StrictTable):
         if binder is not None and "optimizer" in info.data:
             binder.check_rate(info.data["optimizer"], pieces)
         return pieces
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Recipe:
+        if self.batch % self.accumulate:
+            raise ValueError(f"accumulate: a batch of {self.batch:,} has no {self.accumulate:,} equal parts")
+        if self.average is not None and self.optimizer_state == "with-weights":
+            raise ValueError(
+                'optimizer_state: "with-weights" goes on from the weights that the optimizer left, and `average` gives '
+                'averaged ones; write "fresh"'
+            )
+        return self
 
     @property
     def horizon(self) -> Position:

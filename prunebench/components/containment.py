@@ -32,6 +32,7 @@ FOR_NUMBERS = frozenset(
         "select",
         "task",
         "ticket",
+        "transforms",
         "units",
     )
 )

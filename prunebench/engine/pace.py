@@ -45,8 +45,8 @@ def kind_of(phase: Phase) -> str:
         spec.data.canonical,
         spec.model.canonical,
         recipe.optimizer.use,
-        *(one.use for one in (*spec.loss, *spec.mask_updates)),
-        f"{recipe.batch} {recipe.numerics} {recipe.memory_format} {recipe.compile}",
+        *(one.use for one in (*spec.loss, *spec.mask_updates, *recipe.transforms)),
+        f"{recipe.batch} {recipe.accumulate} {recipe.numerics} {recipe.memory_format} {recipe.compile}",
         f"{spec.mask is not None} {spec.shrunk}",
     )
     return _named(parts)

@@ -147,7 +147,7 @@ class Trajectory:
         if curve not in self._measuring:
             self._measuring[curve] = self._workbench.measuring(spec.task)
         measuring = self._measuring[curve]
-        measured = measure(training.model, measuring, self._data, spec.splits, spec.train_sample)
+        measured = measure(self.run.judged, measuring, self._data, spec.splits, spec.train_sample)
         self._curves.add(curve, training.position, measured.values)
         self._correct[curve], self._constant[curve] = measured.correct, measured.constant
         metric = primary(measuring.metrics)
