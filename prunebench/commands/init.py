@@ -33,7 +33,7 @@ def init(file: Path, model: str, data: str, units: str, force: bool) -> None:
         with file.open("w" if force else "x", encoding="utf-8") as out:
             out.write(benchmark_file(model, data, units))
         if not schema.exists():
-            schema.write_text(json.dumps(json_schema(catalogue), indent=1) + "\n", encoding="utf-8")
+            schema.write_text(json.dumps(json_schema(catalogue), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     except FileExistsError:
         raise ConfigError([f"{file}: there is a file of that name; --force writes over it"]) from None
     except OSError as error:

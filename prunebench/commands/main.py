@@ -15,6 +15,7 @@ COMMANDS = (
     "compare",
     "data",
     "doctor",
+    "explain",
     "export",
     "init",
     "merge",
