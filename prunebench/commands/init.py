@@ -45,5 +45,5 @@ def init(file: Path, model: str, data: str, units: str, force: bool) -> None:
         for line in error.errors:
             show_error(line)
         click.echo(f"{file} does not run yet: mend what is above, then `prunebench check {file}`.", err=True)
-        raise SystemExit(2) from None
+        click.get_current_context().exit(2)
     click.echo(f"It is {len(plan.runs)} training runs. Next: `prunebench run {file} --profile smoke`, then without it.")
