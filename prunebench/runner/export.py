@@ -24,12 +24,8 @@ from prunebench.benchmark.densities import Density
 from prunebench.components.catalogue import Catalogue
 from prunebench.components.containment import contained
 from prunebench.engine.missing import missing, samples
-<<<<<<< HEAD
 from prunebench.kernels.onnx_networks import run_of, why_no_onnx, write_onnx
-from prunebench.kernels.weight_files import digest_of
-=======
 from prunebench.kernels.whole_files import aside, write_whole
->>>>>>> house
 from prunebench.plan.counts import matched
 from prunebench.plan.json_values import from_json, to_json
 from prunebench.plan.phases import spec_of
@@ -160,14 +156,9 @@ def export(
         wanted = original(images)
         differences = {WEIGHTS: _far(loaded(images), wanted)}
     if onnx:
-<<<<<<< HEAD
-        write_onnx(small, images, folder / ONNX)
-        differences[ONNX] = _far(torch.from_numpy(run_of(folder / ONNX)(images.numpy())), wanted)
-=======
         with _sentences(folder), aside(folder / ONNX) as beside:
-            _write_onnx(small, images, beside)
-        differences[ONNX] = _far(torch.from_numpy(_run_onnx(folder / ONNX, images.numpy())), wanted)
->>>>>>> house
+            write_onnx(small, images, beside)
+        differences[ONNX] = _far(torch.from_numpy(run_of(folder / ONNX)(images.numpy())), wanted)
     for name, far in differences.items():
         if not far <= NEAR:
             raise PrunebenchError(f"{folder / name}: its outputs differ from the original's by {far:.2g}")
