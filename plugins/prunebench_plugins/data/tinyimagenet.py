@@ -17,6 +17,7 @@ from prunebench.api.downloads import Download
 from prunebench.api.errors import DataUnusable
 from prunebench.api.pretrained import Interpolation, Preprocessing
 from prunebench_plugins.data._channels import Channels, positive
+from prunebench_plugins.data._policies import Policy
 
 if TYPE_CHECKING:
     from prunebench.api.data import Data
@@ -47,10 +48,11 @@ class TinyImageNetConfig(ComponentConfig):
         mean, std: of each channel of the images scaled to 0..1; those of the training images if left out.
         resize: pixels of each side that images are brought to before their middle is cut out; `size` if left out.
         interpolation: how they are brought there.
+        rand_augment: timm's policy of RandAugment, such as "rand-m9-mstd0.5-inc1", after `augment`; none if left out.
         test: how many of the official validation images are measured, at even distances; all of them if left out.
     """
 
-    later = frozenset({"size", "mean", "std", "test", "resize", "interpolation"})
+    later = frozenset({"size", "mean", "std", "test", "rand_augment", "resize", "interpolation"})
 
     valid: int = Field(default=10_000, ge=0)
     train: int | None = Field(default=None, gt=0)
@@ -62,6 +64,7 @@ class TinyImageNetConfig(ComponentConfig):
     mean: Channels = MEAN
     std: Annotated[Channels, AfterValidator(positive)] = STD
     test: int | None = Field(default=None, gt=0)
+    rand_augment: Policy | None = None
     resize: int | None = Field(default=None, ge=8, le=1024)
     interpolation: Interpolation = "bilinear"
 
@@ -105,7 +108,7 @@ class TinyImageNet:
         from prunebench_plugins.data._image_files import Listing, exactly, image_data, is_resident, to_scale
         from prunebench_plugins.data._splits import held_out_places, of_a_copy
         from prunebench_plugins.data._tinyimagenet import listed
-        from prunebench_plugins.data.augmentation import flip, in_turn, pad_crop, resized_crop
+        from prunebench_plugins.data.augmentation import flip, in_turn, pad_crop, rand_augment, resized_crop
 
         config = self._config
         found = listed(root, ARCHIVE)
@@ -121,6 +124,9 @@ class TinyImageNet:
         crop = {"none": None, "pad-crop-flip": pad_crop(config.size // 8), "resized-crop-flip": resized_crop}[
             config.augment
         ]
+        changes = [] if crop is None else [crop, flip]
+        if config.rand_augment is not None:
+            changes.append(rand_augment(config.rand_augment, config.mean))
         judged, notes = found.test, [of_a_copy(there, WHOLE, note)]
         if config.test is not None and config.test < len(judged):
             judged = judged.take(np.arange(config.test) * len(judged) // config.test)
@@ -144,7 +150,7 @@ class TinyImageNet:
             is_resident(config.memory, images, config.size, config.resident_limit),
             len(found.names),
             (config.mean, config.std),
-            None if crop is None else in_turn(crop, flip),
+            in_turn(*changes) if changes else None,
             notes,
             class_names=found.names,
         )
