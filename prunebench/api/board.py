@@ -30,6 +30,12 @@ AXES: Mapping[str, str] = {
 SAME_PLACE = 0.005
 """Places nearer than this share of themselves are one column: rounding each layer's count moves a density by less."""
 
+SOLVED_PLACE = 0.05
+"""How far a ticket whose mask was cut to a share of a cost may lie from it, as a share of it, to count as there.
+
+It is the nearest that the network has: one channel may be several percent of the multiply-accumulates.
+"""
+
 
 @dataclass(frozen=True)
 class Run:

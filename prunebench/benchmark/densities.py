@@ -1,13 +1,14 @@
-"""How far an entry is pruned: the keys `cut`, `rounds` and `densities`, which a file and its entries share."""
+"""How far an entry is pruned: the keys `cut`, `rounds`, `densities` and `density_of`, of a file and of its entries."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from pydantic import Field, GetCoreSchemaHandler, field_validator
 from pydantic_core import CoreSchema, core_schema
 
+from prunebench.api.cost_share import Cost
 from prunebench.api.problems import shortened
 from prunebench.api.strict import Number, StrictTable, Whole
 from prunebench.benchmark import bounds
@@ -49,12 +50,33 @@ class Density:
         )
 
 
+DensityOf: TypeAlias = Literal["units", "parameters", "macs"]
+
+
 class ChainKeys(StrictTable):
     """What says how often and how far an entry is pruned, and which rounds are judged."""
 
     cut: Number | None = Field(None, gt=0, lt=1)
     rounds: Whole | None = Field(None, ge=0, le=bounds.ROUNDS)
     densities: tuple[Density, ...] | None = Field(None, max_length=bounds.DENSITIES)
+    density_of: DensityOf | None = None
+    """What densities and cuts are shares of: units, as where it is not stated, or a cost of the dense network, for
+    which each pruning finds the number of units that leaves it."""
+
+    @property
+    def cost(self) -> Cost | None:
+        """The cost that densities and cuts are shares of; None where they are of units."""
+        return None if self.density_of == "units" else self.density_of
+
+    @field_validator("density_of", mode="before")
+    @classmethod
+    def _counted(cls, of: object) -> object:
+        if of == "latency":
+            raise ValueError(
+                "a latency is measured, and another machine or another minute measures another one, so no mask can be "
+                'solved for it twice; ask for "macs", and rank by `axis = "latency"`'
+            )
+        return of
 
     @field_validator("densities")
     @classmethod

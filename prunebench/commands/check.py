@@ -13,6 +13,8 @@ from prunebench.commands.options import file_options, options_of
 @file_options
 def check(**given: Any) -> None:
     """Find every error of FILE before anything trains."""
+    from prunebench.commands.terminal.landing import remarks_on
+    from prunebench.runner.landing import landings
     from prunebench.runner.preparing import prepare
 
     prepared = prepare(options_of(given))
@@ -23,5 +25,8 @@ def check(**given: Any) -> None:
     )
     for trial, coverage in plan.coverages():
         click.echo(f"{trial.model}, units {trial.units_kind}: {coverage}")
+    report = prepared.benchmark.report
+    for line in remarks_on(list(landings(plan, report.axis, report.at)), report.axis):
+        click.echo(line, err=True)
     for out in plan.left_out:
         click.echo(f'entry "{out.entry}" cannot take part with model {out.model}: {out.why}', err=True)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from statistics import mean
 from typing import TYPE_CHECKING, TypeAlias
 
-from prunebench.api.board import Blocks, Board, Cell, Column, Entry, Group, Images, Smallest
+from prunebench.api.board import AXES, SAME_PLACE, AxisName, Blocks, Board, Cell, Column, Entry, Group, Images, Smallest
 from prunebench.api.estimates import Compared, Interval
 from prunebench.api.metric import Metric
 from prunebench.api.report.text import percent_labels
@@ -19,6 +19,7 @@ from prunebench.leaderboard.correct import Scores, image_scores
 from prunebench.leaderboard.differences import differences_of
 from prunebench.leaderboard.expectations import evaluate_expectations
 from prunebench.leaderboard.source import ModelData, Source, Tried
+from prunebench.leaderboard.tickets import asked_of
 from prunebench.stats.area import areas
 from prunebench.stats.bootstrap import RESAMPLES, image_interval, mean_over_seeds
 from prunebench.stats.friedman import friedman, ranks
@@ -56,8 +57,9 @@ def _board(results: Results, source: Source, metric: str, ranked_by: Callable[[s
     groups = tuple(
         _group(where, tried, source, results, report.against) for where, tried in source.tried(metric).items()
     )
-    note = () if source.axis == "density" else (note_of(source.axis),)
-    note = (*note, *_emptied(results.rows), *_unscored(results.rows))
+    solved = any(source.axis in asked_of(row) for row in results.rows)
+    note = () if source.axis == "density" else (note_of(source.axis, solved=solved),)
+    note = (*note, *_coarse(results.rows), *_emptied(results.rows), *_unscored(results.rows))
     recorded = {row.entry for row in results.rows}
     absent = [name for name in results.provenance.entries if name not in recorded]
     if absent:
@@ -77,6 +79,22 @@ def _board(results: Results, source: Source, metric: str, ranked_by: Callable[[s
         provenance=results.provenance,
         ranked_by=ranked_by,
     )
+
+
+def _coarse(rows: Iterable[Row]) -> Iterator[str]:
+    """For each entry whose masks were cut to a share of a cost: how far from it they came to lie, if that is seen."""
+    furthest: dict[tuple[str, AxisName], tuple[float, float, float]] = {}
+    for row in rows:
+        for axis, asked in asked_of(row).items():
+            lies = getattr(row, axis)
+            if lies is not None and abs(lies / asked - 1) > SAME_PLACE:
+                so_far = furthest.get((row.entry, axis), (0.0, 0.0, 0.0))
+                furthest[row.entry, axis] = max(so_far, (abs(lies / asked - 1), asked, lies))
+    for (entry, axis), (off, asked, lies) in furthest.items():
+        yield (
+            f"{entry}: its masks lie as near to the {AXES[axis]} that was asked for as whole units allow: up to "
+            f"{100 * off:.2g} % of it away ({lies:.4g} for {asked:g})."
+        )
 
 
 def _emptied(rows: Iterable[Row]) -> Iterator[str]:

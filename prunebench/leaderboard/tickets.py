@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from fractions import Fraction
 
+from prunebench.api.board import AxisName
 from prunebench.api.errors import PrunebenchError
 from prunebench.api.results import place_in_run
 from prunebench.api.rows import WORST_FIRST, Outcome, Row
@@ -25,6 +26,7 @@ class Ticket:
         outcome: the worst of its rows', of whatever metric.
         value: the metric at the last position; None without one, and where the run diverged or failed.
         latency: the share of the dense network's time that an analysis measured for the round; None without one.
+        asked: on the axes of costs, the share that its mask was cut to.
     """
 
     entry: str
@@ -37,6 +39,7 @@ class Ticket:
     outcome: Outcome
     value: float | None
     latency: float | None = None
+    asked: Mapping[AxisName, float] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,14 @@ def _ticket(rows: Sequence[Row], metric: str, latency: float | None) -> Ticket:
         if outcome in ("ok", "collapsed")
         else None,
         latency=latency,
+        asked=asked_of(first),
     )
+
+
+def asked_of(row: Row) -> dict[AxisName, float]:
+    """On the axes of costs, the share that the mask of a row was cut to."""
+    asked: dict[AxisName, float | None] = {"density_all": row.asked_parameters, "density_macs": row.asked_macs}
+    return {axis: share for axis, share in asked.items() if share is not None}
 
 
 def _last(rows: Sequence[Row]) -> float | None:
