@@ -89,6 +89,8 @@ class Cell:
         inclusive_interval: the same of `inclusive`.
         over_images: percentile interval of the mean over test images, the networks fixed; None where the results do not
             say which images each network has right.
+        cut_off: of a metric at early stopping, in how many seeds with a value a run was still improving where it ended,
+            so that it would have stopped later.
     """
 
     values: Mapping[int, float] = field(default_factory=dict)
@@ -103,6 +105,7 @@ class Cell:
     interval: Interval | None = None
     inclusive_interval: Interval | None = None
     over_images: Interval | None = None
+    cut_off: int = 0
 
     @property
     def n(self) -> int:
@@ -423,7 +426,8 @@ class Expectation:
     Args:
         published: the published values of better and worse, if the file has both.
         difference, ratio: what is published of better minus worse, and of better over worse, where it is that.
-        equal_within: the margin of an equality; None where the expectation has a direction.
+        equal_within: the margin of an equality; None where the expectation has a direction, or where the margin is
+            `equal_within_share`, a share of worse.
         judge: False where the file's recipe is not the paper's: the difference is shown, not judged.
     """
 
@@ -436,6 +440,12 @@ class Expectation:
     difference: float | None = None
     ratio: float | None = None
     equal_within: float | None = None
+    equal_within_share: float | None = None
+
+    @property
+    def is_equality(self) -> bool:
+        """Whether the two sides are expected to be equal; otherwise it has a direction."""
+        return self.equal_within is not None or self.equal_within_share is not None
 
 
 Verdict = Literal["contradicted", "undecided", "not judged", "reproduced"]
@@ -458,6 +468,7 @@ class Judgement:
         why: why it is not judged; empty otherwise.
         direction: what the verdict would be if it were judged.
         interpolated: whether some of the compared values lie between tickets.
+        cut_off: the entries of which some run was still improving where it ended, in what early stopping is compared.
         p: of an equality, the larger p of the two one-sided tests; None where there is no test.
     """
 
@@ -474,6 +485,7 @@ class Judgement:
     why: str = ""
     direction: Verdict = "undecided"
     interpolated: bool = False
+    cut_off: tuple[str, ...] = ()
     p: float | None = None
 
 

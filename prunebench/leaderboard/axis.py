@@ -84,6 +84,8 @@ class AxisPoint:
     between: Between | None = None
     gap: Gap | None = None
     draws: tuple[float, ...] = ()
+    cut_off: bool = False
+    """Whether a run behind it stopped early only where it ended."""
 
 
 def at_own_density(tickets: Sequence[Ticket]) -> list[AxisPoint]:
@@ -97,6 +99,7 @@ def at_own_density(tickets: Sequence[Ticket]) -> list[AxisPoint]:
             ticket.value,
             ticket.density_all,
             None if ticket.value is None else Run(ticket.round, ticket.draw, ticket.value),
+            cut_off=ticket.cut_off,
         )
         for ticket in tickets
         if ticket.density is not None
@@ -149,6 +152,7 @@ class _Round:
     draws: tuple[float, ...] = ()
     asked: float | None = None
     """The share of the axis that its masks were cut to."""
+    cut_off: bool = False
 
     def is_there(self, place: float) -> bool:
         """Whether it is at a place. The dense network is at 1 alone, however near a place is."""
@@ -181,7 +185,9 @@ def _met(rounds: Sequence[_Round]) -> _Round:
     values = [one.value for one in rounds if one.value is not None]
     outcome = worst(one.outcome for one in rounds)
     value = mean(values) if len(values) == len(rounds) else None
-    return _Round(mean(densities), rounds[0].place, value, outcome, asked=rounds[0].asked)
+    return _Round(
+        mean(densities), rounds[0].place, value, outcome, (), rounds[0].asked, any(one.cut_off for one in rounds)
+    )
 
 
 def _round(tickets: Sequence[Ticket], axis: AxisName) -> _Round:
@@ -200,7 +206,8 @@ def _round(tickets: Sequence[Ticket], axis: AxisName) -> _Round:
     whole = len(values) == len(tickets)
     drawn, value = (tuple(values), mean(values)) if whole else ((), None)
     asked = {ticket.asked.get(axis) for ticket in tickets}
-    return _Round(density, mean(places), value, outcome, drawn, asked.pop() if len(asked) == 1 else None)
+    cut_off = any(ticket.cut_off for ticket in tickets)
+    return _Round(density, mean(places), value, outcome, drawn, asked.pop() if len(asked) == 1 else None, cut_off)
 
 
 def _at(entry: str, seed: int, rounds: Sequence[_Round], place: float, metric: Metric) -> AxisPoint:
@@ -209,7 +216,7 @@ def _at(entry: str, seed: int, rounds: Sequence[_Round], place: float, metric: M
     near = sorted(lying, key=lambda one: (not one[1].is_cut_to(place), abs(log(one[0] / place))))
     there = next((one for _, one in near if one.is_there(place)), None)
     if there is not None:
-        return AxisPoint(entry, seed, place, there.outcome, there.value, draws=there.draws)
+        return AxisPoint(entry, seed, place, there.outcome, there.value, draws=there.draws, cut_off=there.cut_off)
     left = min((one for one in lying if one[0] > place), key=lambda one: one[0], default=None)
     right = max((one for one in lying if one[0] < place), key=lambda one: one[0], default=None)
     most = left[1].density if left and left[1].density is not None else inf
@@ -234,7 +241,8 @@ def _at(entry: str, seed: int, rounds: Sequence[_Round], place: float, metric: M
     share = log(left_place / place) / log(left_place / right_place)
     value = above.value + share * (below.value - above.value)
     between = Between((left_place, right_place), (above.value, below.value))
-    return AxisPoint(entry, seed, place, outcome, value, between=between)
+    cut_off = above.cut_off or below.cut_off
+    return AxisPoint(entry, seed, place, outcome, value, between=between, cut_off=cut_off)
 
 
 def _steepest(metric: Metric, *values: float) -> float:

@@ -59,7 +59,7 @@ def _board(results: Results, source: Source, metric: str, ranked_by: Callable[[s
     )
     solved = any(source.axis in asked_of(row) for row in results.rows)
     note = () if source.axis == "density" else (note_of(source.axis, solved=solved),)
-    note = (*note, *_coarse(results.rows), *_emptied(results.rows), *_unscored(results.rows))
+    note = (*note, *_coarse(results.rows), *_emptied(results.rows), *_unscored(results.rows), *_remarks(results.rows))
     recorded = {row.entry for row in results.rows}
     absent = [name for name in results.provenance.entries if name not in recorded]
     if absent:
@@ -92,8 +92,8 @@ def _coarse(rows: Iterable[Row]) -> Iterator[str]:
                 furthest[row.entry, axis] = max(so_far, (abs(lies / asked - 1), asked, lies))
     for (entry, axis), (off, asked, lies) in furthest.items():
         yield (
-            f"{entry}: its masks lie as near to the {AXES[axis]} that was asked for as whole units allow: up to "
-            f"{100 * off:.2g} % of it away ({lies:.4g} for {asked:g})."
+            f"{entry}: its masks were cut as near to what was asked for as whole units allow; the furthest is "
+            f"{100 * off:.2g} % away ({lies:.4g} instead of {asked:g}, {AXES[axis]})."
         )
 
 
@@ -129,6 +129,16 @@ def _unscored(rows: Iterable[Row]) -> Iterator[str]:
             f"{entry}: every unit of {shown} scored exactly 0, as where a branch is initialised to zero: the score "
             "says nothing of these layers, and a cut across the network takes them first."
         )
+
+
+def _remarks(rows: Iterable[Row]) -> Iterator[str]:
+    """What components had to say of tickets: each remark with the entry and in how many judged networks."""
+    said: dict[tuple[str, str], set[RunId]] = {}
+    for row in rows:
+        if row.note and row.role == "evaluate":
+            said.setdefault((row.entry, row.note), set()).add(row.run)
+    for (entry, note), runs in said.items():
+        yield f"{entry}: {note} ({len(runs)} judged {'network' if len(runs) == 1 else 'networks'})."
 
 
 def _group(where: ModelData, tried: Tried, source: Source, results: Results, against: str | None) -> Group:

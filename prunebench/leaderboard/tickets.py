@@ -11,6 +11,7 @@ from prunebench.api.board import AxisName
 from prunebench.api.errors import PrunebenchError
 from prunebench.api.results import place_in_run
 from prunebench.api.rows import WORST_FIRST, Outcome, Row
+from prunebench.api.task import EARLY_STOP, STOPPED_AT
 
 LATENCY_SHARE = "latency_share"
 """What analyses call the share of the dense network's time that a ticket's network takes."""
@@ -27,6 +28,8 @@ class Ticket:
         value: the metric at the last position; None without one, and where the run diverged or failed.
         latency: the share of the dense network's time that an analysis measured for the round; None without one.
         asked: on the axes of costs, the share that its mask was cut to.
+        cut_off: of a metric at early stopping, whether training ended before the validation loss rose again: the true
+            stop is later, or there.
     """
 
     entry: str
@@ -40,6 +43,7 @@ class Ticket:
     value: float | None
     latency: float | None = None
     asked: Mapping[AxisName, float] = field(default_factory=dict, hash=False)
+    cut_off: bool = False
 
 
 @dataclass(frozen=True)
@@ -102,7 +106,15 @@ def _ticket(rows: Sequence[Row], metric: str, latency: float | None) -> Ticket:
         else None,
         latency=latency,
         asked=asked_of(first),
+        cut_off=metric.partition("/")[2].startswith(EARLY_STOP) and _is_cut_off(rows),
     )
+
+
+def _is_cut_off(rows: Sequence[Row]) -> bool:
+    """Whether a run stopped early only where it ended."""
+    stops = [place_in_run(row) for row in rows if row.metric == STOPPED_AT]
+    ends = [place_in_run(row) for row in rows if not row.metric.startswith(EARLY_STOP)]
+    return bool(stops and ends) and max(stops) == max(ends)
 
 
 def asked_of(row: Row) -> dict[AxisName, float]:
