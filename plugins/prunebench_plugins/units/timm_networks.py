@@ -90,7 +90,8 @@ FAMILIES_HEAD = """# Every family of timm with `units = "channels"`
 One network of each of timm's modules of models, a small one, with images of the size that it was published with and 10
 classes. Each was tried in a process of its own on the meta device with {seconds} seconds of processor time. Written by
 `python -m prunebench_plugins.units.timm_networks --families {seconds} docs/timm-families.md`, which goes on where it
-was stopped: a family without a row has not been tried yet. The columns are those of [timm-networks.md](timm-networks.md).
+was stopped: a family without a row has not been tried yet. The columns are those of
+[timm-networks.md](timm-networks.md).
 
 | network | layers | units | of these heads | removable | left out |
 |---|---|---|---|---|---|
