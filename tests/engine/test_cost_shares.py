@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from engine.toy_runs import rows, run
+from engine.toy_runs import prepared, rows, run
 from prunebench.api.cost_share import AXIS_OF, Cost
 from prunebench.leaderboard import board_of
+from prunebench.verification.audit.tickets import other_tickets
 
 
 def asking(of: Cost, *entries: dict[str, Any]) -> dict[str, Any]:
@@ -48,3 +50,13 @@ def test_every_round_comes_within_one_unit_of_its_share(store_path: Path, of: Co
     assert group.places == (1.0, 0.6, 0.36)
     met = [group.entries[name].cells[place] for name in ("global", "layers", "steps") for place in (0.6, 0.36)]
     assert all(cell.n == 1 and not cell.between for cell in met)
+    plan = prepared(store_path, asking(of, global_, own, steps)).plan
+    assert not [one for one in other_tickets(outcome.results, plan) if "share of a cost" in one]
+    moved = [
+        row.model_copy(update={f"asked_{of}": 0.9}) if row.entry == "steps" and row.round == 1 else row
+        for row in outcome.results.rows
+    ]
+    (said,) = [
+        one for one in other_tickets(replace(outcome.results, rows=moved), plan) if "another share of a cost" in one
+    ]
+    assert "steps" in said
