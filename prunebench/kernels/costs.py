@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Protocol
 
 from prunebench.api.cost_share import Cost, CostShare
+from prunebench.api.info import Layer
 from prunebench.api.masks import Mask, Units
 from prunebench.kernels.macs import MacsCounter
 
@@ -52,7 +53,7 @@ class _Tried:
 
 
 def mask_at_share(
-    share: CostShare, alive: Mask, least: int, select: Callable[[int], Mask | None], counter: Counter
+    share: CostShare, alive: Mask, layers: Sequence[Layer], select: Callable[[int], Mask | None], counter: Counter
 ) -> Mask | None:
     """Of the masks that `select` makes for numbers of units, the one whose cost comes nearest to a share.
 
@@ -62,7 +63,7 @@ def mask_at_share(
 
     Args:
         alive: what `select` chooses from; kept whole if it costs no more than the share.
-        least: the smallest number to try.
+        layers: those of the units, whose floors stay.
         select: a mask of so many of the units alive, or about so many; None if it has none for this number.
     Returns: None if even the fewest units that `select` takes cost more than the share.
     """
@@ -70,7 +71,8 @@ def mask_at_share(
     if above.excess <= 0:
         return alive
     below: _Tried | None = None
-    low, high = least - 1, alive.count
+    least = sum(min(layer.floor, living) for layer, living in zip(layers, alive.counts, strict=True))
+    low, high = max(0, least - 1), alive.count
     while high - low > 1:
         middle = (low + high) // 2
         mask = select(middle)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prunebench.api.cost_share import Cost, CostShare
-from prunebench.api.info import DataInfo
+from prunebench.api.info import DataInfo, Layer
 from prunebench.api.masks import Mask, Units
 from prunebench.kernels.costs import Counter, counter_of, mask_at_share
 from prunebench.kernels.macs import macs_of
@@ -37,7 +37,7 @@ def test_no_other_number_of_units_comes_nearer(of: Cost, share: float, seed: int
     scores = torch.rand(66, generator=torch.Generator().manual_seed(seed))
     alive = some_mask(units, living)
     counter, wanted = counter_of(of, net, EXAMPLE, units), CostShare(of, share)
-    found = mask_at_share(wanted, alive, 1, lambda count: ranked(units, alive, scores, count), counter)
+    found = mask_at_share(wanted, alive, units.layers, lambda count: ranked(units, alive, scores, count), counter)
     every = [ranked(units, alive, scores, count) for count in range(1, living + 1)]
     excess = [abs(wanted.excess(counter.under(mask), counter.dense)) for mask in every]
     if found is None:
@@ -56,7 +56,7 @@ def test_what_costs_no_more_than_the_share_stays_whole() -> None:
         raise AssertionError(f"{count} units were selected")
 
     counter = counter_of("macs", net, EXAMPLE, units)
-    assert mask_at_share(CostShare("macs", 0.9), alive, 1, never, counter) is alive
+    assert mask_at_share(CostShare("macs", 0.9), alive, units.layers, never, counter) is alive
 
 
 class Stairs:
@@ -75,10 +75,11 @@ def test_numbers_that_a_pattern_does_not_have_are_passed_over() -> None:
     def in_blocks(count: int) -> Mask | None:
         return Mask((torch.arange(100) < count // 16 * 16,)) if count >= 16 else None
 
-    found = mask_at_share(CostShare("macs", 0.5), alive, 1, in_blocks, counter)
+    layers = [Layer("fc", 0, 100)]
+    found = mask_at_share(CostShare("macs", 0.5), alive, layers, in_blocks, counter)
     assert found is not None
     assert found.count == 48
-    assert mask_at_share(CostShare("macs", 0.1), alive, 1, in_blocks, counter) is None
+    assert mask_at_share(CostShare("macs", 0.1), alive, layers, in_blocks, counter) is None
 
 
 def test_channels_of_a_residual_network_come_within_one_channel_of_the_share() -> None:
@@ -95,7 +96,7 @@ def test_channels_of_a_residual_network_come_within_one_channel_of_the_share() -
 
     for share in (0.5, 0.2):
         mask = mask_at_share(
-            CostShare("macs", share), alive, sum(floors), select, counter_of("macs", net, example, units)
+            CostShare("macs", share), alive, units.layers, select, counter_of("macs", net, example, units)
         )
         assert mask is not None
         macs = [macs_of(net, example, units, select(mask.count + more)) for more in (-1, 0, 1)]

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from torch import nn
 
-from prunebench.api.component import BoundComponent
 from prunebench.api.cost_share import CostShare
-from prunebench.api.errors import ContractError, PlanError
+from prunebench.api.errors import ContractError
 from prunebench.api.masks import Mask, Scores, Units
-from prunebench.components.managers import accepts, call_planning_hook, implements
+from prunebench.components.own_count import own_count
 from prunebench.engine.masking import MaskedParameters
 from prunebench.engine.phases.checks import check_mask, check_scores
 from prunebench.engine.phases.produced import Produced, mask_files
@@ -93,24 +92,11 @@ def _selected(
 
     def about(count: int) -> Mask | None:
         """For a number of units, or the nearest that the selection's pattern has."""
-        own = _own_count(select, spec, units, count)
+        own = own_count(select, units.layers, count, spec.streams.round)
         return selected(own) if own is not None and 0 < own <= alive.count else None
 
-    least = max(1, sum(min(layer.floor, living) for layer, living in zip(units.layers, alive.counts, strict=True)))
     counter = counter_of(spec.count.of, model, workbench.example(spec.task, spec.model), units)
-    mask = mask_at_share(spec.count, alive, least, about, counter)
+    mask = mask_at_share(spec.count, alive, units.layers, about, counter)
     if mask is None:
         raise ContractError(f"{who}: however few units it keeps, more than {spec.count} is left; ask for more")
     return mask
-
-
-def _own_count(select: BoundComponent, spec: PruneSpec, units: Units, count: int) -> int | None:
-    """The number of units nearest to `count` that a selection's pattern has; None if it has none."""
-    if not (implements(select.planner, "prunebench_count") and accepts(select.planner, "prunebench_count", "count")):
-        return count
-    arguments = {"cut": None, "round": spec.streams.round, "layers": units.layers, "count": count}
-    try:
-        own: int | None = call_planning_hook(select, "prunebench_count", **arguments)
-    except PlanError:
-        return None  # too few for a pattern
-    return own
