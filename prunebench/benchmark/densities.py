@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field, GetCoreSchemaHandler, field_validator
 from pydantic_core import CoreSchema, core_schema
 
 from prunebench.api.cost_share import Cost
 from prunebench.api.problems import shortened
-from prunebench.api.strict import Number, StrictTable, Whole
+from prunebench.api.strict import InWords, Number, StrictTable, Whole
 from prunebench.benchmark import bounds
 from prunebench.benchmark.toml import Printed
 
@@ -56,12 +56,17 @@ DensityOf: TypeAlias = Literal["units", "parameters", "macs"]
 class ChainKeys(StrictTable):
     """What says how often and how far an entry is pruned, and which rounds are judged."""
 
-    cut: Number | None = Field(None, gt=0, lt=1)
-    rounds: Whole | None = Field(None, ge=0, le=bounds.ROUNDS)
-    densities: tuple[Density, ...] | None = Field(None, max_length=bounds.DENSITIES)
-    density_of: DensityOf | None = None
-    """What densities and cuts are shares of: units, as where it is not stated, or a cost of the dense network, for
-    which each pruning finds the number of units that leaves it."""
+    cut: Number | None = Field(None, gt=0, lt=1, examples=[0.2])
+    """The share of the survivors that a round removes."""
+    rounds: Whole | None = Field(None, ge=0, le=bounds.ROUNDS, examples=[10])
+    """How many rounds prune; needed with `cut`."""
+    densities: Annotated[tuple[Density, ...] | None, InWords(default="all rounds")] = Field(
+        None, max_length=bounds.DENSITIES, examples=[[0.512, 0.107]]
+    )
+    """The densities to judge: with `cut` and `rounds` it chooses among the rounds, alone each is a round of its own."""
+    density_of: Annotated[DensityOf | None, InWords(default='`"units"`')] = Field(None, examples=["macs"])
+    """What densities and cuts are shares of: units, or a cost of the dense network (`macs` are the multiply-accumulates
+    of one example), for which each pruning finds the number of units that leaves it."""
 
     @property
     def cost(self) -> Cost | None:

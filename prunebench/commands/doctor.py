@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import click
 
+from prunebench.commands.command import Command
 from prunebench.commands.options import store_option
 from prunebench.commands.output import console_for
 
 _SIGNS = {"ok": "ok", "optional": "--", "missing": "!!"}
 
 
-@click.command()
+@click.command(cls=Command)
 @store_option
 @click.option("--json", "as_json", is_flag=True, help="What was found as JSON on standard output.")
 def doctor(store: Path | str | None, as_json: bool) -> None:
@@ -42,4 +42,4 @@ def doctor(store: Path | str | None, as_json: bool) -> None:
     else:
         amiss = f"{len(failed)} {'thing is' if len(failed) == 1 else 'things are'} amiss, marked !!"
         click.echo(amiss if failed else "All that runs need is there.")
-    sys.exit(1 if failed else 0)
+    click.get_current_context().exit(1 if failed else 0)

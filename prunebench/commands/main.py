@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from prunebench.commands.command import Group, traced
 from prunebench.commands.output import show_error, show_stop
 
 COMMANDS = (
@@ -15,6 +16,7 @@ COMMANDS = (
     "compare",
     "data",
     "doctor",
+    "explain",
     "export",
     "init",
     "merge",
@@ -31,7 +33,7 @@ COMMANDS = (
 )
 
 
-class Commands(click.Group):
+class Commands(Group):
     """Turns prunebench's errors into messages and exit codes: 2 for bad input, 1 for a run that failed.
 
     A run that was stopped by a signal ends with 128 and its number, as a shell has it: 130 by Ctrl-C, 143 by SIGTERM.
@@ -52,14 +54,18 @@ class Commands(click.Group):
         """Run a command."""
         from prunebench.api.errors import ConfigError, InterruptedRunError, PrunebenchError, StoreError, WorkerError
         from prunebench.components.interrupts import told_apart
-        from prunebench.components.leaving import no_leaving
+        from prunebench.components.leaving import LeftError, no_leaving
 
         try:
-            with told_apart(), no_leaving():
+            with told_apart(), no_leaving(), traced():
                 return super().invoke(ctx)
         except (InterruptedRunError, KeyboardInterrupt) as stop:
             show_stop(stop)
             ctx.exit(128 + getattr(stop, "by", signal.SIGINT))
+        except (SystemExit, LeftError):
+            # Commands end by `ctx.exit`: this came from a component, where nothing was to catch it.
+            show_error("a component asked for the program to end before its work was done")
+            ctx.exit(1)
         except ConfigError as error:
             for line in error.errors:
                 show_error(line)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from prunebench.commands.command import Group
 from prunebench.commands.options import parse_seeds, store_option
 from prunebench.commands.output import console_for, show_error
 
@@ -25,7 +25,7 @@ whole_option = click.option(
 )
 
 
-@click.group()
+@click.group(cls=Group)
 def store() -> None:
     """Look after a store of trained results: what it keeps, what may go, whether it is sound, copies elsewhere."""
 
@@ -111,7 +111,7 @@ def store_verify(store: Path | str | None, as_json: bool) -> None:
         for address in damaged:
             show_error(f"{address}: damaged or incomplete; the next run that needs it makes it again")
     if damaged:
-        sys.exit(1)
+        click.get_current_context().exit(1)
 
 
 @store.command("push")
@@ -181,7 +181,7 @@ def _copy(
         elif one.outcome == "conflict":
             show_error(f"{one.address[:12]}: not copied: {one.why}")
     if counts["damaged"] or counts["conflict"]:
-        sys.exit(1)
+        click.get_current_context().exit(1)
 
 
 @contextmanager

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
+from prunebench.commands.command import Command, Verbosity, verbosity
 from prunebench.commands.options import FOLDER
-from prunebench.commands.output import console_for
+from prunebench.commands.output import console_for, note
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("folder", type=FOLDER)
 @click.option("--entries", default="all", show_default=True, help="all, top3, or names with commas between.")
 @click.option("--seeds", type=click.IntRange(min=1), help="How many seeds to run.  [default: all recorded]")
@@ -45,7 +45,7 @@ def verify(
     console = console_for(stderr=True)
 
     def show(prepared: Any, numbers: Any) -> Any:
-        return display(console, prepared.plan, numbers.work)
+        return display(console, prepared.plan, numbers.work, every=verbosity() is Verbosity.VERBOSE)
 
     if fresh:
         from prunebench.verification.fresh import verify_fresh
@@ -55,7 +55,7 @@ def verify(
             click.echo(json.dumps([claim.to_json() for claim in claims]))
         else:
             console_for().print(claims_table(claims))
-        sys.exit(1 if any(claim.verdict == "contradicted" for claim in claims) else 0)
+        click.get_current_context().exit(1 if any(claim.verdict == "contradicted" for claim in claims) else 0)
     comparison = verification.verify(
         folder, entries=entries, seeds=seeds, sample=sample, cells=list(map(_cell, cells)), file=file, show=show
     )
@@ -65,8 +65,8 @@ def verify(
         console_for().print(comparison_table(comparison))
     if comparison.holds and record:
         verification.record(folder, comparison)
-        click.echo(f"Noted in {folder / 'verification.json'}", err=as_json)
-    sys.exit(0 if comparison.holds else 1)
+        note(f"Noted in {folder / 'verification.json'}")
+    click.get_current_context().exit(0 if comparison.holds else 1)
 
 
 def _cell(text: str) -> tuple[str, int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
 from functools import partial
 from importlib.metadata import version
@@ -13,10 +13,15 @@ from typing import TYPE_CHECKING, Any
 from prunebench.api import keys
 from prunebench.api.component import BoundComponent
 from prunebench.api.cost_share import COSTS, Cost
+from prunebench.api.errors import ContractError
 from prunebench.api.info import Coverage, DataInfo, Dense, Layer, ModelInfo
+from prunebench.api.masks import Mask, Units
 from prunebench.api.random import Rng
 from prunebench.benchmark.choices import DataChoice, ModelChoice
+from prunebench.components.containment import contained
 from prunebench.components.managers import run_manager
+from prunebench.components.time_limit import limited
+from prunebench.engine.data_checks import checked_info
 from prunebench.engine.first_step import why_it_fails
 from prunebench.kernels import weight_files
 from prunebench.plan.first_step import FirstStep
@@ -25,14 +30,16 @@ from prunebench.store.store import Store
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from prunebench.api.masks import Units
-
 
 class StoreProbe:
-    """Answers from the store's cache; reads data, or builds a model on the meta device, only if it must."""
+    """Answers from the store's cache; reads data, or builds a model on the meta device, only if it must.
 
-    def __init__(self, store: Store, root: Path) -> None:
-        self.store, self.root = store, root
+    Args:
+        before_torch: called before it does, which imports torch.
+    """
+
+    def __init__(self, store: Store, root: Path, before_torch: Callable[[], None] = lambda: None) -> None:
+        self.store, self.root, self._before_torch = store, root, before_torch
 
     def data(self, chosen: DataChoice) -> DataInfo:
         """Sizes, shape and digest. The digest is taken again when a file that it was read from has changed."""
@@ -40,10 +47,13 @@ class StoreProbe:
         known = self.store.cached_json(name)
         if known is not None and known["stamps"] and known["stamps"] == _stamps(known["info"]["files"]):
             return _data_info(known["info"])
+        self._before_torch()
         # Sizes and digest are those of the source, the same for every seed's split.
-        data = run_manager([chosen.use]).hook.prunebench_data(root=self.root, rng=Rng("probe"))
-        info: DataInfo = data.info
-        self.store.put_json(name, {"info": asdict(info), "stamps": _stamps(info.files)})
+        with contained(f"data {chosen.use}"):
+            data = run_manager([chosen.use]).hook.prunebench_data(root=self.root, rng=Rng("probe"))
+            info = checked_info(data, f"data {chosen.use}")
+            found = {"info": asdict(info), "stamps": _stamps(info.files)}
+        self.store.put_json(name, found)
         return info
 
     def model(self, chosen: ModelChoice, data: DataInfo, units: BoundComponent, task: BoundComponent) -> ModelInfo:
@@ -60,7 +70,9 @@ class StoreProbe:
         name = "network-" + keys.digest(identity)
         known = self.store.cached_json(name)
         if known is None:
-            known = self._probed(chosen, data, units, task)
+            self._before_torch()
+            with contained(f"model {chosen.use}, units {units}"):
+                known = self._probed(chosen, data, units, task)
             self.store.put_json(name, known)
         layers = tuple(Layer(**{**layer, "shape": tuple(layer["shape"])}) for layer in known["layers"])
         dense = tuple(Dense(each["reason"], each["values"], tuple(each["names"])) for each in known["dense"])
@@ -81,7 +93,9 @@ class StoreProbe:
         name = "weights-" + keys.digest([chosen.use.to_json(), shape, str(file), chosen.fresh_head])
         known = self.store.cached_json(name)
         if known is None or known["stamps"] != stamps:
-            self._check_fit(chosen, data, chosen.weights, file)
+            self._before_torch()
+            with contained(f"model {chosen.use}"):
+                self._check_fit(chosen, data, chosen.weights, file)
             known = {"digest": weight_files.digest_of(file), "stamps": stamps}
             self.store.put_json(name, known)
         digest: str = known["digest"]
@@ -92,10 +106,13 @@ class StoreProbe:
         identity = [chosen.use.to_json(), one.identity, {package: version(package) for package in ("torch", "timm")}]
         name = "step-" + keys.digest(identity)
         known = self.store.cached_json(name)
-        if known is None:
-            known = {"fails": why_it_fails(one, partial(self._network, chosen, one.data))}
-            self.store.put_json(name, known)
-        fails: str = known["fails"]
+        if known is not None and not known["fails"]:
+            return ""
+        self._before_torch()
+        # What fails is tried again: a full memory or a slow machine is no fault of the file.
+        fails = why_it_fails(one, partial(self._network, chosen, one.data))
+        if not fails:
+            self.store.put_json(name, {"fails": fails})
         return fails
 
     def least(
@@ -104,7 +121,6 @@ class StoreProbe:
         """The share of each cost that is left where of every layer only its floor lives."""
         import torch
 
-        from prunebench.api.masks import Mask
         from prunebench.kernels.costs import counter_of
 
         versions = {package: version(package) for package in ("torch", "timm")}
@@ -112,10 +128,12 @@ class StoreProbe:
         name = "least-" + keys.digest([chosen.use.to_json(), units.to_json(), task.trained_json(), shape, versions])
         known = self.store.cached_json(name)
         if known is None:
-            model, example, found = self._units_of(chosen, data, units, task)
-            mask = Mask(tuple(torch.arange(layer.count) < layer.floor for layer in found.layers))
-            counters = {of: counter_of(of, model, example, found) for of in COSTS}
-            known = {of: counter.under(mask) / max(1, counter.dense) for of, counter in counters.items()}
+            self._before_torch()
+            with contained(f"model {chosen.use}, units {units}"):
+                model, example, found = self._units_of(chosen, data, units, task)
+                mask = Mask(tuple(torch.arange(layer.count) < layer.floor for layer in found.layers))
+                counters = {of: counter_of(of, model, example, found) for of in COSTS}
+                known = {of: counter.under(mask) / max(1, counter.dense) for of, counter in counters.items()}
             self.store.put_json(name, known)
         return {of: known[of] for of in COSTS}
 
@@ -141,7 +159,7 @@ class StoreProbe:
 
         def on(where: str) -> nn.Module:
             with torch.device(where):
-                return built(lambda: hook.prunebench_model(data_info=data))
+                return built(lambda: limited(lambda: hook.prunebench_model(data_info=data)))
 
         if device != "meta":
             return on(device)
@@ -178,9 +196,11 @@ class StoreProbe:
         threads = torch.get_num_threads()
         torch.set_num_threads(1)
         try:
-            found = run_manager([units]).hook.prunebench_units(model=model, data_info=data, example=example)
+            found: object = run_manager([units]).hook.prunebench_units(model=model, data_info=data, example=example)
         finally:
             torch.set_num_threads(threads)
+        if not isinstance(found, Units):
+            raise ContractError(f"units {units}: prunebench_units gave {type(found).__name__}, not Units")
         return model, example, found
 
 
