@@ -25,6 +25,7 @@ from prunebench.benchmark.densities import Density
 from prunebench.components.catalogue import Catalogue
 from prunebench.components.containment import contained
 from prunebench.engine.missing import missing, samples
+from prunebench.kernels.onnx_networks import run_of, why_no_onnx, write_onnx
 from prunebench.kernels.whole_files import aside, write_whole
 from prunebench.plan.counts import matched
 from prunebench.plan.json_values import from_json, to_json
@@ -112,8 +113,8 @@ def export(
     from prunebench.store.tensors import dump_tensors
 
     folder = Path(folder)
-    if onnx:
-        _need_onnx()
+    if onnx and (why := why_no_onnx()):
+        raise PrunebenchError(f"--onnx: {why}")
     trial, evaluation, refs = _wanted(prepared.plan, choice)
     weights, mask_ref = refs[0], refs[1] if len(refs) > 1 else None
     store = runner.make(prepared, refs, observe, catalogue)
@@ -157,8 +158,8 @@ def export(
         differences = {WEIGHTS: _far(loaded(images), wanted)}
     if onnx:
         with _sentences(folder), aside(folder / ONNX) as beside:
-            _write_onnx(small, images, beside)
-        differences[ONNX] = _far(torch.from_numpy(_run_onnx(folder / ONNX, images.numpy())), wanted)
+            write_onnx(small, images, beside)
+        differences[ONNX] = _far(torch.from_numpy(run_of(folder / ONNX)(images.numpy())), wanted)
     for name, far in differences.items():
         if not far <= NEAR:
             raise PrunebenchError(f"{folder / name}: its outputs differ from the original's by {far:.2g}")
@@ -319,36 +320,3 @@ def _sentences(folder: Path) -> Iterator[None]:
 
 def _far(found: Any, wanted: Any) -> float:
     return float((found - wanted).abs().max() / wanted.abs().max().clamp(min=1e-6))
-
-
-def _need_onnx() -> None:
-    try:
-        import onnxruntime  # noqa: F401
-        import onnxscript  # noqa: F401
-    except ImportError as error:
-        raise PrunebenchError(
-            f'--onnx needs the packages of the extra "onnx" ({error}): pip install "prunebench[onnx]"'
-        ) from None
-
-
-def _write_onnx(model: nn.Module, images: Any, file: Path) -> None:
-    import torch
-
-    torch.onnx.export(
-        model,
-        (images,),
-        str(file),
-        dynamo=True,
-        external_data=False,
-        input_names=["images"],
-        output_names=["logits"],
-        dynamic_shapes=({0: torch.export.Dim("batch")},),
-        verbose=False,
-    )
-
-
-def _run_onnx(file: Path, images: Any) -> Any:
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
-    return session.run(None, {"images": images})[0]
