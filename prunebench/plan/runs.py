@@ -51,6 +51,11 @@ class Runs:
         Raises:
             PlanError: parts of the recipe that do not go together, or do not fit the ticket.
         """
+        if recipe.mask_updates and isinstance(ticket.count, CostShare):
+            raise PlanError(
+                f"mask_updates: {recipe.mask_updates[0]} brings the run to a number of units, and how many leave "
+                f'{ticket.count} only a pruning finds; write `density_of = "units"`'
+            )
         loss = self._participants.taking_part(recipe.loss, request, clock)
         updates = self._participants.taking_part(recipe.mask_updates, request, clock)
         state = ticket.optimizer if recipe.optimizer_state == "with-weights" else None
@@ -63,11 +68,6 @@ class Runs:
             raise PlanError(
                 "a horizon that the mask stretches (`times`) needs a mask that stays, and mask_updates change it in "
                 "the run; write the horizon as a position"
-            )
-        if updates and isinstance(ticket.count, CostShare):
-            raise PlanError(
-                f"mask_updates: {recipe.mask_updates[0]} brings the run to a number of units, and how many leave "
-                f'{ticket.count} only a pruning finds; write `density_of = "units"`'
             )
         if state is not None:
             self._refuse_foreign_state(state, recipe)
