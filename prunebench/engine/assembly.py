@@ -150,7 +150,7 @@ def assemble(
             masked.zero_optimizer(optimizer)
     rate, horizon = multiplier([optimizing, *pieces]), recipe.horizon
     # The mask at the start also after a resume: what is set up must not depend on where a run was interrupted.
-    terms = _loss_terms(spec, workbench, model, units, first)
+    terms = _loss_terms(spec, workbench, model, units, first, spec.streams.rng("loss"))
     updates = _mask_updates(spec, workbench, model, units, first, clock.steps(horizon), spec.streams.rng("update"))
     train = data["train"]
     training = Training(
@@ -183,15 +183,22 @@ def assemble(
 
 
 def _loss_terms(
-    spec: TrainSpec, workbench: Workbench, model: nn.Module, units: Units | None, mask: Mask | None
+    spec: TrainSpec, workbench: Workbench, model: nn.Module, units: Units | None, mask: Mask | None, rng: Rng
 ) -> list[tuple[str, LossTerm]]:
     """The terms of each component with its own inputs, in the order of the file, each after its component's name."""
     terms: list[tuple[str, LossTerm]] = []
     for participant in spec.loss:
         (component,), manager = workbench.manager(participant)
-        answers = manager.hook.prunebench_loss_terms(
-            model=model, units=units, mask=mask, inputs=workbench.inputs(participant)
-        )
+        with workbench.lent(spec.data, spec.streams.seed, component, "prunebench_loss_terms") as data:
+            answers = manager.hook.prunebench_loss_terms(
+                model=model,
+                data=data,
+                task=workbench.task(spec.task),
+                units=units,
+                mask=mask,
+                inputs=workbench.inputs(participant),
+                rng=rng.child(component.name),
+            )
         terms += [(str(component), term) for answer in answers for term in answer]
     return terms
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from prunebench.api.errors import CannotTakePart, PlanError, PrunebenchError
+from prunebench.api.random import Streams
 from prunebench.components.managers import run_manager
 from prunebench.components.time_limit import HookTimeout, limited
 from prunebench.plan.first_step import FirstStep
@@ -65,7 +66,9 @@ def _step(one: FirstStep, model: nn.Module, device: str, batch: int) -> None:
     terms = [
         term
         for loss in one.losses
-        for answer in run_manager([loss]).hook.prunebench_loss_terms(model=model, units=units, mask=None, inputs={})
+        for answer in run_manager([loss]).hook.prunebench_loss_terms(
+            model=model, data=None, task=task, units=units, mask=None, inputs={}, rng=Streams(0).rng("loss")
+        )
         for term in answer
     ]
     inputs = whole(example)
