@@ -375,6 +375,7 @@ CANDIDATES: Sequence[Any] = (
         [2, 3],
         ["out"],
         ["bias"],
+        ["predictions"],
         ["dense", "csr"],
         [3, 1],
         "1:2",
@@ -391,6 +392,8 @@ ALSO: Mapping[str, Mapping[str, Any]] = {
     "blocks": {"shape": [3, 2]},
     "lpr-at-epochs": {"density": 0.5},
     "threshold": {"runs": "find"},
+    "distances": {"also": ["units"]},
+    "repulsion": {"by": "activations"},
     "utility-ablation": {"ratios": [0.1]},
 }
 """What some fields need beside them (Nesterov's momentum is one), and the entries that a component reads."""

@@ -13,14 +13,22 @@ from plugins.losses.test_repulsion import REPEL, Rows, entries, masked, nested, 
 from torch import Tensor, nn
 from torch.nn import functional
 
-from prunebench import ContractError
+from prunebench import ContractError, PlanError
 from prunebench.api.data import Data, Gather, Resident
-from prunebench.api.errors import ConfigError
-from prunebench.api.info import DataInfo
+from prunebench.api.info import DataInfo, Layer, ModelInfo
 from prunebench.api.masks import Mask, Units
 from prunebench.api.random import Streams
 from prunebench.api.tickets import Inputs, Optimum
-from prunebench.testing import LossContract, ToyData, some_mask, state, toy_plan, two_layer_net, weight_units
+from prunebench.testing import (
+    LossContract,
+    ToyData,
+    some_mask,
+    state,
+    toy_plan,
+    toy_request,
+    two_layer_net,
+    weight_units,
+)
 from prunebench.testing.contract import task_of
 from prunebench_plugins.losses.repulsion import RepelledActivations, Repulsion, RepulsionConfig, build
 
@@ -289,9 +297,11 @@ def test_images_are_for_activations_alone() -> None:
 
 
 def test_channels_have_no_metric_of_activations() -> None:
-    change = entries({**REPEL, "by": "activations"}, units="channels", score="filter-l1")
-    with pytest.raises(ConfigError, match=r"repulsion by = .activations.: it works on single weights"):
-        toy_plan(change)
+    request = toy_request(2)
+    group = ModelInfo("m", 9, (Layer("group", 0, 9),))
+    object.__setattr__(request.chain.context, "model", group)  # type: ignore[attr-defined]
+    with pytest.raises(PlanError, match=r"repulsion by = .activations.: it works on single weights"):
+        RepelledActivations(RepulsionConfig(by="activations")).prunebench_needs(request)
 
 
 @pytest.mark.parametrize("by", ["layer", "activations"])
