@@ -74,9 +74,9 @@ def _listed(states: Sequence[ClaimState]) -> str:
         paragraph(f"{counted(states)} {papers}."),
         table("", ["claim", "published", "decided by", "state", "to decide it"], rows, filterable=True),
         paragraph(
-            "Runs and images are those of the planner, over all seeds. Core-hours of LeNet are measured, on one of two busy "
-            f"cores; the others are of {CORE / 1e9:.0f} G multiply-accumulates a second of a core, three times the forward "
-            "pass, and GPU-hours of an assumed number of images a second: none of these was measured."
+            "Runs and images are those of the planner, over all seeds. Core-hours of LeNet are measured, on one of two "
+            f"busy cores. All others are assumed: {CORE / 1e9:.0f} G multiply-accumulates a second of a core, a step "
+            "taking three times the forward pass, and a number of images a second of a GPU."
         ),
     )
 

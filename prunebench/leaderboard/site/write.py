@@ -27,8 +27,8 @@ DOWNLOADS = ("results.csv", "results.parquet", "results.jsonl", "provenance.json
 def write_site(folder: Path, boards: Sequence[SiteBoard], claims: ClaimList | None = None) -> None:
     """Write a site into an empty folder, or over one that was written before.
 
-    Where there is a list of claims, its state is on the page of the claims. Pages name only files of the site, so that it opens from disk as from a server. Plotly lies in one file that all
-    boards share.
+    Pages name only files of the site, so that it opens from disk as from a server. Plotly lies in one file that all
+    boards share. A list of claims is shown with what the boards say of them.
 
     Raises:
         PrunebenchError: the folder holds something else, or cannot be written, or two boards have one name.
