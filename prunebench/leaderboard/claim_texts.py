@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from prunebench.api.board import ExpectationSide
 from prunebench.api.report import difference_text, escape
-from prunebench.leaderboard.claims import ClaimState, Evidence, Rate, Work, core_hours, gpu_hours
+from prunebench.leaderboard.claims import ClaimState, Evidence, Rate, Work, core_hours, goes_against, gpu_hours
 
 PAPERS = {
     "LTH": "Frankle & Carbin 2019",
@@ -48,7 +48,7 @@ def _difference(evidence: Evidence) -> str:
     unit = f" {metric.apart}" if metric.apart else ""
     margin = evidence.judgement.expectation.equal_within
     equal = "" if margin is None else f" (equal within {metric.signed(margin).lstrip('+')}?)"
-    other_way = ", the other way than published" if evidence.judgement.direction == "contradicted" else ""
+    other_way = ", the other way than published" if goes_against(evidence.judgement) else ""
     return f"{difference_text(pair, metric)}{unit}{equal}, n = {pair.n}{other_way}"
 
 
@@ -93,16 +93,17 @@ def markdown(states: Sequence[ClaimState]) -> str:
             f"{escape(claim.claim)} ({escape(claim.source)})",
             escape(claim.published),
             "<br>".join(f"`{text}`" for text in decided_by(one)),
-            "<br>".join([f"**{one.state}**", *boards]),
+            "<br>".join([f"**{one.state}**", *boards, *map(escape, claim.beside)]),
             "<br>".join(escape(work_text(work, rate)) for work, rate in one.work),
         ]
         lines.append(f"| {' | '.join(cells)} |")
-    other = [one for one in states if one.against]
+    other = [one for one in states if one.against or one.claim.beside]
     if other:
-        lines += ["", "### What goes the other way", ""]
+        lines += ["", "### What goes the other way, or may", ""]
     for one in other:
-        lines.append(f"**{one.claim.number}. {escape(one.claim.claim)}** ({escape(one.claim.source)}).")
-        lines += ["", *(f"- {escape(evidence.board)}: {escape(evidence_text(evidence))}." for evidence in one.against)]
+        lines += [f"**{one.claim.number}. {escape(one.claim.claim)}** ({escape(one.claim.source)}).", ""]
+        lines += [f"- {escape(evidence.board)}: {escape(evidence_text(evidence))}." for evidence in one.against]
+        lines += [f"- {escape(text)}." for text in one.claim.beside]
         if one.claim.differs:
             lines += ["", "Otherwise than in the paper, or not said there:", ""]
             lines += [f"- {escape(text)}." for text in one.claim.differs]

@@ -80,7 +80,7 @@ class Work(StrictTable):
 
 
 class Claim(StrictTable):
-    """One published claim. `differs`: what of our recipe is not the paper's, or is not said there."""
+    """One published claim. `differs`: what of our recipe is not the paper's, or is not said there, by file or board."""
 
     number: Whole = Field(ge=1)
     source: str
@@ -89,6 +89,8 @@ class Claim(StrictTable):
     rows: tuple[Row, ...] = Field(min_length=1)
     work: tuple[Work, ...] = Field(min_length=1)
     differs: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
+    """What boards without such a row have on it, in words: shown, and in no state."""
 
 
 class ClaimList(StrictTable):
@@ -153,8 +155,20 @@ class ClaimState:
 
     @property
     def against(self) -> Sequence[Evidence]:
-        """What goes the other way than published: judged so, or shown so on a reduced board."""
-        return [one for one in self.evidence if "contradicted" in (one.judgement.verdict, one.judgement.direction)]
+        """What does not go the published way, on whole or reduced boards, significantly or not."""
+        return [one for one in self.evidence if goes_against(one.judgement)]
+
+
+def goes_against(judgement: Judgement) -> bool:
+    """Whether a difference has the other sign than published; of an equality, whether its interval excludes zero."""
+    pair = judgement.pair
+    if pair is None:
+        return False
+    if "contradicted" in (judgement.verdict, judgement.direction):
+        return True
+    if judgement.expectation.equal_within is not None:
+        return pair.ends is not None and not pair.ends[0] <= 0 <= pair.ends[1]
+    return pair.difference < 0
 
 
 def core_hours(work: Work, rate: Rate) -> float:

@@ -36,7 +36,7 @@ def claims_page(boards: Sequence[SiteBoard], states: Sequence[ClaimState] = ()) 
             ),
         ),
         *([_listed(states)] if states else []),
-        *([_other_way(states)] if any(one.against for one in states) else []),
+        *([_other_way(states)] if any(one.against or one.claim.beside for one in states) else []),
         *(
             section(
                 source or "No source",
@@ -85,14 +85,15 @@ def _other_way(states: Sequence[ClaimState]) -> str:
     """What goes the other way than published, and how our recipe differs from the paper's."""
     parts = []
     for one in states:
-        if one.against:
+        if one.against or one.claim.beside:
             parts.append(paragraph(f"{one.claim.number}. {one.claim.claim} ({one.claim.source})."))
             parts += [paragraph(f"{evidence.board}: {evidence_text(evidence)}.") for evidence in one.against]
+            parts += [paragraph(f"{text}.") for text in one.claim.beside]
             if one.claim.differs:
                 parts.append(
                     paragraph(f"Otherwise than in the paper, or not said there: {'; '.join(one.claim.differs)}.")
                 )
-    return section("What goes the other way", *parts)
+    return section("What goes the other way, or may", *parts)
 
 
 def _row(one: SiteBoard, judgement: Judgement) -> list[Content]:
