@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from prunebench.api.board import ExpectationSide
 from prunebench.api.report import difference_text, escape
-from prunebench.leaderboard.claims import ClaimState, Evidence, Rate, Work, core_hours, goes_against, gpu_hours
+from prunebench.leaderboard.claims import ClaimState, Evidence, Rate, Work, core_hours, gpu_hours
 
 PAPERS = {
     "LTH": "Frankle & Carbin 2019",
@@ -48,16 +48,18 @@ def _difference(evidence: Evidence) -> str:
     unit = f" {metric.apart}" if metric.apart else ""
     margin = evidence.judgement.expectation.equal_within
     equal = "" if margin is None else f" (equal within {metric.signed(margin).lstrip('+')}?)"
-    other_way = ", the other way than published" if goes_against(evidence.judgement) else ""
+    if margin is None and evidence.equal:
+        equal = " (equal?)"
+    other_way = ", the other way than published" if evidence.against else ""
     return f"{difference_text(pair, metric)}{unit}{equal}, n = {pair.n}{other_way}"
 
 
 def work_text(work: Work, rate: Rate) -> str:
     """What a piece of work takes: runs, images, hours."""
-    hours = f"{_hours(core_hours(work, rate))} core-hours, half on two cores"
+    hours = f"{_hours(core_hours(work, rate))} core-hours"
     gpu = gpu_hours(work, rate)
     if gpu is not None:
-        hours = f"{_hours(gpu)} GPU-hours, or about {_hours(core_hours(work, rate))} core-hours, half on two cores"
+        hours = f"{_hours(gpu)} GPU-hours, or about {hours}"
     besides = f", and {work.besides}" if work.besides else ""
     return f"{_images(work.images)} images in {work.runs:,} runs ({work.file}): {hours}{besides}"
 
@@ -82,7 +84,7 @@ def markdown(states: Sequence[ClaimState]) -> str:
     lines = [
         counted(states) + " " + ", ".join(f"{short}: {paper}" for short, paper in PAPERS.items()) + ".",
         "",
-        "| # | claim | published | decided by | state, and what boards have | to decide it |",
+        "| # | claim | published | decided by | state, and what boards have | to decide it (two cores: half the core-hours) |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
     for one in states:

@@ -19,7 +19,7 @@ from prunebench.api.errors import ConfigError
 from prunebench.api.problems import problems
 from prunebench.api.strict import Number, StrictTable, Whole
 from prunebench.benchmark.toml import read_table
-from prunebench.leaderboard.expectations import is_reduced
+from prunebench.leaderboard.expectations import goes_up, is_reduced
 
 FILE = "claims.toml"
 """The list's name, in the folder of the boards' folders."""
@@ -39,6 +39,8 @@ class Row(StrictTable):
     worse: str = ""
     """The better entry itself where a row compares two places, metrics or a fixed number."""
     metric: str = "test/accuracy"
+    equal: bool = False
+    """Whether the two are expected to be equal, also on boards that are older than the margin of the file's row."""
 
     def matches(self, file: str, expectation: Expectation) -> bool:
         """Whether an expectation of a board of `file` is such a row."""
@@ -131,6 +133,19 @@ class Evidence:
     board: str
     judgement: Judgement
     reduced: bool
+    equal: bool = False
+
+    @property
+    def against(self) -> bool:
+        """Whether a difference has the other sign than published; of an equality, whether its interval excludes 0."""
+        judgement, pair = self.judgement, self.judgement.pair
+        if pair is None:
+            return False
+        if "contradicted" in (judgement.verdict, judgement.direction) and not self.equal:
+            return True
+        if self.equal or judgement.expectation.equal_within is not None:
+            return pair.ends is not None and not pair.ends[0] <= 0 <= pair.ends[1]
+        return pair.difference != 0 and (pair.difference < 0) == goes_up(judgement.expectation, judgement.metric)
 
 
 @dataclass(frozen=True)
@@ -156,19 +171,7 @@ class ClaimState:
     @property
     def against(self) -> Sequence[Evidence]:
         """What does not go the published way, on whole or reduced boards, significantly or not."""
-        return [one for one in self.evidence if goes_against(one.judgement)]
-
-
-def goes_against(judgement: Judgement) -> bool:
-    """Whether a difference has the other sign than published; of an equality, whether its interval excludes zero."""
-    pair = judgement.pair
-    if pair is None:
-        return False
-    if "contradicted" in (judgement.verdict, judgement.direction):
-        return True
-    if judgement.expectation.equal_within is not None:
-        return pair.ends is not None and not pair.ends[0] <= 0 <= pair.ends[1]
-    return pair.difference < 0
+        return [one for one in self.evidence if one.against]
 
 
 def core_hours(work: Work, rate: Rate) -> float:
@@ -202,7 +205,7 @@ def states_of(claims: ClaimList, boards: Sequence[OnBoard]) -> list[ClaimState]:
     found = []
     for claim in claims.claim:
         evidence = [
-            Evidence(one.slug, judgement, is_reduced(one.board.provenance))
+            Evidence(one.slug, judgement, is_reduced(one.board.provenance), row.equal)
             for one in boards
             for row in claim.rows
             for judgement in one.board.expectations

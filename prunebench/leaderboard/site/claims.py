@@ -72,7 +72,12 @@ def _listed(states: Sequence[ClaimState]) -> str:
     return section(
         "All claims, and what they would take",
         paragraph(f"{counted(states)} {papers}."),
-        table("", ["claim", "published", "decided by", "state", "to decide it"], rows, filterable=True),
+        table(
+            "",
+            ["claim", "published", "decided by", "state", "to decide it (two cores: half the core-hours)"],
+            rows,
+            filterable=True,
+        ),
         paragraph(
             "Runs and images are those of the planner, over all seeds. Core-hours of LeNet are measured, on one of two "
             f"busy cores. All others are assumed: {CORE / 1e9:.0f} G multiply-accumulates a second of a core, a step "
