@@ -84,7 +84,7 @@ def markdown(states: Sequence[ClaimState]) -> str:
     lines = [
         counted(states) + " " + ", ".join(f"{short}: {paper}" for short, paper in PAPERS.items()) + ".",
         "",
-        "| # | claim | published | decided by | state, and what boards have | to decide it (two cores: half the core-hours) |",
+        "| # | claim | published | decided by | state, and what boards have | to decide it (hours of one core) |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
     for one in states:

@@ -117,7 +117,7 @@ def test_a_row_of_the_table_has_the_boards_numbers_and_the_hours() -> None:
         "mine: late - init, test/accuracy at density 16.8 %: +2.00 ± 0.25 percentage points, n = 3; reproduced" in line
     )
     assert "36 M images in 300 runs (lottery-ticket.toml): 3.0 core-hours" in line
-    assert "36 M images in 3 runs (large.toml): 10 GPU-hours, or about 1.5 core-hours" in line
+    assert "36 M images in 3 runs (large.toml): 10 GPU-hours, or about 1,500 core-hours" in line
 
 
 def test_hours_are_those_of_the_rates() -> None:

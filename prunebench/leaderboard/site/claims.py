@@ -74,7 +74,7 @@ def _listed(states: Sequence[ClaimState]) -> str:
         paragraph(f"{counted(states)} {papers}."),
         table(
             "",
-            ["claim", "published", "decided by", "state", "to decide it (two cores: half the core-hours)"],
+            ["claim", "published", "decided by", "state", "to decide it (hours of one core)"],
             rows,
             filterable=True,
         ),
