@@ -7,7 +7,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, Protocol
 
-from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, SerializationInfo, ValidationError, ValidationInfo
+from pydantic import (
+    ConfigDict,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    SerializationInfo,
+    ValidationError,
+    ValidationInfo,
+)
 from pydantic_core import CoreSchema, core_schema
 
 from prunebench.api.errors import PlanError
@@ -27,7 +34,12 @@ class EntryRef(str):
 
 
 class ComponentConfig(StrictTable):
-    """The base of every component's configuration: frozen, unknown keys forbidden, defaults part of the key."""
+    """The base of every component's configuration: frozen, unknown keys forbidden, defaults part of the key.
+
+    What a key means stands in `Field(description=...)` or in the docstring: below "Args:", or as "`key`: meaning".
+    """
+
+    model_config = ConfigDict(use_attribute_docstrings=False)  # reading a hundred sources would slow every start
 
     measured: ClassVar[frozenset[str]] = frozenset()
     """Of a task: fields that change what is measured and nothing that is trained; in the keys of curves alone."""

@@ -13,6 +13,9 @@ from pydantic_core import CoreSchema, core_schema
 
 _POSITION = re.compile(r"^\s*([0-9][0-9_]{0,23}(?:\.[0-9]{1,24})?)\s*(it|ep|%)\s*$")
 
+PATTERN = _POSITION.pattern
+"""What a position looks like, as the JSON Schema of a benchmark file says it."""
+
 
 @dataclass(frozen=True)
 class Clock:
@@ -68,5 +71,5 @@ class Position:
         return core_schema.no_info_plain_validator_function(
             cls.parse,
             serialization=core_schema.plain_serializer_function_ser_schema(dump, info_arg=True),
-            json_schema_input_schema=core_schema.str_schema(pattern=_POSITION.pattern),
+            json_schema_input_schema=core_schema.str_schema(pattern=PATTERN),
         )

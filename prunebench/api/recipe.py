@@ -11,19 +11,21 @@ from prunebench.api.component import Binder, BoundComponent, Slot
 from prunebench.api.errors import PlanError
 from prunebench.api.positions import Position
 from prunebench.api.problems import problems
-from prunebench.api.strict import Number, StrictTable, Switch, Whole
+from prunebench.api.strict import InWords, Number, StrictTable, Switch, Whole
 
 
 class Stretch(StrictTable):
     """A horizon that a ticket's mask decides: `of`, times what training a step of it saves.
 
-    "macs-ratio" is the dense network's multiply-accumulates over the masked one's, so that both get the same work;
-    `at_most` caps it, as Liu et al. 2019 (Scratch-B) do at 2.
+    Source: Liu et al. 2019, Scratch-B.
     """
 
-    of: Position
+    of: Position = Field(examples=["160ep"])
+    """The horizon of the dense network."""
     times: Literal["macs-ratio"]
-    at_most: Number | None = Field(None, ge=1)
+    """"macs-ratio" is the dense network's multiply-accumulates over the masked one's: both get the same work."""
+    at_most: Number | None = Field(None, ge=1, examples=[2])
+    """The largest factor; the source takes 2."""
 
 
 def _horizon(value: object) -> Position | Stretch:
@@ -43,24 +45,44 @@ Horizon = Annotated[
 class Recipe(StrictTable):
     """How one kind of run trains: `[train]`, `[find]` and `[evaluate]`, merged."""
 
-    stated_horizon: Horizon = Field(alias="horizon")
-    """Where the learning-rate clock ends, or what decides it once a mask is there."""
-    stop: Position | None = None
-    batch: Whole = Field(gt=0)
-    optimizer: Annotated[BoundComponent, Slot("optimizer")]
-    lr: Annotated[tuple[BoundComponent, ...], Slot("lr", many=True)] = Field(
-        default_factory=lambda: ("constant",), validate_default=True
+    stated_horizon: Annotated[Horizon, InWords(type="position in iterations or epochs, or a table")] = Field(
+        alias="horizon", examples=["20ep", {"of": "160ep", "times": "macs-ratio", "at_most": 2}]
     )
-    loss: Annotated[tuple[BoundComponent, ...], Slot("loss", many=True)] = ()
-    mask_updates: Annotated[tuple[BoundComponent, ...], Slot("mask_updates", many=True)] = ()
-    label_smoothing: Number = Field(0.0, ge=0, lt=1)
-    max_gradient_norm: Number | None = Field(None, gt=0)
+    """Where the learning-rate clock ends, or the table that lengthens it by what a mask saves."""
+    stop: Annotated[Position | None, InWords(default="the horizon")] = Field(None, examples=["5ep"])
+    """Where a run ends; past the horizon is an error."""
+    batch: Whole = Field(gt=0, examples=[128])
+    """Examples in a batch; an incomplete last batch of an epoch is dropped."""
+    optimizer: Annotated[BoundComponent, Slot("optimizer")] = Field(
+        examples=[{"use": "sgd", "lr": 0.1, "momentum": 0.9}]
+    )
+    """The optimizer, with the base learning rate."""
+    lr: Annotated[tuple[BoundComponent, ...], Slot("lr", many=True), InWords(default='`["constant"]`')] = Field(
+        default_factory=lambda: ("constant",),
+        validate_default=True,
+        examples=[["cosine", {"use": "warmup", "over": "1ep"}]],
+    )
+    """One base schedule of the learning rate, and wrappers such as `warmup` and `scale`; `repeat` starts what stands
+    before it over and over."""
+    loss: Annotated[tuple[BoundComponent, ...], Slot("loss", many=True)] = Field(
+        (), examples=[{"use": "gamma-l1", "strength": 1e-4}]
+    )
+    """Terms that are added to the loss."""
+    mask_updates: Annotated[tuple[BoundComponent, ...], Slot("mask_updates", many=True)] = Field((), examples=["rigl"])
+    """Rules that change the mask while training."""
+    label_smoothing: Number = Field(0.0, ge=0, lt=1, examples=[0.1])
+    """Of the task's objective, where it has any, as classification does."""
+    max_gradient_norm: Number | None = Field(None, gt=0, examples=[1.0])
+    """Clips the norm of the masked gradient."""
     optimizer_state: Literal["fresh", "with-weights"] = "fresh"
+    """Whether the optimizer starts anew, or with the state that belongs to the weights."""
     shrunk: Switch = False
-    """Whether what is pruned is taken out before training, instead of held at zero."""
+    """Whether what is pruned is taken out before a ticket is trained, instead of held at zero: faster, equal but for
+    rounding. Needs units that can be taken out, such as channels."""
     numerics: Literal["float32", "tf32", "bf16"] = "float32"
     """What the forward and backward pass compute in; all else is float32."""
     memory_format: Literal["contiguous", "channels_last"] = "contiguous"
+    """How images and convolutions lie in memory while training; "channels_last" needs images."""
     compile: Switch = False
     """Whether the network is trained through torch.compile."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, Strict, ValidationError, model_validator
@@ -18,12 +20,33 @@ Switch = Annotated[bool, Strict()]
 """true or false, and not 1 or 0."""
 
 
+@dataclass(frozen=True)
+class InWords:
+    """What a reference says of a key where the type or the default of its field alone would say too little."""
+
+    type: str = ""
+    default: str = ""
+
+
+@dataclass(frozen=True)
+class EarlyKey:
+    """A key of a table that is read before the table is, and so is no field of it: its type, default and meaning."""
+
+    type: str
+    default: str
+    meaning: str
+    example: str = ""
+
+
 class StrictTable(BaseModel):
-    """A table of the file: frozen, unknown keys forbidden and answered with the nearest known one."""
+    """A table of the file: frozen, unknown keys forbidden and answered with the nearest known one.
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    What a key means stands below its field, once: editors, `prunebench explain` and the documentation read it there.
+    """
 
-    more_keys: ClassVar[tuple[str, ...]] = ()
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    more_keys: ClassVar[Mapping[str, EarlyKey]] = {}
     """Keys that a file may state in this table and that are read before it is."""
 
     @model_validator(mode="wrap")
@@ -37,5 +60,5 @@ class StrictTable(BaseModel):
 
 def table_keys(table: type[BaseModel]) -> list[str]:
     """The keys of a table, as a file writes them."""
-    more: tuple[str, ...] = getattr(table, "more_keys", ())
+    more: Mapping[str, EarlyKey] = getattr(table, "more_keys", {})
     return [*(field.alias or name for name, field in table.model_fields.items()), *more]

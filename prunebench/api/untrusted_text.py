@@ -24,13 +24,16 @@ def printable(text: str, most: int = MOST) -> str:
 
 
 def describe(error: BaseException, most: int = MOST) -> str:
-    """An exception as "TYPE: TEXT", whatever its class does when it is asked for its text."""
+    """An exception as "TYPE: TEXT", whatever its class does when it is asked for its text.
+
+    Lines after the first are indented: none of them can be taken for one that the suite wrote.
+    """
     name = type(error).__name__
     try:
         text = str(error)
     except BaseException as second:  # an exception of a stranger may fail in any way, also by leaving the program
         text = f"(its text cannot be made: {type(second).__name__})"
-    return printable(f"{name}: {text}" if text else name, most)
+    return printable(f"{name}: {text}" if text else name, most).replace("\n", "\n    ")
 
 
 def _shown(character: str) -> str:

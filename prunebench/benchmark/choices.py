@@ -19,7 +19,7 @@ from pydantic import (
 from prunebench.api.component import BoundComponent, Slot
 from prunebench.api.problems import problems, refusal
 from prunebench.api.recipe import Recipe
-from prunebench.api.strict import StrictTable
+from prunebench.api.strict import EarlyKey, InWords, StrictTable
 from prunebench.benchmark import bounds
 
 
@@ -41,7 +41,8 @@ class _Choice(StrictTable):
     named_by: ClassVar[tuple[str, ...]]
     """The keys that a label is taken from where there is none, the first first."""
 
-    label: Name
+    label: Annotated[Name, InWords(default="a model's `name`, the data's `use`")] = Field(examples=["small"])
+    """What the results call it; must be unique in the file."""
 
     @model_validator(mode="wrap")
     @classmethod
@@ -76,7 +77,8 @@ class DataChoice(_Choice):
 
     named_by = ("use",)
 
-    use: Annotated[BoundComponent, Slot("data")]
+    use: Annotated[BoundComponent, Slot("data")] = Field(examples=["mnist5k"])
+    """The component that gives the data; its own keys stand beside it."""
 
 
 class ModelChoice(_Choice):
@@ -84,18 +86,27 @@ class ModelChoice(_Choice):
 
     default = "timm"
     named_by = ("name", "use")
+    more_keys: ClassVar[Mapping[str, EarlyKey]] = {
+        "train": EarlyKey("recipe", "none", "What is this model's own of both recipes.", "train.batch = 64"),
+    }
 
-    use: Annotated[BoundComponent, Slot("model")]
-    init: Annotated[BoundComponent | None, Slot("init")] = None
-    """What draws the first weights; the network's constructor where it is None."""
-    weights: str | None = Field(None, description="A safetensors file below the data root to start from.")
-    """Read instead of drawn."""
-    fresh_head: bool = Field(False, description="The classifier is drawn anew, whatever the file has for it.")
-    """For a file of a network that tells other classes apart."""
-    find: Recipe | None = None
-    """How an entry's find runs train this model, where the model says something of it; None where it says nothing."""
-    evaluate: Recipe | None = None
-    """The same of the runs that judge."""
+    use: Annotated[BoundComponent, Slot("model"), InWords(default='`"timm"`')] = Field(examples=["timm"])
+    """The component that builds the network; its own keys stand beside it."""
+    init: Annotated[BoundComponent | None, Slot("init"), InWords(default="what the constructor draws")] = Field(
+        None, examples=["kaiming_normal"]
+    )
+    """How the first weights are drawn."""
+    weights: Annotated[str | None, InWords(type="path below the data root")] = Field(
+        None, examples=["weights/resnet20.safetensors"]
+    )
+    """A safetensors file that the first weights are read from, the same for every seed."""
+    fresh_head: bool = False
+    """With `weights`: the classifier is drawn anew for each seed, whatever the file has for it, as for data with other
+    classes."""
+    find: Annotated[Recipe | None, InWords(type="recipe")] = Field(None, examples=[{"optimizer": {"lr": 0.2}}])
+    """What is this model's own of the recipe that finds tickets."""
+    evaluate: Annotated[Recipe | None, InWords(type="recipe")] = Field(None, examples=[{"optimizer": {"lr": 0.05}}])
+    """What is this model's own of the recipe that judges them."""
 
     @model_validator(mode="after")
     def _a_head_of_something(self) -> Self:

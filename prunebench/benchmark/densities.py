@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field, GetCoreSchemaHandler, field_validator
 from pydantic_core import CoreSchema, core_schema
 
 from prunebench.api.problems import shortened
-from prunebench.api.strict import Number, StrictTable, Whole
+from prunebench.api.strict import InWords, Number, StrictTable, Whole
 from prunebench.benchmark import bounds
 from prunebench.benchmark.toml import Printed
 
@@ -52,9 +52,14 @@ class Density:
 class ChainKeys(StrictTable):
     """What says how often and how far an entry is pruned, and which rounds are judged."""
 
-    cut: Number | None = Field(None, gt=0, lt=1)
-    rounds: Whole | None = Field(None, ge=0, le=bounds.ROUNDS)
-    densities: tuple[Density, ...] | None = Field(None, max_length=bounds.DENSITIES)
+    cut: Number | None = Field(None, gt=0, lt=1, examples=[0.2])
+    """The share of the survivors that a round removes."""
+    rounds: Whole | None = Field(None, ge=0, le=bounds.ROUNDS, examples=[10])
+    """How many rounds prune; needed with `cut`."""
+    densities: Annotated[tuple[Density, ...] | None, InWords(default="all rounds")] = Field(
+        None, max_length=bounds.DENSITIES, examples=[[0.512, 0.107]]
+    )
+    """The densities to judge: with `cut` and `rounds` it chooses among the rounds, alone each is a round of its own."""
 
     @field_validator("densities")
     @classmethod

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
 from prunebench.api.component import BoundComponent, ComponentConfig, EntryRef, Slot
 from prunebench.api.recipe import Recipe
-from prunebench.api.strict import Whole
+from prunebench.api.strict import EarlyKey, InWords, Whole
 from prunebench.api.task import Metrics
 from prunebench.benchmark import bounds
 from prunebench.benchmark.choices import DataChoice, ModelChoice, Name
@@ -24,30 +24,65 @@ from prunebench.components.metrics import metrics_of
 class Entry(ChainKeys):
     """One `[[entry]]`, after grids and `extends`, over what the file says of all entries."""
 
-    more_keys = ("extends", "grid", "train", "loss", "mask_updates")
+    more_keys: ClassVar[Mapping[str, EarlyKey]] = {
+        "extends": EarlyKey("name of an entry", "", "An entry below this one.", 'extends = "imp"'),
+        "grid": EarlyKey(
+            "table",
+            "",
+            "Makes this several entries: axes, each a table of keys and equally long lists of values.",
+            'grid.f = { "find.optimizer.lr" = [0.05, 0.2] }',
+        ),
+        "train": EarlyKey("recipe", "`{}`", "Laid over both recipes.", 'train.horizon = "5ep"'),
+        "loss": EarlyKey("list of components", "the recipe's", "Replaces the loss terms of both recipes.", "loss = []"),
+        "mask_updates": EarlyKey(
+            "list of components", "the recipe's", "Replaces the mask updates of both recipes.", 'mask_updates = "rigl"'
+        ),
+    }
 
-    name: Name
-    draws: Whole = Field(1, ge=1, le=bounds.DRAWS)
-    draw_once: bool = False
-    """Whether the score draws once for all rounds: the densities of a draw then share the images that it looks at."""
-    tickets: str | None = None
-    task: Annotated[BoundComponent, Slot("task")]
-    data: tuple[DataChoice, ...]
-    models: tuple[ModelChoice, ...] = Field(alias="model")
-    units: Annotated[BoundComponent, Slot("units")] = Field(
-        default_factory=lambda: {"use": "weights"}, validate_default=True
+    name: Name = Field(examples=["imp"])
+    """What the results call it; unique in the file."""
+    schedule: Annotated[BoundComponent | None, Slot("schedule")] = Field(
+        None, examples=["rewind", {"use": "rewind", "to": "2ep"}]
     )
-    schedule: Annotated[BoundComponent | None, Slot("schedule")] = None
-    score: Annotated[BoundComponent | None, Slot("score")] = None
-    select: Annotated[BoundComponent | None, Slot("select")] = None
-    prune: Annotated[BoundComponent | None, Slot("prune")] = None
+    """The retraining schedule; without it the entry is a dense network."""
+    score: Annotated[BoundComponent | None, Slot("score")] = Field(None, examples=["magnitude"])
+    """How much a unit is worth; needed with a schedule."""
+    select: Annotated[BoundComponent | None, Slot("select")] = Field(None, examples=["global"])
+    """Which units survive, given the scores; needed with a schedule."""
+    prune: Annotated[BoundComponent | None, Slot("prune")] = Field(None, examples=["sparsegpt"])
     """Scores and selects in one, instead of `score` and `select`."""
-    edits: Annotated[tuple[BoundComponent, ...], Slot("ticket", many=True)] = Field((), alias="ticket")
-    analyses: Annotated[tuple[BoundComponent, ...], Slot("analyse", many=True)] = Field((), alias="analyse")
-    find: Recipe
-    """How the runs train that find its tickets; of the first model, where models have recipes of their own."""
-    evaluate: Recipe
-    """The same of the runs that judge."""
+    units: Annotated[BoundComponent, Slot("units"), InWords(default='`"weights"`')] = Field(
+        default_factory=lambda: {"use": "weights"}, validate_default=True, examples=["channels"]
+    )
+    """What is kept or removed as one."""
+    tickets: Annotated[str | None, InWords(type="name of an entry")] = Field(None, examples=["imp"])
+    """Judge that entry's tickets, found by its schedule, score, selection and find recipe."""
+    edits: Annotated[tuple[BoundComponent, ...], Slot("ticket", many=True)] = Field(
+        (), alias="ticket", examples=[["shuffle-within-layer", "reinit"]]
+    )
+    """Edits of each ticket before it is judged, in order."""
+    draws: Whole = Field(1, ge=1, le=bounds.DRAWS)
+    """How often the edits, or masks that are drawn (as by `random`, or by scores that look at drawn images: `snip`,
+    `grasp`, `taylor`, `fisher`), are drawn; draws are averaged within a seed, and tables say how far they lie apart."""
+    draw_once: bool = False
+    """Whether the score draws once for all rounds: the densities of one draw then share the images that it looks at, or
+    the order that `random` gives."""
+    analyses: Annotated[tuple[BoundComponent, ...], Slot("analyse", many=True)] = Field(
+        (), alias="analyse", examples=["movement"]
+    )
+    """Analyses of the entry's tickets."""
+    task: Annotated[BoundComponent, Slot("task"), InWords(default="the file's")] = Field(examples=["classification"])
+    """What the entry's networks are trained for and measured by; laid over the file's task."""
+    find: Annotated[Recipe, InWords(type="recipe", default="`{}`")] = Field(examples=[{"optimizer": {"lr": 0.2}}])
+    """Laid over the find recipe: how the runs train that find the entry's tickets."""
+    evaluate: Annotated[Recipe, InWords(type="recipe", default="`{}`")] = Field(examples=[{"optimizer": {"lr": 0.05}}])
+    """Laid over the evaluate recipe: how the runs train that judge the entry's tickets."""
+    models: Annotated[tuple[ModelChoice, ...], InWords(type="table", default="`{}`")] = Field(
+        alias="model", examples=[{"args": {"widths": [30, 10]}}]
+    )
+    """Laid over every model of the file."""
+    data: Annotated[tuple[DataChoice, ...], InWords(type="table", default="`{}`")] = Field(examples=[{"valid": 1000}])
+    """Laid over every data set of the file."""
 
     @property
     def metrics(self) -> Metrics:

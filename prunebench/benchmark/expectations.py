@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from prunebench.api.positions import Position
-from prunebench.api.strict import Number, StrictTable, Switch, Whole
+from prunebench.api.strict import InWords, Number, StrictTable, Switch, Whole
 
 
 class Than(StrictTable):
     """What differs on the losing side of an expectation; what is not stated is as on the winning side."""
 
-    metric: str | None = None
-    density: Number | None = None
-    round: Whole | None = Field(None, ge=0)
-    position: str | None = None
-    value: Number | None = None
+    metric: Annotated[str | None, InWords(type="metric")] = Field(None, examples=["movement/pruned/absolute"])
+    """By what the losing side is read."""
+    density: Number | None = Field(None, examples=[0.512])
+    """At which density."""
+    round: Whole | None = Field(None, ge=0, examples=[1])
+    """In which round; instead of `density`."""
+    position: Annotated[str | None, InWords(type='position, `"start"` or `"end"`')] = Field(None, examples=["500it"])
+    """At which point of a run."""
+    value: Number | None = Field(None, examples=[1.0])
     """A fixed number takes the place of the losing side."""
 
     @field_validator("position")
@@ -39,23 +43,39 @@ class Than(StrictTable):
 class Expect(StrictTable):
     """A published result that the file is held against."""
 
-    source: str
-    claim: str
-    better: str
-    worse: str = ""
-    """The better entry itself where only `than` says what differs."""
-    metric: str = ""
-    """The task's primary metric on the test split where it is not stated."""
-    density: Number | None = None
-    round: Whole | None = Field(None, ge=0)
-    position: str | None = None
-    than: Than | None = None
-    published: dict[Literal["better", "worse", "difference", "ratio"], Number] = Field(default_factory=dict)
-    """Both sides, or what is printed of their difference (better minus worse) or ratio (better over worse)."""
-    equal_within: Number | None = Field(None, gt=0)
+    source: str = Field(examples=["Renda et al. 2020"])
+    """Where it is published."""
+    claim: str = Field(examples=["late rewinding beats rewinding to init"])
+    """What is said there."""
+    better: Annotated[str, InWords(type="name of an entry")] = Field(examples=["imp"])
+    """The entry that should win."""
+    worse: Annotated[str, InWords(type="name of an entry", default="`better`, beside `than`")] = Field(
+        "", examples=["imp-init"]
+    )
+    """The entry that should lose; may be left out beside `than`."""
+    metric: Annotated[str, InWords(type="metric", default="the task's primary metric on test")] = Field(
+        "", examples=["test/loss", "movement/ratio", "smallest_matching_density"]
+    )
+    """By what the two sides are compared."""
+    density: Annotated[Number | None, InWords(default="all that both have")] = Field(None, examples=[0.168])
+    """At which density."""
+    round: Annotated[Whole | None, InWords(default="all that both have")] = Field(None, ge=0, examples=[3])
+    """In which round; instead of `density`."""
+    position: Annotated[str | None, InWords(type='position, `"start"` or `"end"`', default="the end")] = Field(
+        None, examples=["500it"]
+    )
+    """At which point of a run."""
+    than: Annotated[Than | None, InWords(type="table")] = Field(None, examples=[{"value": 1.0}])
+    """What differs on the losing side: `metric`, `density`, `round`, `position`; or a fixed `value`."""
+    published: Annotated[
+        dict[Literal["better", "worse", "difference", "ratio"], Number], InWords(type="table of numbers")
+    ] = Field(default_factory=dict, examples=[{"better": 0.9131, "worse": 0.8856}, {"difference": 0.034}])
+    """The published numbers: both sides, or where only that is printed their `difference` (better minus worse) or their
+    `ratio` (better over worse)."""
+    equal_within: Number | None = Field(None, gt=0, examples=[0.01])
     """The two sides are expected to be equal: to differ by less than this, in the metric's unit."""
     judge: Switch = True
-    """False where the file's recipe is not the paper's: the difference is shown, not judged."""
+    """`false` where the file's recipe is not the paper's: the difference is shown, not judged."""
 
     @field_validator("position")
     @classmethod

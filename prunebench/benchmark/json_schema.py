@@ -38,14 +38,14 @@ def json_schema(catalogue: Catalogue) -> Json:
     definitions["recipe"] = _table(recipe)
     definitions["entry"] = {**_table(_entry(recipe, definitions)), "required": ["name"]}
     top = _properties(TopTable, definitions)
-    top |= dict.fromkeys(RECIPES, RECIPE)
-    top["task"] = {"anyOf": [_one("task"), CHANGES]}
-    top["entry"] = {"type": "array", "items": {"$ref": "#/$defs/entry"}}
-    top["extends"] = {"type": "string", "description": "Another file, below this one; seen from this file's folder."}
+    top |= {key: {**_said(top[key]), **RECIPE} for key in RECIPES}
+    top["task"] = {**_said(top["task"]), "anyOf": [_one("task"), CHANGES]}
+    top["entry"] = {**_said(top["entry"]), "type": "array", "items": {"$ref": "#/$defs/entry"}}
+    top["extends"] = {**_early(TopTable, "extends"), "type": "string"}
     whole = {key: {"$ref": f"#/$defs/slots-{key}"} for key in CHOICES}
-    over = {key: {"anyOf": [whole[key], CHANGES]} for key in CHOICES}
+    over = {key: {**_said(top[key]), "anyOf": [whole[key], CHANGES]} for key in CHOICES}
     profile = _table({**top, **over})
-    top["profile"] = {"type": "object", "additionalProperties": profile}
+    top["profile"] = {**_early(TopTable, "profile"), "type": "object", "additionalProperties": profile}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "prunebench benchmark file",
@@ -58,6 +58,15 @@ def json_schema(catalogue: Catalogue) -> Json:
         "additionalProperties": False,
         "$defs": definitions,
     }
+
+
+def _said(schema: Json) -> Json:
+    """What a schema says to a person."""
+    return {key: schema[key] for key in ("description", "examples") if key in schema}
+
+
+def _early(table: type[StrictTable], key: str) -> Json:
+    return {"description": table.more_keys[key].meaning}
 
 
 def _one(slot: str) -> Json:
@@ -110,13 +119,15 @@ def _entry(recipe: Json, definitions: Json) -> Json:
     properties = _properties(Entry, definitions)
     for key, slot in slots(Entry).items():
         if key in properties and not slot.many:
-            properties[key] = {"anyOf": [properties[key], CHANGES]}
-    properties |= {key: recipe[key] for key in LAID_OVER_RECIPES} | dict.fromkeys(RECIPES, RECIPE)
-    properties |= {key: {"type": "object"} for key in CHOICES}
-    properties["extends"] = {"type": "string", "description": "An entry below this one."}
+            properties[key] = {**_said(properties[key]), "anyOf": [properties[key], CHANGES]}
+    early = {key: _early(Entry, key) for key in Entry.more_keys}
+    properties |= {key: {**recipe[key], **early[key]} for key in LAID_OVER_RECIPES}
+    properties |= {key: {**_said(properties.get(key, {})), **early.get(key, {}), **RECIPE} for key in RECIPES}
+    properties |= {key: {**_said(properties[key]), "type": "object"} for key in CHOICES}
+    properties["extends"] = {**early["extends"], "type": "string"}
     properties["grid"] = {
+        **early["grid"],
         "type": "object",
-        "description": "Axes, each a table of keys and equally long lists of values.",
         "additionalProperties": {"type": "object", "additionalProperties": {"type": "array"}},
     }
     return properties
@@ -138,5 +149,5 @@ def _placed(schema: Any) -> Any:
     if not isinstance(schema, dict):
         return schema
     if "slot" in schema:
-        return {"$ref": f"#/$defs/slot{'s' * schema['many']}-{schema['slot']}"}
+        return {**_said(schema), "$ref": f"#/$defs/slot{'s' * schema['many']}-{schema['slot']}"}
     return {key: _placed(value) for key, value in schema.items()}

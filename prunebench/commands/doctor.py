@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import click
@@ -42,4 +41,4 @@ def doctor(store: Path | str | None, as_json: bool) -> None:
     else:
         amiss = f"{len(failed)} {'thing is' if len(failed) == 1 else 'things are'} amiss, marked !!"
         click.echo(amiss if failed else "All that runs need is there.")
-    sys.exit(1 if failed else 0)
+    click.get_current_context().exit(1 if failed else 0)

@@ -33,7 +33,7 @@ def init(file: Path, model: str, data: str, units: str, force: bool) -> None:
         with file.open("w" if force else "x", encoding="utf-8") as out:
             out.write(benchmark_file(model, data, units))
         if not schema.exists():
-            schema.write_text(json.dumps(json_schema(catalogue), indent=1) + "\n", encoding="utf-8")
+            schema.write_text(json.dumps(json_schema(catalogue), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     except FileExistsError:
         raise ConfigError([f"{file}: there is a file of that name; --force writes over it"]) from None
     except OSError as error:
@@ -45,5 +45,5 @@ def init(file: Path, model: str, data: str, units: str, force: bool) -> None:
         for line in error.errors:
             show_error(line)
         click.echo(f"{file} does not run yet: mend what is above, then `prunebench check {file}`.", err=True)
-        raise SystemExit(2) from None
+        click.get_current_context().exit(2)
     click.echo(f"It is {len(plan.runs)} training runs. Next: `prunebench run {file} --profile smoke`, then without it.")

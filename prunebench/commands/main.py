@@ -15,6 +15,7 @@ COMMANDS = (
     "compare",
     "data",
     "doctor",
+    "explain",
     "export",
     "init",
     "merge",
@@ -52,7 +53,7 @@ class Commands(click.Group):
         """Run a command."""
         from prunebench.api.errors import ConfigError, InterruptedRunError, PrunebenchError, StoreError, WorkerError
         from prunebench.components.interrupts import told_apart
-        from prunebench.components.leaving import no_leaving
+        from prunebench.components.leaving import LeftError, no_leaving
 
         try:
             with told_apart(), no_leaving():
@@ -60,6 +61,10 @@ class Commands(click.Group):
         except (InterruptedRunError, KeyboardInterrupt) as stop:
             show_stop(stop)
             ctx.exit(128 + getattr(stop, "by", signal.SIGINT))
+        except (SystemExit, LeftError):
+            # Commands end by `ctx.exit`: this came from a component, where nothing was to catch it.
+            show_error("a component asked for the program to end before its work was done")
+            ctx.exit(1)
         except ConfigError as error:
             for line in error.errors:
                 show_error(line)

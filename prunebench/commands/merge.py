@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
@@ -32,4 +31,4 @@ def merge(folders: tuple[Path, ...], out: Path, overwrite: bool, also: bool) -> 
         reports_left_out(results)
     for complaint in complaints:
         show_error(complaint)
-    sys.exit(1 if complaints else 0)
+    click.get_current_context().exit(1 if complaints else 0)

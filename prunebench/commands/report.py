@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
@@ -29,10 +28,12 @@ def report(folder: Path, metric: str | None, against: str | None, expect: bool, 
     for complaint in complaints:
         show_error(complaint)
     if not expect:
-        sys.exit(1 if complaints else 0)
+        click.get_current_context().exit(1 if complaints else 0)
     from prunebench.commands.terminal.tables import verdicts_table
     from prunebench.leaderboard import verdicts
 
     judgements = verdicts(results)
     console_for().print(verdicts_table(judgements))
-    sys.exit(1 if complaints or any(judgement.verdict == "contradicted" for judgement in judgements) else 0)
+    click.get_current_context().exit(
+        1 if complaints or any(judgement.verdict == "contradicted" for judgement in judgements) else 0
+    )

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from pydantic import TypeAdapter
+from pydantic.fields import FieldInfo
 
 from prunebench.api.details import AnalysisDetail, CurvePoint, Detail, EvaluationDetail, FigureDetail, LayerCount
 from prunebench.api.provenance import (
@@ -85,6 +86,21 @@ def described(type: type[Record]) -> tuple[str, dict[str, str], list[str]]:
     return first.strip(), fields, invariants
 
 
+def fields() -> Iterator[tuple[str, str, str, str, str, str]]:
+    """Every field: its file, its type's name, its own name, what it means, its type and default in words."""
+    for file, types in _PARTS.items():
+        for type in types:
+            _, meanings, _ = described(type)
+            for name, field in type.model_fields.items():
+                key = field.alias or name
+                words = re.sub(r"\[(\w+)\]\(#\w+\)", r"\1", _type(field.annotation))
+                yield file.partition(".")[0], type.__name__, key, meanings[name], words, _default(field)
+
+
+def _default(field: FieldInfo) -> str:
+    return "required" if field.is_required() else f"`{_json(field.get_default(call_default_factory=True))}`"
+
+
 def _split(attributes: str) -> tuple[list[str], list[str]]:
     _, *rest = _FIELDS.split(inspect.cleandoc("\n" + attributes))
     return rest[::2], [" ".join(text.split()) for text in rest[1::2]]
@@ -100,12 +116,12 @@ def _describe(schema: dict[str, Any], type: type[Record]) -> None:
 def _file(file: str, types: tuple[type[Record], ...]) -> Iterator[str]:
     yield f"## {file}\n"
     for type in types:
-        about, fields, invariants = described(type)
+        about, meanings, invariants = described(type)
         yield f"### {type.__name__}\n\n{about}\n"
         yield "| field | type | default | meaning |\n|---|---|---|---|"
         for name, field in type.model_fields.items():
-            default = "" if field.is_required() else f"`{_json(field.get_default(call_default_factory=True))}`"
-            yield f"| `{field.alias or name}` | {_type(field.annotation)} | {default} | {fields[name]} |"
+            default = "" if field.is_required() else _default(field)
+            yield f"| `{field.alias or name}` | {_type(field.annotation)} | {default} | {meanings[name]} |"
         yield ""
         if invariants:
             yield "\n".join(f"- {invariant}" for invariant in invariants) + "\n"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -104,7 +103,7 @@ def run(
         more = "" if traceback or not traces else " (--traceback shows where)"
         click.echo(f"{len(outcome.broken)} of {numbers.trials} trials failed{more}.", err=True)
     if outcome.broken or complaints:
-        sys.exit(1)
+        click.get_current_context().exit(1)
 
 
 def _fetch(options: Options, console: Console) -> None:

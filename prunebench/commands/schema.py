@@ -9,8 +9,12 @@ import click
 
 @click.command()
 @click.option("--results", is_flag=True, help="Of results.jsonl, details.jsonl and provenance.json, by name.")
-def schema(results: bool) -> None:
-    """Print the JSON Schema of benchmark files, for editors; it knows every installed component."""
+@click.option("--built-in", is_flag=True, help="Only with the components that prunebench itself brings.")
+def schema(results: bool, built_in: bool) -> None:
+    """Print the JSON Schema of benchmark files, for editors; it knows every installed component.
+
+    An editor completes and checks a file whose first line names it: `#:schema ./prunebench.schema.json`.
+    """
     if results:
         from prunebench.commands.results_reference import json_schemas
 
@@ -19,4 +23,5 @@ def schema(results: bool) -> None:
     from prunebench.benchmark.json_schema import json_schema
     from prunebench.components.catalogue import Catalogue
 
-    click.echo(json.dumps(json_schema(Catalogue.load()), indent=2))
+    catalogue = Catalogue.load()
+    click.echo(json.dumps(json_schema(catalogue.built_in() if built_in else catalogue), indent=1, ensure_ascii=False))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -111,7 +110,7 @@ def store_verify(store: Path | str | None, as_json: bool) -> None:
         for address in damaged:
             show_error(f"{address}: damaged or incomplete; the next run that needs it makes it again")
     if damaged:
-        sys.exit(1)
+        click.get_current_context().exit(1)
 
 
 @store.command("push")
@@ -181,7 +180,7 @@ def _copy(
         elif one.outcome == "conflict":
             show_error(f"{one.address[:12]}: not copied: {one.why}")
     if counts["damaged"] or counts["conflict"]:
-        sys.exit(1)
+        click.get_current_context().exit(1)
 
 
 @contextmanager

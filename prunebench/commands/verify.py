@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +54,7 @@ def verify(
             click.echo(json.dumps([claim.to_json() for claim in claims]))
         else:
             console_for().print(claims_table(claims))
-        sys.exit(1 if any(claim.verdict == "contradicted" for claim in claims) else 0)
+        click.get_current_context().exit(1 if any(claim.verdict == "contradicted" for claim in claims) else 0)
     comparison = verification.verify(
         folder, entries=entries, seeds=seeds, sample=sample, cells=list(map(_cell, cells)), file=file, show=show
     )
@@ -66,7 +65,7 @@ def verify(
     if comparison.holds and record:
         verification.record(folder, comparison)
         click.echo(f"Noted in {folder / 'verification.json'}", err=as_json)
-    sys.exit(0 if comparison.holds else 1)
+    click.get_current_context().exit(0 if comparison.holds else 1)
 
 
 def _cell(text: str) -> tuple[str, int]:

@@ -88,6 +88,11 @@ class Catalogue:
         more = {c.name: Provider(c, distribution) for c in components}
         return Catalogue({**self.providers, **more}, self.broken)
 
+    def built_in(self) -> Catalogue:
+        """Of these, the components that prunebench's own distribution brings."""
+        own = {name: p for name, p in self.providers.items() if p.distribution.startswith("prunebench ")}
+        return Catalogue(own)
+
     def find(self, name: str) -> Provider:
         """The provider of a component. Raises ConfigError with the nearest names."""
         if name in self.providers:

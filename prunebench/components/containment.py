@@ -6,13 +6,15 @@ call leaves the state of the process as it found it, and a call that does not is
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from prunebench.api.errors import ContractError, PrunebenchError
+from prunebench.api.errors import ContractError, PlanError, PrunebenchError
 from prunebench.api.untrusted_text import describe
 from prunebench.components.global_state import GlobalState
 from prunebench.components.interrupts import is_ctrl_c
+from prunebench.components.time_limit import HookTimeout
 
 if TYPE_CHECKING:
     import pluggy
@@ -92,6 +94,23 @@ def failure(who: str, hook: str, error: BaseException) -> ContractError:
     contained = ContractError(f"component {who}: {hook} failed: {describe(error)}")
     contained.__cause__ = error
     return contained
+
+
+@contextmanager
+def contained(what: str) -> Iterator[None]:
+    """Within it, code runs that a component gave earlier: a network, a term of the loss, units.
+
+    Whatever that raises, also to leave the program, is an error that begins with `what`. A limit of time passes as it
+    is, for whoever set it.
+
+    Raises: PlanError
+    """
+    try:
+        yield
+    except BaseException as error:
+        if not is_strangers(error) or isinstance(error, HookTimeout):
+            raise
+        raise PlanError(f"{what}: {describe(error)}") from error
 
 
 def leak(who: str, hook: str, changed: Iterable[str]) -> ContractError:

@@ -22,6 +22,16 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _SMALLEST = 5e-324
 """A number that is not 0 unless the processor flushes such small ones to 0."""
 
+_FLAGS = (
+    *("cudnn_enabled", "cudnn_benchmark", "cudnn_deterministic", "cudnn_allow_tf32", "mkldnn_enabled"),
+    *("mkldnn_deterministic", "nnpack_enabled", "cublas_allow_tf32", "cublas_allow_fp16_accumulation"),
+    *("cublas_allow_fp16_reduced_precision_reduction", "cublas_allow_bf16_reduced_precision_reduction"),
+    *("cpu_allow_fp16_reduced_precision_reduction", "math_sdp_allow_fp16_bf16_reduction"),
+)
+"""Switches that say with which kernels torch computes, or how precisely."""
+_ATTENTION = ("flash", "math", "mem_efficient", "cudnn", "overrideable")
+"""Kernels of attention, each of which can be switched off."""
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -73,6 +83,7 @@ def _same(a: Any, b: Any) -> bool:
 def _of_process() -> Iterator[Setting]:
     yield Setting("the working folder", _folder, _go_to)
     yield Setting("the environment variables", lambda: dict(os.environ), _set_environment, quiet=True)
+    yield Setting("Python's limit of recursion", sys.getrecursionlimit, sys.setrecursionlimit)
     yield Setting("the filters of warnings", lambda: list(warnings.filters), _set_filters, quiet=True)
     if threading.current_thread() is threading.main_thread():  # signals are set nowhere else
         yield Setting("a signal's handler", _handlers, _set_handlers)
@@ -124,11 +135,25 @@ def _of_torch(torch: Any) -> Iterator[Setting]:
     yield Setting("torch's anomaly detection", torch.is_anomaly_enabled, torch.autograd.set_detect_anomaly)
     yield Setting("torch's treatment of denormal numbers", _flushes, torch.set_flush_denormal)
     yield from (_automatic_precision(torch, device) for device in ("cpu", "cuda"))
-    for name in ("cudnn_enabled", "cudnn_benchmark", "cudnn_deterministic", "mkldnn_enabled"):
-        read, write = getattr(torch._C, f"_get_{name}", None), getattr(torch._C, f"_set_{name}", None)
-        if read is not None and write is not None:
-            yield Setting(f"torch's backend flag {name}", read, write)
+    for name in _FLAGS:
+        yield from _flag(torch, name, f"_get_{name}", f"_set_{name}")
+    for name in _ATTENTION:
+        yield from _flag(torch, f"{name}_sdp_enabled", f"_get_{name}_sdp_enabled", f"_set_sdp_use_{name}")
+    yield Setting(
+        "torch's fast path of attention",
+        torch.backends.mha.get_fastpath_enabled,
+        torch.backends.mha.set_fastpath_enabled,
+    )
     yield Setting("torch's random generator", torch.get_rng_state, torch.set_rng_state, random=True)
+
+
+def _flag(torch: Any, name: str, get: str, put: str) -> Iterator[Setting]:
+    """A switch of torch's, where this version has it."""
+    read, write = getattr(torch._C, get, None), getattr(torch._C, put, None)
+    if read is not None and write is not None:
+        yield Setting(
+            f"torch's backend flag {name}", read, lambda old: write(*old if isinstance(old, tuple) else (old,))
+        )
 
 
 def _automatic_precision(torch: Any, device: str) -> Setting:

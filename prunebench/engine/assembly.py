@@ -12,12 +12,12 @@ from torch import Tensor, nn
 from prunebench.api.data import Data
 from prunebench.api.errors import ContractError
 from prunebench.api.masks import Mask, Units
-from prunebench.api.random import Rng
 from prunebench.api.training import LossTerm, MaskUpdate
 from prunebench.components.learning_rate import multiplier
 from prunebench.engine.checkpoint import Checkpoint
 from prunebench.engine.loop import Training
-from prunebench.engine.masking import MaskedParameters
+from prunebench.engine.masking import MaskedParameters, handed, plain_mask
+from prunebench.engine.network_guard import NetworkGuard
 from prunebench.engine.numerics import forward_of, laid_out, unable
 from prunebench.engine.optimizer_state import OptimizerState, Options, options_of
 from prunebench.engine.stretch import StretchedClock
@@ -37,6 +37,8 @@ class Assembled:
         updating: the components that change the mask, as errors call them.
         proximal: the components with a step of their own after the optimizer's, as errors call them, each with it.
         optimizing: what errors call the optimizer.
+        guard: the network as it was before any component was handed it.
+        handed: what errors call the other components that have it.
     """
 
     training: Training
@@ -45,6 +47,8 @@ class Assembled:
     updating: Sequence[str]
     proximal: Sequence[tuple[str, Callable[[float], None]]]
     optimizing: str
+    guard: NetworkGuard
+    handed: Sequence[str]
 
     @property
     def optimizer(self) -> OptimizerState:
@@ -69,6 +73,7 @@ class Assembled:
             ContractError: they are not; names the component that moved them.
         """
         training = self.training
+        self.guard.check(" and ".join([self.optimizing, *self.handed]))
         moved = None if training.masked is None else training.masked.moved()
         if moved is not None:
             name, count = moved
@@ -138,7 +143,11 @@ def assemble(
             model.load_state_dict(dict(checkpoint.model))
 
     (optimizing, *pieces), manager = workbench.manager(recipe.optimizer, *recipe.lr)
+    guard = NetworkGuard(model)
     optimizer: torch.optim.Optimizer = manager.hook.prunebench_optimizer(model=model)
+    if not isinstance(optimizer, torch.optim.Optimizer):
+        raise ContractError(f"optimizer {optimizing}: it returned {type(optimizer).__name__}, not an Optimizer")
+    guard.check(f"optimizer {optimizing}")
     built_with = [options_of(group) for group in optimizer.param_groups]
     if checkpoint is not None:
         checkpoint.optimizer.restore(optimizer)
@@ -150,8 +159,8 @@ def assemble(
             masked.zero_optimizer(optimizer)
     rate, horizon = multiplier([optimizing, *pieces]), recipe.horizon
     # The mask at the start also after a resume: what is set up must not depend on where a run was interrupted.
-    terms = _loss_terms(spec, workbench, model, units, first, spec.streams.rng("loss"))
-    updates = _mask_updates(spec, workbench, model, units, first, clock.steps(horizon), spec.streams.rng("update"))
+    terms = _loss_terms(spec, workbench, model, units, first, guard)
+    updates = _mask_updates(spec, workbench, model, units, first, clock.steps(horizon), guard)
     train = data["train"]
     training = Training(
         model=model,
@@ -179,11 +188,19 @@ def assemble(
         updating=[str(workbench.bound(participant)) for participant in spec.mask_updates],
         proximal=[(f"loss {who}", term.proximal) for who, term in terms if term.proximal is not None],
         optimizing=f"optimizer {optimizing}",
+        guard=guard,
+        handed=[f"loss {who}" for who in dict(terms)]
+        + [f"mask_updates {workbench.bound(participant)}" for participant in spec.mask_updates],
     )
 
 
 def _loss_terms(
-    spec: TrainSpec, workbench: Workbench, model: nn.Module, units: Units | None, mask: Mask | None, rng: Rng
+    spec: TrainSpec,
+    workbench: Workbench,
+    model: nn.Module,
+    units: Units | None,
+    mask: Mask | None,
+    guard: NetworkGuard,
 ) -> list[tuple[str, LossTerm]]:
     """The terms of each component with its own inputs, in the order of the file, each after its component's name."""
     terms: list[tuple[str, LossTerm]] = []
@@ -195,10 +212,11 @@ def _loss_terms(
                 data=data,
                 task=workbench.task(spec.task),
                 units=units,
-                mask=mask,
+                mask=handed(mask),
                 inputs=workbench.inputs(participant),
-                rng=rng.child(component.name),
+                rng=spec.streams.rng("loss").child(component.name),
             )
+        guard.check(f"loss {component}")
         terms += [(str(component), term) for answer in answers for term in answer]
     return terms
 
@@ -210,15 +228,22 @@ def _mask_updates(
     units: Units | None,
     mask: Mask | None,
     horizon: int,
-    rng: Rng,
+    guard: NetworkGuard,
 ) -> list[MaskUpdate]:
     """The updates of each component, in the order of the file."""
     updates: list[MaskUpdate] = []
+    rng = spec.streams.rng("update")
     for participant in spec.mask_updates:
         (component,), manager = workbench.manager(participant)
         answers = manager.hook.prunebench_mask_updates(
-            model=model, units=units, mask=mask, count=spec.count, horizon=horizon, rng=rng.child(component.name)
+            model=model,
+            units=units,
+            mask=handed(mask),
+            count=spec.count,
+            horizon=horizon,
+            rng=rng.child(component.name),
         )
+        guard.check(f"mask_updates {component}")
         assert units is not None
         updates += [_checked(update, units, f"mask_updates {component}") for answer in answers for update in answer]
     return updates
@@ -228,11 +253,6 @@ def _checked(update: MaskUpdate, units: Units, who: str) -> MaskUpdate:
     """An update whose answer fits the units, or else a ContractError that names the component."""
 
     def checked(step: int, mask: Mask, gradients: Mapping[str, Tensor]) -> Mask:
-        new = update.update(step, mask, gradients)
-        if not isinstance(new, Mask):
-            raise ContractError(f"{who}: step {step:,}: it returned {type(new).__name__}, not a Mask")
-        if [keep.numel() for keep in new.keep] != [layer.count for layer in units.layers]:
-            raise ContractError(f"{who}: step {step:,}: the mask's layers do not have the units' sizes")
-        return new
+        return plain_mask(update.update(step, handed(mask), gradients), units, f"{who}: step {step:,}")
 
     return replace(update, update=checked)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from statistics import median
 
 import torch
 from torch import Tensor, nn
 
+from prunebench.api.errors import PrunebenchError
+from prunebench.components.containment import contained
 from prunebench.engine.environment import sealed_off
 from prunebench.engine.pace import Pace
 from prunebench.engine.workbench import Workbench
@@ -33,11 +36,12 @@ def calibrated(kinds: Mapping[str, TrainSpec], workbench: Workbench, threads: in
         share = (deadline - time.monotonic()) / max(1, len(kinds) - len(pace.units))
         if share <= 0:
             break
-        with sealed_off(str(workbench.device), threads, 0):
+        # A network that fails is named where it is tried and trained; here it only has no estimate.
+        with suppress(PrunebenchError), contained(spec.model.use), sealed_off(str(workbench.device), threads, 0):
             model = workbench.architecture(spec.model).to(workbench.device).train()
             example = workbench.example(spec.task, spec.model).to(workbench.device)
             batch, took = _timed(model, example, spec.recipe.batch, share)
-        pace.add(kind, took, batch)
+            pace.add(kind, took, batch)
     return pace
 
 

@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING
 
 from prunebench.api.errors import CannotTakePart, PlanError, PrunebenchError
 from prunebench.api.random import Streams
+from prunebench.api.untrusted_text import describe
+from prunebench.components.containment import contained
+from prunebench.components.interrupts import is_ctrl_c
 from prunebench.components.managers import run_manager
 from prunebench.components.time_limit import HookTimeout, limited
 from prunebench.plan.first_step import FirstStep
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
 
 FEW = 4
 """Examples of a batch on the CPU: norm layers refuse one alone, and what holds for a few holds for more."""
+LENGTH = 400
+"""Characters of what a step failed with."""
 
 
 def why_it_fails(one: FirstStep, build: Callable[[str], nn.Module]) -> str:
@@ -35,20 +40,27 @@ def why_it_fails(one: FirstStep, build: Callable[[str], nn.Module]) -> str:
         limited(lambda: _step(one, build("meta"), "meta", one.recipe.batch))
     except HookTimeout as error:
         return f"one step of training fails: {error}"
-    except Exception:  # whatever a foreign network raises: it may need values, which meta tensors have not
-        try:
-            limited(lambda: _step(one, build("cpu"), "cpu", min(one.recipe.batch, FEW)))
-        except HookTimeout as error:
-            return f"one step of training fails: {error}"
-        except CannotTakePart:
+    except BaseException as error:  # whatever a foreign network raises: it may need values, which meta tensors have not
+        if is_ctrl_c(error):
             raise
-        except PrunebenchError as error:
-            return str(error)
-        except Exception as error:
-            text = " ".join(str(error).split())
-            return (
-                f"one step of training on a batch of {one.recipe.batch:,} fails: {type(error).__name__}: {text[:300]}"
-            )
+        return _why_not_on_the_cpu(one, build)
+    return ""
+
+
+def _why_not_on_the_cpu(one: FirstStep, build: Callable[[str], nn.Module]) -> str:
+    try:
+        limited(lambda: _step(one, build("cpu"), "cpu", min(one.recipe.batch, FEW)))
+    except HookTimeout as error:
+        return f"one step of training fails: {error}"
+    except CannotTakePart:
+        raise
+    except PrunebenchError as error:
+        return str(error)
+    except BaseException as error:  # a network or a term of the loss may fail in any way, or leave the program
+        if is_ctrl_c(error):
+            raise
+        text = " ".join(describe(error, LENGTH).split())
+        return f"one step of training on a batch of {one.recipe.batch:,} fails: {text}"
     return ""
 
 
@@ -64,7 +76,7 @@ def _step(one: FirstStep, model: nn.Module, device: str, batch: int) -> None:
     units = _units(one, model, example) if one.losses else None
     run_manager([one.recipe.optimizer]).hook.prunebench_optimizer(model=model)
     terms = [
-        term
+        (f"loss {loss}: its term fails", term)
         for loss in one.losses
         for answer in run_manager([loss]).hook.prunebench_loss_terms(
             model=model, data=None, task=task, units=units, mask=None, inputs={}, rng=Streams(0).rng("loss")
@@ -81,13 +93,15 @@ def _step(one: FirstStep, model: nn.Module, device: str, batch: int) -> None:
         if task.targets is not None:
             targets = whole(task.targets(one.data))
             loss = task.objective(outputs, targets)
-            for term in terms:
+            for fails, term in terms:
                 if term.loss is not None:
-                    loss = loss + term.loss(inputs, outputs, targets)
+                    with contained(fails):
+                        loss = loss + term.loss(inputs, outputs, targets)
             loss.backward()  # type: ignore[no-untyped-call]
-            for term in terms:
+            for fails, term in terms:
                 if term.gradient is not None:
-                    term.gradient()
+                    with contained(fails):
+                        term.gradient()
 
 
 def _units(one: FirstStep, model: nn.Module, example: Tensor) -> Units:

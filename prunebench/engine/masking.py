@@ -7,10 +7,12 @@ SGD (momentum, Nesterov, either weight decay) and Adam keep the weights exactly 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import overload
 
 import torch
 from torch import Tensor, nn
 
+from prunebench.api.errors import ContractError
 from prunebench.api.masks import Mask, Units
 
 
@@ -66,3 +68,35 @@ class MaskedParameters:
 def overlap(one: Mask, other: Mask) -> Mask:
     """The units that both keep."""
     return Mask(tuple(a & b for a, b in zip(one.keep, other.keep, strict=True)))
+
+
+@overload
+def handed(mask: Mask) -> Mask: ...
+@overload
+def handed(mask: None) -> None: ...
+def handed(mask: Mask | None) -> Mask | None:
+    """A copy for a component: what it does to that changes nothing of the mask that its answer is held against."""
+    return None if mask is None else Mask(tuple(keep.clone() for keep in mask.keep))
+
+
+def plain_mask(mask: object, units: Units, who: str) -> Mask:
+    """A mask as it says that it is: true or false for every unit of every layer, in tensors of its own on the CPU.
+
+    Raises:
+        ContractError: it is something else, such as whole numbers, of which a 2 would count as two units.
+    """
+    if not isinstance(mask, Mask):
+        raise ContractError(f"{who}: it returned {type(mask).__name__}, not a Mask")
+    layers = mask.keep
+    if not isinstance(layers, tuple | list) or len(layers) != len(units.layers):
+        raise ContractError(f"{who}: the mask's layers do not have the units' sizes")
+    for layer, keep in zip(units.layers, layers, strict=True):
+        if not isinstance(keep, Tensor) or keep.dtype != torch.bool or keep.is_meta:
+            found = f"{keep.dtype} on {keep.device}" if isinstance(keep, Tensor) else type(keep).__name__
+            raise ContractError(f"{who}: the mask of layer {layer.name} is {found}, not a bool tensor")
+        if keep.shape != (layer.count,):
+            raise ContractError(
+                f"{who}: the mask of layer {layer.name} has the shape {tuple(keep.shape)}, not ({layer.count},)"
+            )
+    # Copies: nobody changes the mask later through the tensors that it was made of.
+    return Mask(tuple(keep.detach().cpu().clone() for keep in layers))

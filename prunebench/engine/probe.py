@@ -15,7 +15,9 @@ from prunebench.api.component import BoundComponent
 from prunebench.api.info import Coverage, DataInfo, Dense, Layer, ModelInfo
 from prunebench.api.random import Rng
 from prunebench.benchmark.choices import DataChoice, ModelChoice
+from prunebench.components.containment import contained
 from prunebench.components.managers import run_manager
+from prunebench.components.time_limit import limited
 from prunebench.engine.first_step import why_it_fails
 from prunebench.kernels import weight_files
 from prunebench.plan.first_step import FirstStep
@@ -38,9 +40,11 @@ class StoreProbe:
         if known is not None and known["stamps"] and known["stamps"] == _stamps(known["info"]["files"]):
             return _data_info(known["info"])
         # Sizes and digest are those of the source, the same for every seed's split.
-        data = run_manager([chosen.use]).hook.prunebench_data(root=self.root, rng=Rng("probe"))
-        info: DataInfo = data.info
-        self.store.put_json(name, {"info": asdict(info), "stamps": _stamps(info.files)})
+        with contained(f"data {chosen.use}"):
+            data = run_manager([chosen.use]).hook.prunebench_data(root=self.root, rng=Rng("probe"))
+            info: DataInfo = data.info
+            found = {"info": asdict(info), "stamps": _stamps(info.files)}
+        self.store.put_json(name, found)
         return info
 
     def model(self, chosen: ModelChoice, data: DataInfo, units: BoundComponent, task: BoundComponent) -> ModelInfo:
@@ -57,7 +61,8 @@ class StoreProbe:
         name = "network-" + keys.digest(identity)
         known = self.store.cached_json(name)
         if known is None:
-            known = self._probed(chosen, data, units, task)
+            with contained(f"model {chosen.use}, units {units}"):
+                known = self._probed(chosen, data, units, task)
             self.store.put_json(name, known)
         layers = tuple(Layer(**{**layer, "shape": tuple(layer["shape"])}) for layer in known["layers"])
         dense = tuple(Dense(each["reason"], each["values"], tuple(each["names"])) for each in known["dense"])
@@ -78,7 +83,8 @@ class StoreProbe:
         name = "weights-" + keys.digest([chosen.use.to_json(), shape, str(file), chosen.fresh_head])
         known = self.store.cached_json(name)
         if known is None or known["stamps"] != stamps:
-            self._check_fit(chosen, data, chosen.weights, file)
+            with contained(f"model {chosen.use}"):
+                self._check_fit(chosen, data, chosen.weights, file)
             known = {"digest": weight_files.digest_of(file), "stamps": stamps}
             self.store.put_json(name, known)
         digest: str = known["digest"]
@@ -89,10 +95,12 @@ class StoreProbe:
         identity = [chosen.use.to_json(), one.identity, {package: version(package) for package in ("torch", "timm")}]
         name = "step-" + keys.digest(identity)
         known = self.store.cached_json(name)
-        if known is None:
-            known = {"fails": why_it_fails(one, partial(self._network, chosen, one.data))}
-            self.store.put_json(name, known)
-        fails: str = known["fails"]
+        if known is not None and not known["fails"]:
+            return ""
+        # What fails is tried again: a full memory or a slow machine is no fault of the file.
+        fails = why_it_fails(one, partial(self._network, chosen, one.data))
+        if not fails:
+            self.store.put_json(name, {"fails": fails})
         return fails
 
     def _check_fit(self, chosen: ModelChoice, data: DataInfo, path: str, file: Path) -> None:
@@ -117,7 +125,7 @@ class StoreProbe:
 
         def on(where: str) -> nn.Module:
             with torch.device(where):
-                return built(lambda: hook.prunebench_model(data_info=data))
+                return built(lambda: limited(lambda: hook.prunebench_model(data_info=data)))
 
         if device != "meta":
             return on(device)

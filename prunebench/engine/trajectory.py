@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from prunebench.api import keys
 from prunebench.api.planning import Ref
@@ -147,13 +147,19 @@ class Trajectory:
         if curve not in self._measuring:
             self._measuring[curve] = self._workbench.measuring(spec.task)
         measuring = self._measuring[curve]
-        measured = measure(training.model, measuring, self._data, spec.splits, spec.train_sample)
+        measured = measure(self._measured_network(), measuring, self._data, spec.splits, spec.train_sample)
         self._curves.add(curve, training.position, measured.values)
         self._correct[curve], self._constant[curve] = measured.correct, measured.constant
         metric = primary(measuring.metrics)
         for split in ("test", "valid"):
             if (value := measured.values.get(f"{split}/{metric}")) is not None:
                 self._last = {"metric": metric, "unit": measuring.metrics[metric].unit, "value": value}
+
+    def _measured_network(self) -> nn.Module:
+        """What is measured is what is stored: hooks that components put on the network take no part in it."""
+        if not self.run.guard.hooked:
+            return self.run.training.model
+        return self._workbench.model(self._spec.model, self.run.state)
 
     def _output(self, ref: Ref) -> tuple[dict[str, bytes], dict[str, Any]]:
         """The files and the metadata of an output."""

@@ -1,7 +1,5 @@
-import json
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
 from pydantic import BaseModel
@@ -11,13 +9,13 @@ from prunebench.api.strict import table_keys
 from prunebench.benchmark import load as config
 from prunebench.benchmark.entries import Entry
 from prunebench.benchmark.expectations import Expect
+from prunebench.benchmark.reference import Reference
 from prunebench.benchmark.tables import Execution, Measure, Report, TopTable
+from prunebench.commands.file_reference import with_tables
 from prunebench.components.catalogue import Catalogue
 from prunebench.plan.compile import make_plan
 from prunebench.testing import ToyProbe
 
-LAID_OVER = ("find", "evaluate", "data", "model", "task")
-"""Keys of an entry that may state a part, and that are whole where it is resolved."""
 PAGE = (Path(__file__).parents[2] / "docs" / "benchmark-file.md").read_text(encoding="utf-8")
 PARTS = dict(re.findall(r"^## (.+)\n((?:(?!^## ).*\n)*)", PAGE, re.MULTILINE))
 EXAMPLES = re.findall(r"^```toml\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
@@ -39,27 +37,14 @@ def rows(title: str) -> dict[str, list[str]]:
     return {key.strip("`"): rest for key, *rest in found}
 
 
-def fields(model: type[BaseModel]) -> dict[str, Any]:
-    return {field.alias or name: field for name, field in model.model_fields.items()}
-
-
 @each_table
 def test_every_key_of_a_table_is_described_and_no_other(title: str, model: type[BaseModel]) -> None:
     assert set(rows(title)) == set(table_keys(model))
 
 
-@each_table
-def test_required_keys_and_plain_defaults_are_told(title: str, model: type[BaseModel]) -> None:
-    for name, field in fields(model).items():
-        if model is Entry and name in LAID_OVER:
-            continue
-        told = rows(title)[name][1]
-        assert (told == "required") == field.is_required()
-        default = field.default
-        if isinstance(default, str):
-            assert told.strip("`") == f'"{default}"'
-        elif isinstance(default, int | float):
-            assert json.loads(told.strip("`").replace("_", "")) == default
+def test_the_tables_of_keys_are_those_of_the_types_that_check_a_file() -> None:
+    again = with_tables(PAGE, Reference(Catalogue.load()))
+    assert again == PAGE, "run: python -m prunebench.commands.file_reference docs/benchmark-file.md"
 
 
 def test_profiles_and_the_command_line_change_a_file_as_the_page_says(tmp_path: Path) -> None:

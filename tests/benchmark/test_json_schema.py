@@ -12,6 +12,7 @@ from prunebench.commands.main import main
 from prunebench.components.catalogue import Catalogue
 from prunebench.testing import toy_catalogue
 
+COMMITTED = Path(__file__).parents[2] / "benchmarks" / "prunebench.schema.json"
 FILES = sorted((Path(__file__).parents[2] / "benchmarks").glob("*.toml"))
 
 
@@ -57,6 +58,19 @@ def test_a_strangers_component_is_known_once_it_is_installed() -> None:
     table = {**quickstart(), "entry": [entry]}
     assert not installed.is_valid(table)
     assert with_toys.is_valid(table)
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda f: f.name)
+def test_the_first_line_of_every_shipped_file_names_the_committed_schema(file: Path) -> None:
+    named = file.read_text().splitlines()[0].removeprefix("#:schema ")
+    assert (file.parent / named).resolve() == COMMITTED
+
+
+def test_the_committed_schema_is_that_of_what_prunebench_brings() -> None:
+
+    committed = json.loads(COMMITTED.read_text(encoding="utf-8"))
+    again = "run: prunebench schema --built-in > benchmarks/prunebench.schema.json"
+    assert committed == json_schema(Catalogue.load().built_in()), again
 
 
 def test_the_command_prints_it() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import signal
+import sys
 import time
 import warnings
 from collections.abc import Callable
@@ -86,6 +87,10 @@ LEAKS: dict[str, Callable[[], object]] = {
     "torch's automatic precision on cpu": lambda: torch.set_autocast_enabled("cpu", True),
     "torch's backend flag mkldnn_enabled": lambda: torch._C._set_mkldnn_enabled(False),
     "torch's backend flag cudnn_benchmark": lambda: torch._C._set_cudnn_benchmark(True),
+    "torch's backend flag nnpack_enabled": lambda: torch._C._set_nnpack_enabled(False),
+    "torch's backend flag flash_sdp_enabled": lambda: torch._C._set_sdp_use_flash(False),
+    "torch's fast path of attention": lambda: torch.backends.mha.set_fastpath_enabled(False),
+    "Python's limit of recursion": lambda: sys.setrecursionlimit(400),
     "torch's global forward hooks": lambda: module.register_module_forward_hook(lambda layer, x, y: y * 0),
     "torch's global forward pre hooks": lambda: module.register_module_forward_pre_hook(lambda layer, x: None),
     "torch's global optimizer pre hooks": lambda: register_optimizer_step_pre_hook(lambda optimizer, a, k: None),
@@ -118,6 +123,10 @@ def shared_state() -> list[Any]:
         torch.is_autocast_enabled("cpu"),
         dict(os.environ),
         list(warnings.filters),
+        sys.getrecursionlimit(),
+        torch._C._get_nnpack_enabled(),
+        torch._C._get_flash_sdp_enabled(),
+        torch.backends.mha.get_fastpath_enabled(),
     ]
 
 

@@ -252,7 +252,7 @@ class Score:
 
 
 class SelectConfig(ComponentConfig):
-    kind: Literal["revives", "one-more", "list", "other-sizes"]
+    kind: Literal["revives", "writes-into-the-mask", "one-more", "list", "other-sizes"]
 
 
 class Select:
@@ -264,6 +264,10 @@ class Select:
     @hookimpl
     def prunebench_select(self, scores: Scores, mask: Mask, count: int, round: int) -> Any:
         right = Mask(keep_highest(scores.values, mask.keep, count))
+        if self._kind == "writes-into-the-mask":
+            for keep in mask.keep:
+                keep.fill_(True)
+            return Mask(keep_highest([-v if round == 2 else v for v in scores.values], mask.keep, count))
         if self._kind == "list":
             return list(right.keep)
         if self._kind == "other-sizes":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +15,10 @@ from prunebench.api.component import BoundComponent
 from prunebench.api.info import DataInfo
 from prunebench.components.time_limit import watched
 from prunebench.engine.first_step import why_it_fails
+from prunebench.engine.probe import StoreProbe
 from prunebench.plan.first_step import FirstStep
+from prunebench.store.environment import Environment
+from prunebench.store.store import Store
 from prunebench.testing.toy import toy_benchmark, toy_catalogue
 
 INFO = DataInfo("noise", "0", {"train": 32}, (1, 2, 4), 3)
@@ -131,6 +135,37 @@ def test_a_network_that_does_not_return_is_given_up() -> None:
 
     with watched(0.2):
         assert "did not return within 0.2 s" in why_it_fails(step(), built(lambda: Endless(2, 2)))
+
+
+class Unspeakable(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [(SystemExit(0), "SystemExit: 0"), (GeneratorExit(), "GeneratorExit"), (Unspeakable(), "its text cannot be made")],
+)
+def test_a_network_that_leaves_the_program_or_fails_without_a_text_is_told(error: BaseException, told: str) -> None:
+    class Leaves(Toy):
+        def forward(self, images: Tensor) -> Any:
+            raise error
+
+    assert told in why_it_fails(step(), built(Leaves))
+
+
+def test_a_failure_is_looked_for_again_and_a_success_is_not(tmp_path: Path) -> None:
+    probe, chosen = StoreProbe(Store(tmp_path, environment=Environment({"for": "planning"})), tmp_path), toy_model()
+    tried = []
+    answers = ["MemoryError", "", "not asked any more"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("prunebench.engine.probe.why_it_fails", lambda *_: tried.append(1) or answers[len(tried) - 1])
+        assert [probe.first_step(chosen, step()) for _ in range(3)] == ["MemoryError", "", ""]
+
+
+def toy_model() -> Any:
+    (entry,) = [one for one in toy_benchmark({}).entries if one.name == "imp"]
+    return entry.models[0]
 
 
 def test_trying_draws_nothing() -> None:

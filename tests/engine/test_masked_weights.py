@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils import parametrize
 
 from engine.toy_runs import Workshop, catalogue, rows, run
 from prunebench import Component, ComponentConfig, hookimpl
 from prunebench.api.errors import ContractError
+from prunebench.api.info import Layer
+from prunebench.api.masks import Mask
 from prunebench.api.planning import Ref, Run
 from prunebench.api.training import LossTerm
-from prunebench.engine.masking import MaskedParameters
+from prunebench.engine.masking import MaskedParameters, plain_mask
 from prunebench.testing import some_mask, two_layer_net, weight_units
 
 
@@ -178,3 +183,94 @@ def test_every_pruned_weight_that_is_not_zero_is_counted(value: float) -> None:
         net.get_parameter("fc1.weight")[units.expand(masked.mask)["fc1.weight"]] = float("inf")  # kept: may be anything
         net.get_parameter("fc2.weight")[~keep] = value
     assert masked.moved() == ("fc2.weight", int((~keep).sum()))
+
+
+class Tampering:
+    """A term of the loss that does something to the network when it is set up, or in each step."""
+
+    def __init__(self, tamper: Callable[[nn.Module], Any]) -> None:
+        self._tamper = tamper
+
+    @hookimpl
+    def prunebench_loss_terms(self, model: nn.Module) -> Sequence[LossTerm]:
+        later = self._tamper(model)
+        return [LossTerm(proximal=later if callable(later) else None)]
+
+
+def other_layer(model: nn.Module) -> None:
+    model[1] = copy.deepcopy(model[1])  # type: ignore[operator,index]
+
+
+def other_weights_in_each_step(model: nn.Module) -> Callable[[float], None]:
+    def exchange(rate: float) -> None:
+        layer: Any = next(module for module in model.modules() if isinstance(module, nn.Linear))
+        layer.weight = nn.Parameter(layer.weight + 0.001)
+
+    return exchange
+
+
+def doubled(model: nn.Module) -> None:
+    forward = model.forward
+    model.forward = lambda images: forward(images) * 2  # type: ignore[method-assign]
+
+
+def alive_in_evaluation(model: nn.Module) -> None:
+    model.register_forward_hook(lambda module, images, outputs: outputs if module.training else outputs.roll(1, 1))
+
+
+TAMPERING: dict[str, Callable[[nn.Module], Any]] = {
+    "another layer": other_layer,
+    "another forward": doubled,
+    "one parameter more": lambda model: model.register_parameter("more", nn.Parameter(torch.ones(2))),
+    "a weight that is computed": lambda model: parametrize.register_parametrization(
+        next(module for module in model.modules() if isinstance(module, nn.Linear)), "weight", nn.Identity()
+    ),
+    "other weights in each step": other_weights_in_each_step,
+}
+
+
+def with_term(tamper: Callable[[nn.Module], Any]) -> Any:
+    return catalogue().with_components(
+        [Component("tamper", ComponentConfig, lambda c: Tampering(tamper), 1)], "here 1.0"
+    )
+
+
+@pytest.mark.parametrize("name", TAMPERING)
+def test_who_exchanges_a_part_of_the_network_is_named(name: str, store_path: Path) -> None:
+    entry = {"name": "imp", "evaluate": {"loss": ["tamper"]}}
+    outcome = run(store_path, entry=[entry], parts=with_term(TAMPERING[name]))
+    (error,) = set(outcome.failed.values())
+    assert "loss tamper (here 1.0): it exchanged " in error
+    assert {row["outcome"] for row in rows(outcome, entry="imp")} == {"failed"}
+
+
+def test_what_is_measured_is_what_is_stored_whatever_hooks_a_component_leaves(tmp_path: Path) -> None:
+    entry = {"name": "imp", "evaluate": {"loss": ["tamper"]}}
+    values = [
+        [(row["metric"], row["value"]) for row in rows(run(tmp_path / name, entry=[entry], parts=with_term(tamper)))]
+        for name, tamper in (("plain", lambda model: None), ("hooked", alive_in_evaluation))
+    ]
+    assert values[0] == values[1]
+
+
+@pytest.mark.parametrize(
+    "keep",
+    [
+        torch.tensor([2, 0, 0], dtype=torch.int16),
+        torch.tensor([1, 1, 0], dtype=torch.uint8),
+        torch.tensor([1.0, 1.0, 0.0]),
+        torch.tensor([[True, True, False]]),
+        torch.tensor([True, True]),
+        torch.ones(3, dtype=torch.bool, device="meta"),
+        [True, True, False],
+        None,
+    ],
+)
+def test_a_mask_is_true_or_false_for_each_unit_and_nothing_else(keep: Any) -> None:
+    units: Any = SimpleNamespace(layers=(Layer("a", 0, 3),))
+    with pytest.raises(ContractError, match=r"^select s: the mask"):
+        plain_mask(Mask((keep,)), units, "select s")
+    right = torch.tensor([True, False, True])
+    plain = plain_mask(Mask((right,)), units, "select s")
+    right.fill_(True)
+    assert plain.count == 2

@@ -70,6 +70,10 @@ def test_a_score_that_breaks_its_contract_is_named(store_path: Path, score: dict
         ("list", "select odd-select (parts 1.0), round 1: it returned list, not a Mask"),
         ("other-sizes", "select odd-select (parts 1.0), round 1: the mask's layers do not have the units' sizes"),
         ("revives", "select odd-select (parts 1.0), round 2: it revived 2 pruned units of layer 1.weight"),
+        (
+            "writes-into-the-mask",
+            "select odd-select (parts 1.0), round 2: it revived 10 pruned units of layer 1.weight",
+        ),
     ],
 )
 def test_a_selection_that_breaks_its_contract_is_named(store_path: Path, kind: str, error: str) -> None:

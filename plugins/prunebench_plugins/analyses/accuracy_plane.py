@@ -53,7 +53,8 @@ class AccuracyPlaneConfig(_paths.PathConfig):
         grid: places along each axis.
         margin: how far the grid goes beyond the three points, as a share of the longer side of their box.
         points: places on each of the three straight lines between the points, the two ends among them.
-        split: the images that accuracy and loss are measured on, `images` of them, evenly spaced; all if left out.
+        split: the images that accuracy and loss are measured on.
+        images: how many of them, evenly spaced; all if left out.
         bn: batch norm's running statistics are taken anew at each place from 10,000 un-augmented, evenly spaced
             training images, or interpolated like the weights; then a variance that would be negative is 0.
     """

@@ -33,7 +33,7 @@ class LprAtEpochsConfig(ComponentConfig):
     of the entry's own pruning.
     """
 
-    at: Annotated[tuple[Position, ...], Field(min_length=1)]
+    at: Annotated[tuple[Position, ...], Field(min_length=1, examples=[["1ep", "5ep"]])]
     density: Annotated[float, Field(gt=0, lt=1)] | None = None
 
 

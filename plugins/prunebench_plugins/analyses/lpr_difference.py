@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from pydantic import Field
+
 from prunebench import Component, ComponentConfig, EntryRef, Figure, Measurement, PlanError, hookimpl
 from prunebench.api.info import Layer
 from prunebench.api.measurements import Analysis
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 class LprDifferenceConfig(ComponentConfig):
     """`to`: the entry whose tickets are compared with this one's, round by round."""
 
-    to: EntryRef
+    to: EntryRef = Field(examples=["imp"])
 
 
 class LprDifference:

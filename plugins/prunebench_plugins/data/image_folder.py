@@ -33,7 +33,7 @@ class ImageFolderConfig(ComponentConfig):
         crop: what is brought to `resize`: for "center" the shorter side, for "squash" both sides, whatever the ratio,
             for "border" the longer side, with a border beside the image.
         mean: of each channel of the images scaled to 0..1; those of ImageNet by default.
-        std: likewise.
+        std: their standard deviations.
         train_folder: the folder of the training images.
         test_folder: the folder of the test images; ImageNet's is called "val".
         valid_folder: the folder of the validation images. If left out, they are held out of the training images.

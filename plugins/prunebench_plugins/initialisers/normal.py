@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class NormalConfig(ComponentConfig):
     """`std`: the standard deviation of every weight."""
 
-    std: float = Field(gt=0, allow_inf_nan=False)
+    std: float = Field(examples=[0.02], gt=0, allow_inf_nan=False)
 
 
 class Normal:

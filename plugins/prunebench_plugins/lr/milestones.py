@@ -17,7 +17,7 @@ from prunebench.api.positions import Clock
 class MilestonesConfig(ComponentConfig):
     """`at`: positions in increasing order; `factor`: what the rate is multiplied with at each of them."""
 
-    at: tuple[Position, ...] = Field(min_length=1)
+    at: tuple[Position, ...] = Field(min_length=1, examples=[["91ep", "136ep"]])
     factor: float = Field(default=0.1, gt=0, allow_inf_nan=False)
 
     @field_validator("at")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable
 
-from pydantic import field_validator
+from pydantic import Field, field_validator
 
 from prunebench import Component, ComponentConfig, Position, hookimpl
 from prunebench.api.positions import Clock
@@ -17,7 +17,7 @@ from prunebench.api.positions import Clock
 class RepeatConfig(ComponentConfig):
     """`every`: how long one repetition takes, and so the horizon that the pieces above see."""
 
-    every: Position
+    every: Position = Field(examples=["10ep"])
 
     @field_validator("every")
     @classmethod

@@ -12,7 +12,7 @@ from prunebench import Component, ComponentConfig, hookimpl
 class ScaleConfig(ComponentConfig):
     """`factor`: what the rate is multiplied with."""
 
-    factor: float = Field(gt=0, allow_inf_nan=False)
+    factor: float = Field(examples=[0.25], gt=0, allow_inf_nan=False)
 
 
 class Scale:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable
 
+from pydantic import Field
+
 from prunebench import Component, ComponentConfig, Position, hookimpl
 from prunebench.api.positions import Clock
 
@@ -14,7 +16,7 @@ from prunebench.api.positions import Clock
 class WarmupConfig(ComponentConfig):
     """`over`: how long the rate takes to reach what it would be without warm-up."""
 
-    over: Position
+    over: Position = Field(examples=["1ep"])
 
 
 class Warmup:

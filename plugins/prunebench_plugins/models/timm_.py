@@ -35,7 +35,7 @@ NOT_ARGUMENTS = {
 class TimmConfig(ComponentConfig):
     """`name`: as in timm.list_models(); `args`: arguments of that network's constructor."""
 
-    name: str
+    name: str = Field(examples=["lenet_300_100"])
     args: dict[str, JsonValue] = Field(default_factory=dict)
 
     @field_validator("args")

@@ -20,7 +20,14 @@ Beta = Annotated[float, Field(ge=0, lt=1)]
 
 
 class AdamConfig(ComponentConfig):
-    """torch.optim.Adam's options; weight decay applies to all parameters."""
+    """torch.optim.Adam's options; weight decay applies to all parameters.
+
+    Args:
+        lr: the base learning rate, which the schedule of the rate multiplies.
+        betas: of the running means of the gradient and of its square.
+        eps: is added to the root of the mean square.
+        weight_decay: times the weights, is added to the gradient.
+    """
 
     lr: float = Field(default=1e-3, gt=0, allow_inf_nan=False)
     betas: tuple[Beta, Beta] = (0.9, 0.999)

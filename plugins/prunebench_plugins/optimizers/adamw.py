@@ -28,6 +28,10 @@ class AdamWConfig(ComponentConfig):
     """torch.optim.AdamW's options, and what is in which group.
 
     Args:
+        lr: the base learning rate, which the schedule of the rate multiplies.
+        betas: of the running means of the gradient and of its square.
+        eps: is added to the root of the mean square.
+        weight_decay: times the weights, is taken off them, decoupled from the gradient.
         decay_norms_and_biases: whether weight decay is on parameters of one dimension too.
         layer_decay: what the rate is multiplied with from each layer to the one before it; 1 for none.
         only: which parameters are trained; all, if empty.

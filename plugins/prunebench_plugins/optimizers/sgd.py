@@ -18,12 +18,20 @@ if TYPE_CHECKING:
 
 
 class SGDConfig(ComponentConfig):
-    """torch.optim.SGD's options; weight decay applies to all parameters."""
+    """torch.optim.SGD's options; weight decay applies to all parameters.
 
-    lr: float = Field(gt=0, allow_inf_nan=False)
-    momentum: float = Field(default=0.0, ge=0, lt=1)
-    nesterov: bool = False
-    weight_decay: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    Args:
+        lr: the base learning rate, which the schedule of the rate multiplies.
+        momentum: of the running sum of gradients.
+        nesterov: whether the step looks ahead (Nesterov's momentum); needs a momentum and no dampening.
+        weight_decay: times the weights, is added to the gradient.
+        dampening: what a new gradient lacks of 1 in the running sum.
+    """
+
+    lr: float = Field(examples=[0.1], gt=0, allow_inf_nan=False)
+    momentum: float = Field(default=0.0, ge=0, lt=1, examples=[0.9])
+    nesterov: bool = Field(default=False, examples=[False])
+    weight_decay: float = Field(default=0.0, examples=[5e-4], ge=0, allow_inf_nan=False)
     dampening: float = Field(default=0.0, ge=0, le=1)
 
     @model_validator(mode="after")

@@ -45,7 +45,7 @@ class PythonConfig(ComponentConfig):
     none. `source`: the sha256 of the module's source, filled in; stated, it must be that.
     """
 
-    factory: str
+    factory: str = Field(examples=["mypackage.models:net"])
     args: dict[str, JsonValue] = Field(default_factory=dict)
     valid: int = Field(default=0, ge=0)
     source: str = ""

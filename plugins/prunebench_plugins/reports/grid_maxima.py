@@ -31,8 +31,8 @@ class GridMaximaConfig(ComponentConfig):
     is never worse than the best coupled one where the same values choose and judge. `name`: of the files.
     """
 
-    entries: str
-    values: tuple[str, ...] = Field(min_length=2)
+    entries: str = Field(examples=["lr-{find}-{evaluate}"])
+    values: tuple[str, ...] = Field(min_length=2, examples=[["0.05", "0.2"]])
     metric: str = "test/accuracy"
     choose_by: str = "valid/accuracy"
     decoupled: Literal["off-diagonal", "all"] = "off-diagonal"

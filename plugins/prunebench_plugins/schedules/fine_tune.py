@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from pydantic import Field
+
 from prunebench import Component, ComponentConfig, PlanError, Position, hookimpl
 
 if TYPE_CHECKING:
@@ -27,7 +29,7 @@ class FineTuneConfig(ComponentConfig):
     `one_shot`: cut the dense run once for each density, instead of round after round.
     """
 
-    over: Position
+    over: Position = Field(examples=["20ep"])
     optimizer: dict[str, Any] | None = None
     lr: tuple[dict[str, Any] | str, ...] | None = None
     one_shot: bool = False

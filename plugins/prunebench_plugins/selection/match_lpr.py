@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from pydantic import Field
+
 from prunebench import Component, ComponentConfig, EntryRef, PlanError, hookimpl
 from prunebench.api.tickets import Inputs
 from prunebench.kernels.shares import best_of_each, shared
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 class MatchLprConfig(ComponentConfig):
     """`of`: the entry whose tickets, before their edits, say how many units each layer keeps in each round."""
 
-    of: EntryRef
+    of: EntryRef = Field(examples=["imp"])
 
 
 class MatchLpr:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class NoiseConfig(ComponentConfig):
     """`sigmas`: the noise's standard deviation, in those of the layer's initial weights (all of them, not the kept)."""
 
-    sigmas: float = Field(ge=0, allow_inf_nan=False)
+    sigmas: float = Field(examples=[0.5], ge=0, allow_inf_nan=False)
 
 
 class Noise:

@@ -53,7 +53,7 @@ class WandbConfig(ComponentConfig):
     `patience`: seconds that the network may take to begin a run, and again to end it.
     """
 
-    mode: Literal["auto", "online", "offline", "off"] = "auto"
+    mode: Literal["auto", "online", "offline", "off"] = Field("auto", examples=["offline"])
     project: str | None = None
     entity: str | None = None
     tickets: bool = True

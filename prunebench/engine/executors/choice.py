@@ -40,9 +40,10 @@ class ExecutorTable(BaseModel):
     `prunebench.executors`, under the name that a file's `use` has.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     use: str
+    """Which executor."""
 
     @property
     def memory(self) -> int | None:
@@ -86,6 +87,11 @@ def installed() -> Mapping[str, EntryPoint]:
                 [f'{WHERE}: two distributions offer "{point.name}": {_distribution(other)} and {_distribution(point)}']
             )
     return found
+
+
+def tables() -> dict[str, type[ExecutorTable]]:
+    """The table of each installed executor, by name. Raises ConfigError where one cannot be imported."""
+    return {name: _loaded(point) for name, point in sorted(installed().items())}
 
 
 def chosen(table: Mapping[str, Any] | str | None, wanted: Wanted = Wanted()) -> ExecutorTable:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from prunebench.engine.participants import participants_named
 from prunebench.engine.phases.analyse import analyse
 from prunebench.engine.phases.edit import edit
 from prunebench.engine.phases.joint_prune import prune_jointly
@@ -28,12 +29,13 @@ def perform(work: Work, workbench: Workbench, channel: Channel, checkpoint_secon
     if not outputs:
         return
     try:
-        if isinstance(work.spec, TrainSpec):
-            train(work, work.spec, outputs, workbench, channel, checkpoint_seconds)
-        else:
-            produced = _produced(work.spec, workbench)
-            for ref in outputs:
-                workbench.store.put(ref.address, *produced[ref.part], work.parents)
+        with participants_named(work.spec, workbench.catalogue):
+            if isinstance(work.spec, TrainSpec):
+                train(work, work.spec, outputs, workbench, channel, checkpoint_seconds)
+            else:
+                produced = _produced(work.spec, workbench)
+                for ref in outputs:
+                    workbench.store.put(ref.address, *produced[ref.part], work.parents)
     except DivergedParentError as parent:
         for ref in outputs:
             workbench.store.put(ref.address, {}, parent.meta, work.parents)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import torch
+from torch import Tensor
+
 from prunebench.api.errors import ContractError
 from prunebench.api.masks import Mask, Scores, Units
+from prunebench.engine.masking import plain_mask
 from prunebench.kernels.selection import first_nan
 
 
@@ -15,6 +19,12 @@ def check_scores(scores: object, units: Units, who: str) -> Scores:
     """
     if not isinstance(scores, Scores):
         raise ContractError(f"{who}: it returned {type(scores).__name__}, not Scores")
+    if not isinstance(scores.values, tuple | list):
+        raise ContractError(f"{who}: the scores are {type(scores.values).__name__}, not a tensor for each layer")
+    for values in scores.values:
+        if not isinstance(values, Tensor) or values.dim() != 1 or values.is_meta or values.layout != torch.strided:
+            what = f"a tensor of shape {tuple(values.shape)}" if isinstance(values, Tensor) else type(values).__name__
+            raise ContractError(f"{who}: {what} among the scores, not a 1-D tensor of numbers for each layer")
     sizes = [int(v.numel()) for v in scores.values]
     wanted = [layer.count for layer in units.layers]
     if sizes != wanted:
@@ -36,10 +46,7 @@ def check_mask(mask: object, alive: Mask, count: int, units: Units, who: str) ->
     Raises:
         ContractError: not a Mask, a revived unit, or another count than was asked for.
     """
-    if not isinstance(mask, Mask):
-        raise ContractError(f"{who}: it returned {type(mask).__name__}, not a Mask")
-    if [k.numel() for k in mask.keep] != [a.numel() for a in alive.keep]:
-        raise ContractError(f"{who}: the mask's layers do not have the units' sizes")
+    mask = plain_mask(mask, units, who)
     for layer, new, old in zip(units.layers, mask.keep, alive.keep, strict=True):
         revived = int((new & ~old).sum())
         if revived:

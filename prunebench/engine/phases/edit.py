@@ -11,6 +11,7 @@ from prunebench.api.errors import ContractError
 from prunebench.api.masks import Mask
 from prunebench.api.random import Rng
 from prunebench.api.tickets import Ticket
+from prunebench.engine.masking import handed
 from prunebench.engine.phases.checks import check_mask
 from prunebench.engine.phases.produced import Produced, mask_files, weights_files
 from prunebench.engine.workbench import Workbench
@@ -35,7 +36,7 @@ def edit(spec: EditSpec, workbench: Workbench) -> Produced:
     lent = workbench.lent(spec.data, seed, component, "prunebench_ticket") if spec.data is not None else nullcontext()
     with lent as data:
         edited: Ticket | None = manager.hook.prunebench_ticket(
-            ticket=Ticket(weights, mask, spec.start),
+            ticket=Ticket(weights, handed(mask), spec.start),
             model=model,
             data=data,
             task=workbench.task(spec.task),
@@ -51,6 +52,8 @@ def edit(spec: EditSpec, workbench: Workbench) -> Produced:
     if {name: value.shape for name, value in edited.weights.items()} != shapes:
         raise ContractError(f"{who}: the weights' names or shapes changed")
     for name, value in edited.weights.items():
+        if not isinstance(value, Tensor) or value.layout != torch.strided or value.is_meta:
+            raise ContractError(f"{who}: {name} is no dense tensor")
         if value.dtype != weights[name].dtype:
             raise ContractError(f"{who}: {name} is {value.dtype}, and was {weights[name].dtype}")
         if not bool(torch.isfinite(value).all()):

@@ -12,7 +12,7 @@ from prunebench.api.errors import ContractError
 from prunebench.api.masks import Mask, Units
 from prunebench.api.tickets import Pruned, State
 from prunebench.api.untrusted_text import printable
-from prunebench.engine.masking import MaskedParameters
+from prunebench.engine.masking import MaskedParameters, handed
 from prunebench.engine.phases.checks import check_mask
 from prunebench.engine.phases.produced import Produced, mask_files, weights_files
 from prunebench.engine.workbench import Workbench
@@ -44,7 +44,7 @@ def prune_jointly(spec: JointPruneSpec, workbench: Workbench) -> Produced:
             data=data,
             task=workbench.task(spec.task),
             units=units,
-            mask=alive,
+            mask=handed(alive),
             count=spec.count,
             cut=spec.cut,
             round=spec.streams.round,
@@ -94,6 +94,8 @@ def updated(
             )
         if not isinstance(value, Tensor) or value.shape != before[name].shape or value.dtype != before[name].dtype:
             raise ContractError(f"{who}: {name} has another shape or type than before")
+        if value.layout != torch.strided or value.is_meta:
+            raise ContractError(f"{who}: {name} is no dense tensor")
         value = value.detach().cpu()
         if not bool(torch.isfinite(value).all()):
             raise ContractError(f"{who}: {name} is not finite")

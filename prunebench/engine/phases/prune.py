@@ -6,7 +6,7 @@ from torch import nn
 
 from prunebench.api.errors import ContractError
 from prunebench.api.masks import Mask, Scores, Units
-from prunebench.engine.masking import MaskedParameters
+from prunebench.engine.masking import MaskedParameters, handed
 from prunebench.engine.phases.checks import check_mask, check_scores
 from prunebench.engine.phases.produced import Produced, mask_files
 from prunebench.engine.workbench import Workbench
@@ -56,7 +56,7 @@ def _scores(spec: PruneSpec, workbench: Workbench, model: nn.Module, units: Unit
             data=data,
             task=workbench.task(spec.task),
             units=units,
-            mask=mask,
+            mask=handed(mask),
             inputs=workbench.inputs(spec.score),
             rng=drawn_from(spec).rng("score"),
         )
@@ -70,7 +70,7 @@ def _selected(spec: PruneSpec, workbench: Workbench, scores: Scores, units: Unit
     selected: Mask | None = manager.hook.prunebench_select(
         scores=scores,
         units=units,
-        mask=alive,
+        mask=handed(alive),
         count=spec.count,
         cut=spec.cut,
         round=spec.streams.round,
