@@ -41,20 +41,16 @@ def kind_of(phase: Phase) -> str:
         part = getattr(spec, "score", None) or getattr(spec, "analysis", None) or getattr(spec, "edit", None)
         return phase.kind if part is None else f"{phase.kind} {part.use}"
     recipe = spec.recipe
-    parts = (
-        spec.data.canonical,
-        spec.model.canonical,
-        recipe.optimizer.use,
-        *(one.use for one in (*spec.loss, *spec.mask_updates)),
-        f"{recipe.batch} {recipe.numerics} {recipe.memory_format} {recipe.compile}",
-        f"{spec.mask is not None} {spec.shrunk}",
-    )
-    return _named(parts)
+    terms = tuple([one.use for one in (*spec.loss, *spec.mask_updates)]) if spec.loss or spec.mask_updates else ()
+    how = (recipe.batch, recipe.numerics, recipe.memory_format, recipe.compile)
+    uses = (spec.data.canonical, spec.model.canonical, recipe.optimizer.use, *terms)
+    return _named(uses, how, spec.mask is not None, spec.shrunk)
 
 
 @lru_cache(maxsize=4096)
-def _named(parts: tuple[str, ...]) -> str:
-    return "train " + keys.digest(list(parts))[:16]
+def _named(uses: tuple[str, ...], how: tuple[Any, ...], masked: bool, shrunk: bool) -> str:
+    parts = [*uses, " ".join(map(str, how)), f"{masked} {shrunk}"]
+    return "train " + keys.digest(parts)[:16]
 
 
 @dataclass
@@ -92,7 +88,7 @@ class Pace:
         return pace
 
 
-@dataclass
+@dataclass(slots=True)
 class _Running:
     """A phase that is being worked on, and the first and the last that was heard of how far it is."""
 
@@ -119,16 +115,17 @@ class Forecast:
         """Of finished work, without what each worker did first."""
         self._first = Pace()
         self._steps = Pace()
-        self._kinds: dict[str, str] = {}
-        self._units: dict[str, float] = {}
+        self._to_do: dict[str, tuple[str, float]] = {}
+        """What is to be done: its kind and its units."""
         self._left: dict[str, float] = {}
         self._running: dict[str, _Running] = {}
         self._resumed: set[str] = set()
 
     def add(self, key: str, kind: str, units: float) -> None:
         """A phase is to be done."""
-        self.drop(key)
-        self._kinds[key], self._units[key] = kind, units
+        if key in self._to_do:
+            self.drop(key)
+        self._to_do[key] = (kind, units)
         self._left[kind] = self._left.get(kind, 0.0) + units
 
     def started(self, key: str, now: float) -> None:
@@ -147,22 +144,24 @@ class Forecast:
 
     def done(self, key: str, seconds: float, first: bool) -> None:
         """A phase is done; `first` says whether it was the first work of its worker."""
-        if key not in self._units:
+        if key not in self._to_do:
             return
-        kind, running = self._kinds[key], self._running.get(key)
+        (kind, units), running = self._to_do[key], self._running.get(key)
         if running is not None and running.first is not None and running.last is not None:
             self._steps.add(kind, running.last[0] - running.first[0], running.last[1] - running.first[1])
         if key not in self._resumed:
-            (self._first if first else self.pace).add(kind, seconds, self._units[key])
+            (self._first if first else self.pace).add(kind, seconds, units)
         self.drop(key)
 
     def drop(self, key: str) -> None:
         """A phase is not to be done any more, or not now."""
-        units = self._units.pop(key, None)
-        if units is not None:
-            self._left[self._kinds.pop(key)] -= units
+        work = self._to_do.pop(key, None)
+        if work is not None:
+            kind, units = work
+            self._left[kind] -= units
         self._running.pop(key, None)
-        self._resumed.discard(key)
+        if self._resumed:
+            self._resumed.discard(key)
 
     def left(self, longest: float = 0.0) -> TimeLeft | None:
         """How long the rest will take; None while nothing is known.
@@ -173,7 +172,9 @@ class Forecast:
         steps = self._steps_so_far()
         seconds = known = units = 0.0
         for kind, left in self._left.items():
-            here = sum(r.last[1] for key, r in self._running.items() if self._kinds[key] == kind and r.last is not None)
+            here = sum(
+                r.last[1] for key, r in self._running.items() if self._to_do[key][0] == kind and r.last is not None
+            )
             left = max(0.0, left - here)
             own, guessed = self._pace_of(kind, steps)
             pace = own if own is not None else guessed
@@ -201,6 +202,6 @@ class Forecast:
         """The pace of steps, of runs that are under way too."""
         found = Pace(dict(self._steps.seconds), dict(self._steps.units))
         for key, running in self._running.items():
-            if running.first is not None and running.last is not None and key in self._kinds:
-                found.add(self._kinds[key], running.last[0] - running.first[0], running.last[1] - running.first[1])
+            if running.first is not None and running.last is not None and key in self._to_do:
+                found.add(self._to_do[key][0], running.last[0] - running.first[0], running.last[1] - running.first[1])
         return found

@@ -111,6 +111,8 @@ class _Scheduler:
         self.lost: set[str] = set()
         """Of these, the addresses of what was there when the plan was laid out."""
         self.running: dict[str, tuple[Ref, ...]] = {}
+        self.alone: str | None = None
+        """The running phase beside which nothing may run."""
         self.waiting: dict[str, _Waiting] = {}
         self.losses: Counter[str] = Counter()
         self.deaths: Counter[str] = Counter()
@@ -164,7 +166,8 @@ class _Scheduler:
         # What trains nothing takes a moment: it counts only between paths that train alike.
         cost = float(samples(phase, self.wanted[key]) or 1)
         self.forecast.add(key, kind_of(phase), cost)
-        needs = self._needs(key)
+        absent = self.absent
+        needs = {parent.key for parent in phase.parents if parent.address in absent}
         if self.execution.failed:
             # A parent that failed, and whose output is gone, is noticed when the phase would start.
             needs &= self.wanted.keys()
@@ -185,14 +188,17 @@ class _Scheduler:
                 self._wait_for_parents(key)
                 continue
             outputs = self.running[key] = self.wanted[key]
-            self.executor.submit(Work.of(self.plan, phase, outputs), self.resources(phase))
+            resources = self.resources(phase)
+            if resources.alone:
+                self.alone = key
+            self.executor.submit(Work.of(self.plan, phase, outputs), resources)
 
     def _has_room(self, resources: Resources) -> bool:
         """Whether work that needs this can start: what must be alone waits until nothing else runs, and is alone then.
 
         Nothing waits for it meanwhile, so it comes when all other work is done or waits for another process.
         """
-        if self.running and (resources.alone or any(self.resources(self.phases[key]).alone for key in self.running)):
+        if self.alone is not None or (resources.alone and self.running):
             return False
         return self.executor.has_room(resources)
 
@@ -209,7 +215,9 @@ class _Scheduler:
             self._report("progress", event)
         else:
             outputs = self.running.pop(key)
-            if kind != "busy":
+            if key == self.alone:
+                self.alone = None
+            if self.waiting and kind != "busy":
                 self.waiting.pop(key, None)
             match kind:
                 case "done":
@@ -255,14 +263,15 @@ class _Scheduler:
 
     def _done(self, key: str, outputs: tuple[Ref, ...], event: Mapping[str, Any]) -> None:
         self.forecast.done(key, float(event["seconds"]), bool(event.get("first")))
-        for ref in outputs:
-            self.absent.discard(ref.address)
-            self.lost.discard(ref.address)
-        if len(self.wanted[key]) > len(outputs):  # more was lost while it ran
-            self.wanted[key] = tuple(ref for ref in self.wanted[key] if ref.address in self.absent)
+        made = [ref.address for ref in outputs]
+        self.absent.difference_update(made)
+        if self.lost:
+            self.lost.difference_update(made)
+        wanted = self.wanted.pop(key)
+        if len(wanted) > len(outputs):  # more was lost while it ran
+            self.wanted[key] = tuple(ref for ref in wanted if ref.address in self.absent)
             self.graph.put_back(key)
             return
-        del self.wanted[key]
         self.graph.finish(key)
         self.execution.done += 1
         self._report("phase-done", event)

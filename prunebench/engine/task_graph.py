@@ -62,10 +62,14 @@ class TaskGraph(Generic[Lane]):
         self._waits += [0] * count
         self._children += [[] for _ in range(count)]
         inner = [0] * count
+        before: tuple[Lane, list[Entry]] | None = None
         for number in range(first, first + count):
             cost, lane, parents = describe(self._keys[number])
             self._paths.append(cost)
-            self._heaps.append(self._lanes.setdefault(lane, []))
+            # Tasks that follow one another often are of one lane, whose hash takes as long as all the rest of this.
+            if before is None or before[0] is not lane:
+                before = (lane, self._lanes.setdefault(lane, []))
+            self._heaps.append(before[1])
             for key in parents:
                 parent = self._numbers[key]
                 self._children[parent].append(number)

@@ -27,7 +27,8 @@ class Work:
     def of(cls, plan: Plan, phase: Phase, outputs: Collection[Ref]) -> Work:
         """The work for some outputs of a phase of a plan, each named once."""
         ordered = tuple(outputs if len(outputs) == 1 else sorted(outputs, key=lambda r: (r.at or 0, r.part, r.detail)))
-        return cls(phase, ordered, {ref.detail: plan.curves[ref.detail] for ref in ordered if ref.part == "curve"})
+        curves = [ref.detail for ref in ordered if ref.part == "curve"]
+        return cls(phase, ordered, {detail: plan.curves[detail] for detail in curves} if curves else {})
 
     @property
     def key(self) -> str:
