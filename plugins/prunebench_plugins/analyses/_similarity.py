@@ -1,7 +1,8 @@
-"""How alike two networks behave: correlations of matched hidden units, and agreement of predictions."""
+"""How alike two networks behave: matched hidden units, what layers give for the same images, and predictions."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from prunebench import ContractError, Figure, Measurement
+from prunebench.kernels.activation_metric import activation_metrics
+from prunebench.kernels.calibration import as_matrices
 from prunebench_plugins.analyses import _figures, _weights
 from prunebench_plugins.analyses._paths import evenly_spaced, in_batches
 
@@ -26,10 +29,13 @@ class Behaviour:
 
     Args:
         units: for each hidden layer, what its units give, before their nonlinearity: (units, images * places), float32.
+        weights: of each layer, as matrices (groups, outputs, columns), with which of them are kept and the covariance
+            of what the columns read; none if not asked for.
         predicted: the class for each image, and `wrong`, whether it is another than the label; None if not asked for.
     """
 
     units: Mapping[str, Tensor]
+    weights: Mapping[str, tuple[Tensor, Tensor, Tensor]]
     predicted: Tensor | None = None
     wrong: Tensor | None = None
 
@@ -82,7 +88,21 @@ class Seen:
             for handle in handles:
                 handle.remove()
         hidden = {n: torch.cat(parts, 1).cpu() for n, parts in given.items() if parts and n not in output_layers}
-        return Behaviour(hidden, *(torch.cat(each) if each else None for each in (predicted, wrong)))
+        weights = self._weights(optimum) if "activations" in also else {}
+        return Behaviour(hidden, weights, *(torch.cat(each) if each else None for each in (predicted, wrong)))
+
+    def _weights(self, optimum: Optimum) -> dict[str, tuple[Tensor, Tensor, Tensor]]:
+        kept = _weights.kept_weights(self._units, optimum.mask)
+        inputs = [self._task.batch(*batch)[0] for batch in self._split.batches(in_batches(self._indices))]
+        metrics = activation_metrics("distances", self._model, [optimum.weights], inputs, list(kept))
+        return {
+            name.removesuffix(".weight"): (
+                as_matrices(optimum.weights[name].cpu().double(), len(metrics[name])),
+                as_matrices(kept[name].cpu(), len(metrics[name])),
+                metrics[name],
+            )
+            for name in kept
+        }
 
     def _layers(self) -> Iterator[tuple[str, nn.Module]]:
         """The layers whose weights are units: convolutions and linear ones."""
@@ -110,6 +130,10 @@ def compared(one: Behaviour, other: Behaviour, which: str, round: int) -> list[M
             mean = sum(match.correlations) / len(match.correlations)
             found.append(Measurement(f"correlation{name}/{which}", mean, round=round))
             found.append(Measurement(f"itself{name}/{which}", match.itself / len(match.correlations), round=round))
+    for name, here in one.weights.items():
+        distance = _distance_of_activations(here, other.weights[name])
+        if distance is not None:
+            found.append(Measurement(f"activations/{name}/{which}", distance, round=round))
     if one.predicted is not None and other.predicted is not None and one.wrong is not None and other.wrong is not None:
         agree = float((one.predicted == other.predicted).double().mean())
         found.append(Measurement(f"agreement/{which}", agree, round=round))
@@ -119,6 +143,15 @@ def compared(one: Behaviour, other: Behaviour, which: str, round: int) -> list[M
                 Measurement(f"shared-errors/{which}", int((one.wrong & other.wrong).sum()) / either, round=round)
             )
     return found
+
+
+def _distance_of_activations(one: tuple[Tensor, Tensor, Tensor], other: tuple[Tensor, Tensor, Tensor]) -> float | None:
+    """1 - the cosine of two weights in the mean of their metrics, over what both keep; None without a direction."""
+    both, metric = one[1] & other[1], (one[2] + other[2]) / 2
+    u, v = one[0] * both, other[0] * both
+    image = v @ metric
+    lengths = float(((u @ metric) * u).sum()) * float((image * v).sum())
+    return 1 - float((u * image).sum()) / math.sqrt(lengths) if lengths > 0 else None
 
 
 @dataclass(frozen=True)
@@ -167,13 +200,15 @@ LABELS = {
 }
 
 
-def over_rounds(measurements: Sequence[Measurement]) -> Figure:
-    """The similarities to one round before; those to two rounds before it, dotted."""
+def over_rounds(measurements: Sequence[Measurement]) -> list[Figure]:
+    """The similarities to one round before; those to two rounds before it, dotted. None where there are none."""
     from matplotlib.ticker import MaxNLocator
 
+    names = [name for name in LABELS if any(m.metric.startswith(f"{name}/r-") for m in measurements)]
+    if not names:
+        return []
     picture = _figures.canvas(7.0, 4.2)
     axes = picture.add_subplot()
-    names = [name for name in LABELS if any(m.metric.startswith(f"{name}/r-") for m in measurements)]
     for name, colour in zip(names, _figures.in_order(len(names)), strict=True):
         for lag, style in ((1, "-"), (2, ":")):
             points = [(m.round or 0, m.value) for m in measurements if m.metric == f"{name}/r-{lag}"]
@@ -186,4 +221,4 @@ def over_rounds(measurements: Sequence[Measurement]) -> Figure:
     axes.grid(alpha=0.3)
     _figures.legend_below(picture, axes)
     caption = "What the networks of successive rounds share: to one round before (lines) and two before (dotted)."
-    return Figure("distances-of-behaviour", _figures.to_svg(picture, "distances-of-behaviour"), caption)
+    return [Figure("distances-of-behaviour", _figures.to_svg(picture, "distances-of-behaviour"), caption)]

@@ -18,6 +18,8 @@ what two networks share beyond it, for optima one and two rounds apart:
 - "units": the correlation of hidden units over images, before their nonlinearity, where units are matched so that the
   sum of correlations is as large as it can be (the Hungarian algorithm). Channels of convolutions are taken over all
   places. Units that give the same for all images in one of the networks are left out.
+- "activations": the distance of cosines in the metric of the data: of what each layer gives with either network's
+  weights, of those that both masks keep, for what it reads in the two networks, centred.
 - "predictions": the share of images for which both networks predict the same class, and how much their errors overlap.
 
 Source: Maene et al. 2021, section 4.1 and appendix B, figures 4, 9, 10, 11, 17 and 18; matched
@@ -48,7 +50,9 @@ if TYPE_CHECKING:
 
 KINDS = {"angle": "angular distance", "cosine": "cosine distance", "euclidean": "Euclidean distance"}
 LAGS = (1, 2)
-Also = Literal["layers", "units", "predictions"]
+Also = Literal["layers", "units", "activations", "predictions"]
+LOOKING = {"units", "activations", "predictions"}
+"""What is compared over images."""
 WRITTEN = 9
 """Rows of a heat map whose numbers still fit into its cells."""
 
@@ -58,8 +62,8 @@ class DistancesConfig(ComponentConfig):
 
     `runs`: the runs that judge the tickets, or those that find them. `start`: the weights that the trial's network was
     drawn with, or those that each judged run starts from; the two differ for tickets that are drawn anew, carried on or
-    rewound to a later point. `also`: what else is compared; units and predictions over `images` evenly spaced images
-    of `split`, or all of them where there are fewer.
+    rewound to a later point. `also`: what else is compared; units, activations and predictions over `images` evenly
+    spaced images of `split`, or all of them where there are fewer.
     """
 
     later: ClassVar[frozenset[str]] = frozenset({"also", "split", "images"})
@@ -75,8 +79,8 @@ class DistancesConfig(ComponentConfig):
         if len(set(self.also)) < len(self.also):
             raise ValueError("also: the same thing is named twice")
         looked_at = (self.split, self.images) != ("test", 1_000)
-        if looked_at and not {"units", "predictions"} & set(self.also):
-            raise ValueError('split and images: only also = ["units"] and ["predictions"] look at images')
+        if looked_at and not LOOKING & set(self.also):
+            raise ValueError("split and images: only units, activations and predictions of `also` look at images")
         return self
 
     @model_validator(mode="after")
@@ -175,9 +179,10 @@ class FunctionalDistances:
 
         `correlation/<layer>` is the mean correlation of matched hidden units, `correlation` that over all layers,
         `matched/<layer>` and `matched` the number of pairs, and `itself/<layer>` and `itself` the share of them that
-        are a unit and the one in its place. `agreement` is the share of images with the same predicted class.
-        `shared-errors` is the number of images that both have wrong over that of images that either has wrong; absent
-        where neither has any.
+        are a unit and the one in its place. `activations/<layer>` is 1 - the cosine of what a layer gives with the
+        weights of the two; absent where one of them gives the same for all images. `agreement` is the share of images
+        with the same predicted class. `shared-errors` is the number of images that both have wrong over that of images
+        that either has wrong; absent where neither has any.
 
         Raises:
             ContractError: predictions are asked for of a network that does not give one score for each class.
@@ -197,7 +202,7 @@ class FunctionalDistances:
                 if round - lag in before:
                     measurements += _similarity.compared(here, before[round - lag], f"r-{lag}", round)
             before = {r: b for r, b in before.items() if round - r < max(LAGS)} | {round: here}
-        figures = [_similarity.over_rounds(measurements)] if measurements else []
+        figures = _similarity.over_rounds(measurements)
         return Analysis((*known.measurements, *measurements), (*known.figures, *figures))
 
 
@@ -358,7 +363,7 @@ def over_rounds_by_layer(layers: ByLayer) -> Figure:
 
 def build(config: DistancesConfig) -> object:
     """The component for a configuration."""
-    return FunctionalDistances(config) if {"units", "predictions"} & set(config.also) else Distances(config)
+    return FunctionalDistances(config) if LOOKING & set(config.also) else Distances(config)
 
 
 @hookimpl

@@ -149,7 +149,8 @@ class RepelledActivations:
         """
         import torch
 
-        from prunebench_plugins.losses._activation_metric import activation_metrics
+        from prunebench.kernels.activation_metric import activation_metrics
+        from prunebench.kernels.calibration import drawn
         from prunebench_plugins.losses._cosines import metric_gradient
 
         optima = inputs.get("optima", ())
@@ -167,7 +168,8 @@ class RepelledActivations:
             states.append(optimum.weights)
             for name, kept in keep.items():
                 rows[name][row] = optimum.weights[name][kept]
-        metrics = activation_metrics(model, states, data, task, rng, list(keep), self._config.images)
+        images = [taken for taken, _ in drawn(data, task, rng, self._config.images, 1)]
+        metrics = activation_metrics('repulsion by = "activations"', model, states, images, list(keep))
         strength = self._config.strength / len(keep)
         gradients = [
             metric_gradient(weights[name], kept, rows[name], metrics[name], strength) for name, kept in keep.items()

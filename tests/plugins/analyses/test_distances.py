@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from torch import nn
 
 from prunebench import PrunebenchError
+from prunebench.api.data import Gather
 from prunebench.api.masks import Mask
 from prunebench.api.measurements import Analysis
 from prunebench.api.planning import PlannedTicket, Run
@@ -253,7 +254,7 @@ def test_the_states_are_not_changed() -> None:
 
 # What else is compared.
 
-ALSO = ("layers", "units", "predictions")
+ALSO = ("layers", "units", "activations", "predictions")
 
 
 class TestDistancesWithAllElse(TestDistances):
@@ -268,7 +269,7 @@ def compared(optima: list[Optimum], *also: str, images: int = 1_000) -> dict[tup
     config = DistancesConfig.model_validate({"also": also, "images": images})
     built: Any = build(config)
     given: dict[str, Any] = {"inputs": {"optima": optima, "starts": optima}, "units": weight_units(two_layer_net())}
-    if {"units", "predictions"} & set(also):
+    if {"units", "activations", "predictions"} & set(also):
         given |= {
             "model": two_layer_net(),
             "data": ToyData().prunebench_data(),
@@ -333,6 +334,31 @@ def test_units_that_never_change_are_in_no_pair() -> None:
     assert matched(one[2:3], one).correlations == []
 
 
+def test_the_distance_of_activations_is_of_what_layers_give_for_the_images() -> None:
+    here = state(two_layer_net())
+    there = {name: weight + 0.3 * weight.flip(0) for name, weight in here.items()}
+    mask = Mask((torch.arange(48) % 3 > 0, torch.ones(18).bool()))
+    optima = toy_optima({}, there)
+    found = compared([optima[0], Optimum(optima[1].weights, mask, 1)], "activations")
+    (batch,) = ToyData().prunebench_data()["test"].batches([Gather(torch.arange(24))])
+    x = batch[0].double().flatten(1)
+    networks = [{n: w.double() for n, w in weights.items()} for weights in (here, there)]
+    hidden = [(x @ one["fc1.weight"].T + one["fc1.bias"]).relu() for one in networks]
+    for layer, inputs in (("fc1", [x, x]), ("fc2", hidden)):
+        u, v = (one[f"{layer}.weight"].clone() for one in networks)
+        if layer == "fc1":
+            u[~mask.keep[0].view(6, 8)] = v[~mask.keep[0].view(6, 8)] = 0
+        given = [[taken @ w.T - (taken @ w.T).mean(0) for taken in inputs] for w in (u, v)]
+        products = [[sum((a * b).sum() for a, b in zip(p, q, strict=True)) for p in given] for q in given]
+        cosine = float(products[0][1]) / math.sqrt(float(products[0][0]) * float(products[1][1]))
+        assert found[f"activations/{layer}/r-1", 1] == pytest.approx(1 - cosine, abs=1e-6)
+
+
+def test_a_layer_that_gives_the_same_for_all_images_has_no_distance_of_activations() -> None:
+    found = compared(toy_optima({}, {"fc1.weight": torch.zeros(6, 8)}), "activations")
+    assert not any("activations" in metric for metric, _ in found)
+
+
 def test_predictions_are_counted_over_the_images() -> None:
     biased = {"fc2.weight": torch.zeros(3, 6), "fc2.bias": torch.tensor([1.0, 0.0, 0.0])}
     other = {"fc2.weight": torch.zeros(3, 6), "fc2.bias": torch.tensor([0.0, 1.0, 0.0])}
@@ -353,7 +379,9 @@ def test_what_else_is_compared_is_in_no_key_where_it_is_not_asked_for(tmp_path: 
     assert config(also=["layers"])["also"] == ["layers"]
     outcome = run(tmp_path, asking(also=list(ALSO)), rounds=2)
     found = {row.metric for row in outcome.rows if row.role == "analyse"}
-    assert {"distances/angle/3/r-1", "distances/correlation/r-2", "distances/agreement/r-1"} <= found
+    assert {
+        f"distances/{name}" for name in ("angle/3/r-1", "correlation/r-2", "activations/3/r-2", "agreement/r-1")
+    } <= found
 
 
 @pytest.mark.parametrize(

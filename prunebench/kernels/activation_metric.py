@@ -2,45 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
-from prunebench.kernels.calibration import LayerInputs, drawn
+from prunebench.kernels.calibration import LayerInputs
 from prunebench.kernels.networks import copied
 
-if TYPE_CHECKING:
-    from prunebench.api.data import Data
-    from prunebench.api.random import Rng
-    from prunebench.api.task import Task
-    from prunebench.api.tickets import State
-
 AT_ONCE = 250
-"""Images in one forward pass."""
+"""Inputs in one forward pass."""
 
 
 def activation_metrics(
-    model: nn.Module, states: Sequence[State], data: Data, task: Task, rng: Rng, names: Sequence[str], images: int
+    who: str, model: nn.Module, states: Sequence[Mapping[str, Tensor]], inputs: Sequence[Tensor], names: Sequence[str]
 ) -> dict[str, Tensor]:
-    """For each layer's weight, the mean over the states of the covariance of its columns' inputs.
+    """For each layer's weight, the mean over the states of the covariance of what its columns read.
 
     Args:
+        who: what errors begin with.
         model: is copied; `states`: the weights that it has in turn, in evaluation mode.
+        inputs: batches as it takes them.
         names: of weights of convolutions and linear layers.
-        images: how many training examples, un-augmented; all where there are fewer.
     Returns: (groups, columns, columns), float64 on the CPU, positive semi-definite. A convolution's inputs are the
         patches under its kernel, each place of each image one of them.
     Raises:
         ContractError: what a layer reads is not known.
     """
     network = copied(model).eval()
-    inputs = [part for x, _ in drawn(data, task, rng, images, 1) for part in torch.split(x, AT_ONCE)]
+    parts = [part for batch in inputs for part in torch.split(batch, AT_ONCE)]
     covariances: dict[str, Tensor] = {}
     for state in states:
         network.load_state_dict(dict(state))
-        read = LayerInputs('repulsion by = "activations"', network, inputs, names)
+        read = LayerInputs(who, network, parts, names)
         moments = _Moments()
         read.look(names, moments.add)
         for name in names:
