@@ -36,9 +36,9 @@ class Row(StrictTable):
 
     file: str
     better: str
+    metric: str
     worse: str = ""
     """The better entry itself where a row compares two places, metrics or a fixed number."""
-    metric: str = "test/accuracy"
     equal: bool = False
     """Whether the two are expected to be equal, also on boards that are older than the margin of the file's row."""
 
