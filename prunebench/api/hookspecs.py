@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from prunebench.api.results import Results
     from prunebench.api.task import Metrics, Task
     from prunebench.api.tickets import Inputs, Pruned, State, Ticket
-    from prunebench.api.training import LossTerm, MaskUpdate
+    from prunebench.api.training import BatchTransform, LossTerm, MaskUpdate
 
 hookspec = pluggy.HookspecMarker("prunebench")
 
@@ -44,6 +44,7 @@ SLOTS: dict[str, str] = {
     "schedule": "prunebench_schedule",
     "loss": "prunebench_loss_terms",
     "mask_updates": "prunebench_mask_updates",
+    "transforms": "prunebench_transforms",
     "score": "prunebench_score",
     "select": "prunebench_select",
     "prune": "prunebench_prune",
@@ -425,7 +426,7 @@ def prunebench_mask_updates(
         rng: the trial's `update` stream; use the step as a counter.
     Returns: updates, applied in order.
     Raises: ContractError, from the engine, if the mask at the horizon has not exactly `count` units.
-    Must not: keep state between calls: a resumed run would not have it.
+    Must not: keep state between calls anywhere but in `MaskUpdate.state`: a resumed run would not have it.
     Source: Evci et al. 2020, algorithm 1.
     Example:
         >>> from prunebench.api.training import MaskUpdate
@@ -434,6 +435,33 @@ def prunebench_mask_updates(
         ...         return [MaskUpdate(due=lambda step: False, update=lambda step, mask, gradients: mask)]
         >>> Never().prunebench_mask_updates(mask=None)[0].due(100)
         False
+    """
+    raise AssertionError
+
+
+@hookspec
+def prunebench_transforms(data_info: DataInfo, batch: int, horizon: int, rng: Rng) -> Sequence[BatchTransform]:
+    """Change each batch before the network sees it: mix its examples, erase parts of them.
+
+    When: at the start of a run. A transform is called in every step, with what the task made of the batch.
+    Args:
+        data_info: shape of an input and number of classes.
+        batch: examples in a batch.
+        horizon: the clock's end, in iterations.
+        rng: the trial's `augment` stream, under this component's name; use the step as a counter.
+    Returns: transforms, applied in order: (step, inputs, targets) -> both. The number of examples stays. Targets may
+        become what the task's objective takes in their place, such as a share for each class.
+    Raises: ContractError where the data or the batch cannot be changed so.
+    Must not: use any randomness but `rng`, or keep state between calls.
+    Source: Zhang et al. 2018 (mixup).
+    Example:
+        >>> import torch
+        >>> class Faint:
+        ...     def prunebench_transforms(self, batch):
+        ...         return [lambda step, inputs, targets: (inputs / 2, targets)]
+        >>> (transform,) = Faint().prunebench_transforms(8)
+        >>> float(transform(0, torch.ones(8, 3), None)[0][0, 0])
+        0.5
     """
     raise AssertionError
 

@@ -109,7 +109,7 @@ class Entry(ChainKeys):
         yield from self.edits
         yield from self.analyses
         for recipe in self.recipes():
-            yield from (recipe.optimizer, *recipe.lr, *recipe.loss, *recipe.mask_updates)
+            yield from (recipe.optimizer, *recipe.lr, *recipe.loss, *recipe.mask_updates, *recipe.transforms)
         for model in self.models:
             yield from (model.use,) if model.init is None else (model.use, model.init)
         yield from (data.use for data in self.data)

@@ -7,11 +7,12 @@ from typing import Any
 
 import click
 
+from prunebench.commands.command import Command
 from prunebench.commands.options import execution_options, file_options, options_of
 from prunebench.commands.output import console_for
 
 
-@click.command()
+@click.command(cls=Command)
 @file_options
 @execution_options
 @click.option(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -14,6 +15,12 @@ T = TypeVar("T")
 
 SECONDS = 60.0
 """How long one call of a component may take, unless `$PRUNEBENCH_HOOK_SECONDS` says otherwise."""
+
+
+IDLE = 0.02
+"""A call that had a processor for no more of its time than this waits for something that does not come."""
+BUSY = 0.25
+"""A call that takes longer than the limit takes too long once it had a processor for this share of the limit."""
 
 
 class HookTimeout(BaseException):
@@ -34,6 +41,17 @@ def hook_seconds() -> float:
     return seconds if 0 < seconds < 1e9 else SECONDS
 
 
+def gets_on(passed: float, computed: float, limit: float) -> bool:
+    """Whether a call that takes so long may only be slow: the machine gave it little of its time, though it wanted it.
+
+    Args:
+        passed: seconds of the clock.
+        computed: of these, seconds that this process had a processor.
+        limit: seconds that the call may take where nothing else goes on.
+    """
+    return IDLE * passed < computed < BUSY * limit
+
+
 @contextmanager
 def watched(seconds: float | None = None) -> Iterator[None]:
     """End calls of `limited` that take longer than `seconds`, by HookTimeout raised inside of them.
@@ -50,6 +68,7 @@ def watched(seconds: float | None = None) -> Iterator[None]:
         yield
         return
     seen: list[FrameType] = []
+    since = [0.0, 0.0]
 
     def look(number: int, frame: FrameType | None) -> None:
         there = []
@@ -57,12 +76,16 @@ def watched(seconds: float | None = None) -> Iterator[None]:
             if frame.f_code is limited.__code__:
                 there.append(frame)
             frame = frame.f_back
-        stuck = any(one is other for one in there for other in seen)
-        seen[:] = [] if stuck else there
-        if stuck:
+        same = [one for one in there if any(one is other for other in seen)]
+        now = [time.monotonic(), time.process_time()]
+        if same and not gets_on(now[0] - since[0], now[1] - since[1], seconds):
+            seen.clear()
             raise HookTimeout(
                 f"it did not return within {seconds:g} s (PRUNEBENCH_HOOK_SECONDS sets how long it may take)"
             )
+        if not same:
+            since[:] = now
+        seen[:] = same or there
 
     before = signal.signal(signal.SIGALRM, look)
     # Seen at one look and at the next: that call has taken at least the time between the two.

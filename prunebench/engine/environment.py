@@ -27,6 +27,8 @@ VERSION = 1
 
 def device_of(name: str) -> str:
     """The device that "auto" stands for, or `name`. Raises PrunebenchError if it is not there."""
+    if name == "cpu" or (name == "auto" and not accelerators()):
+        return "cpu"  # without an import of torch, which takes longer than planning
     import torch
 
     if name == "auto":
@@ -42,14 +44,20 @@ def device_of(name: str) -> str:
     return name
 
 
+def accelerators() -> bool:
+    """Whether the system shows anything that torch might compute on beside the processor."""
+    return any(map(os.path.exists, ACCELERATORS))
+
+
 def fingerprint(device: str, threads: int) -> Environment:
     """What bits depend on besides the phase: torch, the device, threads, the instruction set.
 
     Without an import of torch where an earlier process has answered on this processor, with this torch and no GPU:
     importing it takes longer than planning. Workers take their own, and refuse if it differs.
     """
+    device = "cpu" if device == "auto" and not accelerators() else device
     library = None if "torch" in sys.modules else _library()
-    if library is None or device not in ("auto", "cpu") or any(map(os.path.exists, ACCELERATORS)):
+    if library is None or device != "cpu" or accelerators():
         return Environment(_fields(device, threads))
     about = [processor_name(), _flags(), *(f"{name}={os.environ.get(name)}" for name in SWITCHES)]
     question = f"fingerprint {VERSION} {platform.machine()} {device} {threads} {about}"

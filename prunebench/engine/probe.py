@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
 from functools import partial
 from importlib.metadata import version
@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 from prunebench.api import keys
 from prunebench.api.component import BoundComponent
+from prunebench.api.errors import ContractError
 from prunebench.api.info import Coverage, DataInfo, Dense, Layer, ModelInfo
+from prunebench.api.masks import Units
 from prunebench.api.random import Rng
 from prunebench.benchmark.choices import DataChoice, ModelChoice
 from prunebench.components.containment import contained
 from prunebench.components.managers import run_manager
 from prunebench.components.time_limit import limited
+from prunebench.engine.data_checks import checked_info
 from prunebench.engine.first_step import why_it_fails
 from prunebench.kernels import weight_files
 from prunebench.plan.first_step import FirstStep
@@ -28,10 +31,14 @@ if TYPE_CHECKING:
 
 
 class StoreProbe:
-    """Answers from the store's cache; reads data, or builds a model on the meta device, only if it must."""
+    """Answers from the store's cache; reads data, or builds a model on the meta device, only if it must.
 
-    def __init__(self, store: Store, root: Path) -> None:
-        self.store, self.root = store, root
+    Args:
+        before_torch: called before it does, which imports torch.
+    """
+
+    def __init__(self, store: Store, root: Path, before_torch: Callable[[], None] = lambda: None) -> None:
+        self.store, self.root, self._before_torch = store, root, before_torch
 
     def data(self, chosen: DataChoice) -> DataInfo:
         """Sizes, shape and digest. The digest is taken again when a file that it was read from has changed."""
@@ -39,10 +46,11 @@ class StoreProbe:
         known = self.store.cached_json(name)
         if known is not None and known["stamps"] and known["stamps"] == _stamps(known["info"]["files"]):
             return _data_info(known["info"])
+        self._before_torch()
         # Sizes and digest are those of the source, the same for every seed's split.
         with contained(f"data {chosen.use}"):
             data = run_manager([chosen.use]).hook.prunebench_data(root=self.root, rng=Rng("probe"))
-            info: DataInfo = data.info
+            info = checked_info(data, f"data {chosen.use}")
             found = {"info": asdict(info), "stamps": _stamps(info.files)}
         self.store.put_json(name, found)
         return info
@@ -61,6 +69,7 @@ class StoreProbe:
         name = "network-" + keys.digest(identity)
         known = self.store.cached_json(name)
         if known is None:
+            self._before_torch()
             with contained(f"model {chosen.use}, units {units}"):
                 known = self._probed(chosen, data, units, task)
             self.store.put_json(name, known)
@@ -83,6 +92,7 @@ class StoreProbe:
         name = "weights-" + keys.digest([chosen.use.to_json(), shape, str(file), chosen.fresh_head])
         known = self.store.cached_json(name)
         if known is None or known["stamps"] != stamps:
+            self._before_torch()
             with contained(f"model {chosen.use}"):
                 self._check_fit(chosen, data, chosen.weights, file)
             known = {"digest": weight_files.digest_of(file), "stamps": stamps}
@@ -97,6 +107,7 @@ class StoreProbe:
         known = self.store.cached_json(name)
         if known is not None and not known["fails"]:
             return ""
+        self._before_torch()
         # What fails is tried again: a full memory or a slow machine is no fault of the file.
         fails = why_it_fails(one, partial(self._network, chosen, one.data))
         if not fails:
@@ -149,9 +160,11 @@ class StoreProbe:
         threads = torch.get_num_threads()
         torch.set_num_threads(1)
         try:
-            found = run_manager([units]).hook.prunebench_units(model=model, data_info=data, example=example)
+            found: object = run_manager([units]).hook.prunebench_units(model=model, data_info=data, example=example)
         finally:
             torch.set_num_threads(threads)
+        if not isinstance(found, Units):
+            raise ContractError(f"units {units}: prunebench_units gave {type(found).__name__}, not Units")
         reached = coverage(model, found)
         return {
             "parameters": reached.values,

@@ -158,7 +158,7 @@ class Trajectory:
     def _measured_network(self) -> nn.Module:
         """What is measured is what is stored: hooks that components put on the network take no part in it."""
         if not self.run.guard.hooked:
-            return self.run.training.model
+            return self.run.judged
         return self._workbench.model(self._spec.model, self.run.state)
 
     def _output(self, ref: Ref) -> tuple[dict[str, bytes], dict[str, Any]]:

@@ -25,6 +25,7 @@ from prunebench.api.tickets import Inputs, Optimum, State
 from prunebench.components.catalogue import Catalogue
 from prunebench.components.managers import accepts, run_manager
 from prunebench.components.metrics import metrics_of
+from prunebench.engine.data_checks import check_sizes, checked_info
 from prunebench.engine.data_guard import fingerprint_of
 from prunebench.engine.measuring import Measuring
 from prunebench.engine.probe import forget_data
@@ -100,7 +101,9 @@ class Workbench:
                     f"data {component}: the files changed since the run was planned (digest {data.info.digest[:12]}, "
                     f"planned {spec.digest[:12]})"
                 )
-            self._data = {name: data.to(self.device)}
+            data = data.to(self.device)
+            check_sizes(data, f"data {component}")
+            self._data = {name: data}
         return self._data[name]
 
     def _divided(self, component: BoundComponent, source: str, rng: Rng) -> Data:
@@ -109,6 +112,7 @@ class Workbench:
             return self._source[1](rng)
         self._source = None
         data: Data = run_manager([component]).hook.prunebench_data(root=self.root, rng=rng)
+        checked_info(data, f"data {component}")
         if data.again is not None:
             self._source = source, data.again
         return data
@@ -211,10 +215,12 @@ class Workbench:
 
     def units(self, spec: ComponentSpec, task: ComponentSpec, model_spec: ModelSpec, model: nn.Module) -> Units:
         """The units of a model."""
-        manager = run_manager([self.bound(spec)])
-        units: Units = manager.hook.prunebench_units(
+        component = self.bound(spec)
+        units: object = run_manager([component]).hook.prunebench_units(
             model=model, data_info=shape_of(model_spec), example=self.example(task, model_spec)
         )
+        if not isinstance(units, Units):
+            raise ContractError(f"units {component}: prunebench_units gave {type(units).__name__}, not Units")
         return units
 
     def manager(self, *specs: ComponentSpec) -> tuple[list[BoundComponent], pluggy.PluginManager]:

@@ -104,6 +104,9 @@ class Runs:
             numerics=recipe.numerics,
             memory_format=recipe.memory_format,
             compile=recipe.compile,
+            transforms=tuple(self._participants.component(one, clock) for one in recipe.transforms),
+            accumulate=recipe.accumulate,
+            average=recipe.average,
         )
 
     def _refuse_foreign_state(self, state: Ref, recipe: Recipe) -> None:

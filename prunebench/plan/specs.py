@@ -92,6 +92,9 @@ class RecipeSpec:
     numerics: Literal["float32", "tf32", "bf16"]
     memory_format: Literal["contiguous", "channels_last"]
     compile: bool
+    transforms: tuple[ComponentSpec, ...] = field(default=(), metadata=ABSENT)
+    accumulate: int = field(default=1, metadata=ABSENT)
+    average: float | None = field(default=None, metadata=ABSENT)
 
 
 @dataclass(frozen=True, slots=True)

@@ -144,11 +144,18 @@ class _Reader:
             outcome: Outcome = "failed" if artifact is None else "diverged"
             yield _row({**base, "round": None, **dict.fromkeys(DENSITIES)}, name, "", None, "", "", outcome)
             return
-        for m in artifact.meta["measurements"]:
-            placed = {**base, "round": m["round"], **densities.get(m["round"], dict.fromkeys(DENSITIES))}
-            if not m.get("exact", True):
-                placed["exact"] = False
-            yield _row(placed, f"{name}/{m['metric']}", m["split"], m["value"], m["unit"], m["position"], "ok")
+        rows = []
+        try:
+            for m in artifact.meta["measurements"]:
+                placed = {**base, "round": m["round"], **densities.get(m["round"], dict.fromkeys(DENSITIES))}
+                if not m.get("exact", True):
+                    placed["exact"] = False
+                metric = f"{name}/{m['metric']}"
+                rows.append(_row(placed, metric, m["split"], m["value"], m["unit"], m["position"], "ok"))
+        except (KeyError, TypeError, ValueError):
+            # An earlier version kept what an analysis gave without a look at it. It costs this row and no other.
+            rows = [_row({**base, "round": None, **dict.fromkeys(DENSITIES)}, name, "", None, "", "", "failed")]
+        yield from rows
 
 
 def _or_inf(loss: float | None) -> float:

@@ -16,6 +16,7 @@ from prunebench.components.global_state import GlobalState
 from prunebench.components.time_limit import watched
 from prunebench.engine.environment import fingerprint
 from prunebench.engine.executors.choice import chosen
+from prunebench.engine.executors.nursery import warm
 from prunebench.engine.executors.places import first_device, wanted_of, with_executor
 from prunebench.engine.probe import StoreProbe
 from prunebench.plan.compile import make_plan
@@ -91,17 +92,20 @@ class Prepared:
         return Store(self.store_path, environment=environment, reuse=self.options.reuse)
 
 
-def prepare(options: Options, catalogue: Catalogue | None = None) -> Prepared:
+def prepare(options: Options, catalogue: Catalogue | None = None, *, to_run: bool = False) -> Prepared:
     """Read the file and make its plan.
 
+    Args:
+        to_run: whether the plan will be carried out. If models or data are new to the store there will be work, and
+            workers of this machine begin with their imports while planning looks at them.
     Raises:
         ConfigError: with every error of the file.
     """
     with watched():
-        return _prepared(options, Catalogue.load() if catalogue is None else catalogue)
+        return _prepared(options, Catalogue.load() if catalogue is None else catalogue, to_run)
 
 
-def _prepared(options: Options, catalogue: Catalogue) -> Prepared:
+def _prepared(options: Options, catalogue: Catalogue, to_run: bool) -> Prepared:
     reading = config.read(
         options.file,
         catalogue,
@@ -116,7 +120,7 @@ def _prepared(options: Options, catalogue: Catalogue) -> Prepared:
         benchmark = replace(benchmark, execution=changed)
     if options.executor is not None:
         benchmark = replace(benchmark, execution=with_executor(benchmark.execution, options.executor))
-    chosen(benchmark.execution.executor, wanted_of(benchmark.execution))
+    executor = chosen(benchmark.execution.executor, wanted_of(benchmark.execution))
     if benchmark.execution.device.partition(":")[0] == "cpu":  # what "auto" stands for takes an import of torch
         refuse_recipes(benchmark, benchmark.execution.device)
     for table in options.also:
@@ -124,7 +128,9 @@ def _prepared(options: Options, catalogue: Catalogue) -> Prepared:
         others = tuple(other for other in benchmark.also if other.name != use.name)
         benchmark = replace(benchmark, report=benchmark.report.model_copy(update={"also": (*others, use)}))
     root, store_path = data_root(), options.store or default_store()
-    probe = StoreProbe(Store(store_path, environment=Environment({"for": "planning"})), root)
+    store = Store(store_path, environment=Environment({"for": "planning"}))
+    processes_here = executor.imports and executor.own_environment
+    probe = StoreProbe(store, root, warm if to_run and processes_here else lambda: None)
     state = GlobalState()
     try:
         plan = kept(make_plan(benchmark, probe), benchmark.execution.keep)

@@ -30,6 +30,7 @@ from prunebench.store.store import Store
 from prunebench.testing import faults, toy
 from prunebench.testing.toy import ToyProbe, toy_benchmark, toy_catalogue
 
+ANY = Resources()
 ENDS = {"done", "failed", "lost", "busy", "cancelled", "died"}
 
 
@@ -94,14 +95,14 @@ class ExecutorContract:
     def test_work_that_needs_no_device_is_done_too(self, executor: Executor, store: Store) -> None:
         plan = _plan()
         (ref,) = _outputs(plan, "init")
-        executor.submit(_work(plan, ref), Resources(device=0.0))
+        _submit(executor, _work(plan, ref), Resources(device=0.0))
         assert _until_end(executor)[-1]["kind"] == "done"
         assert store.has(ref.address)
 
     def test_work_is_started_and_done_and_its_output_is_in_the_store(self, executor: Executor, store: Store) -> None:
         plan = _plan()
         (ref,) = _outputs(plan, "init")
-        executor.submit(_work(plan, ref), Resources())
+        _submit(executor, _work(plan, ref))
         events = _until_end(executor)
         assert [event["kind"] for event in events] == ["started", "done"]
         assert {event["key"] for event in events} == {ref.key}
@@ -150,11 +151,11 @@ class ExecutorContract:
         (ref,) = _outputs(plan, "init")
         with store.lease(ref.key) as lease:
             assert lease.try_acquire()
-            executor.submit(_work(plan, ref), Resources())
+            _submit(executor, _work(plan, ref))
             event = _until_end(executor)[-1]
             assert event["kind"] == "busy"
             assert event["holder"]["pid"] == os.getpid()
-        executor.submit(_work(plan, ref), Resources())
+        _submit(executor, _work(plan, ref))
         assert _until_end(executor)[-1]["kind"] == "done"
 
     def test_every_parent_that_is_gone_or_corrupt_is_named_at_once(
@@ -166,7 +167,7 @@ class ExecutorContract:
         _make(plan, bench, *parents)
         for parent in parents:
             store.drop_payload(parent.address)
-        executor.submit(_work(plan, trained), Resources())
+        _submit(executor, _work(plan, trained))
         event = _until_end(executor)[-1]
         assert event["kind"] == "lost"
         assert event["addresses"] == sorted({parent.address for parent in parents})
@@ -177,7 +178,7 @@ class ExecutorContract:
         plan = _plan(horizon=3000)
         trained = next(ref for ref in _outputs(plan, "train") if ref.part == "weights")
         _make(plan, bench, *plan.phases[trained.key].parents)
-        executor.submit(_work(plan, trained), Resources())
+        _submit(executor, _work(plan, trained))
         if self.own_processes:
             while not any(event["kind"] == "progress" for event in executor.events(1)):
                 pass
@@ -185,7 +186,7 @@ class ExecutorContract:
         assert _until_end(executor)[-1]["kind"] == "cancelled"
         assert executor.has_room(Resources())
         assert not store.has(trained.address)
-        executor.submit(_work(plan, trained), Resources())
+        _submit(executor, _work(plan, trained))
         assert _until_end(executor)[-1]["kind"] == "done"
         alone = Store(tmp_path / "alone", environment=fingerprint("cpu", 1))
         _make(plan, Workbench(alone, catalogue, Path(), "cpu"), trained)
@@ -264,18 +265,20 @@ class ExecutorContract:
         assert "not '0.1'" in error
 
     def _refusal(self, config: WorkerConfig, catalogue: Catalogue) -> str:
+        """Of the start, of whoever waits for a worker, or of the first work."""
         plan = _plan()
+        executor = None
         try:
             executor = self.start(config, catalogue)
+            _submit(executor, _work(plan, *_outputs(plan, "init")))
+            event = _until_end(executor)[-1]
         except WorkerError as error:
             return str(error)
-        try:
-            executor.submit(_work(plan, *_outputs(plan, "init")), Resources())
-            event = _until_end(executor)[-1]
-            assert (event["kind"], event["fatal"]) == ("failed", "worker")
-            return str(event["error"])
         finally:
-            executor.shutdown()
+            if executor is not None:
+                executor.shutdown()
+        assert (event["kind"], event["fatal"]) == ("failed", "worker")
+        return str(event["error"])
 
     # Workers that end.
 
@@ -288,13 +291,13 @@ class ExecutorContract:
         plan = _plan(kind=kind)
         (mask,) = _outputs(plan, "prune")
         _make(plan, bench, *plan.phases[mask.key].parents)
-        executor.submit(_work(plan, mask), Resources())
+        _submit(executor, _work(plan, mask))
         event = _until_end(executor)[-1]
         assert (event["kind"], event["key"], event["began"]) == ("died", mask.key, True)
         assert how in event["error"]
         other = _plan(seeds=[1])
         (ref,) = _outputs(other, "init")
-        executor.submit(_work(other, ref), Resources())
+        _submit(executor, _work(other, ref))
         assert _until_end(executor)[-1]["kind"] == "done"
 
     def test_work_whose_worker_ended_starts_again_a_bounded_number_of_times(
@@ -345,6 +348,13 @@ def _work(plan: Plan, *refs: Ref) -> Work:
 def _make(plan: Plan, bench: Workbench, *refs: Ref) -> None:
     for key, outputs in demanded(dict(plan.phases), list(refs), lambda ref: bench.store.has(ref.address)).items():
         perform(Work.of(plan, plan.phases[key], outputs), bench, Silent(), 1e9)
+
+
+def _submit(executor: Executor, work: Work, resources: Resources = ANY) -> None:
+    """Once there is room: where workers are on other machines, it takes a while until one is there."""
+    while not executor.has_room(resources):
+        executor.events(0.1)
+    executor.submit(work, resources)
 
 
 def _until_end(executor: Executor) -> list[dict[str, Any]]:

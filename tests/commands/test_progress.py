@@ -15,7 +15,7 @@ from prunebench.api.events import Event
 from prunebench.commands.terminal.durations import duration_text
 from prunebench.commands.terminal.heartbeat import EVERY_SECONDS, FIRST_SECONDS
 from prunebench.commands.terminal.progress import Bars, Lines, display
-from prunebench.commands.terminal.time_left import TimeLeft
+from prunebench.commands.terminal.work_done import WorkDone
 from prunebench.plan.trial import Plan
 from prunebench.store.backend import Holder
 
@@ -89,7 +89,7 @@ def test_a_log_says_something_within_ten_seconds_and_then_every_thirty(plan: Pla
     assert lines[1] == "0 of 1 training runs done; now: imp, round 2, seed 0"
 
 
-def test_a_log_has_the_time_left_by_work_and_names_what_runs(plan: Plan) -> None:
+def test_a_log_has_the_time_left_as_the_engine_tells_it_and_names_what_runs(plan: Plan) -> None:
     out, clock = io.StringIO(), Clock()
     key = plan.trials[1].evaluations[-1].run.key
     shown = Lines(Console(file=out, width=80, highlight=False), plan, {key: 8 * 24_000_000}, clock)
@@ -98,6 +98,8 @@ def test_a_log_has_the_time_left_by_work_and_names_what_runs(plan: Plan) -> None
     clock.now = 264.0
     news = {"iteration": 240_000, "stop": 24_000_000, "taken_up": 0, "loss": 0.25, "metric": "accuracy"}
     shown(Event("progress", {"phase": "train", "key": key, **news, "unit": "fraction", "value": 0.931}))
+    shown(Event("time-left", {"seconds": 26_100.0, "known": 1.0, "slots": 1}))
+    clock.now = 294.0
     shown.heartbeat.look()
     shown.close()
     assert out.getvalue().splitlines()[-1] == (
@@ -121,30 +123,18 @@ def test_a_run_that_serves_several_entries_says_so(plan: Plan) -> None:
         assert (int(found[1]) if found else 0) == others
 
 
-@given(st.lists(st.tuples(st.integers(1, 10**9), st.floats(0, 1)), min_size=1, max_size=8), st.floats(6, 10**6))
-def test_what_was_done_before_takes_no_part_in_the_speed(runs: list[tuple[int, float]], seconds: float) -> None:
+@given(st.lists(st.tuples(st.integers(1, 10**9), st.floats(0, 1)), min_size=1, max_size=8))
+def test_work_is_done_as_far_as_each_run_is_and_what_failed_is_none_of_it(runs: list[tuple[int, float]]) -> None:
     work = {str(number): amount for number, (amount, _) in enumerate(runs)}
-    left = TimeLeft(work)
-    left.begin(0.0)
-    assert left.seconds(seconds) is None
-    earned = 0
+    counted = WorkDone(work)
     for key, (amount, share) in zip(work, runs, strict=True):
-        taken_up = int(amount * share)
-        left.advance(key, amount, taken_up)
-        earned += amount - taken_up
-    assert left.done == left.total
-    assert left.seconds(seconds) == (0.0 if earned else None)
-    left.drop("0")
-    assert left.total == sum(work.values()) - work["0"]
-
-
-def test_the_time_left_is_the_work_left_over_the_speed() -> None:
-    left = TimeLeft({"a": 1_000, "b": 3_000})
-    left.begin(10.0)
-    left.advance("a", 600, 500)  # 500 of it had been done by another process
-    assert left.seconds(20.0) == pytest.approx((4_000 - 600) / (100 / 10))
-    left.finish("a")
-    assert left.seconds(60.0) == pytest.approx(3_000 / (500 / 50))
+        counted.advance(key, int(amount * share))
+    assert counted.done == sum(int(amount * share) for amount, share in runs)
+    counted.drop("0")
+    assert counted.total == sum(work.values()) - work["0"]
+    for key in work:
+        counted.finish(key)
+    assert counted.done == counted.total
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ import multiprocessing
 import os
 import sys
 from importlib.metadata import entry_points
-from multiprocessing import forkserver
 from multiprocessing.context import BaseContext
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import pytest
 from engine import toy_runs
 from engine.toy_runs import Workshop
 from prunebench.components.managers import GROUP
+from prunebench.engine.executors.nursery import PRELOAD, warm
 
 
 @pytest.fixture
@@ -44,17 +44,16 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(scope="session")
 def nursery() -> BaseContext:
-    """Processes that start at once: forked off a server that has torch and its optimizers loaded."""
+    """Processes that start at once: forked off the server of workers, which has the toys loaded beside."""
     context = multiprocessing.get_context("forkserver")
     plugins = [point.module for point in entry_points(group=GROUP)]
-    context.set_forkserver_preload(["torch._dynamo", "engine.toy_runs", "prunebench.engine.executors.local", *plugins])
+    context.set_forkserver_preload([PRELOAD, "engine.toy_runs", "prunebench.engine.executors.local", *plugins])
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", os.pathsep.join(path for path in [str(toy_runs.TESTS), *sys.path] if path))
-        forkserver.ensure_running()
+        warm(context)
     return context
 
 
 @pytest.fixture
-def quick_workers(nursery: BaseContext, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Local workers come from the nursery; all else about them is as always."""
-    monkeypatch.setattr(multiprocessing, "get_context", lambda kind: nursery)
+def quick_workers(nursery: BaseContext) -> None:
+    """Local workers have the toys loaded when they start; all else about them is as always."""

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import torch
 
-from engine.toy_runs import catalogue, open_store
-from prunebench import Component, ComponentConfig, hookimpl
+from engine.toy_runs import catalogue, open_store, prepared
+from prunebench import Component, ComponentConfig, hookimpl, runner
 from prunebench.api.data import Data
 from prunebench.api.errors import ContractError
 from prunebench.api.random import Rng
@@ -92,3 +92,15 @@ def test_what_a_component_wrote_into_is_not_divided_again(workbench: Workbench) 
         write()
     workbench.data(asked, 1)
     assert len(reads) == 2
+
+
+def test_a_plan_of_two_seeds_reads_the_source_once_whatever_the_order_of_its_trainings(tmp_path: Path) -> None:
+    reads.clear()
+    parts = catalogue().with_components([COMPONENT], "parts 1.0")
+    entry = {"name": "imp", "schedule": "rewind", "score": "magnitude", "select": "global", "units": "toy-units"}
+    ready = prepared(tmp_path / "store", parts=parts, data="counted", seeds=[0, 1], rounds=3, entry=[entry])
+    assert len(ready.plan.runs) >= 8
+    planned = len(reads)
+    outcome = runner.run(ready, catalogue=parts)
+    assert outcome.failed == {}
+    assert len(reads) == planned + 1

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from prunebench.api.errors import WorkerError
 from prunebench.api.events import Event
 from prunebench.api.planning import Ref
 from prunebench.components.catalogue import Catalogue
+from prunebench.engine.executors import local as local_module
 from prunebench.engine.executors.api import Executor, Resources
 from prunebench.engine.executors.inline import InlineExecutor
 from prunebench.engine.executors.local import LocalExecutor
@@ -94,7 +96,10 @@ def test_workers_and_the_calling_process_give_the_same_bytes(store_path: Path, u
     assert text(in_workers(store_path)) == undisturbed
 
 
-def test_spawned_workers_give_the_same_bytes(store_path: Path, undisturbed: bytes) -> None:
+def test_workers_that_are_no_forks_give_the_same_bytes(
+    store_path: Path, undisturbed: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local_module, "nursery", lambda: multiprocessing.get_context("spawn"))
     ready = prepared(store_path, {"execution": {"workers": 1}})
     assert text(runner.run(ready)) == undisturbed
 

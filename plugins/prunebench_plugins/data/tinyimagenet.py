@@ -15,6 +15,7 @@ from pydantic import AfterValidator, Field
 from prunebench import Component, ComponentConfig, hookimpl
 from prunebench.api.downloads import Download
 from prunebench.api.errors import DataUnusable
+from prunebench_plugins.data._policies import Policy
 
 if TYPE_CHECKING:
     from prunebench.api.data import Data
@@ -53,10 +54,11 @@ class TinyImageNetConfig(ComponentConfig):
         resident_limit: bytes of decoded images.
         size: pixels of each side that images are brought to, such as the 224 that a network was trained with.
         mean, std: of each channel of the images scaled to 0..1; those of the training images if left out.
+        rand_augment: timm's policy of RandAugment, such as "rand-m9-mstd0.5-inc1", after `augment`; none if left out.
         test: how many of the official validation images are measured, at even distances; all of them if left out.
     """
 
-    later = frozenset({"size", "mean", "std", "test"})
+    later = frozenset({"size", "mean", "std", "test", "rand_augment"})
 
     valid: int = Field(default=10_000, ge=0)
     train: int | None = Field(default=None, gt=0)
@@ -68,6 +70,7 @@ class TinyImageNetConfig(ComponentConfig):
     mean: Channels = MEAN
     std: Annotated[Channels, AfterValidator(positive)] = STD
     test: int | None = Field(default=None, gt=0)
+    rand_augment: Policy | None = None
 
 
 class TinyImageNet:
@@ -89,7 +92,7 @@ class TinyImageNet:
         from prunebench_plugins.data._image_files import Listing, exactly, image_data, is_resident, to_scale
         from prunebench_plugins.data._splits import held_out_places, of_a_copy
         from prunebench_plugins.data._tinyimagenet import listed
-        from prunebench_plugins.data.augmentation import flip, in_turn, pad_crop, resized_crop
+        from prunebench_plugins.data.augmentation import flip, in_turn, pad_crop, rand_augment, resized_crop
 
         config = self._config
         found = listed(root, ARCHIVE)
@@ -105,6 +108,9 @@ class TinyImageNet:
         crop = {"none": None, "pad-crop-flip": pad_crop(config.size // 8), "resized-crop-flip": resized_crop}[
             config.augment
         ]
+        changes = [] if crop is None else [crop, flip]
+        if config.rand_augment is not None:
+            changes.append(rand_augment(config.rand_augment, config.mean))
         judged, notes = found.test, [of_a_copy(there, WHOLE, note)]
         if config.test is not None and config.test < len(judged):
             judged = judged.take(np.arange(config.test) * len(judged) // config.test)
@@ -126,7 +132,7 @@ class TinyImageNet:
             is_resident(config.memory, images, config.size, config.resident_limit),
             found.classes,
             (config.mean, config.std),
-            None if crop is None else in_turn(crop, flip),
+            in_turn(*changes) if changes else None,
             notes,
         )
 

@@ -14,7 +14,7 @@ from prunebench.api.events import Event
 from prunebench.commands.terminal.durations import duration_text
 from prunebench.commands.terminal.heartbeat import Heartbeat
 from prunebench.commands.terminal.labels import label_of, labels_of
-from prunebench.commands.terminal.time_left import TimeLeft
+from prunebench.commands.terminal.work_done import WorkDone
 from prunebench.plan.phases import spec_of
 from prunebench.plan.specs import TrainSpec
 from prunebench.plan.trial import Plan
@@ -36,13 +36,16 @@ class Display(Protocol):
         ...
 
 
-def display(console: Console, plan: Plan, work: Mapping[str, int]) -> Display:
+def display(console: Console, plan: Plan, work: Mapping[str, int], *, every: bool = False) -> Display:
     """The display that fits a console.
 
     Args:
         work: what is still to do of each training run, by its key, in training examples.
+        every: a line for every training that ends, on a terminal too.
     """
-    return Bars(console, plan, work) if console.is_terminal else Lines(console, plan, work)
+    if (console.is_terminal or console.is_jupyter) and not every:
+        return Bars(console, plan, work)
+    return Lines(console, plan, work, apart=0.0 if every else FINISHED_SECONDS)
 
 
 class _Runs:
@@ -51,8 +54,12 @@ class _Runs:
     def __init__(self, plan: Plan, work: Mapping[str, int]) -> None:
         self._phases = plan.phases
         self._labels = labels_of(plan)
-        self.left = TimeLeft(work)
+        self.work = WorkDone(work)
         self.done, self.total = 0, 0
+        self.began = False
+        """Whether any run was started."""
+        self._left: tuple[float, float] | None = None
+        """When it was said last how long the rest will take, and the seconds."""
         self.now: dict[str, str] = {}
         """Running ones by key: what is known of each in a few words."""
 
@@ -64,29 +71,33 @@ class _Runs:
         if event.kind == "run-started":
             self.total = int(fields["runs"])
             return
+        if event.kind == "time-left":
+            self._left = now, float(fields["seconds"])
+            return
         if not fields.get("key") or self._phases[str(fields["key"])].kind != "train":
             return
         key = str(fields["key"])
         if event.kind == "phase-started":
-            self.left.begin(now)
+            self.began = True
             self.now[key] = ""
         elif event.kind == "progress":
             spec = spec_of(self._phases, key, TrainSpec)
-            reached, taken_up = int(fields["iteration"]), int(fields.get("taken_up", spec.start))
-            batch = spec.recipe.batch
-            self.left.advance(key, (reached - spec.start) * batch, (taken_up - spec.start) * batch)
+            self.work.advance(key, (int(fields["iteration"]) - spec.start) * spec.recipe.batch)
             self.now[key] = facts(fields)
         elif event.kind in ("phase-done", "phase-failed"):
             self.now.pop(key, None)
             self.done += 1
-            (self.left.finish if event.kind == "phase-done" else self.left.drop)(key)
+            (self.work.finish if event.kind == "phase-done" else self.work.drop)(key)
         elif event.kind in ("phase-waiting", "phase-restarted"):
             self.now.pop(key, None)
 
     def time(self, now: float) -> str:
         """How long it will still take, in words; empty while nothing can be said, and at the end."""
-        seconds = self.left.seconds(now)
-        return "" if not seconds else f"about {duration_text(seconds)} left"
+        if self._left is None:
+            return ""
+        at, seconds = self._left
+        left = seconds - (now - at)
+        return "" if left <= 0 else f"about {duration_text(left)} left"
 
     def how_far(self, now: float) -> str:
         """Runs that are done, and the time left."""
@@ -136,7 +147,7 @@ class Bars:
             console=console,
             transient=True,
         )
-        total = max(1, self._runs.left.total)
+        total = max(1, self._runs.work.total)
         self._whole = self._progress.add_task("starting workers", total=total, facts="")
         self._progress.start()
 
@@ -161,8 +172,8 @@ class Bars:
             self._progress.update(
                 self._whole,
                 description=f"{self._runs.done:,} of {self._runs.total:,} training runs",
-                total=max(1, self._runs.left.total),
-                completed=self._runs.left.done,
+                total=max(1, self._runs.work.total),
+                completed=self._runs.work.done,
                 facts=self._runs.time(now),
             )
 
@@ -179,14 +190,20 @@ class Lines:
 
     Args:
         clock: seconds of a clock that never goes back.
+        apart: seconds between two lines of finished trainings, at least.
     """
 
     def __init__(
-        self, console: Console, plan: Plan, work: Mapping[str, int], clock: Callable[[], float] = time.monotonic
+        self,
+        console: Console,
+        plan: Plan,
+        work: Mapping[str, int],
+        clock: Callable[[], float] = time.monotonic,
+        apart: float = FINISHED_SECONDS,
     ) -> None:
-        self._console, self._clock = console, clock
+        self._console, self._clock, self._apart = console, clock, apart
         self._runs = _Runs(plan, work)
-        self._finished_at = -FINISHED_SECONDS
+        self._finished_at = -apart
         self._lock = Lock()
         self.heartbeat = Heartbeat(self._beat, clock)
 
@@ -203,7 +220,7 @@ class Lines:
         if event.kind == "run-started":
             return f"{self._runs.total:,} training runs to do" if self._runs.total else "nothing to train"
         if event.kind == "phase-done" and event.fields["phase"] == "train":
-            if now - self._finished_at < FINISHED_SECONDS and self._runs.done < self._runs.total:
+            if now - self._finished_at < self._apart and self._runs.done < self._runs.total:
                 return None
             self._finished_at = now
             return f"{self._runs.how_far(now)}; last: {self._runs.label(str(event.fields['key']))}"
@@ -218,7 +235,7 @@ class Lines:
                 more = f" (and {len(running) - 1} more)" if len(running) > 1 else ""
                 words.append(f"now: {self._runs.label(key)}{f', {known}' if known else ''}{more}")
             elif self._runs.done < self._runs.total:
-                words.append("between trainings" if self._runs.left.began else "workers are starting")
+                words.append("between trainings" if self._runs.began else "workers are starting")
         self._print("; ".join(words))
 
     def _print(self, text: str) -> None:

@@ -89,6 +89,18 @@ def plugins_table(catalogue: Catalogue) -> RenderableType:
     return table
 
 
+def component_facts(provider: Provider) -> dict[str, Any]:
+    """One component for a program."""
+    component = provider.component
+    return {
+        "name": component.name,
+        "fits": list(slots_of(component)),
+        "version": component.version,
+        "distribution": provider.distribution,
+        "paper": component.paper,
+    }
+
+
 def component_page(provider: Provider) -> RenderableType:
     """One component: what it does, its configuration, the hooks that it answers."""
     component = provider.component

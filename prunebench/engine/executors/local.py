@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import signal
-import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from multiprocessing.connection import Connection, wait
-from types import ModuleType
 from typing import Any
 
 from prunebench.api.errors import PrunebenchError, WorkerError
 from prunebench.engine.executors.api import Capacity, Resources
 from prunebench.engine.executors.memory import held_memory
+from prunebench.engine.executors.nursery import born, nursery, warm
 from prunebench.engine.executors.slots import Slot, capacity_of
 from prunebench.engine.executors.worker import Worker, WorkerConfig
 from prunebench.engine.work import CancelledError, Work
@@ -57,7 +55,8 @@ class _PipeChannel:
 
 
 def _worker_main(connection: Connection[Any, Any], config: WorkerConfig, variables: Mapping[str, str]) -> None:
-    # Before anything imports torch: CUDA looks once which devices it may see.
+    # Before anything asks for a device: CUDA looks once which ones it may see.
+    os.environ.clear()
     os.environ.update(variables)
     # Ctrl-C and the SIGTERM of a batch system reach the whole process group; the parent acts on them, and tells.
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -94,10 +93,11 @@ class _Process:
         config = replace(config, device=slot.device, processor_only=slot.does == "processor")
         if slot.environment is not None:
             config = replace(config, environment=dict(slot.environment.fields))
-        self.process = context.Process(target=_worker_main, args=(theirs, config, slot.variables), daemon=True)
+        # A server may have been started long ago, with other variables.
+        arguments = (theirs, config, {**os.environ, **slot.variables})
+        offers = any(origin.module.partition(":")[0] == "__main__" for origin in config.origins)
         try:
-            with _signals_held(), _script_hidden(config):
-                self.process.start()
+            self.process = born(context, _worker_main, arguments, script=offers)
         except BaseException:
             self.connection.close()
             raise
@@ -125,7 +125,8 @@ class LocalExecutor:
         if isinstance(slots, int):
             slots = [Slot(config.device, {}, Environment(config.environment) if config.environment else None)] * slots
         self._config, self._slots, self._silence = config, tuple(slots), silence
-        self._context = multiprocessing.get_context("spawn")
+        self._context = nursery()
+        warm()  # work is on its way
         self._workers: list[_Process] = []
         self._cancelled: list[str] = []
         self._events: list[dict[str, Any]] = []
@@ -293,31 +294,3 @@ class LocalExecutor:
                 died = self._bury(worker, f"no sign of progress for {self._silence:,.0f} s; its worker was ended")
                 # The next try would be as silent.
                 events.append({"kind": "failed", "key": died["key"], "error": died["error"]})
-
-
-@contextmanager
-def _script_hidden(config: WorkerConfig) -> Iterator[None]:
-    """Within it, a process is started that does not run the calling script again, as spawned ones do.
-
-    A script that calls `prunebench.load(FILE).run()` without a guard would start itself in each of its workers. Where
-    the script itself offers a component, workers need it.
-    """
-    script = sys.modules["__main__"]
-    if any(origin.module.partition(":")[0] == "__main__" for origin in config.origins):
-        yield
-        return
-    sys.modules["__main__"] = ModuleType("__main__")
-    try:
-        yield
-    finally:
-        sys.modules["__main__"] = script
-
-
-@contextmanager
-def _signals_held() -> Iterator[None]:
-    """Within it, a process is started that holds back Ctrl-C and SIGTERM until it has learned to ignore them."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)

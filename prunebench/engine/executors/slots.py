@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from prunebench.api.errors import ConfigError, nearest
-from prunebench.engine.environment import device_of, fingerprint
+from prunebench.engine.environment import accelerators, device_of, fingerprint
 from prunebench.engine.executors.api import Capacity, Resources
 from prunebench.store.environment import Environment
 
@@ -113,6 +113,8 @@ def physical(device: str) -> str:
 
 def cuda_devices() -> int:
     """How many CUDA devices this process sees."""
+    if not accelerators():
+        return 0
     import torch
 
     return torch.cuda.device_count()

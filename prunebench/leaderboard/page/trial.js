@@ -60,6 +60,7 @@ function originView(trial) {
   return [
     el("h3", {}, "Origin"),
     keys,
+    data.addressed ? null : el("p", { class: "faint" }, "Keys are shortened; details.jsonl has them whole, and the addresses of artifacts."),
     analyses.length ? pairs(analyses) : null,
     trial.environments.length
       ? el("p", {}, `Rests on artifacts of mixed environments: ${trial.environments.join(", ")}.`)
@@ -79,6 +80,13 @@ function madeTables() {
 
 function view(trial) {
   live = [];
+  if (trial.unread !== undefined) {
+    return [
+      el("h2", { id: "trial-title" }, own(trial.name), `, seed ${trial.seed}`),
+      el("button", { type: "button", class: "close", "aria-current": "true", onclick: () => dialog.close() }, "Close"),
+      el("p", {}, trial.unread),
+    ];
+  }
   const siblings = trialsOf.get(JSON.stringify([trial.id, trial.model, trial.data]));
   const broke = trial.broke.map((text) => el("li", {}, text));
   return [
@@ -105,10 +113,33 @@ function view(trial) {
   ];
 }
 
+/** A large page holds what stands behind a trial packed, until it is opened. */
+async function unpack(trial) {
+  const bytes = Uint8Array.from(atob(trial.packed), (character) => character.charCodeAt(0));
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate-raw"));
+  Object.assign(trial, JSON.parse(await new Response(stream).text()));
+  for (const ticket of trial.tickets) {
+    ticket.curves = ticket.curves?.map(([index, places, whole]) => [index, whole.map((n) => (n === null ? null : n / 10 ** places))]);
+  }
+  delete trial.packed;
+}
+
+function asked() {
+  return location.hash.startsWith("#trial=") ? byRoute.get(location.hash.slice("#trial=".length)) : undefined;
+}
+
 /** Open what the address says, or close. */
 function follow() {
-  const route = location.hash.startsWith("#trial=") ? location.hash.slice("#trial=".length) : null;
-  const trial = byRoute.get(route);
+  const trial = asked();
+  if (trial?.packed !== undefined) {
+    // Meanwhile the reader may have gone on, or back.
+    unpack(trial).then(follow, () => {
+      trial.unread = "This browser is too old to unpack the trial; details.jsonl beside the page has it.";
+      delete trial.packed;
+      follow();
+    });
+    return;
+  }
   live.forEach(({ drop }) => drop());
   live = [];
   if (trial === undefined) {

@@ -18,11 +18,15 @@ from prunebench.api.report import percent_labels, plain
 from prunebench.api.results import Results, final_rows
 from prunebench.api.rows import WORST_FIRST, Outcome, Row, TrialId
 
-NUMBERS = 600_000
+NUMBERS = 350_000
 """Numbers of training curves that a page holds at most, as long as every curve keeps its least points."""
 
-LEAST, MOST = 12, 201
+LEAST, MOST = 7, 201
 """Points that a training curve keeps at least and at most."""
+
+ADDRESSED = 4_000
+"""Tickets up to which a page holds their keys whole and the addresses of their artifacts: these are as good as random,
+and packing them is of no use."""
 
 FIGURES = 24_000_000
 """Bytes of analyses' figures that a page holds at most, base64 included."""
@@ -54,6 +58,7 @@ class _Trials:
         self.series = {name: index for index, name in enumerate(dict.fromkeys(names))}
         self.most = min(MOST, max(LEAST, NUMBERS // max(1, len(names))))
         self.thinned = any(len(detail.curve) > self.most for detail in evaluated)
+        self.addressed = len(evaluated) <= ADDRESSED
         self.room = FIGURES
         self.positions, self.layers = _Shared(), _Shared()
 
@@ -72,6 +77,7 @@ class _Trials:
             "layers": self.layers.values,
             "series": [self._serie(name) for name in self.series],
             "points": self.most if self.thinned else None,
+            "addressed": self.addressed,
         }
 
     def _serie(self, name: str) -> dict[str, str]:
@@ -120,7 +126,7 @@ class _Trials:
             "density": density,
             "outcome": _worst(rows),
             "value": None if value is None else measured.number(value),
-            "key": next((plain(row.key) for row in rows), ""),
+            "key": next((self._key(row.key) for row in rows), ""),
         }
         return ticket if detail is None else ticket | self._detail(detail, density)
 
@@ -134,10 +140,14 @@ class _Trials:
         factors = {name: self._metric(name).factor for name in self.series}
         return {
             "density": density,
-            "key": plain(detail.key),
+            "key": self._key(detail.key),
             "start": detail.start,
             "stop": detail.stop,
-            "addresses": [[name, plain(address)] for name, address in sorted(detail.artifacts.items()) if address],
+            "addresses": [
+                [name, plain(address)]
+                for name, address in sorted(detail.artifacts.items())
+                if address and self.addressed
+            ],
             "layers": self.layers.place([[plain(layer.name), layer.units] for layer in detail.layers]),
             "kept": kept,
             "at": self.positions.place([point.iteration for point in points]),
@@ -147,6 +157,9 @@ class _Trials:
                 if points and name in points[0].values
             ],
         }
+
+    def _key(self, key: str) -> str:
+        return plain(key) if self.addressed else plain(key)[:16]
 
     def _analysis(self, detail: AnalysisDetail) -> dict[str, Any]:
         figures = []
@@ -200,5 +213,5 @@ def _thin(points: Sequence[CurvePoint], most: int) -> list[CurvePoint]:
 
 
 def _short(value: float | None, factor: float) -> float | None:
-    """A number as a curve needs it: five digits of it."""
-    return None if value is None else float(f"{factor * value:.5g}")
+    """A number as a curve needs it: four digits of it."""
+    return None if value is None else float(f"{factor * value:.4g}")

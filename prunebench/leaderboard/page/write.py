@@ -13,6 +13,7 @@ from prunebench.api.report import plain
 from prunebench.api.results import Results
 from prunebench.leaderboard.page.embedding import embedded, policy
 from prunebench.leaderboard.page.overview import overview
+from prunebench.leaderboard.page.packing import packed
 from prunebench.leaderboard.page.trials import trials
 
 INDEX = "index.html"
@@ -25,7 +26,7 @@ _STYLE_IDS = re.compile(r'getElementById\("([0-9a-f]{64})"\)')
 
 
 def write_page(path: Path, results: Results, board: Board, plotly: str | None = None) -> None:
-    """Write the page of a leaderboard into one HTML file: equal bytes for equal results and an equal Plotly.
+    """Write the page of a leaderboard into one HTML file: equal bytes for equal results, Plotly and zlib.
 
     It opens from disk and fetches nothing. Numbers are those of `results.jsonl`, aggregated; training curves and
     figures beyond a budget are thinned or left out, and the page says so.
@@ -39,7 +40,7 @@ def write_page(path: Path, results: Results, board: Board, plotly: str | None = 
     from plotly.offline import get_plotlyjs
 
     opening, library = overview(board), get_plotlyjs()
-    data = embedded({**opening, **trials(results)})
+    data = embedded({**opening, **packed(trials(results))})
     style, script = _asset("page.css"), _joined()
     page = Template(_asset("page.html")).substitute(
         policy=policy((script,) if plotly else (library, script), (style, _STYLE), files=plotly is not None),

@@ -37,9 +37,9 @@ def write_site(folder: Path, boards: Sequence[SiteBoard], claims: ClaimList | No
     twice = sorted({slug for slug in slugs if slugs.count(slug) > 1})
     if twice:
         raise PrunebenchError(f"two leaderboards are called {', '.join(twice)}")
-    if folder.exists() and any(folder.iterdir()) and not (folder / MARK).exists():
-        raise PrunebenchError(f"{folder}: it holds what is no site of prunebench; name another folder")
     try:
+        if folder.exists() and any(folder.iterdir()) and not (folder / MARK).exists():
+            raise PrunebenchError(f"{folder}: it holds what is no site of prunebench; name another folder")
         _write(folder, boards, claims)
     except OSError as error:
         raise PrunebenchError(f"{folder}: it cannot be written ({error.strerror})") from error

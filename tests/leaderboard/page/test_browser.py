@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from prunebench.leaderboard import board_of
-from prunebench.leaderboard.page import INDEX, write_page
+from prunebench.leaderboard.page import INDEX, packing, write_page
 
 from ..boards import typed_detail
 from .boards import board
@@ -196,6 +196,20 @@ def test_an_address_with_a_trial_opens_it_and_an_unknown_one_does_not(browser: B
         assert "collapsed" in browser.run("document.getElementById('trial-title').textContent")
     with visited(browser, path, 1280, 900, fragment="#trial=no/such/trial/0"):
         assert not opened(browser)
+
+
+def test_a_trial_of_a_large_page_is_unpacked_when_it_is_opened(
+    browser: Browser, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(packing, "WHOLE", 0)
+    write_page(tmp_path / INDEX, board(), board_of(board()))
+    texts = []
+    for page in (path, tmp_path / INDEX):
+        with visited(browser, page, 1280, 900, fragment="#trial=lenet/mnist/random/2"):
+            browser.wait("document.querySelectorAll('dialog[open] .chart').length === 3")
+            texts.append(browser.run("document.getElementById('trial').textContent"))
+    assert texts[0] == texts[1]
+    assert "collapsed" in texts[1]
 
 
 @pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)

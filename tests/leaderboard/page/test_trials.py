@@ -37,7 +37,7 @@ def test_curves_are_in_printed_units_and_share_their_positions() -> None:
     assert told["positions"] == [[0, 10, 20, 30, 40]]
     assert told["series"][names.index("test/accuracy")]["unit"] == "%"
     assert curves[names.index("test/accuracy")][-1] == pytest.approx(95.0, abs=0.01)
-    assert curves[names.index("test/loss")] == [2.0, 1.0, 0.66667, 0.5, 0.4]
+    assert curves[names.index("test/loss")] == [2.0, 1.0, 0.6667, 0.5, 0.4]
 
 
 def test_a_long_curve_keeps_its_ends() -> None:

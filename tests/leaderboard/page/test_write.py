@@ -4,7 +4,9 @@ import os
 import re
 import subprocess
 import sys
+from itertools import product
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -13,15 +15,17 @@ from hypothesis import HealthCheck, given, settings
 from prunebench import PrunebenchError
 from prunebench.api.report import plain
 from prunebench.leaderboard import board_of
-from prunebench.leaderboard.page import INDEX, write_page
+from prunebench.leaderboard.page import INDEX, packing, trials, write_page
 
-from .boards import ENTRIES, board
+from ..boards import row
+from .boards import ENTRIES, board, evaluation, results_of
 from .reading import Page
 from .test_embedding import hostile
 
 
 def written(folder: Path, **changes: Any) -> Page:
     results = board(**changes)
+    folder.mkdir(exist_ok=True)
     write_page(folder / INDEX, results, board_of(results))
     return Page(folder / INDEX)
 
@@ -146,3 +150,35 @@ def test_without_results_there_is_no_page(tmp_path: Path) -> None:
 def test_importing_it_imports_no_plotly() -> None:
     script = "import sys; import prunebench.leaderboard.page; assert 'plotly' not in sys.modules"
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_a_large_page_holds_its_trials_packed_and_none_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain_trials = written(tmp_path / "plain").data["trials"]
+    monkeypatch.setattr(packing, "WHOLE", 1_000)
+    page = written(tmp_path / "packed")
+    assert all("tickets" not in trial for trial in page.data["trials"])
+    assert [packing.unpacked(trial) for trial in page.data["trials"]] == plain_trials
+
+
+def test_fifty_thousand_rows_make_a_page_of_two_megabytes_at_most(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # 420 trials of 20 tickets with 6 numbers each; their numbers and keys are as good as random. Two of them here, the
+    # budgets in proportion.
+    shown, whole = 2, 420
+    for module, name in ((packing, "WHOLE"), (trials, "NUMBERS"), (trials, "ADDRESSED")):
+        monkeypatch.setattr(module, name, getattr(module, name) * shown // whole)
+    rng, rows, lines = Random(0), [], []
+    for seed, round_ in product(range(shown), range(20)):
+        key, value = rng.randbytes(32).hex(), rng.random()
+        rows.append(row("imp", seed, 0.8**round_, value, round=round_, key=key))
+        line = evaluation("imp", seed, round_, value, points=21, key=key)
+        for point, split in product(line["curve"], ("train", "valid", "test")):
+            # Of 10,000 images so many; a mean over them.
+            point.update({f"{split}/accuracy": rng.randrange(10_001) / 10_000, f"{split}/loss": rng.random()})
+        line["artifacts"] = {name: rng.randbytes(32).hex() for name in ("curve", "mask", "weights")}
+        lines.append(line)
+    results = results_of(rows, lines, ("imp",))
+    write_page(tmp_path / INDEX, results, board_of(results), plotly="plotly.js")
+    held = sum(len(trial["packed"]) for trial in Page(tmp_path / INDEX).data["trials"])
+    assert held * whole / shown < 2_000_000
