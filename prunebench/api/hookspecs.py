@@ -499,7 +499,8 @@ def prunebench_select(
 ) -> Mask:
     """Choose which units survive a round.
 
-    When: once a pruning, after `prunebench_score`, on the scores' device.
+    When: once a pruning, after `prunebench_score`, on the scores' device. Where a file asks for a share of a cost,
+        several times, with other counts, until that share is met.
     Args:
         scores: finite or infinite floats, never NaN, one per unit; higher survives.
         mask: the units alive before this round.

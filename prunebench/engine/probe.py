@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from prunebench.api import keys
 from prunebench.api.component import BoundComponent
+from prunebench.api.cost_share import COSTS, Cost
 from prunebench.api.errors import ContractError
 from prunebench.api.info import Coverage, DataInfo, Dense, Layer, ModelInfo
-from prunebench.api.masks import Units
+from prunebench.api.masks import Mask, Units
 from prunebench.api.random import Rng
 from prunebench.benchmark.choices import DataChoice, ModelChoice
 from prunebench.components.containment import contained
@@ -27,7 +28,7 @@ from prunebench.plan.first_step import FirstStep
 from prunebench.store.store import Store
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 
 class StoreProbe:
@@ -114,6 +115,28 @@ class StoreProbe:
             self.store.put_json(name, {"fails": fails})
         return fails
 
+    def least(
+        self, chosen: ModelChoice, data: DataInfo, units: BoundComponent, task: BoundComponent
+    ) -> Mapping[Cost, float]:
+        """The share of each cost that is left where of every layer only its floor lives."""
+        import torch
+
+        from prunebench.kernels.costs import counter_of
+
+        versions = {package: version(package) for package in ("torch", "timm")}
+        shape = [*data.shape, data.classes]
+        name = "least-" + keys.digest([chosen.use.to_json(), units.to_json(), task.trained_json(), shape, versions])
+        known = self.store.cached_json(name)
+        if known is None:
+            self._before_torch()
+            with contained(f"model {chosen.use}, units {units}"):
+                model, example, found = self._units_of(chosen, data, units, task)
+                mask = Mask(tuple(torch.arange(layer.count) < layer.floor for layer in found.layers))
+                counters = {of: counter_of(of, model, example, found) for of in COSTS}
+                known = {of: counter.under(mask) / max(1, counter.dense) for of, counter in counters.items()}
+            self.store.put_json(name, known)
+        return {of: known[of] for of in COSTS}
+
     def _check_fit(self, chosen: ModelChoice, data: DataInfo, path: str, file: Path) -> None:
         import torch
 
@@ -150,9 +173,22 @@ class StoreProbe:
     def _probed(
         self, chosen: ModelChoice, data: DataInfo, units: BoundComponent, task: BoundComponent
     ) -> dict[str, Any]:
-        import torch
-
         from prunebench.kernels.coverage import coverage
+
+        model, _, found = self._units_of(chosen, data, units, task)
+        reached = coverage(model, found)
+        return {
+            "parameters": reached.values,
+            "layers": [asdict(layer) for layer in found.layers],
+            "prunable": reached.prunable,
+            "dense": [asdict(each) for each in reached.dense],
+        }
+
+    def _units_of(
+        self, chosen: ModelChoice, data: DataInfo, units: BoundComponent, task: BoundComponent
+    ) -> tuple[nn.Module, Tensor, Units]:
+        """The network on the meta device, an example for it, and its units."""
+        import torch
 
         example = run_manager([task]).hook.prunebench_task(label_smoothing=0.0).example(data)
         model = self._network(chosen, data)
@@ -165,13 +201,7 @@ class StoreProbe:
             torch.set_num_threads(threads)
         if not isinstance(found, Units):
             raise ContractError(f"units {units}: prunebench_units gave {type(found).__name__}, not Units")
-        reached = coverage(model, found)
-        return {
-            "parameters": reached.values,
-            "layers": [asdict(layer) for layer in found.layers],
-            "prunable": reached.prunable,
-            "dense": [asdict(each) for each in reached.dense],
-        }
+        return model, example, found
 
 
 def forget_data(store: Store, use: BoundComponent, root: Path) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from prunebench.api import keys
 from prunebench.api.component import BoundComponent
+from prunebench.api.cost_share import COSTS, Cost, CostShare, Count
 from prunebench.api.errors import CannotTakePart, ConfigError, DataMissing, PlanError, PrunebenchError
 from prunebench.api.info import DataInfo, ModelInfo
 from prunebench.api.planning import Evaluation, PlannedTicket, Ref, Request, Run
@@ -29,6 +30,8 @@ from prunebench.plan.phases import Phases
 from prunebench.plan.specs import TrainSpec, WeightFile
 from prunebench.plan.trial import LeftOut, Plan, Trial
 
+Costs: TypeAlias = Mapping[Cost, float]
+
 
 class Probe(Protocol):
     """Where planning learns sizes and shapes: a cache, so that no data is read and no torch imported twice."""
@@ -47,6 +50,10 @@ class Probe(Protocol):
 
     def first_step(self, chosen: ModelChoice, step: FirstStep) -> str:
         """What the first step of a run would fail with; empty if nothing."""
+        ...
+
+    def least(self, chosen: ModelChoice, data: DataInfo, units: BoundComponent, task: BoundComponent) -> Costs:
+        """The share of each cost that is left where as few units live as may; asked only where a file cuts to one."""
         ...
 
 
@@ -220,7 +227,7 @@ class _Planner:
             return self._chain(entry.tickets, place)
         if (name, place, draw) not in self.chains:
             context = self._context(entry, place)
-            counts = self._counts(entry, context)
+            counts = self._counts(entry, context, place)
             self.chains[name, place, draw] = Chain(
                 entry,
                 context,
@@ -287,11 +294,13 @@ class _Planner:
             self._texts[id(use)] = keys.canonical(use.to_json())
         return self._texts[id(use)]
 
-    def _counts(self, entry: Entry, context: TrialContext) -> list[int]:
+    def _counts(self, entry: Entry, context: TrialContext, place: _Place) -> Sequence[Count]:
         """Units alive after each round, from `cut` and `rounds` or from the densities alone.
 
         Raises: PlanError if a round leaves nothing, or less than the floors of the layers need.
         """
+        if entry.schedule is not None and entry.cost is not None:
+            return self._cost_shares(entry, entry.cost, context, place)
         counts = self._stated_counts(entry, context)
         needed = sum(layer.floor for layer in context.model.layers)
         for round, count in enumerate(counts):
@@ -302,6 +311,47 @@ class _Planner:
                     "(`keep_at_least`)"
                 )
         return counts
+
+    def _cost_shares(self, entry: Entry, of: Cost, context: TrialContext, place: _Place) -> Sequence[Count]:
+        """What each round is cut to, where the file asks for shares of a cost.
+
+        Raises: PlanError if no number of units leaves so little, or the selection does not take any number.
+        """
+        if entry.cut is None:
+            assert entry.densities is not None
+            shares = sorted((d.value for d in entry.densities if d.value < 1), reverse=True)
+        else:
+            assert entry.rounds is not None
+            shares = [(1.0 - entry.cut) ** round for round in range(1, entry.rounds + 1)]
+        self._takes_any_count(entry, of, context)
+        least = self._once(
+            ("least", id(context.model)),
+            lambda: self.probe.least(entry.models[place.model], context.data, entry.units, entry.task),
+        )[of]
+        for round, share in enumerate(shares, 1):
+            if share < least:
+                raise PlanError(
+                    f'density_of = "{of}": round {round} asks for {share:.3g} of the {COSTS[of]}, and {least:.3g} of '
+                    f"them are left when as few units of {entry.units} live as may; ask for more"
+                )
+        return [context.model.units, *(CostShare(of, share) for share in shares)]
+
+    def _takes_any_count(self, entry: Entry, of: Cost, context: TrialContext) -> None:
+        """Raises PlanError where the selection says itself how many units live, whatever it is asked for."""
+        units = context.model.units
+        if not self._decides(entry):
+            self._own_count(entry, context, 0.5, 1, units // 2)  # a pattern that matches no layer is found here
+            return
+        try:
+            tried = [self._own_count(entry, context, None, 1, units * part // 4) for part in (2, 3)]
+            why = "" if tried[0] != tried[1] else f"it leaves {tried[0]:,} of {units:,} units whatever is asked for"
+        except PlanError as error:
+            why = str(error)
+        if why:
+            raise PlanError(
+                f'density_of = "{of}": {_selecting(entry)} cannot be asked for any number of units, so none can be '
+                f"found that leaves a share of the {COSTS[of]}: {why}"
+            )
 
     def _stated_counts(self, entry: Entry, context: TrialContext) -> list[int]:
         units = context.model.units

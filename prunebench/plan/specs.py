@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import Any, ClassVar, Literal
 
 from prunebench.api.component import BoundComponent
+from prunebench.api.cost_share import Count
 from prunebench.api.planning import Ref, TrainedPoint
 from prunebench.api.positions import Clock, Position
 from prunebench.api.random import Streams
@@ -166,6 +167,7 @@ class PruneSpec:
     """A pruning: scores and a selection of `count` units.
 
     Args:
+        count: so many, or as many as leave a share of a cost: the number is found while pruning.
         cut, round: those of the chain, where the selection asks for them.
     """
 
@@ -179,7 +181,7 @@ class PruneSpec:
     task: ComponentSpec
     model: ModelSpec
     units: ComponentSpec
-    count: int
+    count: Count
     cut: float | None
     round: int | None
     streams: Streams

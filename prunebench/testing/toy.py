@@ -11,6 +11,7 @@ from torch import nn
 
 from prunebench import Component, ComponentConfig, hookimpl
 from prunebench.api.component import BoundComponent
+from prunebench.api.cost_share import Cost
 from prunebench.api.info import DataInfo, ModelInfo
 from prunebench.api.planning import Recipes, Request
 from prunebench.benchmark.choices import DataChoice, ModelChoice
@@ -97,6 +98,14 @@ class ToyProbe:
     def first_step(self, chosen: ModelChoice, step: FirstStep) -> str:
         """See prunebench.plan.compile.Probe."""
         return ""
+
+    def least(
+        self, chosen: ModelChoice, data: DataInfo, units: BoundComponent, task: BoundComponent
+    ) -> Mapping[Cost, float]:
+        """See prunebench.plan.compile.Probe."""
+        net = two_layer_net()
+        # All that multiplies is a unit.
+        return {"parameters": 1 - weight_units(net).count / sum(p.numel() for p in net.parameters()), "macs": 0.0}
 
 
 def toy_benchmark(*changes: Mapping[str, Any], catalogue: Catalogue | None = None, **more: Any) -> Benchmark:
