@@ -406,17 +406,23 @@ def prunebench_count(cut: float | None, round: int, layers: Sequence[Layer], cou
 
 
 @hookspec
-def prunebench_loss_terms(model: nn.Module, units: Units, mask: Mask | None, inputs: Inputs) -> Sequence[LossTerm]:
+def prunebench_loss_terms(
+    model: nn.Module, data: Data, task: Task, units: Units, mask: Mask | None, inputs: Inputs, rng: Rng
+) -> Sequence[LossTerm]:
     """Add to the objective.
 
-    When: at the start of a run, with the model on its device and masked.
+    When: at the start of a run, and again where it is resumed, with the model on its device and masked. A component
+        that does not ask for `data` is also tried while planning, where it asks for no states.
     Args:
         model: the network; its parameters are updated in place, so references to them stay valid.
+        data: the trial's splits; only "train" may be used.
+        task: what makes a network's input of a batch, and the objective, without label smoothing.
         units, mask: what is kept; mask is None in a dense run.
         inputs: what `prunebench_needs` asked for.
+        rng: the `loss` stream of the run, under this component's name.
     Returns: terms that the step inlines: a callable (inputs, outputs, targets) -> scalar, of what the task made of the
         batch and what the network gave, or a closed-form gradient.
-    Must not: synchronise with the device inside a term.
+    Must not: change the weights; synchronise with the device inside a term; use any randomness but `rng`.
     Example:
         >>> import torch
         >>> from prunebench.api.training import LossTerm

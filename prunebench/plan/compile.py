@@ -203,12 +203,12 @@ class _Planner:
     def _try(self, entry: Entry, place: _Place, context: TrialContext, runs: list[str]) -> None:
         """Try the first step of each recipe of a trial. Raises PlanError with what a run would fail with."""
         specs = [spec for key in runs if isinstance(spec := self.phases.by_key[key].spec, TrainSpec)]
-        # A term that reads earlier states cannot be tried before there are any.
+        # A term that reads earlier states cannot be tried before there are any, nor one that reads data without it.
         reading = {term.use for spec in specs for term in spec.loss if term.inputs}
         model, data = entry.models[place.model], entry.data[place.data]
         fails: dict[str, None] = {}
         for recipe in (entry.find, entry.evaluate):
-            losses = tuple(use for use in recipe.loss if use.name not in reading)
+            losses = tuple(use for use in recipe.loss if use.name not in reading and not _reads_data(use))
             step = FirstStep(context.data, entry.task, entry.units, recipe, losses)
             same = ("step", id(model.use), id(data.use), keys.digest(step.identity))
             if why := self._once(same, partial(self.probe.first_step, model, step)):
@@ -454,3 +454,8 @@ class _Planner:
         wanted = demanded(self.phases.by_key, list(plan.sinks))
         naive = sum(len(trial.finds) + len(trial.evaluations) for trial in trials)
         return wanted, naive
+
+
+def _reads_data(loss: BoundComponent) -> bool:
+    """Whether a loss term is set up from training examples."""
+    return accepts(loss.planner, "prunebench_loss_terms", "data")

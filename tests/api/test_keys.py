@@ -376,6 +376,7 @@ CANDIDATES: Sequence[Any] = (
         [2, 3],
         ["out"],
         ["bias"],
+        ["predictions"],
         ["dense", "csr"],
         [3, 1],
         "1:2",
@@ -394,6 +395,8 @@ ALSO: Mapping[str, Mapping[str, Any]] = {
     "sr-ste": {"pattern": "1:2", "rest": "dense"},
     "lpr-at-epochs": {"density": 0.5},
     "threshold": {"runs": "find"},
+    "distances": {"also": ["units"]},
+    "repulsion": {"by": "activations"},
     "utility-ablation": {"ratios": [0.1]},
 }
 """What some fields need beside them (Nesterov's momentum is one), and the entries that a component reads."""
