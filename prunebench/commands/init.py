@@ -7,16 +7,19 @@ from pathlib import Path
 
 import click
 
+from prunebench.commands.command import Command
+from prunebench.commands.options import json_option
 from prunebench.commands.output import show_error
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--model", default="lenet_300_100", show_default=True, help="A network of timm's registry.")
 @click.option("--data", default="mnist5k", show_default=True, help="A data set; `prunebench data list` has them.")
 @click.option("--units", type=click.Choice(["weights", "channels"]), default="weights", show_default=True)
 @click.option("--force", is_flag=True, help="Write over a FILE that is there.")
-def init(file: Path, model: str, data: str, units: str, force: bool) -> None:
+@json_option
+def init(file: Path, model: str, data: str, units: str, force: bool, as_json: bool) -> None:
     """Write a commented benchmark FILE for a model and a data set, and the schema for editors beside it."""
     from prunebench.api.errors import ConfigError, PrunebenchError
     from prunebench.benchmark.json_schema import json_schema
@@ -39,7 +42,7 @@ def init(file: Path, model: str, data: str, units: str, force: bool) -> None:
         raise ConfigError([f"{file}: there is a file of that name; --force writes over it"]) from None
     except OSError as error:
         raise PrunebenchError(f"{file}: cannot be written ({error.strerror})") from None
-    click.echo(f"Written: {file}, and for editors {schema}")
+    click.echo(f"Written: {file}, and for editors {schema}", err=as_json)
     try:
         plan = prepare(Options(file), catalogue).plan
     except ConfigError as error:
@@ -47,4 +50,7 @@ def init(file: Path, model: str, data: str, units: str, force: bool) -> None:
             show_error(line)
         click.echo(f"{file} does not run yet: mend what is above, then `prunebench check {file}`.", err=True)
         click.get_current_context().exit(2)
+    if as_json:
+        click.echo(json.dumps({"file": str(file), "schema": str(schema), "training_runs": len(plan.runs)}))
+        return
     click.echo(f"It is {len(plan.runs)} training runs. Next: `prunebench run {file} --profile smoke`, then without it.")

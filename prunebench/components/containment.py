@@ -34,6 +34,7 @@ FOR_NUMBERS = frozenset(
         "select",
         "task",
         "ticket",
+        "transforms",
         "units",
     )
 )

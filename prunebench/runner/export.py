@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prunebench import runner
+from prunebench.api.cost_share import Count
 from prunebench.api.errors import ConfigError, PrunebenchError, nearest
 from prunebench.api.events import Event
 from prunebench.api.info import DataInfo
@@ -24,6 +25,7 @@ from prunebench.benchmark.densities import Density
 from prunebench.components.catalogue import Catalogue
 from prunebench.components.containment import contained
 from prunebench.engine.missing import missing, samples
+from prunebench.kernels.onnx_networks import run_of, why_no_onnx, write_onnx
 from prunebench.kernels.whole_files import aside, write_whole
 from prunebench.plan.counts import matched
 from prunebench.plan.json_values import from_json, to_json
@@ -111,8 +113,8 @@ def export(
     from prunebench.store.tensors import dump_tensors
 
     folder = Path(folder)
-    if onnx:
-        _need_onnx()
+    if onnx and (why := why_no_onnx()):
+        raise PrunebenchError(f"--onnx: {why}")
     trial, evaluation, refs = _wanted(prepared.plan, choice)
     weights, mask_ref = refs[0], refs[1] if len(refs) > 1 else None
     store = runner.make(prepared, refs, observe, catalogue)
@@ -141,7 +143,7 @@ def export(
         "model": to_json(model_spec),
         "input": {"shape": list(example.shape[1:]), "dtype": str(example.dtype).removeprefix("torch.")},
         "units": None if mask is None else to_json(units_spec),
-        "history": history(prepared.plan, trial, evaluation, choice),
+        "history": history(prepared.plan, trial, evaluation, choice, trial.units if mask is None else mask.count),
         "size": _sizes(original, small, state, None if mask is None else (units, mask)),
         "files": {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()},
     }
@@ -156,8 +158,8 @@ def export(
         differences = {WEIGHTS: _far(loaded(images), wanted)}
     if onnx:
         with _sentences(folder), aside(folder / ONNX) as beside:
-            _write_onnx(small, images, beside)
-        differences[ONNX] = _far(torch.from_numpy(_run_onnx(folder / ONNX, images.numpy())), wanted)
+            write_onnx(small, images, beside)
+        differences[ONNX] = _far(torch.from_numpy(run_of(folder / ONNX)(images.numpy())), wanted)
     for name, far in differences.items():
         if not far <= NEAR:
             raise PrunebenchError(f"{folder / name}: its outputs differ from the original's by {far:.2g}")
@@ -249,7 +251,7 @@ def chosen(plan: Plan, choice: Choice) -> tuple[Trial, Evaluation]:
     rounds = sorted({e.round for e in judged})
     round = rounds[-1] if choice.round is None else choice.round
     if choice.density is not None:
-        counts = {e.round: e.run.ticket.count for e in judged}
+        counts: dict[int, Count] = {e.round: e.run.ticket.count for e in judged}
         try:
             stated = Density(float(choice.density), choice.density)
         except ValueError:
@@ -262,15 +264,19 @@ def chosen(plan: Plan, choice: Choice) -> tuple[Trial, Evaluation]:
     return trial, next(e for e in judged if e.round == round)
 
 
-def history(plan: Plan, trial: Trial, evaluation: Evaluation, choice: Choice) -> dict[str, Any]:
-    """How the network came to be: its key, and each pruning on the way with what scored and selected."""
+def history(plan: Plan, trial: Trial, evaluation: Evaluation, choice: Choice, count: int) -> dict[str, Any]:
+    """How the network came to be: its key, and each pruning on the way with what scored and selected.
+
+    Args:
+        count: units that live in it.
+    """
     prunings = []
     mask: Ref | None = evaluation.run.ticket.mask
     while mask is not None and mask.key in plan.phases:
         spec = plan.phases[mask.key].spec
         if isinstance(spec, PruneSpec):
             chosen_by = {"score": to_json(spec.score), "select": to_json(spec.select)}
-            prunings.append({"key": mask.key, "count": spec.count, **chosen_by, "round": spec.streams.round})
+            prunings.append({"key": mask.key, "count": to_json(spec.count), **chosen_by, "round": spec.streams.round})
         elif isinstance(spec, JointPruneSpec):
             step = {"key": mask.key, "count": spec.count, "prune": to_json(spec.prune), "round": spec.streams.round}
             prunings.append(step)
@@ -283,7 +289,7 @@ def history(plan: Plan, trial: Trial, evaluation: Evaluation, choice: Choice) ->
         "seed": trial.seed,
         "round": evaluation.round,
         "draw": evaluation.draw,
-        "density": evaluation.run.ticket.count / trial.units,
+        "density": count / trial.units,
         "trained": choice.trained,
         "key": evaluation.run.key,
         "prunings": prunings[::-1],
@@ -314,36 +320,3 @@ def _sentences(folder: Path) -> Iterator[None]:
 
 def _far(found: Any, wanted: Any) -> float:
     return float((found - wanted).abs().max() / wanted.abs().max().clamp(min=1e-6))
-
-
-def _need_onnx() -> None:
-    try:
-        import onnxruntime  # noqa: F401
-        import onnxscript  # noqa: F401
-    except ImportError as error:
-        raise PrunebenchError(
-            f'--onnx needs the packages of the extra "onnx" ({error}): pip install "prunebench[onnx]"'
-        ) from None
-
-
-def _write_onnx(model: nn.Module, images: Any, file: Path) -> None:
-    import torch
-
-    torch.onnx.export(
-        model,
-        (images,),
-        str(file),
-        dynamo=True,
-        external_data=False,
-        input_names=["images"],
-        output_names=["logits"],
-        dynamic_shapes=({0: torch.export.Dim("batch")},),
-        verbose=False,
-    )
-
-
-def _run_onnx(file: Path, images: Any) -> Any:
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
-    return session.run(None, {"images": images})[0]
