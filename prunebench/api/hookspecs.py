@@ -25,11 +25,12 @@ if TYPE_CHECKING:
     from prunebench.api.masks import Mask, Scores, Units
     from prunebench.api.measurements import Analysis
     from prunebench.api.planning import Chain, Needs, PlannedTicket, Recipes, Request
+    from prunebench.api.pretrained import Pretrained
     from prunebench.api.random import Rng
     from prunebench.api.results import Results
     from prunebench.api.task import Metrics, Task
     from prunebench.api.tickets import Inputs, Pruned, State, Ticket
-    from prunebench.api.training import LossTerm, MaskUpdate
+    from prunebench.api.training import BatchTransform, LossTerm, MaskUpdate
 
 hookspec = pluggy.HookspecMarker("prunebench")
 
@@ -44,6 +45,7 @@ SLOTS: dict[str, str] = {
     "schedule": "prunebench_schedule",
     "loss": "prunebench_loss_terms",
     "mask_updates": "prunebench_mask_updates",
+    "transforms": "prunebench_transforms",
     "score": "prunebench_score",
     "select": "prunebench_select",
     "prune": "prunebench_prune",
@@ -192,6 +194,31 @@ def prunebench_model(data_info: DataInfo) -> nn.Module:
         >>> from prunebench.testing import ToyData
         >>> Linear().prunebench_model(ToyData().prunebench_data().info)[1].out_features
         3
+    """
+    raise AssertionError
+
+
+@hookspec(firstresult=True)
+def prunebench_pretrained(asked: bool, revision: str | None) -> Pretrained | None:
+    """Say which weights were published with the network, how images are prepared for it, and how to fetch them.
+
+    When: while planning, and by `prunebench weights fetch`.
+    Args:
+        asked: whether the file says `pretrained = true`; without it a name that stands for the network alone has none.
+        revision: of what was published; the newest if None.
+    Returns: Pretrained; None where none are asked for, or none were published. Its `fetch` puts `file` below the data
+        root, whole and as plain tensors, and says where it came from.
+    Raises: PlanError where the name stands for weights that nobody published.
+    Must not: download, except in `fetch`.
+    Example:
+        >>> from prunebench.api.pretrained import Preprocessing, Pretrained
+        >>> class Published:
+        ...     def prunebench_pretrained(self, asked):
+        ...         seen = Preprocessing(224, 256, "center", (0.5,) * 3, (0.5,) * 3, "bicubic")
+        ...         file = "weights/net.safetensors"
+        ...         return Pretrained("net", file, "net.safetensors", 2, ("cat", "dog"), seen, lambda root: "by hand")
+        >>> Published().prunebench_pretrained(asked=True).classes
+        ('cat', 'dog')
     """
     raise AssertionError
 
@@ -379,17 +406,23 @@ def prunebench_count(cut: float | None, round: int, layers: Sequence[Layer], cou
 
 
 @hookspec
-def prunebench_loss_terms(model: nn.Module, units: Units, mask: Mask | None, inputs: Inputs) -> Sequence[LossTerm]:
+def prunebench_loss_terms(
+    model: nn.Module, data: Data, task: Task, units: Units, mask: Mask | None, inputs: Inputs, rng: Rng
+) -> Sequence[LossTerm]:
     """Add to the objective.
 
-    When: at the start of a run, with the model on its device and masked.
+    When: at the start of a run, and again where it is resumed, with the model on its device and masked. A component
+        that does not ask for `data` is also tried while planning, where it asks for no states.
     Args:
         model: the network; its parameters are updated in place, so references to them stay valid.
+        data: the trial's splits; only "train" may be used.
+        task: what makes a network's input of a batch, and the objective, without label smoothing.
         units, mask: what is kept; mask is None in a dense run.
         inputs: what `prunebench_needs` asked for.
+        rng: the `loss` stream of the run, under this component's name.
     Returns: terms that the step inlines: a callable (inputs, outputs, targets) -> scalar, of what the task made of the
         batch and what the network gave, or a closed-form gradient.
-    Must not: synchronise with the device inside a term.
+    Must not: change the weights; synchronise with the device inside a term; use any randomness but `rng`.
     Example:
         >>> import torch
         >>> from prunebench.api.training import LossTerm
@@ -419,7 +452,7 @@ def prunebench_mask_updates(
         rng: the trial's `update` stream; use the step as a counter.
     Returns: updates, applied in order.
     Raises: ContractError, from the engine, if the mask at the horizon has not exactly `count` units.
-    Must not: keep state between calls: a resumed run would not have it.
+    Must not: keep state between calls anywhere but in `MaskUpdate.state`: a resumed run would not have it.
     Source: Evci et al. 2020, algorithm 1.
     Example:
         >>> from prunebench.api.training import MaskUpdate
@@ -428,6 +461,33 @@ def prunebench_mask_updates(
         ...         return [MaskUpdate(due=lambda step: False, update=lambda step, mask, gradients: mask)]
         >>> Never().prunebench_mask_updates(mask=None)[0].due(100)
         False
+    """
+    raise AssertionError
+
+
+@hookspec
+def prunebench_transforms(data_info: DataInfo, batch: int, horizon: int, rng: Rng) -> Sequence[BatchTransform]:
+    """Change each batch before the network sees it: mix its examples, erase parts of them.
+
+    When: at the start of a run. A transform is called in every step, with what the task made of the batch.
+    Args:
+        data_info: shape of an input and number of classes.
+        batch: examples in a batch.
+        horizon: the clock's end, in iterations.
+        rng: the trial's `augment` stream, under this component's name; use the step as a counter.
+    Returns: transforms, applied in order: (step, inputs, targets) -> both. The number of examples stays. Targets may
+        become what the task's objective takes in their place, such as a share for each class.
+    Raises: ContractError where the data or the batch cannot be changed so.
+    Must not: use any randomness but `rng`, or keep state between calls.
+    Source: Zhang et al. 2018 (mixup).
+    Example:
+        >>> import torch
+        >>> class Faint:
+        ...     def prunebench_transforms(self, batch):
+        ...         return [lambda step, inputs, targets: (inputs / 2, targets)]
+        >>> (transform,) = Faint().prunebench_transforms(8)
+        >>> float(transform(0, torch.ones(8, 3), None)[0][0, 0])
+        0.5
     """
     raise AssertionError
 
@@ -465,7 +525,8 @@ def prunebench_select(
 ) -> Mask:
     """Choose which units survive a round.
 
-    When: once a pruning, after `prunebench_score`, on the scores' device.
+    When: once a pruning, after `prunebench_score`, on the scores' device. Where a file asks for a share of a cost,
+        several times, with other counts, until that share is met.
     Args:
         scores: finite or infinite floats, never NaN, one per unit; higher survives.
         mask: the units alive before this round.
@@ -637,7 +698,10 @@ def prunebench_track(event: Event, folder: Path) -> None:
         "phase-done", "phase-failed", "phase-waiting" (another process has it), "phase-restarted" (its worker died),
         "artifact-lost" (it is made again), "run-stopping", "row" (once a row of the results), "run-finished". A
         "progress" event has the task's primary metric as it was measured last, if it was: "metric", its "unit" and
-        its "value".
+        its "value". "run-started" names the "benchmark" and its "trials"; an event of a phase has the places in that
+        list of the trials that it serves. "measured" has new "points" of a training curve and the "runs" (trial, round,
+        draw) that it belongs to; "ticket" has the "rows" of a ticket as soon as it is judged. Of a run that was stopped
+        and is taken up again, both are told anew from the store, right after "run-started".
     Args:
         event: its kind, and fields that are plain JSON values; a copy.
         folder: of the trackers, below the leaderboard's; it is not published.

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PlainSerializer, PlainValidator, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from prunebench.api.component import Binder, BoundComponent, Slot
 from prunebench.api.errors import PlanError
@@ -70,10 +78,20 @@ class Recipe(StrictTable):
     """Terms that are added to the loss."""
     mask_updates: Annotated[tuple[BoundComponent, ...], Slot("mask_updates", many=True)] = Field((), examples=["rigl"])
     """Rules that change the mask while training."""
+    transforms: Annotated[tuple[BoundComponent, ...], Slot("transforms", many=True)] = Field(
+        (), examples=[["mixup", "random-erasing"]]
+    )
+    """What changes each batch before the network sees it, in order, such as mixing its examples."""
     label_smoothing: Number = Field(0.0, ge=0, lt=1, examples=[0.1])
     """Of the task's objective, where it has any, as classification does."""
     max_gradient_norm: Number | None = Field(None, gt=0, examples=[1.0])
     """Clips the norm of the masked gradient."""
+    accumulate: Whole = Field(1, gt=0, examples=[4])
+    """In how many equal parts a batch passes through the network; their gradients are added up. The mean over the batch
+    stays the same, and memory is that of one part; batch norm sees a part at a time."""
+    average: Number | None = Field(None, gt=0, lt=1, examples=[0.9999])
+    """The decay of a moving average of the weights, one step of it after each of the run's, which is then what is
+    measured, judged and taken into tickets."""
     optimizer_state: Literal["fresh", "with-weights"] = "fresh"
     """Whether the optimizer starts anew, or with the state that belongs to the weights."""
     shrunk: Switch = False
@@ -108,6 +126,17 @@ class Recipe(StrictTable):
         if binder is not None and "optimizer" in info.data:
             binder.check_rate(info.data["optimizer"], pieces)
         return pieces
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Recipe:
+        if self.batch % self.accumulate:
+            raise ValueError(f"accumulate: a batch of {self.batch:,} has no {self.accumulate:,} equal parts")
+        if self.average is not None and self.optimizer_state == "with-weights":
+            raise ValueError(
+                'optimizer_state: "with-weights" goes on from the weights that the optimizer left, and `average` gives '
+                'averaged ones; write "fresh"'
+            )
+        return self
 
     @property
     def horizon(self) -> Position:

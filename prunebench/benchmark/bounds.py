@@ -27,6 +27,8 @@ DENSITIES = 1_000
 DRAWS = 1_000
 TICKETS = 100_000
 """Judged tickets of a file: the product of all of these."""
+PLACES = 100_000
+"""Places of one run where it is measured: each stands in its curve."""
 ERRORS = 100
 """Errors of a file that are listed."""
 PROCESSES = 1_024

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import click
 
+from prunebench.commands.command import Command
 
-@click.command()
+
+@click.command(cls=Command)
 @click.argument("first", type=click.Path(path_type=Path))
 @click.argument("second", type=click.Path(path_type=Path))
 @click.option("--metric", metavar="SPLIT/METRIC", help="Compare another metric than FIRST ranks by.")

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import click
 
+from prunebench.commands.command import Command
 from prunebench.commands.options import store_option
 from prunebench.commands.output import console_for
 
 _SIGNS = {"ok": "ok", "optional": "--", "missing": "!!"}
 
 
-@click.command()
+@click.command(cls=Command)
 @store_option
 @click.option("--json", "as_json", is_flag=True, help="What was found as JSON on standard output.")
 def doctor(store: Path | str | None, as_json: bool) -> None:

@@ -11,3 +11,6 @@ EXIT_CODES: Mapping[int, str] = {
     130: "stopped by Ctrl-C; what was done is stored",
     143: "stopped by SIGTERM; what was done is stored",
 }
+
+IN_HELP = "Exit codes: " + ". ".join(f"{code}: {meaning}" for code, meaning in EXIT_CODES.items()) + "."
+"""What the help of every command ends with."""

@@ -7,13 +7,25 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import click
+from click.shell_completion import CompletionItem
+
+from prunebench.commands.command import Command
 
 if TYPE_CHECKING:
     from prunebench.benchmark.reference import Meaning
 
 
-@click.command()
-@click.argument("key")
+def _known(context: click.Context, parameter: click.Parameter, begun: str) -> list[CompletionItem]:
+    """For the shell: keys of a file that begin so. Components would take a second to find."""
+    from prunebench.benchmark.reference import Reference
+    from prunebench.components.catalogue import Catalogue
+
+    keys = Reference(Catalogue({})).keys.values()
+    return [CompletionItem(one.name, help=one.meaning) for one in keys if one.name.startswith(begun)]
+
+
+@click.command(cls=Command)
+@click.argument("key", shell_complete=_known)
 @click.option("--json", "as_json", is_flag=True, help="The same as JSON on standard output.")
 def explain(key: str, as_json: bool) -> None:
     """Say what KEY means: a key of a benchmark file, a component, a field of the results, or an exit code.

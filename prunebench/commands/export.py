@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import click
 
-from prunebench.commands.options import FOLDER, execution_options, file_options, options_of
+from prunebench.commands.command import Command, Verbosity, verbosity
+from prunebench.commands.options import FOLDER, execution_options, file_options, json_option, options_of
 from prunebench.commands.output import console_for
 
 
-@click.command()
+@click.command(cls=Command)
 @file_options
 @execution_options
 @click.option("--entry", required=True, metavar="NAME", help="The entry whose network is wanted.")
@@ -24,7 +26,8 @@ from prunebench.commands.output import console_for
 @click.option("--untrained", is_flag=True, help="The ticket as it starts, not as it is judged.")
 @click.option("--onnx", is_flag=True, help="Write model.onnx too (needs the extra `onnx`).")
 @click.option("--to", type=FOLDER, required=True, help="The folder to write.")
-def export(to: Path, onnx: bool, untrained: bool, **given: Any) -> None:
+@json_option
+def export(to: Path, onnx: bool, untrained: bool, as_json: bool, **given: Any) -> None:
     """Write a ticket or trained network of FILE: safetensors, a JSON sidecar that rebuilds it, and ONNX."""
     from prunebench import runner
     from prunebench.commands.terminal.progress import display
@@ -37,11 +40,14 @@ def export(to: Path, onnx: bool, untrained: bool, **given: Any) -> None:
     chosen(prepared.plan, choice)
     runner.check_writable(to)
     console, work = console_for(stderr=True), work_of_export(prepared, choice)
-    shown = display(console, prepared.plan, work)
+    shown = display(console, prepared.plan, work, every=verbosity() is Verbosity.VERBOSE)
     try:
         done = write_out(prepared, choice, to, onnx=onnx, observe=shown)
     finally:
         shown.close()
+    if as_json:
+        click.echo(json.dumps({**done.sidecar, "to": str(to), "differences": done.differences}))
+        return
     size, history = done.sidecar["size"], done.sidecar["history"]
     click.echo(
         f"{to}: {choice.entry}, seed {history['seed']}, round {history['round']}, density {history['density']:.4f}; "

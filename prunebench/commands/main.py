@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from prunebench.commands.command import Group, traced
 from prunebench.commands.output import show_error, show_stop
 
 COMMANDS = (
@@ -29,10 +30,12 @@ COMMANDS = (
     "store",
     "submit",
     "verify",
+    "weights",
+    "zoo",
 )
 
 
-class Commands(click.Group):
+class Commands(Group):
     """Turns prunebench's errors into messages and exit codes: 2 for bad input, 1 for a run that failed.
 
     A run that was stopped by a signal ends with 128 and its number, as a shell has it: 130 by Ctrl-C, 143 by SIGTERM.
@@ -56,7 +59,7 @@ class Commands(click.Group):
         from prunebench.components.leaving import LeftError, no_leaving
 
         try:
-            with told_apart(), no_leaving():
+            with told_apart(), no_leaving(), traced():
                 return super().invoke(ctx)
         except (InterruptedRunError, KeyboardInterrupt) as stop:
             show_stop(stop)

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import click
 
-from prunebench.commands.options import FOLDER
+from prunebench.commands.command import Command
+from prunebench.commands.options import FOLDER, json_option
 from prunebench.commands.output import reports_left_out, show_error
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("folders", nargs=-1, required=True, type=FOLDER)
 @click.option("--out", required=True, type=FOLDER, help="The folder of the merged leaderboard.")
 @click.option("--overwrite", is_flag=True, help="Replace what is in the folder, whatever it is.")
 @click.option("--also", is_flag=True, help="Let the reports that the folders name write and publish too.")
-def merge(folders: tuple[Path, ...], out: Path, overwrite: bool, also: bool) -> None:
+@json_option
+def merge(folders: tuple[Path, ...], out: Path, overwrite: bool, also: bool, as_json: bool) -> None:
     """Lay leaderboards of the same benchmark together: other seeds, entries or machines."""
     from prunebench.results.folder import read_results
     from prunebench.results.merge import merged
@@ -26,7 +29,10 @@ def merge(folders: tuple[Path, ...], out: Path, overwrite: bool, also: bool) -> 
     results = merged([read_results(folder) for folder in folders])
     check_out(out, judged_in(results.rows), overwrite)
     write_results(out, results, also=also, complain=complaints.append)
-    click.echo(f"Leaderboard: {out / 'README.md'}")
+    if as_json:
+        click.echo(json.dumps({"out": str(out), "rows": len(results.rows), "complaints": complaints}))
+    else:
+        click.echo(f"Leaderboard: {out / 'README.md'}")
     if not also:
         reports_left_out(results)
     for complaint in complaints:

@@ -33,6 +33,9 @@ store_option = click.option(
 )
 
 
+json_option = click.option("--json", "as_json", is_flag=True, help="The same as JSON on standard output.")
+
+
 class _Folder(click.Path):
     """A path, with `~` for the home folder also where the shell leaves it: in `--out=~/boards`."""
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from prunebench.commands.command import Verbosity, verbosity
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -29,7 +31,7 @@ def reports_left_out(results: Results) -> None:
     names = [str(use.get("use")) for use in results.provenance.also]
     if names:
         listed = ", ".join("".join(char if char.isprintable() else " " for char in name[:80]) for name in names[:12])
-        click.echo(f"Not run: {listed}. --also lets these reports write and publish.", err=True)
+        note(f"Not run: {listed}. --also lets these reports write and publish.")
 
 
 def show_stop(stop: BaseException) -> None:
@@ -45,8 +47,14 @@ def show_stop(stop: BaseException) -> None:
     click.echo(f"\nStopped{by}. {done} and stored; the same command goes on from there{running}.", err=True)
 
 
+def note(message: str) -> None:
+    """What a person may want to know beside the result, on standard error; not with `-q`."""
+    if verbosity() is not Verbosity.QUIET:
+        click.echo(message, err=True)
+
+
 def console_for(stderr: bool = False) -> Console:
-    """A console that adds no colours of its own to numbers and paths."""
+    """A console that adds no colours of its own to numbers and paths; on standard error silent with `-q`."""
     from rich.console import Console
 
-    return Console(stderr=stderr, highlight=False)
+    return Console(stderr=stderr, highlight=False, quiet=stderr and verbosity() is Verbosity.QUIET)

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from prunebench.commands.command import Command, Verbosity, verbosity
 from prunebench.commands.options import FOLDER, execution_options, file_options, options_of
-from prunebench.commands.output import console_for, show_error
+from prunebench.commands.output import console_for, note, show_error
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from prunebench.runner.preparing import Options, Prepared
 
 
-@click.command()
+@click.command(cls=Command)
 @file_options
 @execution_options
 @click.option("--out", type=FOLDER, help="The leaderboard's folder.  [default: leaderboards/NAME]")
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 @click.option(
     "--wandb", type=click.Choice(["online", "offline", "off"]), help="Publish to Weights & Biases, whatever FILE says."
 )
-@click.option("--fetch", is_flag=True, help="Download the data that FILE needs and that is not there, then go on.")
+@click.option("--fetch", is_flag=True, help="Download the data and weights that FILE needs and lacks, then go on.")
 @click.option("--json", "as_json", is_flag=True, help="A summary as JSON on standard output.")
 @click.option("--traceback", is_flag=True, help="Show where in the code a trial failed.")
 def run(
@@ -63,7 +64,7 @@ def run(
     if time.seconds is not None and time.seconds > runner.DAY:
         shorter = runner.shorter_profiles(prepared, prepared.open_store(), time.seconds)
         console.print(long_plan(time.seconds, shorter), markup=False, highlight=False)
-    shown = display(console, prepared.plan, numbers.work)
+    shown = display(console, prepared.plan, numbers.work, every=verbosity() is Verbosity.VERBOSE)
     traces: list[str] = []
     complaints: list[str] = []
 
@@ -78,6 +79,7 @@ def run(
         shown.close()
     with telling(console, "writing the leaderboard"):
         board = runner.write(prepared, outcome, folder, complaints.append)
+    traceback = traceback or verbosity() is Verbosity.VERBOSE
     for trace in traces if traceback else ():
         console.print(trace, markup=False)
     if as_json:
@@ -94,7 +96,7 @@ def run(
         click.echo(f"Leaderboard: {folder / 'index.html'}, and as text {folder / 'README.md'}")
     for trial, error in outcome.failed.items():
         if trial in outcome.left_out:
-            click.echo(f"left out: {printable(trial)}: {printable(error)}", err=True)
+            note(f"left out: {printable(trial)}: {printable(error)}")
         else:
             show_error(f"{trial}: {error}")
     for complaint in complaints:
@@ -110,10 +112,14 @@ def _fetch(options: Options, console: Console) -> None:
     """Download what is missing."""
     from prunebench import runner
     from prunebench.commands.terminal.fetching import fetch_shown
+    from prunebench.commands.terminal.weights import weights_shown
+    from prunebench.runner.published_weights import absent_weights
 
     for absent in runner.absent_data(options):
-        click.echo(f"{absent.label}: fetching the publisher's files", err=True)
+        note(f"{absent.label}: fetching the publisher's files")
         fetch_shown(absent.downloads, console, err=True)
+    for published in absent_weights(options):
+        weights_shown(published, console, err=True)
 
 
 def _prepared(options: Options, fetched: bool) -> Prepared:

@@ -6,8 +6,10 @@ import json
 
 import click
 
+from prunebench.commands.command import Command
 
-@click.command()
+
+@click.command(cls=Command)
 @click.option("--results", is_flag=True, help="Of results.jsonl, details.jsonl and provenance.json, by name.")
 @click.option("--built-in", is_flag=True, help="Only with the components that prunebench itself brings.")
 def schema(results: bool, built_in: bool) -> None:

@@ -7,10 +7,11 @@ from typing import Any
 
 import click
 
+from prunebench.commands.command import Command
 from prunebench.commands.options import file_options, options_of
 
 
-@click.command()
+@click.command(cls=Command)
 @file_options
 @click.argument("entry")
 @click.option("--json", "as_json", is_flag=True, help="JSON instead of TOML.")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from prunebench.commands.command import Group
 from prunebench.commands.options import parse_seeds, store_option
 from prunebench.commands.output import console_for, show_error
 
@@ -24,7 +25,7 @@ whole_option = click.option(
 )
 
 
-@click.group()
+@click.group(cls=Group)
 def store() -> None:
     """Look after a store of trained results: what it keeps, what may go, whether it is sound, copies elsewhere."""
 

@@ -8,11 +8,12 @@ from typing import Any
 
 import click
 
+from prunebench.commands.command import Command, Verbosity, verbosity
 from prunebench.commands.options import FOLDER
-from prunebench.commands.output import console_for
+from prunebench.commands.output import console_for, note
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("folder", type=FOLDER)
 @click.option("--entries", default="all", show_default=True, help="all, top3, or names with commas between.")
 @click.option("--seeds", type=click.IntRange(min=1), help="How many seeds to run.  [default: all recorded]")
@@ -44,7 +45,7 @@ def verify(
     console = console_for(stderr=True)
 
     def show(prepared: Any, numbers: Any) -> Any:
-        return display(console, prepared.plan, numbers.work)
+        return display(console, prepared.plan, numbers.work, every=verbosity() is Verbosity.VERBOSE)
 
     if fresh:
         from prunebench.verification.fresh import verify_fresh
@@ -64,7 +65,7 @@ def verify(
         console_for().print(comparison_table(comparison))
     if comparison.holds and record:
         verification.record(folder, comparison)
-        click.echo(f"Noted in {folder / 'verification.json'}", err=as_json)
+        note(f"Noted in {folder / 'verification.json'}")
     click.get_current_context().exit(0 if comparison.holds else 1)
 
 

@@ -34,6 +34,7 @@ FOR_NUMBERS = frozenset(
         "select",
         "task",
         "ticket",
+        "transforms",
         "units",
     )
 )
@@ -107,6 +108,9 @@ def contained(what: str) -> Iterator[None]:
     """
     try:
         yield
+    except ContractError as error:
+        # A hook failed, of these components or of one that was given theirs, such as units that follow a network.
+        raise PlanError(str(error) if what in str(error) else f"{what}: {error}") from error
     except BaseException as error:
         if not is_strangers(error) or isinstance(error, HookTimeout):
             raise

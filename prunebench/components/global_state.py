@@ -81,14 +81,15 @@ def _same(a: Any, b: Any) -> bool:
 
 
 def _of_process() -> Iterator[Setting]:
+    if threading.current_thread() is not threading.main_thread():
+        return  # another thread may change them meanwhile, and would lose that
     yield Setting("the working folder", _folder, _go_to)
     yield Setting("the environment variables", lambda: dict(os.environ), _set_environment, quiet=True)
     yield Setting("Python's limit of recursion", sys.getrecursionlimit, sys.setrecursionlimit)
     yield Setting("the filters of warnings", lambda: list(warnings.filters), _set_filters, quiet=True)
-    if threading.current_thread() is threading.main_thread():  # signals are set nowhere else
-        yield Setting("a signal's handler", _handlers, _set_handlers)
-        if hasattr(signal, "getitimer"):
-            yield Setting("the interval timer", _has_timer, _set_timer)
+    yield Setting("a signal's handler", _handlers, _set_handlers)
+    if hasattr(signal, "getitimer"):
+        yield Setting("the interval timer", _has_timer, _set_timer)
 
 
 def _of_numbers() -> Iterator[Setting]:

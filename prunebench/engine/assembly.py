@@ -12,14 +12,16 @@ from torch import Tensor, nn
 from prunebench.api.data import Data
 from prunebench.api.errors import ContractError
 from prunebench.api.masks import Mask, Units
-from prunebench.api.training import LossTerm, MaskUpdate
+from prunebench.api.training import BatchTransform, LossTerm, MaskUpdate
 from prunebench.components.learning_rate import multiplier
+from prunebench.engine.averaging import Average
 from prunebench.engine.checkpoint import Checkpoint
 from prunebench.engine.loop import Training
 from prunebench.engine.masking import MaskedParameters, handed, plain_mask
 from prunebench.engine.network_guard import NetworkGuard
 from prunebench.engine.numerics import forward_of, laid_out, unable
 from prunebench.engine.optimizer_state import OptimizerState, Options, options_of
+from prunebench.engine.pruned_values import PrunedValues, kept_by
 from prunebench.engine.stretch import StretchedClock
 from prunebench.engine.unshrink import Unshrink
 from prunebench.engine.workbench import Workbench
@@ -56,15 +58,30 @@ class Assembled:
         return OptimizerState.of(self.training.optimizer, self.built_with)
 
     @property
+    def judged(self) -> nn.Module:
+        """The network that is measured and stored: the average of the weights, if the recipe asks for one."""
+        average = self.training.average
+        return self.training.model if average is None else average.model
+
+    @property
     def state(self) -> Mapping[str, Tensor]:
         """The whole network's parameters and buffers."""
-        state = self.training.model.state_dict()
+        state = self.judged.state_dict()
         return state if self.whole is None else self.whole.state(state)
 
     def checkpoint(self, points: Mapping[str, Any]) -> Checkpoint:
         """Where the run is, with what was measured of it."""
         training = self.training
-        return Checkpoint(training.position, points, training.model.state_dict(), self.optimizer, training.mask)
+        return Checkpoint(
+            training.position,
+            points,
+            training.model.state_dict(),
+            self.optimizer,
+            training.mask,
+            average={} if training.average is None else training.average.model.state_dict(),
+            pruned={} if training.pruned is None else training.pruned.values,
+            rules=_states(training.updates),
+        )
 
     def check_weights(self) -> None:
         """Pruned weights are exactly 0.
@@ -72,9 +89,12 @@ class Assembled:
         Raises:
             ContractError: they are not; names the component that moved them.
         """
-        training = self.training
+        training, average = self.training, self.training.average
         self.guard.check(" and ".join([self.optimizing, *self.handed]))
         moved = None if training.masked is None else training.masked.moved()
+        if moved is None and average is not None and training.masked is not None:
+            assert training.units is not None
+            moved = MaskedParameters(average.model, training.units, training.masked.mask).moved()
         if moved is not None:
             name, count = moved
             raise ContractError(
@@ -161,6 +181,10 @@ def assemble(
     # The mask at the start also after a resume: what is set up must not depend on where a run was interrupted.
     terms = _loss_terms(spec, workbench, model, units, first, guard)
     updates = _mask_updates(spec, workbench, model, units, first, clock.steps(horizon), guard)
+    pruned = kept_by(updates, masked)
+    average = None if recipe.average is None else Average(model, recipe.average)
+    if checkpoint is not None:
+        _take_up(checkpoint, pruned, average, updates)
     train = data["train"]
     training = Training(
         model=model,
@@ -180,6 +204,10 @@ def assemble(
         position=position,
         forward=forward_of(model, recipe),
         numerics=recipe.numerics,
+        transforms=_transforms(spec, workbench, data, clock.steps(horizon)),
+        accumulate=recipe.accumulate,
+        pruned=pruned,
+        average=average,
     )
     return Assembled(
         training=training,
@@ -194,6 +222,37 @@ def assemble(
     )
 
 
+def _states(updates: Sequence[MaskUpdate]) -> dict[str, Tensor]:
+    """The tensors that rules keep, each after the rule's number."""
+    return {f"{number}/{name}": value for number, update in enumerate(updates) for name, value in update.state.items()}
+
+
+@torch.no_grad()
+def _take_up(
+    checkpoint: Checkpoint, pruned: PrunedValues | None, average: Average | None, updates: Sequence[MaskUpdate]
+) -> None:
+    """Bring what a run has beside its weights and its optimizer to where a checkpoint left it."""
+    if pruned is not None:
+        pruned.restore(checkpoint.pruned)
+    if average is not None:
+        average.model.load_state_dict(dict(checkpoint.average))
+    for name, value in _states(updates).items():
+        value.copy_(checkpoint.rules[name])
+
+
+def _transforms(spec: TrainSpec, workbench: Workbench, data: Data, horizon: int) -> list[BatchTransform]:
+    """What changes the batches, in the order of the file."""
+    transforms: list[BatchTransform] = []
+    for number, one in enumerate(spec.recipe.transforms):
+        (component,), manager = workbench.manager(one)
+        rng = spec.streams.rng("augment").child(f"{number}/{component.name}")
+        answers = manager.hook.prunebench_transforms(
+            data_info=data.info, batch=spec.recipe.batch, horizon=horizon, rng=rng
+        )
+        transforms += [transform for answer in answers for transform in answer]
+    return transforms
+
+
 def _loss_terms(
     spec: TrainSpec,
     workbench: Workbench,
@@ -206,9 +265,16 @@ def _loss_terms(
     terms: list[tuple[str, LossTerm]] = []
     for participant in spec.loss:
         (component,), manager = workbench.manager(participant)
-        answers = manager.hook.prunebench_loss_terms(
-            model=model, units=units, mask=handed(mask), inputs=workbench.inputs(participant)
-        )
+        with workbench.lent(spec.data, spec.streams.seed, component, "prunebench_loss_terms") as data:
+            answers = manager.hook.prunebench_loss_terms(
+                model=model,
+                data=data,
+                task=workbench.task(spec.task),
+                units=units,
+                mask=handed(mask),
+                inputs=workbench.inputs(participant),
+                rng=spec.streams.rng("loss").child(component.name),
+            )
         guard.check(f"loss {component}")
         terms += [(str(component), term) for answer in answers for term in answer]
     return terms
@@ -248,4 +314,8 @@ def _checked(update: MaskUpdate, units: Units, who: str) -> MaskUpdate:
     def checked(step: int, mask: Mask, gradients: Mapping[str, Tensor]) -> Mask:
         return plain_mask(update.update(step, handed(mask), gradients), units, f"{who}: step {step:,}")
 
-    return replace(update, update=checked)
+    def observed(step: int, mask: Mask, gradients: Mapping[str, Tensor]) -> None:
+        assert update.observe is not None
+        update.observe(step, handed(mask), gradients)
+
+    return replace(update, update=checked, observe=None if update.observe is None else observed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from torch import Tensor
 
@@ -23,6 +23,9 @@ class Checkpoint:
         position: steps done.
         points: what was measured, by curve.
         model: the state of the network that trains, a smaller one where units were taken out.
+        average: the state of the averaged network, if there is one.
+        pruned: what pruned weights would be, where a rule lets their values live on.
+        rules: the tensors that rules which change the mask keep, each after the rule's number.
     """
 
     position: int
@@ -30,11 +33,16 @@ class Checkpoint:
     model: Mapping[str, Tensor]
     optimizer: OptimizerState
     mask: Mask | None
+    average: Mapping[str, Tensor] = field(default_factory=dict)
+    pruned: Mapping[str, Tensor] = field(default_factory=dict)
+    rules: Mapping[str, Tensor] = field(default_factory=dict)
 
     def to_bytes(self) -> bytes:
         """For the store's scratch space."""
         tensors = {f"model/{name}": tensor for name, tensor in self.model.items()}
         tensors |= {f"optimizer/{name}": tensor for name, tensor in self.optimizer.tensors.items()}
+        for part in ("average", "pruned", "rules"):
+            tensors |= {f"{part}/{name}": tensor for name, tensor in getattr(self, part).items()}
         if self.mask is not None:
             tensors |= {f"mask/{name}": tensor for name, tensor in pack_mask(self.mask).items()}
         head = {"position": self.position, "points": self.points, "groups": self.optimizer.groups}
@@ -46,10 +54,13 @@ class Checkpoint:
         """Back from `to_bytes`."""
         size = int.from_bytes(data[:8], "little")
         head = json.loads(data[8 : 8 + size])
-        parts: dict[str, dict[str, Tensor]] = {"model": {}, "optimizer": {}, "mask": {}}
+        parts: dict[str, dict[str, Tensor]] = {
+            part: {} for part in ("model", "optimizer", "mask", "average", "pruned", "rules")
+        }
         for name, tensor in load_tensors(data[8 + size :]).items():
             part, _, rest = name.partition("/")
             parts[part][rest] = tensor
         mask = unpack_mask(parts["mask"]) if parts["mask"] else None
         optimizer = OptimizerState(parts["optimizer"], head["groups"])
-        return cls(head["position"], head["points"], parts["model"], optimizer, mask)
+        model, more = parts["model"], (parts["average"], parts["pruned"], parts["rules"])
+        return cls(head["position"], head["points"], model, optimizer, mask, *more)

@@ -16,10 +16,12 @@ from prunebench.api.data import Batch, Gather, Split
 from prunebench.api.masks import Mask, Units
 from prunebench.api.random import Streams
 from prunebench.api.task import Task
-from prunebench.api.training import LossTerm, MaskUpdate
+from prunebench.api.training import BatchTransform, LossTerm, MaskUpdate
+from prunebench.engine.averaging import Average
 from prunebench.engine.graphed_step import GraphedStep, why_eager
 from prunebench.engine.masking import MaskedParameters, overlap
 from prunebench.engine.numerics import matrix_products
+from prunebench.engine.pruned_values import PrunedValues
 
 CHUNK = 50
 """Steps between two looks at the loss: often enough to stop a diverged run, rare enough not to wait for a device."""
@@ -58,6 +60,12 @@ class Training:
     position: int
     forward: Callable[[Tensor], Tensor] | None = None
     """Inputs -> outputs as the recipe computes them (see `prunebench.engine.numerics`); the model itself if None."""
+    transforms: Sequence[BatchTransform] = ()
+    accumulate: int = 1
+    """In how many parts a batch passes through the network, their gradients being added up."""
+    pruned: PrunedValues | None = None
+    average: Average | None = None
+    """The moving average of the weights, which is what is judged and stored."""
     numerics: str = "float32"
     graphed: bool = True
     """Whether a step on a CUDA device is recorded as a graph, where it can be. The numbers are the same."""
@@ -104,6 +112,8 @@ class Training:
                 look(self.position, losses[-1])
 
     def _step(self, inputs: Tensor, targets: Tensor) -> Tensor:
+        for transform in self.transforms:
+            inputs, targets = transform(self.position, inputs, targets)
         self._seed_dropout()
         self._set_rate(self.rates[self.position - self.rates_start])
         loss = self._compute(inputs, targets)
@@ -113,28 +123,46 @@ class Training:
     def _on_device(self, inputs: Tensor, targets: Tensor) -> Tensor:
         """What a step does on the device. Nothing in it waits for it."""
         self.optimizer.zero_grad()
+        loss = self._differentiated(inputs, targets)
+        for term in self.terms:
+            if term.gradient is not None:
+                term.gradient()
+        if self.masked is not None:
+            self._update_masks()
+        if self.max_gradient_norm is not None:
+            nn.utils.clip_grad_norm_(self._parameters, self.max_gradient_norm)
+        self.optimizer.step()
+        if self.pruned is not None and self.pruned.kind == "trained":
+            assert self.masked is not None
+            self.pruned.hide(self.masked)
+        for term in self.terms:
+            if term.proximal is not None:
+                with torch.no_grad():
+                    term.proximal(self._bases[0] * self.rates[self.position - self.rates_start])
+        if self.average is not None:
+            self.average.follow()
+        return loss
+
+    def _differentiated(self, inputs: Tensor, targets: Tensor) -> Tensor:
+        """The loss of a batch, whose gradients are then there: of all of it at once, or part by part."""
+        if self.accumulate == 1:
+            loss = self._loss(inputs, targets)
+            loss.backward()  # type: ignore[no-untyped-call]
+            return loss.detach()
+        losses = []
+        for part in zip(inputs.chunk(self.accumulate), targets.chunk(self.accumulate), strict=True):
+            loss = self._loss(*part) / self.accumulate
+            loss.backward()  # type: ignore[no-untyped-call]
+            losses.append(loss.detach())
+        return torch.stack(losses).sum()
+
+    def _loss(self, inputs: Tensor, targets: Tensor) -> Tensor:
         outputs = self._network(inputs)
         loss = self.task.objective(outputs, targets)
         for term in self.terms:
             if term.loss is not None:
                 loss = loss + term.loss(inputs, outputs, targets)
-        loss.backward()  # type: ignore[no-untyped-call]
-        for term in self.terms:
-            if term.gradient is not None:
-                term.gradient()
-        if self.masked is not None:
-            for update in self.updates:
-                if update.due(self.position):
-                    self._update_mask(update)
-            self.masked.mask_gradients()
-        if self.max_gradient_norm is not None:
-            nn.utils.clip_grad_norm_(self._parameters, self.max_gradient_norm)
-        self.optimizer.step()
-        for term in self.terms:
-            if term.proximal is not None:
-                with torch.no_grad():
-                    term.proximal(self._bases[0] * self.rates[self.position - self.rates_start])
-        return loss.detach()
+        return loss
 
     def _set_rate(self, rate: float) -> None:
         for on_device, base in zip(self._rates, self._bases, strict=False):
@@ -150,16 +178,36 @@ class Training:
         if self._device.type == "cuda":
             torch.cuda.manual_seed(seed)
 
+    def _update_masks(self) -> None:
+        """What the rules do in this step; afterwards the gradients are those that the optimizer is to see."""
+        assert self.masked is not None
+        if self.pruned is not None:
+            self.pruned.reveal(self.masked)
+        for update in self.updates:
+            if update.observe is not None:
+                update.observe(self.position, self.masked.mask, self.masked.gradients())
+            if update.due(self.position):
+                self._update_mask(update)
+        if self.pruned is not None and self.pruned.kind == "trained":
+            return  # the optimizer moves what is pruned too, which is then hidden
+        if self.pruned is not None:
+            self.pruned.hide(self.masked)
+        self.masked.mask_gradients()
+
     def _update_mask(self, update: MaskUpdate) -> None:
         assert self.masked is not None
         assert self.units is not None
         old = self.masked.mask
         new = update.update(self.position, old, self.masked.gradients())
-        # What was removed, and what has just regrown, starts again at zero: weights and optimizer state.
-        both = MaskedParameters(self.model, self.units, overlap(old, new))
-        both.zero_weights()
-        both.zero_optimizer(self.optimizer)
+        if self.pruned is None or self.pruned.kind == "frozen":
+            # What was removed, and what has just regrown, starts again at zero: weights and optimizer state.
+            both = MaskedParameters(self.model, self.units, overlap(old, new))
+            if self.pruned is None:
+                both.zero_weights()
+            both.zero_optimizer(self.optimizer)
         self.masked = MaskedParameters(self.model, self.units, new)
+        if self.average is not None:
+            MaskedParameters(self.average.model, self.units, new).zero_weights()
 
     @property
     def mask(self) -> Mask | None:

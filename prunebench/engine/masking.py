@@ -6,7 +6,7 @@ SGD (momentum, Nesterov, either weight decay) and Adam keep the weights exactly 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import overload
 
 import torch
@@ -30,6 +30,10 @@ class MaskedParameters:
             for n, p in zip(self.names, self.parameters, strict=True)
         ]
         self.mask = mask
+
+    def triples(self) -> Iterator[tuple[str, nn.Parameter, Tensor]]:
+        """Each parameter with its name and its mask, a tensor of ones and zeros in the parameter's type."""
+        yield from zip(self.names, self.parameters, self._masks, strict=True)
 
     def mask_gradients(self) -> None:
         """Zero the gradient of every pruned weight."""

@@ -41,8 +41,9 @@ def kind_of(phase: Phase) -> str:
         part = getattr(spec, "score", None) or getattr(spec, "analysis", None) or getattr(spec, "edit", None)
         return phase.kind if part is None else f"{phase.kind} {part.use}"
     recipe = spec.recipe
-    terms = tuple([one.use for one in (*spec.loss, *spec.mask_updates)]) if spec.loss or spec.mask_updates else ()
-    how = (recipe.batch, recipe.numerics, recipe.memory_format, recipe.compile)
+    own = (*spec.loss, *spec.mask_updates, *recipe.transforms)
+    terms = tuple([one.use for one in own]) if own else ()
+    how = (recipe.batch, recipe.accumulate, recipe.numerics, recipe.memory_format, recipe.compile)
     uses = (spec.data.canonical, spec.model.canonical, recipe.optimizer.use, *terms)
     return _named(uses, how, spec.mask is not None, spec.shrunk)
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from prunebench.api.errors import CannotTakePart
+from prunebench.api.errors import CannotTakePart, ContractError
 from prunebench.kernels.identity import one_name_each
 
 
@@ -39,9 +39,14 @@ def built(make: Callable[[], nn.Module], seed: int = 0) -> nn.Module:
     """The network of a constructor that draws from the global generators, begun at a seed.
 
     Its states have one name for each tensor (see `one_name_each`), and it can be copied at any time (see `copied`).
+
+    Raises:
+        ContractError: it gives no network.
     """
     with seeded(seed):
         model = make()
+    if not isinstance(model, nn.Module):
+        raise ContractError(f"prunebench_model gave {type(model).__name__}, not an nn.Module")
     return one_name_each(_copyable(model))
 
 

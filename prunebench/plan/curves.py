@@ -9,6 +9,7 @@ from functools import cached_property
 from prunebench.api.component import BoundComponent
 from prunebench.api.errors import PlanError
 from prunebench.api.planning import Run
+from prunebench.benchmark.bounds import PLACES
 from prunebench.benchmark.tables import Measure
 from prunebench.plan.json_values import canonical
 from prunebench.plan.specs import ComponentSpec
@@ -41,7 +42,7 @@ def curve_spec(measure: Measure, task: BoundComponent, run: Run) -> CurveSpec:
     """How a curve is measured.
 
     Raises:
-        PlanError: a position outside of the run.
+        PlanError: a position outside of the run, or more of them than a curve can hold.
     """
     points = set()
     for position in measure.at:
@@ -49,9 +50,16 @@ def curve_spec(measure: Measure, task: BoundComponent, run: Run) -> CurveSpec:
         if not run.start <= iteration <= run.stop:
             raise PlanError(f'measure.at: "{position}" (iteration {iteration:,}) is outside of the run')
         points.add(iteration)
+    every = None if measure.every is None else max(1, measure.every.iterations(run.clock))
+    places = 0 if every is None else (run.stop - run.start) // every
+    if places > PLACES:
+        raise PlanError(
+            f'measure.every: "{measure.every}" is {places:,} places of a run of {run.stop - run.start:,} iterations; '
+            f"at most {PLACES:,} can be"
+        )
     return CurveSpec(
         task=ComponentSpec.of(task),
-        every=None if measure.every is None else max(1, measure.every.iterations(run.clock)),
+        every=every,
         at=tuple(sorted(points)),
         splits=tuple(sorted(measure.splits)),
         train_sample=measure.train_sample if "train" in measure.splits else None,

@@ -73,10 +73,13 @@ class _Reader:
         artifact = self.outputs.get(ref)
         if artifact is None or "figures" not in artifact.meta:
             return ()
-        return tuple(
-            FigureDetail(**figure, svg=artifact.files[f"{figure['name']}.svg"].decode())
-            for figure in artifact.meta["figures"]
-        )
+        try:
+            return tuple(
+                FigureDetail(**figure, svg=artifact.files[f"{figure['name']}.svg"].decode())
+                for figure in artifact.meta["figures"]
+            )
+        except (KeyError, TypeError, ValueError):  # an earlier version kept figures without a look at them
+            return ()
 
 
 def _points(curve: bytes) -> tuple[CurvePoint, ...]:

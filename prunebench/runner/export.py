@@ -6,13 +6,16 @@ were taken out, so that the smaller module is built, and then its weights are lo
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prunebench import runner
+from prunebench.api.cost_share import Count
 from prunebench.api.errors import ConfigError, PrunebenchError, nearest
 from prunebench.api.events import Event
 from prunebench.api.info import DataInfo
@@ -20,8 +23,10 @@ from prunebench.api.planning import Evaluation, Ref
 from prunebench.api.tickets import State
 from prunebench.benchmark.densities import Density
 from prunebench.components.catalogue import Catalogue
+from prunebench.components.containment import contained
 from prunebench.engine.missing import missing, samples
-from prunebench.kernels.weight_files import digest_of
+from prunebench.kernels.onnx_networks import run_of, why_no_onnx, write_onnx
+from prunebench.kernels.whole_files import aside, write_whole
 from prunebench.plan.counts import matched
 from prunebench.plan.json_values import from_json, to_json
 from prunebench.plan.phases import spec_of
@@ -84,6 +89,7 @@ class Exported:
     differences: Mapping[str, float]
 
 
+@contained("export")
 def export(
     prepared: Prepared,
     choice: Choice,
@@ -107,8 +113,8 @@ def export(
     from prunebench.store.tensors import dump_tensors
 
     folder = Path(folder)
-    if onnx:
-        _need_onnx()
+    if onnx and (why := why_no_onnx()):
+        raise PrunebenchError(f"--onnx: {why}")
     trial, evaluation, refs = _wanted(prepared.plan, choice)
     weights, mask_ref = refs[0], refs[1] if len(refs) > 1 else None
     store = runner.make(prepared, refs, observe, catalogue)
@@ -116,10 +122,10 @@ def export(
     model_spec, task_spec = spec.model, spec.task
     units_spec = ComponentSpec.of(prepared.benchmark.all_entries[trial.entry].units)
     workbench = Workbench(store, prepared.benchmark.catalogue, prepared.root, "cpu")
+    where = f'entry "{trial.entry}", seed {trial.seed}, round {evaluation.round}'
     try:
         original, mask = workbench.model(model_spec, workbench.tensors(weights)), workbench.mask(mask_ref)
     except DivergedParentError:
-        where = f'entry "{trial.entry}", seed {trial.seed}, round {evaluation.round}'
         raise PrunebenchError(f"{where}: training diverged, so there is no network") from None
     if mask is None:
         small = original
@@ -127,30 +133,33 @@ def export(
         units = workbench.units(units_spec, task_spec, model_spec, original)
         MaskedParameters(original, units, mask).zero_weights()
         small = units.shrink(original, mask).eval()
-    folder.mkdir(parents=True, exist_ok=True)
     state = {name: value.detach().contiguous().clone() for name, value in small.state_dict().items()}
-    (folder / WEIGHTS).write_bytes(dump_tensors(state))
+    contents = {WEIGHTS: dump_tensors(state)}
     if mask_ref is not None:
-        (folder / MASK).write_bytes(store.get(mask_ref.address).files[MASK])
+        contents[MASK] = store.get(mask_ref.address).files[MASK]
     example = workbench.example(task_spec, model_spec)
     sidecar = {
         "format": FORMAT,
         "model": to_json(model_spec),
         "input": {"shape": list(example.shape[1:]), "dtype": str(example.dtype).removeprefix("torch.")},
         "units": None if mask is None else to_json(units_spec),
-        "history": history(prepared.plan, trial, evaluation, choice),
+        "history": history(prepared.plan, trial, evaluation, choice, trial.units if mask is None else mask.count),
         "size": _sizes(original, small, state, None if mask is None else (units, mask)),
-        "files": {name: digest_of(folder / name) for name in (WEIGHTS, MASK) if mask is not None or name == WEIGHTS},
+        "files": {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()},
     }
-    (folder / SIDECAR).write_text(json.dumps(sidecar, indent=2) + "\n", encoding="utf-8")
+    with _sentences(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in (*contents.items(), (SIDECAR, (json.dumps(sidecar, indent=2) + "\n").encode())):
+            write_whole(folder / name, content)
     images = batch_like(example, TRIED, 0)
     loaded = load_exported(folder, prepared.benchmark.catalogue)
     with torch.inference_mode():
         wanted = original(images)
         differences = {WEIGHTS: _far(loaded(images), wanted)}
     if onnx:
-        _write_onnx(small, images, folder / ONNX)
-        differences[ONNX] = _far(torch.from_numpy(_run_onnx(folder / ONNX, images.numpy())), wanted)
+        with _sentences(folder), aside(folder / ONNX) as beside:
+            write_onnx(small, images, beside)
+        differences[ONNX] = _far(torch.from_numpy(run_of(folder / ONNX)(images.numpy())), wanted)
     for name, far in differences.items():
         if not far <= NEAR:
             raise PrunebenchError(f"{folder / name}: its outputs differ from the original's by {far:.2g}")
@@ -178,6 +187,21 @@ def load_exported(folder: str | Path, catalogue: Catalogue | None = None) -> nn.
     Raises:
         PrunebenchError: not an export, another format, or files that are not those that were written.
     """
+    folder = Path(folder)
+    try:
+        sidecar = json.loads((folder / SIDECAR).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise PrunebenchError(f"{folder}: no export: {SIDECAR} cannot be read ({error})") from None
+    if not isinstance(sidecar, dict):
+        raise PrunebenchError(f"{folder}: no export: {SIDECAR} holds no table")
+    if sidecar.get("format") != FORMAT:
+        raise PrunebenchError(f"{folder}: format {sidecar.get('format')!r}; this version reads {FORMAT}")
+    # What it says is anybody's word, and the network that it names is anybody's code.
+    with contained(f"{folder}: it cannot be loaded"):
+        return _loaded(folder, sidecar, Catalogue.load() if catalogue is None else catalogue)
+
+
+def _loaded(folder: Path, sidecar: Mapping[str, Any], catalogue: Catalogue) -> nn.Module:
     import torch
 
     from prunebench.components.managers import run_manager
@@ -185,17 +209,11 @@ def load_exported(folder: str | Path, catalogue: Catalogue | None = None) -> nn.
     from prunebench.kernels.networks import built
     from prunebench.store.tensors import load_tensors
 
-    folder = Path(folder)
-    try:
-        sidecar = json.loads((folder / SIDECAR).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise PrunebenchError(f"{folder}: no export: {SIDECAR} cannot be read ({error})") from None
-    if sidecar.get("format") != FORMAT:
-        raise PrunebenchError(f"{folder}: format {sidecar.get('format')!r}; this version reads {FORMAT}")
-    for name, digest in sidecar["files"].items():
-        if not (folder / name).is_file() or digest_of(folder / name) != digest:
+    contents = {}
+    for name in (WEIGHTS, MASK) if sidecar["units"] is not None else (WEIGHTS,):
+        contents[name] = (folder / name).read_bytes() if (folder / name).is_file() else b""
+        if hashlib.sha256(contents[name]).hexdigest() != sidecar["files"][name]:
             raise PrunebenchError(f"{folder / name}: not the file that was exported")
-    catalogue = Catalogue.load() if catalogue is None else catalogue
     info: DataInfo = shape_of(from_json(ModelSpec, sidecar["model"], f"{folder / SIDECAR}: model"))
     # Units are found by tracing, and parameters may be trained on: neither can be done with inference tensors.
     with torch.inference_mode(False):
@@ -209,8 +227,8 @@ def load_exported(folder: str | Path, catalogue: Catalogue | None = None) -> nn.
                 data_info=info,
                 example=torch.zeros(1, *taken["shape"], dtype=getattr(torch, taken["dtype"])),
             )
-            model = units.shrink(model, unpack_mask(load_tensors((folder / MASK).read_bytes())))
-        model.load_state_dict(load_tensors((folder / WEIGHTS).read_bytes()))
+            model = units.shrink(model, unpack_mask(load_tensors(contents[MASK])))
+        model.load_state_dict(load_tensors(contents[WEIGHTS]))
     return model.eval()
 
 
@@ -233,7 +251,7 @@ def chosen(plan: Plan, choice: Choice) -> tuple[Trial, Evaluation]:
     rounds = sorted({e.round for e in judged})
     round = rounds[-1] if choice.round is None else choice.round
     if choice.density is not None:
-        counts = {e.round: e.run.ticket.count for e in judged}
+        counts: dict[int, Count] = {e.round: e.run.ticket.count for e in judged}
         try:
             stated = Density(float(choice.density), choice.density)
         except ValueError:
@@ -246,15 +264,19 @@ def chosen(plan: Plan, choice: Choice) -> tuple[Trial, Evaluation]:
     return trial, next(e for e in judged if e.round == round)
 
 
-def history(plan: Plan, trial: Trial, evaluation: Evaluation, choice: Choice) -> dict[str, Any]:
-    """How the network came to be: its key, and each pruning on the way with what scored and selected."""
+def history(plan: Plan, trial: Trial, evaluation: Evaluation, choice: Choice, count: int) -> dict[str, Any]:
+    """How the network came to be: its key, and each pruning on the way with what scored and selected.
+
+    Args:
+        count: units that live in it.
+    """
     prunings = []
     mask: Ref | None = evaluation.run.ticket.mask
     while mask is not None and mask.key in plan.phases:
         spec = plan.phases[mask.key].spec
         if isinstance(spec, PruneSpec):
             chosen_by = {"score": to_json(spec.score), "select": to_json(spec.select)}
-            prunings.append({"key": mask.key, "count": spec.count, **chosen_by, "round": spec.streams.round})
+            prunings.append({"key": mask.key, "count": to_json(spec.count), **chosen_by, "round": spec.streams.round})
         elif isinstance(spec, JointPruneSpec):
             step = {"key": mask.key, "count": spec.count, "prune": to_json(spec.prune), "round": spec.streams.round}
             prunings.append(step)
@@ -267,7 +289,7 @@ def history(plan: Plan, trial: Trial, evaluation: Evaluation, choice: Choice) ->
         "seed": trial.seed,
         "round": evaluation.round,
         "draw": evaluation.draw,
-        "density": evaluation.run.ticket.count / trial.units,
+        "density": count / trial.units,
         "trained": choice.trained,
         "key": evaluation.run.key,
         "prunings": prunings[::-1],
@@ -288,38 +310,13 @@ def _sizes(original: nn.Module, small: nn.Module, state: State, pruned: tuple[Un
     }
 
 
+@contextmanager
+def _sentences(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise PrunebenchError(f"{error.filename or folder}: cannot be written: {error.strerror or error}") from error
+
+
 def _far(found: Any, wanted: Any) -> float:
     return float((found - wanted).abs().max() / wanted.abs().max().clamp(min=1e-6))
-
-
-def _need_onnx() -> None:
-    try:
-        import onnxruntime  # noqa: F401
-        import onnxscript  # noqa: F401
-    except ImportError as error:
-        raise PrunebenchError(
-            f'--onnx needs the packages of the extra "onnx" ({error}): pip install "prunebench[onnx]"'
-        ) from None
-
-
-def _write_onnx(model: nn.Module, images: Any, file: Path) -> None:
-    import torch
-
-    torch.onnx.export(
-        model,
-        (images,),
-        str(file),
-        dynamo=True,
-        external_data=False,
-        input_names=["images"],
-        output_names=["logits"],
-        dynamic_shapes=({0: torch.export.Dim("batch")},),
-        verbose=False,
-    )
-
-
-def _run_onnx(file: Path, images: Any) -> Any:
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
-    return session.run(None, {"images": images})[0]

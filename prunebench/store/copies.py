@@ -18,7 +18,7 @@ RECORD = "record.json"
 
 _ADDRESS = re.compile(r"[0-9a-f]{64}")
 
-_FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+_FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,149}")
 
 _LINEAGE_NAME = re.compile(r"(mixed-)?[0-9a-f]{16}")
 

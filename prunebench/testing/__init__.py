@@ -37,7 +37,13 @@ from prunebench.testing.states import no_global_randomness, same, state
 from prunebench.testing.store_backend import StoreBackendContract
 from prunebench.testing.task import TaskContract
 from prunebench.testing.toy import ToyProbe, toy_benchmark, toy_catalogue, toy_chain, toy_plan, toy_request
-from prunebench.testing.training import LossContract, LrContract, MaskUpdateContract, OptimizerContract
+from prunebench.testing.training import (
+    LossContract,
+    LrContract,
+    MaskUpdateContract,
+    OptimizerContract,
+    TransformContract,
+)
 
 __all__ = [
     "AnalyseContract",
@@ -59,6 +65,7 @@ __all__ = [
     "TicketContract",
     "ToyData",
     "ToyProbe",
+    "TransformContract",
     "UnitsContract",
     "contracts_of",
     "foreign_imports",

@@ -18,7 +18,13 @@ from prunebench.testing.pruning import (
     TicketContract,
 )
 from prunebench.testing.task import TaskContract
-from prunebench.testing.training import LossContract, LrContract, MaskUpdateContract, OptimizerContract
+from prunebench.testing.training import (
+    LossContract,
+    LrContract,
+    MaskUpdateContract,
+    OptimizerContract,
+    TransformContract,
+)
 
 CONTRACTS: Mapping[str, type[Contract]] = {
     contract.slot: contract
@@ -37,6 +43,7 @@ CONTRACTS: Mapping[str, type[Contract]] = {
         SelectContract,
         TaskContract,
         TicketContract,
+        TransformContract,
         UnitsContract,
     )
 }

@@ -13,8 +13,10 @@ from torch import Tensor, nn
 
 from prunebench.api.data import Gather
 from prunebench.api.masks import Mask, Units
-from prunebench.api.training import LossTerm
+from prunebench.api.training import BatchTransform, LossTerm, MaskUpdate
 from prunebench.components.learning_rate import multiplier
+from prunebench.engine.masking import MaskedParameters
+from prunebench.engine.pruned_values import kept_by
 from prunebench.testing.contract import Contract, installed
 from prunebench.testing.data import some_mask
 from prunebench.testing.states import no_global_randomness, same, state
@@ -139,7 +141,13 @@ class LossContract(Contract):
     def terms(self, model: nn.Module, mask: Mask | None) -> list[LossTerm]:
         """The component's terms."""
         answers = self.hooks().prunebench_loss_terms(
-            model=model, units=self.units(model), mask=mask, inputs=self.inputs()
+            model=model,
+            data=self.data(),
+            task=self.task(),
+            units=self.units(model),
+            mask=mask,
+            inputs=self.inputs(),
+            rng=self.rng(),
         )
         return [term for answer in answers for term in answer]
 
@@ -196,32 +204,65 @@ class MaskUpdateContract(Contract):
         """The mask that the run starts from."""
         return some_mask(units, self.count)
 
-    def run(self) -> tuple[Units, list[Mask]]:
-        """The mask after each iteration of a run with made-up gradients."""
+    def updates(self, model: nn.Module, units: Units) -> list[MaskUpdate]:
+        """The component's rules, for a run from its start."""
+        answers = self.hooks().prunebench_mask_updates(
+            model=model,
+            units=units,
+            mask=self.start(units),
+            count=self.count,
+            horizon=self.horizon,
+            rng=self.rng(),
+        )
+        return [update for answer in answers for update in answer]
+
+    def run(self, resumed: int | None = None) -> tuple[Units, list[Mask]]:
+        """The mask after each change in a run with made-up gradients.
+
+        Args:
+            resumed: a step before which the rules are built anew, as after an interruption.
+        """
         model = self.model()
         units = self.units(model)
-        mask = self.start(units)
-        answers = self.hooks().prunebench_mask_updates(
-            model=model, units=units, mask=mask, count=self.count, horizon=self.horizon, rng=self.rng()
-        )
-        updates = [update for answer in answers for update in answer]
-        masks = [mask]
+        updates, masks = self.updates(model, units), [self.start(units)]
+        masked = MaskedParameters(model, units, masks[0])
+        masked.zero_weights()
+        pruned = kept_by(updates, masked)
         for step in range(self.horizon):
+            if step == resumed:
+                updates = _again(updates, self.updates(model, units))
             generator = self.rng(1).torch(step)
             gradients = {n: torch.randn(p.shape, generator=generator) for n, p in model.named_parameters()}
+            if pruned is not None:
+                pruned.reveal(masked)
             for update in updates:
-                if update.due(step):
-                    given = {name: gradient.clone() for name, gradient in gradients.items()}
-                    flat = masks[-1].flat()
-                    masks.append(update.update(step, masks[-1], gradients))
-                    assert torch.equal(flat, masks[-2].flat()), "the update changed the mask that it was given"
-                    assert same(given, gradients), "the update changed the gradients"
+                self._ask(update, step, masks, gradients)
+            masked = MaskedParameters(model, units, masks[-1])
             keep = units.expand(masks[-1])
+            if pruned is not None and pruned.kind == "frozen":
+                pruned.hide(masked)
             with torch.no_grad():
                 for name, parameter in model.named_parameters():
                     if name in keep:
-                        parameter.sub_(0.01 * gradients[name]).masked_fill_(~keep[name], 0.0)
+                        parameter.sub_(0.01 * gradients[name])
+            if pruned is not None and pruned.kind == "trained":
+                pruned.hide(masked)
+            masked.zero_weights()
         return units, masks
+
+    def _ask(self, update: MaskUpdate, step: int, masks: list[Mask], gradients: dict[str, Tensor]) -> None:
+        """One rule in one step; appends the mask if it makes another."""
+        flat, trained = masks[-1].flat(), update.pruned == "trained"
+        given = {name: gradient.clone() for name, gradient in gradients.items()}
+        if update.observe is not None:
+            update.observe(step, masks[-1], gradients)
+        assert trained or same(given, gradients), "the rule changed gradients that no pruned weight is trained by"
+        if not update.due(step):
+            return
+        given = {name: gradient.clone() for name, gradient in gradients.items()}
+        masks.append(update.update(step, masks[-1], gradients))
+        assert torch.equal(flat, masks[-2].flat()), "the update changed the mask that it was given"
+        assert same(given, gradients), "the update changed the gradients"
 
     def test_masks_keep_their_shape_and_the_last_has_the_exact_count(self) -> None:
         units, masks = self.run()
@@ -234,3 +275,73 @@ class MaskUpdateContract(Contract):
         with no_global_randomness():
             first, second = self.run()[1], self.run()[1]
         assert [mask.flat().tolist() for mask in first] == [mask.flat().tolist() for mask in second]
+
+    def test_a_resumed_run_has_the_same_masks(self) -> None:
+        at_once = [mask.flat().tolist() for mask in self.run()[1]]
+        for step in (1, self.horizon // 3):
+            assert at_once == [mask.flat().tolist() for mask in self.run(step)[1]], (
+                "rules that were built anew go on otherwise: what they keep between steps belongs into `state`"
+            )
+
+
+def _again(before: Sequence[MaskUpdate], after: list[MaskUpdate]) -> list[MaskUpdate]:
+    """Rules that were built anew, with the state of those before."""
+    for old, new in zip(before, after, strict=True):
+        for name, value in old.state.items():
+            new.state[name].copy_(value)
+    return after
+
+
+class TransformContract(Contract):
+    """Laws of prunebench_transforms."""
+
+    slot = "transforms"
+    batch: ClassVar[int] = 8
+
+    def transforms(self) -> list[BatchTransform]:
+        """The component's transforms."""
+        answers = self.hooks().prunebench_transforms(
+            data_info=self.data().info, batch=self.batch, horizon=100, rng=self.rng()
+        )
+        return [transform for answer in answers for transform in answer]
+
+    def changed(self, steps: Sequence[int]) -> list[tuple[Tensor, Tensor]]:
+        """What the network sees of one batch in some steps."""
+        split, task, transforms = self.data()["train"], self.task(), self.transforms()
+        found = []
+        for step in steps:
+            (batch,) = split.batches([Gather(torch.arange(self.batch))])
+            inputs, targets = task.batch(*batch)
+            for transform in transforms:
+                inputs, targets = transform(step, inputs, targets)
+            found.append((inputs, targets))
+        return found
+
+    def test_the_network_and_the_objective_take_what_it_makes(self) -> None:
+        (batch,) = self.data()["train"].batches([Gather(torch.arange(self.batch))])
+        for inputs, targets in self.changed(range(20)):
+            assert inputs.shape == batch[0].shape
+            assert inputs.dtype == batch[0].dtype
+            assert len(targets) == self.batch
+            assert bool(self.task().objective(self.model()(inputs), targets).isfinite())
+
+    def test_what_it_draws_is_of_its_stream_and_the_step(self) -> None:
+        with no_global_randomness():
+            forth, back = self.changed(range(5)), self.changed(range(4, -1, -1))
+        for one, other in zip(forth, reversed(back), strict=True):
+            assert torch.equal(one[0], other[0])
+            assert torch.equal(one[1], other[1])
+
+    def test_it_does_something(self) -> None:
+        (batch,) = self.data()["train"].batches([Gather(torch.arange(self.batch))])
+        assert any(not torch.equal(batch[0], inputs) for inputs, _ in self.changed(range(20)))
+
+    def test_the_data_stay_as_they_are(self) -> None:
+        data = self.data()
+        gathers = [Gather(torch.arange(self.batch))]
+        before = [part.clone() for part in next(iter(data["train"].batches(gathers)))]
+        inputs, targets = next(iter(data["train"].batches(gathers)))
+        for transform in self.transforms():
+            inputs, targets = transform(0, inputs, targets)
+        after = next(iter(data["train"].batches(gathers)))
+        assert all(map(torch.equal, before, after))

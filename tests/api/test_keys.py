@@ -40,7 +40,7 @@ from prunebench.testing import ToyProbe, toy_catalogue
 from prunebench.testing.toy import TOY
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "keys.json"
-QUICKSTART = Path(__file__).parents[2] / "benchmarks" / "quickstart.toml"
+QUICKSTART = Path(__file__).parents[1] / "golden" / "quickstart.toml"
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
@@ -289,6 +289,7 @@ TAKES_PART = {
     "lr": {"train"},
     "loss": {"train"},
     "mask_updates": {"train"},
+    "transforms": {"train"},
     "score": {"prune"},
     "select": {"prune"},
     "prune": {"prune"},
@@ -310,7 +311,7 @@ def with_slot(slot: str, use: Mapping[str, Any]) -> dict[str, Any]:
         plugin: Any = WITH_ALL_SLOTS.use(use).build()
         wraps = plugin.prunebench_lr.prunebench_impl["wrapper"]
         recipe["lr"] = ["constant", use] if wraps else [use]
-    elif slot in ("optimizer", "loss", "mask_updates"):
+    elif slot in ("optimizer", "loss", "mask_updates", "transforms"):
         recipe[slot] = use if slot == "optimizer" else [use]
     elif slot in ("data", "model"):
         more[slot] = [use]
@@ -327,7 +328,7 @@ def with_slot(slot: str, use: Mapping[str, Any]) -> dict[str, Any]:
         entry[slot] = [use] if slot in ("ticket", "analyse") else use
     if slot == "task":
         more["report"] = {"metric": "test/loss"}  # which every task has
-    if use["use"] in ("n-of-m", "blocks", "sparsegpt"):
+    if use["use"] in ("n-of-m", "blocks", "sparsegpt", "sr-ste"):
         entry |= {"cut": 0.5, "rounds": 1}  # what a pattern leaves
     read = {name for _, name in entry_refs(WITH_ALL_SLOTS.use(use).config)} - {"dense", "imp"}
     others = [{**TOY["entry"][1], "name": name} for name in sorted(read)]
@@ -375,11 +376,13 @@ CANDIDATES: Sequence[Any] = (
         [2, 3],
         ["out"],
         ["bias"],
+        ["predictions"],
         ["dense", "csr"],
         [3, 1],
         "1:2",
         "2:4",
         [0, 1, 2],
+        "rand-m9",
     ),
 )
 
@@ -389,8 +392,11 @@ ALSO: Mapping[str, Mapping[str, Any]] = {
     "match-lpr": {"of": "other"},
     "n-of-m": {"pattern": "1:2", "rest": "dense"},
     "blocks": {"shape": [3, 2]},
+    "sr-ste": {"pattern": "1:2", "rest": "dense"},
     "lpr-at-epochs": {"density": 0.5},
     "threshold": {"runs": "find"},
+    "distances": {"also": ["units"]},
+    "repulsion": {"by": "activations"},
     "utility-ablation": {"ratios": [0.1]},
 }
 """What some fields need beside them (Nesterov's momentum is one), and the entries that a component reads."""
@@ -450,6 +456,8 @@ EVERY_FIELD = [
     for slot, component in built_in()
     if slot != "schedule"
     for field in component.config.model_fields
+    # The toy's layers of 8 and 6 inputs have one pattern that leaves half of the units.
+    if (component.name, field) != ("sr-ste", "pattern")
 ]
 
 
@@ -500,6 +508,9 @@ RECIPE: dict[str, Any] = {
     "lr": ["cosine"],
     "loss": ["toy-all"],
     "mask_updates": ["toy-all"],
+    "transforms": ["random-erasing"],
+    "accumulate": 2,
+    "average": 0.9,
     "label_smoothing": 0.1,
     "max_gradient_norm": 1.0,
     "numerics": "bf16",

@@ -133,3 +133,10 @@ def test_a_file_with_an_error_in_every_entry_is_not_looked_through_to_its_end(tm
     assert reading.errors[-1].endswith("more was not looked for")
     with pytest.raises(ConfigError, match="more was not looked for"):
         load(tmp_path / "mine.toml", toy_catalogue())
+
+
+def test_a_run_is_measured_at_a_bounded_number_of_places() -> None:
+    long = {"horizon": "1000000000it"}
+    with pytest.raises(ConfigError, match=r'measure.every: "1it" is 1,000,000,000 places .* at most 100,000 can be'):
+        toy_plan({"train": long, "measure": {"every": "1it"}})
+    assert toy_plan({"train": long, "measure": {"every": "10000it"}}).trials

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import signal
+import subprocess
 import sys
 import time
 import warnings
@@ -19,12 +20,13 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from prunebench import Component, ComponentConfig, hookimpl
 from prunebench.api.component import BoundComponent, Provider
-from prunebench.api.errors import ConfigError, ContractError, LostArtifact, PlanError
+from prunebench.api.errors import ConfigError, ContractError, DataMissing, LostArtifact, PlanError
 from prunebench.components.catalogue import Catalogue
+from prunebench.components.containment import contained
 from prunebench.components.interrupts import CtrlC, told_apart
-from prunebench.components.leaving import no_leaving
+from prunebench.components.leaving import LeftError, no_leaving
 from prunebench.components.managers import call_planning_hook, run_manager
-from prunebench.components.time_limit import hook_seconds, watched
+from prunebench.components.time_limit import HookTimeout, gets_on, hook_seconds, watched
 from prunebench.engine.stopping import stoppable
 from prunebench.plan.participants import needs_of
 from prunebench.testing.toy import toy_request
@@ -305,3 +307,57 @@ def test_many_quick_calls_are_not_taken_for_one_that_does_not_return() -> None:
         began = time.monotonic()
         while time.monotonic() - began < 0.3:
             call_planning_hook(component(lambda: time.sleep(0.001)), "prunebench_needs", request=None)
+
+
+@pytest.mark.parametrize("error", [SystemExit(0), KeyboardInterrupt(), ValueError("no"), LeftError("os._exit(0)")])
+def test_what_a_component_handed_over_fails_under_its_name(error: BaseException) -> None:
+    with told_apart(), pytest.raises(PlanError, match=rf"^model net: {type(error).__name__}"), contained("model net"):
+        raise error
+
+
+@pytest.mark.parametrize("error", [CtrlC(), HookTimeout(), DataMissing("put it there")])
+def test_what_stops_the_command_or_is_the_suites_own_passes(error: BaseException) -> None:
+    with pytest.raises(type(error)), contained("model net"):
+        raise error
+
+
+def test_lines_of_a_strangers_error_are_not_taken_for_the_suites_own() -> None:
+    with pytest.raises(PlanError) as told, contained("model net"):
+        raise ValueError("first\nerror: second")
+    assert str(told.value).splitlines() == ["model net: ValueError: first", "    error: second"]
+
+
+@pytest.mark.parametrize(
+    ("passed", "computed", "waits"),
+    [
+        (60, 60, False),  # it computes and computes
+        (60, 0, False),  # it waits for something that does not come
+        (60, 7, True),  # a slow import on a machine that is full
+        (240, 14, True),
+        (240, 16, False),  # it had a processor for a quarter of the limit
+        (6000, 14, False),
+    ],
+)
+def test_what_gets_little_of_a_processor_is_waited_for(passed: float, computed: float, waits: bool) -> None:
+    assert gets_on(passed, computed, 60) is waits
+
+
+def test_a_component_that_catches_what_would_end_it_ends_the_command_which_says_where() -> None:
+    script = """
+from prunebench.components.time_limit import limited, watched
+
+def stubborn():
+    while True:
+        try:
+            while True:
+                pass
+        except BaseException:
+            pass
+
+with watched(0.05):
+    limited(stubborn)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == -signal.SIGTERM
+    assert "a component does not return and catches what would end it (<string>, line" in done.stderr
+    assert "stubborn" in done.stderr

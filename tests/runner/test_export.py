@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -129,6 +130,42 @@ def test_a_file_that_was_changed_is_not_loaded(out: Export) -> None:
     save_file({name: value + 1 for name, value in load_file(weights).items()}, weights)
     with pytest.raises(PrunebenchError, match="not the file that was exported"):
         load_exported(done.folder, catalogue())
+
+
+def test_a_link_in_the_place_of_a_file_is_replaced_and_not_written_through(out: Export, tmp_path: Path) -> None:
+    folder = out(Choice("imp")).folder
+    victim = tmp_path / "victim"
+    victim.write_text("mine")
+    for name in ("weights.safetensors", "mask.safetensors", "model.json"):
+        (folder / name).unlink()
+        (folder / name).symlink_to(victim)
+    out(Choice("imp"))
+    assert victim.read_text() == "mine"
+    assert sorted(path.name for path in folder.iterdir() if not path.is_symlink()) == [
+        "mask.safetensors",
+        "model.json",
+        "weights.safetensors",
+    ]
+    load_exported(folder, catalogue())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda sidecar: [],
+        lambda sidecar: {"format": 1},
+        lambda sidecar: {**sidecar, "files": 3},
+        lambda sidecar: {**sidecar, "model": {"use": "no-such-thing"}},
+        lambda sidecar: {**sidecar, "units": "weights"},
+        lambda sidecar: {**sidecar, "input": {"shape": [-1], "dtype": "load"}},
+    ],
+)
+def test_a_sidecar_that_is_none_is_a_sentence(out: Export, change: Callable[[Any], Any]) -> None:
+    folder = out(Choice("imp")).folder
+    file = folder / "model.json"
+    file.write_text(json.dumps(change(json.loads(file.read_text()))))
+    with pytest.raises(PrunebenchError, match=re.escape(str(folder))):
+        load_exported(folder, catalogue())
 
 
 def test_a_folder_without_an_export_is_told(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from prunebench.api.measurements import Analysis, Figure, Measurement
 from prunebench.api.random import Rng
 from prunebench.api.task import Contribution, MetricInfo, Metrics, Task
 from prunebench.api.tickets import Inputs, Ticket
-from prunebench.api.training import LossTerm, MaskUpdate
+from prunebench.api.training import BatchTransform, LossTerm, MaskUpdate
 from prunebench.kernels.selection import keep_highest
 from prunebench.kernels.weight_units import WeightUnits, layer_weights
 
@@ -447,10 +447,95 @@ class Draws(Plugin):
         return [MaskUpdate(due=lambda step: step == 7, update=update)]
 
 
+class Remembers(Plugin):
+    """Counts its calls in a tensor that the run keeps."""
+
+    def start(self) -> tuple[Tensor, dict[str, Tensor]]:
+        calls = torch.zeros((), dtype=torch.int64)
+        return calls, {"calls": calls}
+
+    @hookimpl
+    def prunebench_mask_updates(self, units: Units, count: int) -> list[MaskUpdate]:
+        calls, kept = self.start()
+
+        def observe(step: int, mask: Mask, gradients: Any) -> None:
+            calls.add_(1)
+
+        def update(step: int, mask: Mask, gradients: Any) -> Mask:
+            keep = torch.arange(units.count).roll(int(calls)) < count
+            return Mask.from_flat(keep, units.layers)
+
+        return [MaskUpdate(lambda step: step % 9 == 0, update, observe, kept)]
+
+
+class RemembersElsewhere(Remembers):
+    def start(self) -> tuple[Tensor, dict[str, Tensor]]:
+        return super().start()[0], {}
+
+
+class ScalesGradients(Plugin):
+    @hookimpl
+    def prunebench_mask_updates(self) -> list[MaskUpdate]:
+        def observe(step: int, mask: Mask, gradients: Any) -> None:
+            gradients["fc1.weight"].mul_(2)
+
+        return [MaskUpdate(lambda step: False, lambda step, mask, gradients: mask, observe)]
+
+
+LAST_COUNT = "test_masks_keep_their_shape_and_the_last_has_the_exact_count"
 UPDATES = {
     Never: set(),
     GrowsOne: {"test_masks_keep_their_shape_and_the_last_has_the_exact_count"},
-    Draws: {"test_equal_streams_give_equal_masks"},
+    Draws: {"test_equal_streams_give_equal_masks", "test_a_resumed_run_has_the_same_masks"},
+    Remembers: set(),
+    RemembersElsewhere: {"test_a_resumed_run_has_the_same_masks"},
+    ScalesGradients: {LAST_COUNT, "test_equal_streams_give_equal_masks", "test_a_resumed_run_has_the_same_masks"},
+}
+
+
+class Halved(Plugin):
+    @hookimpl
+    def prunebench_transforms(self) -> list[BatchTransform]:
+        return [lambda step, inputs, targets: (inputs / 2, targets)]
+
+
+class DropsAnExample(Plugin):
+    @hookimpl
+    def prunebench_transforms(self) -> list[BatchTransform]:
+        return [lambda step, inputs, targets: (inputs[1:], targets[1:])]
+
+
+class Noisy(Plugin):
+    @hookimpl
+    def prunebench_transforms(self) -> list[BatchTransform]:
+        return [lambda step, inputs, targets: (inputs + torch.rand(()), targets)]
+
+
+class Counts(Plugin):
+    @hookimpl
+    def prunebench_transforms(self) -> list[BatchTransform]:
+        calls: list[int] = []
+
+        def transform(step: int, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+            calls.append(step)
+            return inputs + len(calls), targets
+
+        return [transform]
+
+
+class Idle(Plugin):
+    @hookimpl
+    def prunebench_transforms(self) -> list[BatchTransform]:
+        return []
+
+
+STREAM = "test_what_it_draws_is_of_its_stream_and_the_step"
+TRANSFORMS = {
+    Halved: set(),
+    DropsAnExample: {"test_the_network_and_the_objective_take_what_it_makes"},
+    Noisy: {STREAM},
+    Counts: {STREAM},
+    Idle: {"test_it_does_something"},
 }
 
 
@@ -577,6 +662,7 @@ CASES: list[tuple[type[t.Contract], dict[Any, set[str]]]] = [
     (t.ModelContract, MODELS),
     (t.LossContract, LOSSES),
     (t.MaskUpdateContract, UPDATES),
+    (t.TransformContract, TRANSFORMS),
     (t.AnalyseContract, ANALYSES),
 ]
 

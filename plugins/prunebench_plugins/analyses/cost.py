@@ -3,7 +3,8 @@
 Units that can be taken out (channels) are taken out first, so that what is counted and timed is the smaller network.
 Single weights cannot be: in dense kernels their network takes the time of the dense one. Asked for `kernels = ["dense",
 "csr"]`, each layer is timed with its weight in compressed rows too, on a CPU, and the network with the faster kernel of
-each layer; its outputs are those of the masked network.
+each layer; its outputs are those of the masked network. "onnxruntime" times the smaller network in ONNX Runtime, beside
+the dense one there, and "2:4" the sparse tensor cores of a GPU, in half precision.
 
 A clock tells of the network and of whatever else the machine does. So nothing else of the run works meanwhile, the
 network and the dense one are timed in turn, pass by pass, and what is compared is the ratio within a pair of passes.
@@ -17,8 +18,8 @@ import copy
 import os
 import statistics
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, field_validator
 
@@ -45,8 +46,9 @@ class CostConfig(ComponentConfig):
         batches: examples a forward pass, one timing for each.
         repeats: timed passes of each network; their median is reported, and from six on an interval of it.
         warm: passes before them.
-        kernels: "dense" alone, or "csr" too: sparse products on a CPU (torch's, by MKL where it has it), used in the
-            layers where they are faster.
+        kernels: "dense" alone, or others beside it: "csr", sparse products on a CPU (torch's, by MKL where it has it),
+            used in the layers where they are faster; "onnxruntime", the network that is left, in ONNX Runtime on a CPU;
+            "2:4", the linear layers that have this pattern on a GPU of capability 8.0.
     """
 
     later = frozenset({"kernels"})
@@ -54,7 +56,7 @@ class CostConfig(ComponentConfig):
     batches: tuple[int, ...] = (1, 64)
     repeats: int = Field(default=30, ge=3)
     warm: int = Field(default=5, ge=1)
-    kernels: tuple[Literal["dense", "csr"], ...] = ("dense",)
+    kernels: tuple[Literal["dense", "csr", "onnxruntime", "2:4"], ...] = ("dense",)
 
     @field_validator("kernels")
     @classmethod
@@ -92,8 +94,12 @@ class Cost:
         `latency_share`: the time of the first of `batches` with the best kernels over that of the dense network, taken
         in turn with it. By that share entries are compared on the axis "latency".
 
+        With "onnxruntime" or "2:4" also `latency/onnxruntime/batch-N` and `speedup/onnxruntime/batch-N`, how many times
+        as long the dense network takes in the same runtime (for "2:4": with dense kernels in the same precision). Where
+        such a kernel cannot be had, a row `unmeasured/onnxruntime` says why in its unit.
+
         Raises:
-            ContractError: a network with sparse kernels gives other outputs than the masked one.
+            ContractError: a network with other kernels gives other outputs than the masked one.
         """
         example = task.example(data.info)
         tickets = sorted(inputs["tickets"], key=lambda ticket: ticket.round)
@@ -113,7 +119,35 @@ class Cost:
                 model.load_state_dict(dict(ticket.weights))
                 own = small.get(ticket.round, copy.deepcopy(model).eval())
                 found += self._sparse(own, dense, example, ticket.round)
+        for kernel in ("onnxruntime", "2:4"):
+            if kernel in self._config.kernels:
+                found += self._elsewhere(kernel, model, units, tickets, example)
         return Analysis(tuple(found))
+
+    def _elsewhere(
+        self, kernel: str, model: nn.Module, units: Units, tickets: Sequence[Optimum], example: Tensor
+    ) -> Iterator[Measurement]:
+        """Timings of what is left of each network in another runtime, in turn with the dense network there."""
+        from prunebench_plugins.analyses._other_kernels import KERNELS, near
+
+        unable, prepared, name = KERNELS[kernel]
+        device = next(model.parameters()).device
+        if why := unable(device):
+            yield Measurement(f"unmeasured/{kernel}", 1.0, why, exact=False)
+            return
+        dense = prepared(copy.deepcopy(model).eval(), example)
+        for ticket in tickets:
+            model.load_state_dict(dict(ticket.weights))
+            own = model if ticket.mask is None else units.shrink(model, ticket.mask)
+            other = prepared(own.eval(), example)
+            near(kernel, other, own, batch_of(example, 4, device))
+            for batch in self._config.batches:
+                taken = batch_of(example, batch, device)
+                times, reference = in_turn(other.run, dense.dense, taken, self._config.repeats, self._config.warm)
+                unit = f"ms, {other.said}{name}, {device_name(device)}"
+                yield from _measured(f"latency/{kernel}/batch-{batch}", times, unit, ticket.round)
+                ratios = [whole / part for whole, part in zip(reference, times, strict=True)]
+                yield from _measured(f"speedup/{kernel}/batch-{batch}", ratios, "times", ticket.round)
 
     def _sparse(self, small: nn.Module, dense: nn.Module, example: Tensor, round: int) -> Iterator[Measurement]:
         """Timings with the faster kernel of each layer, in turn with the dense network's."""
@@ -169,7 +203,7 @@ def batch_of(example: Tensor, batch: int, device: torch.device) -> Tensor:
     return example.to(device).repeat(batch, *[1] * (example.ndim - 1))
 
 
-def pass_of(model: nn.Module, taken: Tensor) -> float:
+def pass_of(model: Callable[[Tensor], Any], taken: Tensor) -> float:
     """The time of one forward pass, in milliseconds."""
     import torch
 
@@ -181,7 +215,7 @@ def pass_of(model: nn.Module, taken: Tensor) -> float:
 
 
 def in_turn(
-    first: nn.Module, second: nn.Module, taken: Tensor, repeats: int, warm: int
+    first: Callable[[Tensor], Any], second: Callable[[Tensor], Any], taken: Tensor, repeats: int, warm: int
 ) -> tuple[list[float], list[float]]:
     """The times of two networks, pass by pass in turn, so that both see the same machine."""
     import torch

@@ -41,7 +41,13 @@ class Published:
 
 
 def read(
-    source: Published, root: Path, rng: Rng, valid: int, train: int | None, augment: Literal["none", "pad-crop-flip"]
+    source: Published,
+    root: Path,
+    rng: Rng,
+    valid: int,
+    train: int | None,
+    augment: Literal["none", "pad-crop-flip"],
+    policy: str | None = None,
 ) -> Data:
     """Train and valid from the training set, split by `rng`; all of the test set.
 
@@ -51,13 +57,16 @@ def read(
     """
     found = published(source.name, root, source.folder, source.archive, source.sha1)
     # Not before the files are known to be there: an error about them needs no torch.
-    from prunebench_plugins.data.augmentation import flip, in_turn, pad_crop
+    from prunebench_plugins.data.augmentation import flip, in_turn, pad_crop, rand_augment
 
     *batches, test = (_arrays(content, source.label_bytes) for group in found.values() for content in group)
     images = np.concatenate([images for images, _ in batches])
     labels = np.concatenate([labels for _, labels in batches])
     content, files = digest(images, labels, *test), list(found)
-    change = in_turn(pad_crop(4), flip) if augment == "pad-crop-flip" else None
+    changes = [pad_crop(4), flip] if augment == "pad-crop-flip" else []
+    if policy is not None:
+        changes.append(rand_augment(policy, source.normalisation[0]))
+    change = in_turn(*changes) if changes else None
 
     def split(rng: Rng) -> Data:
         parts, note = held_out(source.name, (images, labels), valid, train, rng)

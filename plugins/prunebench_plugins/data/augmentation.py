@@ -7,6 +7,7 @@ once for all of it, which silently weakens training.)
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -100,6 +101,35 @@ def flip(images: Tensor, generator: torch.Generator) -> Tensor:
     """Mirror each image left to right with probability 1/2."""
     mirrored = torch.randint(2, (images.shape[0], 1, 1, 1), generator=generator, device=images.device).bool()
     return torch.where(mirrored, images.flip(3), images)
+
+
+def rand_augment(policy: str, mean: Sequence[float]) -> Augmentation:
+    """RandAugment by timm, image by image, on the CPU: operations of a list, drawn anew for each.
+
+    Args:
+        policy: timm's text of it, such as "rand-m9-mstd0.5-inc1".
+        mean: of the channels of images scaled to 0..1; what is shifted in has this colour.
+    Source: Cubuk et al. 2020 (RandAugment), section 3.
+    """
+    import numpy as np
+    from PIL import Image
+    from timm.data.auto_augment import rand_augment_transform
+
+    from prunebench.kernels.networks import seeded
+
+    def augment(images: Tensor, generator: torch.Generator) -> Tensor:
+        options = {
+            "translate_const": int(min(images.shape[-2:]) * 0.45),
+            "img_mean": tuple(round(255 * m) for m in mean),
+        }
+        transform = rand_augment_transform(policy, options)
+        seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))
+        with seeded(seed):  # timm draws from Python's and NumPy's generators
+            pictures = [transform(Image.fromarray(i.numpy())) for i in images.cpu().permute(0, 2, 3, 1)]
+        changed = np.stack([np.asarray(picture) for picture in pictures])
+        return torch.from_numpy(changed).permute(0, 3, 1, 2).contiguous().to(images.device)
+
+    return augment
 
 
 def in_turn(*augmentations: Augmentation) -> Augmentation:

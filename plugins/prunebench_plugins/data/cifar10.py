@@ -13,6 +13,7 @@ from pydantic import Field
 
 from prunebench import Component, ComponentConfig, hookimpl
 from prunebench.api.downloads import Download
+from prunebench_plugins.data._policies import Policy
 
 if TYPE_CHECKING:
     from prunebench.api.data import Data
@@ -41,13 +42,17 @@ class Cifar10Config(ComponentConfig):
         train: how many of the rest to train on; all of them if left out.
         augment: "pad-crop-flip" pads each training image with 4 zeros on all sides, crops it at a random place and
             mirrors it with probability 1/2.
+        rand_augment: timm\'s policy of RandAugment, such as "rand-m9-mstd0.5-inc1", after `augment`; none if left out.
         normalise: by the mean and spread of the "own" training images, or by those of "imagenet", as published weights
             may want it.
     """
 
+    later = frozenset({"rand_augment"})
+
     valid: int = Field(default=5_000, ge=0)
     train: int | None = Field(default=None, gt=0)
     augment: Literal["none", "pad-crop-flip"] = "none"
+    rand_augment: Policy | None = None
     normalise: Literal["own", "imagenet"] = "own"
 
 
@@ -68,7 +73,13 @@ class Cifar10:
         from prunebench_plugins.data._cifar import read
 
         return read(
-            _published(self._config.normalise), root, rng, self._config.valid, self._config.train, self._config.augment
+            _published(self._config.normalise),
+            root,
+            rng,
+            self._config.valid,
+            self._config.train,
+            self._config.augment,
+            self._config.rand_augment,
         )
 
     @hookimpl

@@ -13,9 +13,11 @@ from pydantic import Field, field_validator, model_validator
 
 from prunebench import Component, ComponentConfig, DataMissing, hookimpl
 from prunebench.api.downloads import Download
+from prunebench.api.pretrained import Interpolation, Preprocessing
+from prunebench_plugins.data._policies import Policy
 
 if TYPE_CHECKING:
-    from prunebench.api.data import Data
+    from prunebench.api.data import Augmentation, Data
     from prunebench.api.random import Rng
     from prunebench_plugins.data._class_folders import Copy
 
@@ -49,7 +51,11 @@ class ImageFolderConfig(ComponentConfig):
         memory: "resident" holds all images on the device, "stream" decodes them when they are needed, "auto" does
             the former up to `resident_limit`. The numbers are the same.
         resident_limit: bytes of decoded images.
+        interpolation: how images are brought to `resize`.
+        rand_augment: timm's policy of RandAugment, such as "rand-m9-mstd0.5-inc1", after `augment`; none if left out.
     """
+
+    later = frozenset({"interpolation", "rand_augment"})
 
     path: str = Field(default="images", min_length=1)
     size: int = Field(default=224, ge=1)
@@ -66,6 +72,8 @@ class ImageFolderConfig(ComponentConfig):
     background: Literal["none", "white", "black", "grey"] = "none"
     memory: Literal["auto", "resident", "stream"] = "auto"
     resident_limit: int = Field(default=4 * 2**30, ge=0)
+    interpolation: Interpolation = "bilinear"
+    rand_augment: Policy | None = None
 
     @field_validator("path")
     @classmethod
@@ -104,6 +112,21 @@ class ImageFolderConfig(ComponentConfig):
             raise ValueError("train, test and validation images must be in different folders")
         return self
 
+    def prepared_for(self, preprocessing: Preprocessing) -> ImageFolderConfig:
+        """See prunebench.api.pretrained.Adaptable."""
+        from prunebench_plugins.data._adapted import adapted
+
+        seen = preprocessing
+        return adapted(
+            self,
+            size=seen.size,
+            resize=seen.resize,
+            crop=seen.crop,
+            mean=seen.mean,
+            std=seen.std,
+            interpolation=seen.interpolation,
+        )
+
 
 class ImageFolder:
     """Reads PATH/FOLDER/CLASS/*.jpg (or .jpeg, .png, .bmp, .ppm, .pgm, .webp, .tif, .tiff), in folders below too."""
@@ -121,7 +144,7 @@ class ImageFolder:
         """
         from prunebench_plugins.data._image_files import Listing, folders, image_data, is_resident, to_scale
         from prunebench_plugins.data._splits import held_out_places
-        from prunebench_plugins.data.augmentation import flip, in_turn, pad_crop, resized_crop
+        from prunebench_plugins.data.augmentation import flip, in_turn, pad_crop, rand_augment, resized_crop
 
         config, size = self._config, self._config.size
         copy = self._listed(root)
@@ -141,27 +164,31 @@ class ImageFolder:
             return {**{split: train.take(chosen) for split, chosen in places.items()}, **own}
 
         cut_boxes = config.augment == "random-resized-crop-flip"
-        change = {
-            "none": None,
-            "pad-crop-flip": in_turn(pad_crop(size // 8), flip),
-            "resized-crop-flip": in_turn(resized_crop, flip),
-            "random-resized-crop-flip": flip,
-        }[config.augment]
+        usual: dict[str, list[Augmentation]] = {
+            "none": [],
+            "pad-crop-flip": [pad_crop(size // 8), flip],
+            "resized-crop-flip": [resized_crop, flip],
+            "random-resized-crop-flip": [flip],
+        }
+        changes = usual[config.augment]
+        if config.rand_augment is not None:
+            changes = [*changes, rand_augment(config.rand_augment, config.mean)]
         return image_data(
             copy.source,
             folders(name for listing in whole for name in listing.names),
             whole,
             parts_of,
             rng,
-            to_scale(size, config.resize or size, config.crop),
+            to_scale(size, config.resize or size, config.crop, config.interpolation),
             size,
             not cut_boxes and is_resident(config.memory, images, size, config.resident_limit),
             len(copy.classes),
             (config.mean, config.std),
-            change,
+            in_turn(*changes) if changes else None,
             [note, copy.left_out],
             config.background,
             cut_boxes,
+            copy.classes,
         )
 
     @hookimpl

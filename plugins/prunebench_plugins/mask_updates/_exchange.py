@@ -27,3 +27,12 @@ def orderly(scores: Tensor) -> Tensor:
 def highest(scores: Tensor, among: Tensor, count: int) -> Tensor:
     """The `count` highest of one layer's units in `among`, as a bool tensor on the CPU; `count` may be 0."""
     return keep_highest((scores,), (among,), count)[0] if count else torch.zeros_like(among)
+
+
+def cubic(first: int, final: int, start: int, end: int, step: int) -> int:
+    """Units after the pruning in `step`: round(final + (first - final) * (1 - (step - start) / (end - start)) ** 3).
+
+    Source: Zhu & Gupta 2017, equation 1, in counts instead of sparsities.
+    """
+    left = 1 - (step - start) / (end - start) if step < end else 0.0
+    return round(final + (first - final) * left**3)

@@ -48,7 +48,7 @@ class GradualMagnitude:
         """One global cut by |w| every so often; the last one, at `end` or in the last step, leaves exactly `count`."""
         from prunebench.api.masks import Mask
         from prunebench.kernels.selection import keep_highest
-        from prunebench_plugins.mask_updates._exchange import magnitudes
+        from prunebench_plugins.mask_updates._exchange import cubic, magnitudes
 
         clock = Clock(steps_per_epoch=1, horizon=horizon)
         start, end, every = (
@@ -65,15 +65,6 @@ class GradualMagnitude:
             return Mask(keep_highest(magnitudes(units), mask.keep, kept))
 
         return [MaskUpdate(due, update)]
-
-
-def cubic(first: int, final: int, start: int, end: int, step: int) -> int:
-    """Units after the pruning in `step`: round(final + (first - final) * (1 - (step - start) / (end - start)) ** 3).
-
-    Source: Zhu & Gupta 2017, equation 1, in counts instead of sparsities.
-    """
-    left = 1 - (step - start) / (end - start) if step < end else 0.0
-    return round(final + (first - final) * left**3)
 
 
 @hookimpl

@@ -36,13 +36,16 @@ class Display(Protocol):
         ...
 
 
-def display(console: Console, plan: Plan, work: Mapping[str, int]) -> Display:
+def display(console: Console, plan: Plan, work: Mapping[str, int], *, every: bool = False) -> Display:
     """The display that fits a console.
 
     Args:
         work: what is still to do of each training run, by its key, in training examples.
+        every: a line for every training that ends, on a terminal too.
     """
-    return Bars(console, plan, work) if console.is_terminal else Lines(console, plan, work)
+    if (console.is_terminal or console.is_jupyter) and not every:
+        return Bars(console, plan, work)
+    return Lines(console, plan, work, apart=0.0 if every else FINISHED_SECONDS)
 
 
 class _Runs:
@@ -187,14 +190,20 @@ class Lines:
 
     Args:
         clock: seconds of a clock that never goes back.
+        apart: seconds between two lines of finished trainings, at least.
     """
 
     def __init__(
-        self, console: Console, plan: Plan, work: Mapping[str, int], clock: Callable[[], float] = time.monotonic
+        self,
+        console: Console,
+        plan: Plan,
+        work: Mapping[str, int],
+        clock: Callable[[], float] = time.monotonic,
+        apart: float = FINISHED_SECONDS,
     ) -> None:
-        self._console, self._clock = console, clock
+        self._console, self._clock, self._apart = console, clock, apart
         self._runs = _Runs(plan, work)
-        self._finished_at = -FINISHED_SECONDS
+        self._finished_at = -apart
         self._lock = Lock()
         self.heartbeat = Heartbeat(self._beat, clock)
 
@@ -211,7 +220,7 @@ class Lines:
         if event.kind == "run-started":
             return f"{self._runs.total:,} training runs to do" if self._runs.total else "nothing to train"
         if event.kind == "phase-done" and event.fields["phase"] == "train":
-            if now - self._finished_at < FINISHED_SECONDS and self._runs.done < self._runs.total:
+            if now - self._finished_at < self._apart and self._runs.done < self._runs.total:
                 return None
             self._finished_at = now
             return f"{self._runs.how_far(now)}; last: {self._runs.label(str(event.fields['key']))}"

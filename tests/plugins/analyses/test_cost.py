@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import sys
+
 import pytest
 import torch
 from engine.toy_runs import rows, run
@@ -10,6 +12,7 @@ from prunebench.api.masks import Mask
 from prunebench.api.tickets import Inputs, Optimum
 from prunebench.testing import AnalyseContract, some_mask, two_layer_net, weight_units
 from prunebench.testing.contract import installed
+from prunebench_plugins.analyses._other_kernels import Prepared, near, no_onnx, with_tensor_cores
 from prunebench_plugins.analyses._sparse_kernels import CsrConv2d, CsrLinear, sparse
 from prunebench_plugins.analyses.cost import Cost, CostConfig, size
 
@@ -91,6 +94,48 @@ class TestCostWithSparseKernels(AnalyseContract):
             assert not share.exact
             assert share.value > 0
             assert share.unit.startswith("of the dense network, batch 4, CSR in ")
+
+
+@pytest.mark.slow  # each analysis writes three networks as ONNX
+class TestCostInOtherRuntimes(AnalyseContract):
+    component = {"use": "cost", "repeats": 6, "warm": 1, "batches": [4], "kernels": ["dense", "onnxruntime", "2:4"]}
+
+    def inputs(self) -> Inputs:
+        state = dict(self.model().state_dict())
+        return {"tickets": (Optimum(state, None, 0), Optimum(state, some_mask(self.units(self.model()), 20), 1))}
+
+    def test_each_row_names_its_kernel_and_what_cannot_be_timed_says_why(self) -> None:
+        found = {(m.metric, m.round): m for m in self.analysed(self.inputs()).measurements}
+        for round in (0, 1):
+            row = found["latency/onnxruntime/batch-4", round]
+            assert not row.exact
+            assert row.value > 0
+            assert "ONNX Runtime, " in row.unit
+            assert "threads" in row.unit
+            assert found["speedup/onnxruntime/batch-4", round].value > 0
+        if not torch.cuda.is_available():
+            assert found["unmeasured/2:4", None].unit == "2:4 kernels are a GPU's, and this is on cpu"
+
+
+def test_without_the_extra_the_row_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    assert 'pip install "prunebench[onnx]"' in no_onnx(torch.device("cpu"))
+
+
+def test_other_outputs_in_another_runtime_are_an_error() -> None:
+    net = nn.Linear(3, 2)
+    with pytest.raises(ContractError, match="with onnxruntime the network's outputs are"):
+        near("onnxruntime", Prepared(lambda x: net(x) + 1, net), net, torch.randn(4, 3))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_tensor_cores_give_what_the_masked_layer_gives() -> None:
+    net = nn.Sequential(nn.Linear(128, 64), nn.ReLU(), nn.Linear(64, 64)).cuda()
+    with torch.no_grad():
+        net[0].weight.view(-1, 4)[:, 2:] = 0
+    other = with_tensor_cores(net, torch.randn(1, 128).cuda())
+    assert "2:4 in 1 layers" in other.said
+    near("2:4", other, net, torch.randn(64, 128).cuda())
 
 
 @pytest.mark.parametrize("batch", [1, 3])

@@ -10,7 +10,8 @@ from pydantic import ValidationError
 from prunebench.api.masks import Mask, Units
 from prunebench.api.training import MaskUpdate
 from prunebench.testing import MaskUpdateContract, some_mask, two_layer_net, weight_units
-from prunebench_plugins.mask_updates.gradual_magnitude import GradualMagnitude, GradualMagnitudeConfig, cubic
+from prunebench_plugins.mask_updates._exchange import cubic
+from prunebench_plugins.mask_updates.gradual_magnitude import GradualMagnitude, GradualMagnitudeConfig
 
 
 class TestGradualMagnitude(MaskUpdateContract):

@@ -1,0 +1,1 @@
+"""What changes batches before the network sees them."""
