@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import tomllib
@@ -14,6 +15,7 @@ import jsonschema
 import pytest
 
 from prunebench.benchmark.json_schema import json_schema
+from prunebench.commands.boards_table import with_table
 from prunebench.commands.main import main
 from prunebench.components.catalogue import Catalogue
 
@@ -89,7 +91,21 @@ def accepted(arguments: list[str]) -> None:
     command.make_context("prunebench", arguments, parent=context)
 
 
+@pytest.mark.parametrize("file", sorted((ROOT / "docs" / "notebooks").glob("*.ipynb")), ids=lambda file: file.stem)
+def test_a_notebook_is_committed_without_outputs(file: Path) -> None:
+    # What it shows is made when the site is built, which executes it.
+    cells = [cell for cell in json.loads(file.read_text(encoding="utf-8"))["cells"] if cell["cell_type"] == "code"]
+    assert [cell["outputs"] for cell in cells] == [[]] * len(cells)
+
+
 def test_every_page_is_in_the_table_of_contents() -> None:
     listed = set(re.findall(r"^([\w/-]+)$", (ROOT / "docs" / "index.md").read_text(), re.MULTILINE))
-    pages = {p.relative_to(ROOT / "docs").with_suffix("").as_posix() for p in (ROOT / "docs").rglob("*.md")}
+    files = [*(ROOT / "docs").rglob("*.md"), *(ROOT / "docs").rglob("*.ipynb")]
+    pages = {path.relative_to(ROOT / "docs").with_suffix("").as_posix() for path in files}
     assert {page for page in pages if not page.startswith("decisions/")} - {"index"} <= listed | {"decisions/index"}
+
+
+def test_the_readme_has_the_committed_leaderboards_as_their_data_says() -> None:
+    page = (ROOT / "README.md").read_text(encoding="utf-8")
+    again = "run: python -m prunebench.commands.boards_table leaderboards README.md"
+    assert with_table(page, ROOT / "leaderboards") == page, again

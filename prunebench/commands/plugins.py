@@ -87,4 +87,4 @@ def plugins_new(name: str, kind: str, to: Path | None, as_json: bool) -> None:
         click.echo(json.dumps({"folder": str(folder), "files": files}))
         return
     click.echo(f"Written: {folder}. Next:")
-    click.echo(f"  cd {folder} && pip install -e '.[test]' && pytest && prunebench run {name}.toml")
+    click.echo(f"  cd {folder} && uv pip install -e '.[test]' && pytest && prunebench run {name}.toml")

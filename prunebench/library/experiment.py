@@ -140,10 +140,4 @@ def _toml(key: str, value: Value) -> str:
 def _console() -> Console:
     from rich.console import Console
 
-    return Console(stderr=not _in_notebook(), highlight=False, force_terminal=True if _in_notebook() else None)
-
-
-def _in_notebook() -> bool:
-    from rich.console import Console
-
-    return Console().is_jupyter
+    return Console(stderr=not Console().is_jupyter, highlight=False)

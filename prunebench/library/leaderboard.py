@@ -98,13 +98,17 @@ class Leaderboard:
     def plot(self, metric: str | None = None) -> Figure:
         """The curves of the page as a matplotlib figure: value over density, with intervals over seeds.
 
+        As the last line of a notebook's cell it is shown below it.
+
         Args:
             metric: in place of what the file ranks by.
         Raises: PrunebenchError for a metric that there is not.
         """
         from prunebench.api.report.curves import curves_figure
+        from prunebench.library.pictures import shown_in_notebooks
 
-        return curves_figure(self._board if metric is None else self._board.of(metric))
+        figure = curves_figure(self._board if metric is None else self._board.of(metric))
+        return shown_in_notebooks(figure)
 
     def write(self, folder: str | Path) -> Path:
         """Write the leaderboard's folder: tables, page, pictures, results and manifest. Returns the folder."""

@@ -11,7 +11,7 @@ from prunebench.api.errors import PrunebenchError
 from prunebench.api.provenance import ComponentOrigin, Provenance
 from prunebench.api.results import Results
 
-MARKS = {"empty_layers", "environments", "exact", "note", "unscored_layers"}
+MARKS = {"asked_macs", "asked_parameters", "empty_layers", "environments", "exact", "note", "unscored_layers"}
 """Fields that only some rows state; they are no part of the schema."""
 
 

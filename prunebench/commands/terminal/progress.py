@@ -43,7 +43,7 @@ def display(console: Console, plan: Plan, work: Mapping[str, int], *, every: boo
         work: what is still to do of each training run, by its key, in training examples.
         every: a line for every training that ends, on a terminal too.
     """
-    if console.is_terminal and not every:
+    if (console.is_terminal or console.is_jupyter) and not every:
         return Bars(console, plan, work)
     return Lines(console, plan, work, apart=0.0 if every else FINISHED_SECONDS)
 
