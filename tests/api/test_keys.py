@@ -40,7 +40,7 @@ from prunebench.testing import ToyProbe, toy_catalogue
 from prunebench.testing.toy import TOY
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "keys.json"
-QUICKSTART = Path(__file__).parents[2] / "benchmarks" / "quickstart.toml"
+QUICKSTART = Path(__file__).parents[1] / "golden" / "quickstart.toml"
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),

@@ -12,6 +12,7 @@ import pytest
 
 from prunebench.api.errors import ConfigError, DataMissing
 from prunebench.api.info import DataInfo
+from prunebench.api.pretrained import Pretrained
 from prunebench.benchmark import load as config
 from prunebench.benchmark.choices import DataChoice, ModelChoice
 from prunebench.benchmark.merging import read_file
@@ -20,6 +21,8 @@ from prunebench.engine.missing import missing, samples
 from prunebench.engine.probe import StoreProbe
 from prunebench.leaderboard.claims import Work, read_claims
 from prunebench.plan.compile import make_plan
+from prunebench.plan.published import FirstWeights
+from prunebench.plan.specs import WeightFile
 from prunebench.plan.trial import Plan, Trial
 from prunebench.runner.preparing import Options, data_root, prepare
 from prunebench.store.environment import Environment
@@ -57,12 +60,12 @@ class PublishedSizes(StoreProbe):
         sizes = {"train": rest if stated.train is None else stated.train, "valid": stated.valid, "test": test}
         return DataInfo(name, "published", sizes, (shape[0], side, side), classes, "", ())
 
-    def weights(self, chosen: ModelChoice, data: DataInfo) -> str:
+    def weights(self, chosen: ModelChoice, data: DataInfo, published: Pretrained | None = None) -> FirstWeights:
         """A weight file that is not there counts as the published one."""
         try:
-            return super().weights(chosen, data)
+            return super().weights(chosen, data, published)
         except DataMissing:
-            return "0" * 64
+            return FirstWeights(WeightFile(chosen.weights or "", "0" * 64))
 
 
 def profiles(file: Path) -> list[str | None]:
