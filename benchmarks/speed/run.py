@@ -61,10 +61,11 @@ def table(rows: list[Row]) -> str:
     lines = ["| what | measured | target | met? |", "|---|---:|---:|---|"]
     for one in rows:
         met = "yes" if one["ratio"] <= one["target"] else "**no**"
+        most = f"at most {quantity(one['target'], unit)}"
+        if one["target"] == float("inf"):
+            met, most = "", "none"
         unit = one.get("unit", "")
-        lines.append(
-            f"| {one['name']} | {quantity(one['ratio'], unit)} | at most {quantity(one['target'], unit)} | {met} |"
-        )
+        lines.append(f"| {one['name']} | {quantity(one['ratio'], unit)} | {most} | {met} |")
     return "\n".join(lines)
 
 
