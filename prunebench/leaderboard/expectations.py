@@ -124,7 +124,7 @@ def _judge(
         except PrunebenchError as error:
             reason = str(error)
     elif ends is not None:
-        low, high = ends if _higher(expectation, metric) else (-ends[1], -ends[0])
+        low, high = ends if goes_up(expectation, metric) else (-ends[1], -ends[0])
         direction = "reproduced" if low > 0 else "contradicted" if high < 0 else "undecided"
     return Judgement(
         "not judged" if why else direction,
@@ -215,7 +215,7 @@ def _nowhere(one: tuple[ExpectationSide, SideValues], other: tuple[ExpectationSi
     return f"they share no {'round' if one[1].kind == 'round' else 'density'}"
 
 
-def _higher(expectation: Expectation, metric: Metric) -> bool:
+def goes_up(expectation: Expectation, metric: Metric) -> bool:
     """Which way is better: as the published numbers have it, else as the metric does."""
     if expectation.published is not None and expectation.published[0] != expectation.published[1]:
         return expectation.published[0] > expectation.published[1]

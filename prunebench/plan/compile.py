@@ -14,6 +14,7 @@ from prunebench.api.cost_share import COSTS, Cost, CostShare, Count
 from prunebench.api.errors import CannotTakePart, ConfigError, DataMissing, PlanError, PrunebenchError
 from prunebench.api.info import DataInfo, ModelInfo
 from prunebench.api.planning import Evaluation, PlannedTicket, Ref, Request, Run
+from prunebench.api.pretrained import Pretrained
 from prunebench.benchmark.choices import DataChoice, ModelChoice
 from prunebench.benchmark.entries import Benchmark, Entry
 from prunebench.benchmark.errors import entries_named
@@ -27,7 +28,8 @@ from prunebench.plan.demand import demanded
 from prunebench.plan.first_step import FirstStep
 from prunebench.plan.participants import Participants
 from prunebench.plan.phases import Phases
-from prunebench.plan.specs import TrainSpec, WeightFile
+from prunebench.plan.published import FirstWeights, prepared_for
+from prunebench.plan.specs import TrainSpec
 from prunebench.plan.trial import LeftOut, Plan, Trial
 
 Costs: TypeAlias = Mapping[Cost, float]
@@ -44,8 +46,8 @@ class Probe(Protocol):
         """Layers and units of a model, as a task's inputs go through it."""
         ...
 
-    def weights(self, chosen: ModelChoice, data: DataInfo) -> str:
-        """The digest of the weight file that a model starts from; asked only where a file names one."""
+    def weights(self, chosen: ModelChoice, data: DataInfo, published: Pretrained | None = None) -> FirstWeights:
+        """The file that a model starts from; asked only where it names one, or weights were published with it."""
         ...
 
     def first_step(self, chosen: ModelChoice, step: FirstStep) -> str:
@@ -193,6 +195,7 @@ class _Planner:
             analyses=tuple(analyses),
             finds=finds,
             note=context.data.note,
+            weights_note=context.weights_note,
             coverage=context.model.coverage,
             units_kind=context.units.name,
         )
@@ -200,12 +203,12 @@ class _Planner:
     def _try(self, entry: Entry, place: _Place, context: TrialContext, runs: list[str]) -> None:
         """Try the first step of each recipe of a trial. Raises PlanError with what a run would fail with."""
         specs = [spec for key in runs if isinstance(spec := self.phases.by_key[key].spec, TrainSpec)]
-        # A term that reads earlier states cannot be tried before there are any.
+        # A term that reads earlier states cannot be tried before there are any, nor one that reads data without it.
         reading = {term.use for spec in specs for term in spec.loss if term.inputs}
         model, data = entry.models[place.model], entry.data[place.data]
         fails: dict[str, None] = {}
         for recipe in (entry.find, entry.evaluate):
-            losses = tuple(use for use in recipe.loss if use.name not in reading)
+            losses = tuple(use for use in recipe.loss if use.name not in reading and not _reads_data(use))
             step = FirstStep(context.data, entry.task, entry.units, recipe, losses)
             same = ("step", id(model.use), id(data.use), keys.digest(step.identity))
             if why := self._once(same, partial(self.probe.first_step, model, step)):
@@ -245,6 +248,12 @@ class _Planner:
 
     def _context(self, entry: Entry, place: _Place) -> TrialContext:
         data, model = entry.data[place.data], entry.models[place.model]
+        published = self._published(model)
+        if published is not None:
+            # One object for each, as the texts of components are kept by them.
+            data = self._once(
+                ("prepared", self._text(data.use), id(model)), lambda: prepared_for(data, model.label, published)
+            )
         info: DataInfo = self._once(("data", self._text(data.use)), lambda: self.probe.data(data))
         shape: ModelInfo = self._once(
             ("model", *map(self._text, (model.use, data.use, entry.units, entry.task)), model.label),
@@ -259,10 +268,15 @@ class _Planner:
                 f'measure.splits: data "{data.label}" has no examples of "{absent[0]}"; write splits = [{rest}], or '
                 "hold some out (`valid`)"
             )
-        weights = None
-        if model.weights is not None:
-            digest = self._once(("weights", id(model)), lambda: self.probe.weights(model, info))
-            weights = WeightFile(model.weights, digest)
+        first = None
+        if published is not None or model.weights is not None:
+            what = ("weights", id(model), self._text(data.use))
+            first = self._once(what, lambda: self.probe.weights(model, info, published))
+        elif model.fresh_head:
+            raise PlanError(
+                "model.fresh_head: there is a head to replace only with `weights`, or with weights that were published "
+                "with the network (`pretrained = true`)"
+            )
         return TrialContext(
             data.use,
             info,
@@ -272,9 +286,23 @@ class _Planner:
             entry.units,
             entry.task,
             place.seed,
-            weights,
+            None if first is None else first.file,
             model.fresh_head,
+            "" if first is None else first.note,
         )
+
+    def _published(self, model: ModelChoice) -> Pretrained | None:
+        """What was published with a network, if it is asked for."""
+        found: Pretrained | None = self._once(
+            ("published", id(model)),
+            lambda: call_planning_hook(
+                model.use, "prunebench_pretrained", asked=model.pretrained, revision=model.revision
+            ),
+        )
+        if found is None and (model.pretrained or model.revision is not None):
+            key = "pretrained" if model.pretrained else "revision"
+            raise PlanError(f"model.{key}: no weights were published with {model.label}, as far as {model.use} knows")
+        return found
 
     def _once(self, what: Any, make: Callable[[], Any]) -> Any:
         """What `make` gives, or raises, once: a wrong copy of a data set takes long to find out, too."""
@@ -426,3 +454,8 @@ class _Planner:
         wanted = demanded(self.phases.by_key, list(plan.sinks))
         naive = sum(len(trial.finds) + len(trial.evaluations) for trial in trials)
         return wanted, naive
+
+
+def _reads_data(loss: BoundComponent) -> bool:
+    """Whether a loss term is set up from training examples."""
+    return accepts(loss.planner, "prunebench_loss_terms", "data")

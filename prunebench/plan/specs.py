@@ -74,10 +74,17 @@ class ParticipantSpec(ComponentSpec):
 
 @dataclass(frozen=True, slots=True)
 class WeightFile:
-    """A file below the data root that the first weights are read from."""
+    """A file that the first weights are read from.
+
+    Args:
+        rows: the outputs of the file's classifier that tell the data's classes apart, in the order of these.
+        by_order: whether its tensors are the network's in order, whatever they are called.
+    """
 
     file: str
     digest: str
+    rows: tuple[int, ...] | None = field(default=None, metadata=ABSENT)
+    by_order: bool = field(default=False, metadata=ABSENT)
 
 
 @dataclass(frozen=True, slots=True)
