@@ -60,11 +60,11 @@ def table(rows: list[Row]) -> str:
     """What was measured against its target, in markdown."""
     lines = ["| what | measured | target | met? |", "|---|---:|---:|---|"]
     for one in rows:
+        unit = one.get("unit", "")
         met = "yes" if one["ratio"] <= one["target"] else "**no**"
         most = f"at most {quantity(one['target'], unit)}"
         if one["target"] == float("inf"):
             met, most = "", "none"
-        unit = one.get("unit", "")
         lines.append(f"| {one['name']} | {quantity(one['ratio'], unit)} | {most} | {met} |")
     return "\n".join(lines)
 
