@@ -1,7 +1,7 @@
 """prunebench: the benchmark suite for neural-network pruning.
 
 The public names that a plugin needs are here, and those of the suite from Python: `load`, `prune`, `load_results`,
-`compare`. None of them imports torch, and none is loaded before it is used.
+`load_ticket`, `compare`. None of them imports torch, and none is loaded before it is used.
 """
 
 from __future__ import annotations
@@ -17,7 +17,18 @@ if TYPE_CHECKING:
     from prunebench.api.errors import CannotTakePart, ContractError, DataMissing, PlanError, PrunebenchError
     from prunebench.api.measurements import Figure, Measurement
     from prunebench.api.positions import Position
-    from prunebench.library import Comparison, Experiment, Leaderboard, Pruning, compare, load, load_results, prune
+    from prunebench.library import (
+        Comparison,
+        Experiment,
+        Leaderboard,
+        LoadedTicket,
+        Pruning,
+        compare,
+        load,
+        load_results,
+        load_ticket,
+        prune,
+    )
 
 __version__ = VERSION
 
@@ -32,6 +43,7 @@ _WHERE = {
     "Experiment": "library",
     "Figure": "api.measurements",
     "Leaderboard": "library",
+    "LoadedTicket": "library",
     "Measurement": "api.measurements",
     "PlanError": "api.errors",
     "Position": "api.positions",
@@ -40,6 +52,7 @@ _WHERE = {
     "compare": "library",
     "load": "library",
     "load_results": "library",
+    "load_ticket": "library",
     "prune": "library",
 }
 """The module below `prunebench` that has each public name."""
@@ -55,6 +68,7 @@ __all__ = [
     "Experiment",
     "Figure",
     "Leaderboard",
+    "LoadedTicket",
     "Measurement",
     "PlanError",
     "Position",
@@ -64,6 +78,7 @@ __all__ = [
     "hookimpl",
     "load",
     "load_results",
+    "load_ticket",
     "prune",
 ]
 

@@ -30,6 +30,12 @@ AXES: Mapping[str, str] = {
 SAME_PLACE = 0.005
 """Places nearer than this share of themselves are one column: rounding each layer's count moves a density by less."""
 
+SOLVED_PLACE = 0.05
+"""How far a ticket whose mask was cut to a share of a cost may lie from it, as a share of it, to count as there.
+
+It is the nearest that the network has: one channel may be several percent of the multiply-accumulates.
+"""
+
 
 @dataclass(frozen=True)
 class Run:
@@ -83,6 +89,8 @@ class Cell:
         inclusive_interval: the same of `inclusive`.
         over_images: percentile interval of the mean over test images, the networks fixed; None where the results do not
             say which images each network has right.
+        cut_off: of a metric at early stopping, in how many seeds with a value a run was still improving where it ended,
+            so that it would have stopped later.
     """
 
     values: Mapping[int, float] = field(default_factory=dict)
@@ -97,6 +105,7 @@ class Cell:
     interval: Interval | None = None
     inclusive_interval: Interval | None = None
     over_images: Interval | None = None
+    cut_off: int = 0
 
     @property
     def n(self) -> int:
@@ -417,7 +426,8 @@ class Expectation:
     Args:
         published: the published values of better and worse, if the file has both.
         difference, ratio: what is published of better minus worse, and of better over worse, where it is that.
-        equal_within: the margin of an equality; None where the expectation has a direction.
+        equal_within: the margin of an equality; None where the expectation has a direction, or where the margin is
+            `equal_within_share`, a share of worse.
         judge: False where the file's recipe is not the paper's: the difference is shown, not judged.
     """
 
@@ -430,6 +440,12 @@ class Expectation:
     difference: float | None = None
     ratio: float | None = None
     equal_within: float | None = None
+    equal_within_share: float | None = None
+
+    @property
+    def is_equality(self) -> bool:
+        """Whether the two sides are expected to be equal; otherwise it has a direction."""
+        return self.equal_within is not None or self.equal_within_share is not None
 
 
 Verdict = Literal["contradicted", "undecided", "not judged", "reproduced"]
@@ -452,6 +468,7 @@ class Judgement:
         why: why it is not judged; empty otherwise.
         direction: what the verdict would be if it were judged.
         interpolated: whether some of the compared values lie between tickets.
+        cut_off: the entries of which some run was still improving where it ended, in what early stopping is compared.
         p: of an equality, the larger p of the two one-sided tests; None where there is no test.
     """
 
@@ -468,6 +485,7 @@ class Judgement:
     why: str = ""
     direction: Verdict = "undecided"
     interpolated: bool = False
+    cut_off: tuple[str, ...] = ()
     p: float | None = None
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from prunebench.api.masks import Mask, Scores, Units
     from prunebench.api.measurements import Analysis
     from prunebench.api.planning import Chain, Needs, PlannedTicket, Recipes, Request
+    from prunebench.api.pretrained import Pretrained
     from prunebench.api.random import Rng
     from prunebench.api.results import Results
     from prunebench.api.task import Metrics, Task
@@ -193,6 +194,31 @@ def prunebench_model(data_info: DataInfo) -> nn.Module:
         >>> from prunebench.testing import ToyData
         >>> Linear().prunebench_model(ToyData().prunebench_data().info)[1].out_features
         3
+    """
+    raise AssertionError
+
+
+@hookspec(firstresult=True)
+def prunebench_pretrained(asked: bool, revision: str | None) -> Pretrained | None:
+    """Say which weights were published with the network, how images are prepared for it, and how to fetch them.
+
+    When: while planning, and by `prunebench weights fetch`.
+    Args:
+        asked: whether the file says `pretrained = true`; without it a name that stands for the network alone has none.
+        revision: of what was published; the newest if None.
+    Returns: Pretrained; None where none are asked for, or none were published. Its `fetch` puts `file` below the data
+        root, whole and as plain tensors, and says where it came from.
+    Raises: PlanError where the name stands for weights that nobody published.
+    Must not: download, except in `fetch`.
+    Example:
+        >>> from prunebench.api.pretrained import Preprocessing, Pretrained
+        >>> class Published:
+        ...     def prunebench_pretrained(self, asked):
+        ...         seen = Preprocessing(224, 256, "center", (0.5,) * 3, (0.5,) * 3, "bicubic")
+        ...         file = "weights/net.safetensors"
+        ...         return Pretrained("net", file, "net.safetensors", 2, ("cat", "dog"), seen, lambda root: "by hand")
+        >>> Published().prunebench_pretrained(asked=True).classes
+        ('cat', 'dog')
     """
     raise AssertionError
 
@@ -380,17 +406,23 @@ def prunebench_count(cut: float | None, round: int, layers: Sequence[Layer], cou
 
 
 @hookspec
-def prunebench_loss_terms(model: nn.Module, units: Units, mask: Mask | None, inputs: Inputs) -> Sequence[LossTerm]:
+def prunebench_loss_terms(
+    model: nn.Module, data: Data, task: Task, units: Units, mask: Mask | None, inputs: Inputs, rng: Rng
+) -> Sequence[LossTerm]:
     """Add to the objective.
 
-    When: at the start of a run, with the model on its device and masked.
+    When: at the start of a run, and again where it is resumed, with the model on its device and masked. A component
+        that does not ask for `data` is also tried while planning, where it asks for no states.
     Args:
         model: the network; its parameters are updated in place, so references to them stay valid.
+        data: the trial's splits; only "train" may be used.
+        task: what makes a network's input of a batch, and the objective, without label smoothing.
         units, mask: what is kept; mask is None in a dense run.
         inputs: what `prunebench_needs` asked for.
+        rng: the `loss` stream of the run, under this component's name.
     Returns: terms that the step inlines: a callable (inputs, outputs, targets) -> scalar, of what the task made of the
         batch and what the network gave, or a closed-form gradient.
-    Must not: synchronise with the device inside a term.
+    Must not: change the weights; synchronise with the device inside a term; use any randomness but `rng`.
     Example:
         >>> import torch
         >>> from prunebench.api.training import LossTerm
@@ -493,7 +525,8 @@ def prunebench_select(
 ) -> Mask:
     """Choose which units survive a round.
 
-    When: once a pruning, after `prunebench_score`, on the scores' device.
+    When: once a pruning, after `prunebench_score`, on the scores' device. Where a file asks for a share of a cost,
+        several times, with other counts, until that share is met.
     Args:
         scores: finite or infinite floats, never NaN, one per unit; higher survives.
         mask: the units alive before this round.
@@ -665,7 +698,10 @@ def prunebench_track(event: Event, folder: Path) -> None:
         "phase-done", "phase-failed", "phase-waiting" (another process has it), "phase-restarted" (its worker died),
         "artifact-lost" (it is made again), "run-stopping", "row" (once a row of the results), "run-finished". A
         "progress" event has the task's primary metric as it was measured last, if it was: "metric", its "unit" and
-        its "value".
+        its "value". "run-started" names the "benchmark" and its "trials"; an event of a phase has the places in that
+        list of the trials that it serves. "measured" has new "points" of a training curve and the "runs" (trial, round,
+        draw) that it belongs to; "ticket" has the "rows" of a ticket as soon as it is judged. Of a run that was stopped
+        and is taken up again, both are told anew from the store, right after "run-started".
     Args:
         event: its kind, and fields that are plain JSON values; a copy.
         folder: of the trackers, below the leaderboard's; it is not published.

@@ -37,6 +37,8 @@ class DataInfo:
     """What is special about this copy, such as "subset"; shown with the results."""
     files: tuple[str, ...] = ()
     """The files that it was read from: while their sizes and times stand, it need not be read again for planning."""
+    class_names: tuple[str, ...] = ()
+    """What the classes are called, in their order; empty where that is not known."""
 
 
 BIAS, NORM = "a bias", "of a norm layer"

@@ -9,6 +9,7 @@ from typing import Any, Literal, Protocol
 
 from prunebench.api import keys
 from prunebench.api.component import BoundComponent
+from prunebench.api.cost_share import Count
 from prunebench.api.errors import PlanError
 from prunebench.api.info import DataInfo, ModelInfo
 from prunebench.api.positions import Clock, Position
@@ -49,6 +50,7 @@ class PlannedTicket:
     """A ticket that does not exist yet: where its mask and weights come from, and where it starts on the clock.
 
     Args:
+        count: units that live; a share of a cost where only its pruning counts them.
         start: converted with the batch size of the run that it starts.
         over: how long to train from there; to the horizon if None. What lies past the horizon keeps its last rate.
         changes: fields of the recipe that this retraining replaces (`optimizer`, `lr`, ...).
@@ -57,7 +59,7 @@ class PlannedTicket:
     round: int
     weights: Ref
     mask: Ref | None
-    count: int
+    count: Count
     start: Position = START
     over: Position | None = None
     optimizer: Ref | None = None
@@ -190,8 +192,11 @@ class Chain(Protocol):
         ...
 
     @property
-    def counts(self) -> tuple[int, ...]:
-        """Units alive after each round; counts[0] is all of them."""
+    def counts(self) -> tuple[Count, ...]:
+        """Units alive after each round, all of them in counts[0].
+
+        A `CostShare` where the file asks for a share of a cost: the pruning finds the number. Hand it on.
+        """
         ...
 
     @property
@@ -236,7 +241,7 @@ class Chain(Protocol):
         weights: Ref,
         start: Position = START,
         *,
-        count: int | None = None,
+        count: Count | None = None,
         over: Position | None = None,
         optimizer: Ref | None = None,
         changes: Mapping[str, Any] | None = None,
@@ -287,7 +292,7 @@ class Chain(Protocol):
         round: int,
         *,
         at: Position | None = None,
-        count: int | None = None,
+        count: Count | None = None,
         at_once: bool = False,
     ) -> PlannedPruning:
         """What pruning leaves of the end of a run (or of a position of it), or of a ticket before it is trained.

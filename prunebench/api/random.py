@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import torch
 
 Purpose = Literal[
-    "split", "init", "order", "augment", "dropout", "score", "select", "prune", "ticket", "update", "analyse"
+    "split", "init", "order", "augment", "dropout", "loss", "score", "select", "prune", "ticket", "update", "analyse"
 ]
 PURPOSES: tuple[str, ...] = get_args(Purpose)
 

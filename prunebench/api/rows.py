@@ -69,6 +69,8 @@ class Row(Record):
         empty_layers: of a judged ticket, how many layers have no unit left; stated where there are any.
         unscored_layers: of a judged ticket, the layers of which every unit scored 0 when it was pruned, so that the
             score said nothing of them; stated where there are any.
+        asked_parameters, asked_macs: of a judged ticket whose mask was cut to a share of all parameters, or of the
+            multiply-accumulates, that share; density_all, or density_macs, is where it came to lie.
         note: what a component had to say of the ticket, such as a layer that it had too few examples for; empty, and
             absent, where it said nothing.
     Invariants:
@@ -102,6 +104,8 @@ class Row(Record):
     empty_layers: Annotated[int, Field(ge=0, lt=2**31)] = 0
     unscored_layers: tuple[str, ...] = ()
     note: str = ""
+    asked_parameters: Annotated[float, Field(gt=0, lt=1)] | None = None
+    asked_macs: Annotated[float, Field(gt=0, lt=1)] | None = None
 
     @model_validator(mode="after")
     def _whole(self) -> Row:

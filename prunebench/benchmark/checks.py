@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
+from prunebench.api.cost_share import AXIS_OF, COSTS
 from prunebench.api.errors import nearest
 from prunebench.api.hookspecs import SLOTS
 from prunebench.api.positions import Position
@@ -62,6 +63,15 @@ def wrong_report(top: TopTable, scored: Sequence[Entry]) -> Iterator[str]:
     if lacking is not None:
         known = nearest(metric, all_metrics(lacking.metrics))
         yield f'report.metric: entry "{lacking.name}", whose task is "{lacking.task.name}", has no "{metric}".{known}'
+    for entry in scored:
+        if entry.schedule is not None and entry.cost is not None and report.axis == "density":
+            axis = AXIS_OF[entry.cost]
+            yield (
+                f'report.axis: entry "{entry.name}" is cut to shares of the {COSTS[entry.cost]}, so that its '
+                "density of units is another one for each seed; compare at these shares: "
+                f'axis = "{axis}", at = [0.5, 0.25]'
+            )
+            break
     units = {entry.units.name: entry for entry in scored if entry.schedule is not None}
     if len(units) > 1 and report.axis == "density":
         named = " and ".join(f'"{entry.name}" ({entry.units})' for entry in list(units.values())[:2])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -79,6 +79,8 @@ class DataChoice(_Choice):
 
     use: Annotated[BoundComponent, Slot("data")] = Field(examples=["mnist5k"])
     """The component that gives the data; its own keys stand beside it."""
+    transform: Literal["model", "own"] = "model"
+    """Whether images are prepared as a network with published weights was trained, or as the table says."""
 
 
 class ModelChoice(_Choice):
@@ -96,22 +98,35 @@ class ModelChoice(_Choice):
         None, examples=["kaiming_normal"]
     )
     """How the first weights are drawn."""
-    weights: Annotated[str | None, InWords(type="path below the data root")] = Field(
+    pretrained: bool = False
+    """Start from the weights that were published with the network; a tag behind its name, as in `resnet50.a1_in1k`,
+    says so too."""
+    revision: str | None = Field(
+        None, min_length=1, max_length=bounds.NAME, pattern=r"^[\w.\-]+$", examples=["0123abc"]
+    )
+    """Of published weights: a commit or a tag of the hub; the newest if left out."""
+    weights: Annotated[str | None, InWords(type="path below the data root, or pkg:PACKAGE/PATH")] = Field(
         None, examples=["weights/resnet20.safetensors"]
     )
-    """A safetensors file that the first weights are read from, the same for every seed."""
+    """A file that the first weights are read from, the same for every seed: safetensors, or the tensors of a file of
+    torch.save."""
+    weights_by: Literal["name", "order"] = "name"
+    """How tensors of `weights` find the network's; "order": they are the network's in order and shape, under other
+    names."""
     fresh_head: bool = False
-    """With `weights`: the classifier is drawn anew for each seed, whatever the file has for it, as for data with other
-    classes."""
+    """With `weights` or published ones: the classifier is drawn anew for each seed, whatever the file has for it, as
+    for data with other classes."""
     find: Annotated[Recipe | None, InWords(type="recipe")] = Field(None, examples=[{"optimizer": {"lr": 0.2}}])
     """What is this model's own of the recipe that finds tickets."""
     evaluate: Annotated[Recipe | None, InWords(type="recipe")] = Field(None, examples=[{"optimizer": {"lr": 0.05}}])
     """What is this model's own of the recipe that judges them."""
 
     @model_validator(mode="after")
-    def _a_head_of_something(self) -> Self:
-        if self.fresh_head and self.weights is None:
-            raise ValueError("fresh_head: there is a head to replace only with `weights`")
+    def _of_a_file(self) -> Self:
+        if self.weights_by == "order" and self.weights is None:
+            raise ValueError("weights_by: says how `weights` are read, and there are none")
+        if self.revision is not None and self.weights is not None:
+            raise ValueError("revision: is of weights that are fetched, and `weights` names a file")
         return self
 
 

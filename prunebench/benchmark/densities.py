@@ -1,13 +1,14 @@
-"""How far an entry is pruned: the keys `cut`, `rounds` and `densities`, which a file and its entries share."""
+"""How far an entry is pruned: the keys `cut`, `rounds`, `densities` and `density_of`, of a file and of its entries."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field, GetCoreSchemaHandler, field_validator
 from pydantic_core import CoreSchema, core_schema
 
+from prunebench.api.cost_share import Cost
 from prunebench.api.problems import shortened
 from prunebench.api.strict import InWords, Number, StrictTable, Whole
 from prunebench.benchmark import bounds
@@ -49,6 +50,9 @@ class Density:
         )
 
 
+DensityOf: TypeAlias = Literal["units", "parameters", "macs"]
+
+
 class ChainKeys(StrictTable):
     """What says how often and how far an entry is pruned, and which rounds are judged."""
 
@@ -60,6 +64,24 @@ class ChainKeys(StrictTable):
         None, max_length=bounds.DENSITIES, examples=[[0.512, 0.107]]
     )
     """The densities to judge: with `cut` and `rounds` it chooses among the rounds, alone each is a round of its own."""
+    density_of: Annotated[DensityOf | None, InWords(default='`"units"`')] = Field(None, examples=["macs"])
+    """What densities and cuts are shares of: units, or a cost of the dense network (`macs` are the multiply-accumulates
+    of one example), for which each pruning finds the number of units that leaves it."""
+
+    @property
+    def cost(self) -> Cost | None:
+        """The cost that densities and cuts are shares of; None where they are of units."""
+        return None if self.density_of == "units" else self.density_of
+
+    @field_validator("density_of", mode="before")
+    @classmethod
+    def _counted(cls, of: object) -> object:
+        if of == "latency":
+            raise ValueError(
+                "a latency is measured, and another machine or another minute measures another one, so no mask can be "
+                'solved for it twice; ask for "macs", and rank by `axis = "latency"`'
+            )
+        return of
 
     @field_validator("densities")
     @classmethod

@@ -18,6 +18,7 @@ from prunebench.benchmark.densities import ChainKeys
 from prunebench.benchmark.expectations import Expect
 from prunebench.benchmark.tables import Execution, Measure, Report
 from prunebench.components.catalogue import Catalogue
+from prunebench.components.managers import implements
 from prunebench.components.metrics import metrics_of
 
 
@@ -156,6 +157,13 @@ class Benchmark:
     def track(self) -> tuple[BoundComponent, ...]:
         """Where the events of a run go."""
         return self.execution.track
+
+    @property
+    def watching(self) -> tuple[BoundComponent, ...]:
+        """What is told of a run while it goes on: the file's trackers, and reports that are trackers too."""
+        named = {use.name for use in self.track}
+        both = (use for use in self.also if use.name not in named and implements(use.planner, "prunebench_track"))
+        return (*self.track, *both)
 
     def uses(self) -> dict[str, BoundComponent]:
         """Every component that is active, by name."""

@@ -74,6 +74,8 @@ class Expect(StrictTable):
     `ratio` (better over worse)."""
     equal_within: Number | None = Field(None, gt=0, examples=[0.01])
     """The two sides are expected to be equal: to differ by less than this, in the metric's unit."""
+    equal_within_share: Number | None = Field(None, gt=0, lt=1, examples=[0.1])
+    """The same, as a share of the losing side: 0.1 where they are to differ by less than a tenth of it."""
     judge: Switch = True
     """`false` where the file's recipe is not the paper's: the difference is shown, not judged."""
 
@@ -108,6 +110,8 @@ class Expect(StrictTable):
                 f"equal_within: the published numbers are {apart:g} apart, which is a direction; state a margin "
                 "of at least that, or leave it out"
             )
+        if self.equal_within is not None and self.equal_within_share is not None:
+            raise ValueError("equal_within and equal_within_share: state one of the two")
         for side in (self, self.than):
             if side is not None and side.density is not None and side.round is not None:
                 raise ValueError("density and round: state one of the two")

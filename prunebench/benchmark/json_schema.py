@@ -96,11 +96,14 @@ def _slot(catalogue: Catalogue, slot: str, definitions: Json) -> Json:
     for name, provider in catalogue.providers.items():
         if slot not in slots_of(provider.component):
             continue
-        names.append(name)
+        called = name
+        if catalogue.in_slot(short := name.removesuffix(f"-{slot}"), slot) == name:
+            called = short  # as files call it in this place
+        names += list(dict.fromkeys([name, called]))
         # two components may have tables of one name
         schema = provider.component.config.model_json_schema(ref_template=f"#/$defs/{name}.{{model}}")
         definitions.update({f"{name}.{model}": table for model, table in schema.get("$defs", {}).items()})
-        use: Json = {"const": name}
+        use: Json = {"const": name} if called == name else {"enum": [name, called]}
         if provider.component.paper:
             use["description"] = provider.component.paper
         needs_name = choice is None or name != choice.default

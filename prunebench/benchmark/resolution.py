@@ -33,7 +33,20 @@ OF_RUNS = ("find", "evaluate")
 TASK = "classification"
 """What networks are trained for where a file does not say."""
 
-OF_THE_SOURCE = ("task", "schedule", "score", "select", "prune", "units", "find", "model", "data", "cut", "rounds")
+OF_THE_SOURCE = (
+    "task",
+    "schedule",
+    "score",
+    "select",
+    "prune",
+    "units",
+    "find",
+    "model",
+    "data",
+    "cut",
+    "rounds",
+    "density_of",
+)
 """What comes with another entry's tickets, so that an entry that takes them cannot state it."""
 
 

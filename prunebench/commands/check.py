@@ -18,6 +18,8 @@ from prunebench.commands.output import note
 def check(as_json: bool, **given: Any) -> None:
     """Find every error of FILE before anything trains."""
     from prunebench.api.errors import ConfigError
+    from prunebench.commands.terminal.landing import remarks_on
+    from prunebench.runner.landing import landings
     from prunebench.runner.preparing import prepare
 
     try:
@@ -43,5 +45,8 @@ def check(as_json: bool, **given: Any) -> None:
     )
     for trial, coverage in plan.coverages():
         click.echo(f"{trial.model}, units {trial.units_kind}: {coverage}")
+    report = prepared.benchmark.report
+    for line in remarks_on(list(landings(plan, report.axis, report.at)), report.axis):
+        note(line)
     for out in plan.left_out:
         note(f'entry "{out.entry}" cannot take part with model {out.model}: {out.why}')

@@ -30,6 +30,8 @@ COMMANDS = (
     "store",
     "submit",
     "verify",
+    "weights",
+    "zoo",
 )
 
 

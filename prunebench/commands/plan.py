@@ -35,9 +35,12 @@ def plan(calibrate: bool, as_json: bool, **given: Any) -> None:
         return
     from prunebench.commands.terminal.estimates import long_plan, time_text
     from prunebench.commands.terminal.tables import plan_table
+    from prunebench.runner.landing import landings
 
     console = console_for()
-    console.print(plan_table(prepared, numbers, time))
+    report = prepared.benchmark.report
+    landed = list(landings(prepared.plan, report.axis, report.at, store))
+    console.print(plan_table(prepared, numbers, time, landed))
     console.print(time_text(time), markup=False, highlight=False)
     if time.seconds is not None and time.seconds > DAY:
         shorter = shorter_profiles(prepared, store, time.seconds)

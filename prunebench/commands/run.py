@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @click.option(
     "--wandb", type=click.Choice(["online", "offline", "off"]), help="Publish to Weights & Biases, whatever FILE says."
 )
-@click.option("--fetch", is_flag=True, help="Download the data that FILE needs and that is not there, then go on.")
+@click.option("--fetch", is_flag=True, help="Download the data and weights that FILE needs and lacks, then go on.")
 @click.option("--json", "as_json", is_flag=True, help="A summary as JSON on standard output.")
 @click.option("--traceback", is_flag=True, help="Show where in the code a trial failed.")
 def run(
@@ -112,10 +112,14 @@ def _fetch(options: Options, console: Console) -> None:
     """Download what is missing."""
     from prunebench import runner
     from prunebench.commands.terminal.fetching import fetch_shown
+    from prunebench.commands.terminal.weights import weights_shown
+    from prunebench.runner.published_weights import absent_weights
 
     for absent in runner.absent_data(options):
         note(f"{absent.label}: fetching the publisher's files")
         fetch_shown(absent.downloads, console, err=True)
+    for published in absent_weights(options):
+        weights_shown(published, console, err=True)
 
 
 def _prepared(options: Options, fetched: bool) -> Prepared:

@@ -25,7 +25,8 @@ from prunebench.commands.options import json_option
 def site(folder: Path, to: Path, files: Path | None, as_json: bool) -> None:
     """Write a static site over all leaderboards in FOLDER: overview, boards, methods, published claims.
 
-    It opens from disk, and may be put on any web server as it is.
+    Where FOLDER has a claims.toml, each of its claims is shown with what decides it, what the boards say, and what it
+    would take. It opens from disk, and may be put on any web server as it is.
     """
     from prunebench.runner.site import make_site
 

@@ -18,7 +18,7 @@ from prunebench.api.errors import ConfigError, ContractError, nearest
 from prunebench.api.problems import Problem, problems, refusal, shortened
 from prunebench.api.untrusted_text import describe
 from prunebench.components.interrupts import is_ctrl_c
-from prunebench.components.managers import GROUP, _manager, check_signatures, implements
+from prunebench.components.managers import GROUP, _manager, check_signatures, implements, slots_of
 from prunebench.components.time_limit import limited
 
 MOST_COMPONENTS = 10_000
@@ -88,6 +88,17 @@ class Catalogue:
         more = {c.name: Provider(c, distribution) for c in components}
         return Catalogue({**self.providers, **more}, self.broken)
 
+    def in_slot(self, name: str, slot: str | None) -> str:
+        """What a name stands for in a place of a file: NAME for NAME-SLOT, where NAME itself is of another place.
+
+        So `[data] use = "timm"` and `[model] use = "timm"` are two components.
+        """
+        own = self.providers.get(name)
+        other = f"{name}-{slot}"
+        if slot is None or own is None or other not in self.providers or slot in slots_of(own.component):
+            return name
+        return other
+
     def built_in(self) -> Catalogue:
         """Of these, the components that prunebench's own distribution brings."""
         own = {name: p for name, p in self.providers.items() if p.distribution.startswith("prunebench ")}
@@ -132,7 +143,7 @@ class Catalogue:
         if not isinstance(name, str):
             raise refusal([Problem(("use",), 'which component? Write `use = "NAME"`.')])
         try:
-            provider = self.find(name)
+            provider = self.find(self.in_slot(name, slot))
         except ConfigError as error:
             raise refusal([Problem(("use",), message) for message in error.errors]) from None
         try:

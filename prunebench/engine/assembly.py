@@ -265,9 +265,16 @@ def _loss_terms(
     terms: list[tuple[str, LossTerm]] = []
     for participant in spec.loss:
         (component,), manager = workbench.manager(participant)
-        answers = manager.hook.prunebench_loss_terms(
-            model=model, units=units, mask=handed(mask), inputs=workbench.inputs(participant)
-        )
+        with workbench.lent(spec.data, spec.streams.seed, component, "prunebench_loss_terms") as data:
+            answers = manager.hook.prunebench_loss_terms(
+                model=model,
+                data=data,
+                task=workbench.task(spec.task),
+                units=units,
+                mask=handed(mask),
+                inputs=workbench.inputs(participant),
+                rng=spec.streams.rng("loss").child(component.name),
+            )
         guard.check(f"loss {component}")
         terms += [(str(component), term) for answer in answers for term in answer]
     return terms

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from prunebench.api.errors import CannotTakePart, PlanError, PrunebenchError
+from prunebench.api.random import Streams
 from prunebench.api.untrusted_text import describe
 from prunebench.components.containment import contained
 from prunebench.components.interrupts import is_ctrl_c
@@ -77,7 +78,9 @@ def _step(one: FirstStep, model: nn.Module, device: str, batch: int) -> None:
     terms = [
         (f"loss {loss}: its term fails", term)
         for loss in one.losses
-        for answer in run_manager([loss]).hook.prunebench_loss_terms(model=model, units=units, mask=None, inputs={})
+        for answer in run_manager([loss]).hook.prunebench_loss_terms(
+            model=model, data=None, task=task, units=units, mask=None, inputs={}, rng=Streams(0).rng("loss")
+        )
         for term in answer
     ]
     inputs = whole(example)

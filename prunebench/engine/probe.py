@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from prunebench.api import keys
 from prunebench.api.component import BoundComponent
-from prunebench.api.errors import ContractError
+from prunebench.api.cost_share import COSTS, Cost
+from prunebench.api.errors import ContractError, PlanError
 from prunebench.api.info import Coverage, DataInfo, Dense, Layer, ModelInfo
-from prunebench.api.masks import Units
+from prunebench.api.masks import Mask, Units
+from prunebench.api.pretrained import Pretrained
 from prunebench.api.random import Rng
 from prunebench.benchmark.choices import DataChoice, ModelChoice
 from prunebench.components.containment import contained
@@ -24,10 +26,12 @@ from prunebench.engine.data_checks import checked_info
 from prunebench.engine.first_step import why_it_fails
 from prunebench.kernels import weight_files
 from prunebench.plan.first_step import FirstStep
+from prunebench.plan.published import FirstWeights, rows_for
+from prunebench.plan.specs import WeightFile
 from prunebench.store.store import Store
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 
 class StoreProbe:
@@ -78,27 +82,35 @@ class StoreProbe:
         reached = Coverage(known["parameters"], known["prunable"], dense)
         return ModelInfo(chosen.label, known["parameters"], layers, reached)
 
-    def weights(self, chosen: ModelChoice, data: DataInfo) -> str:
-        """The digest of a weight file, once it is known to fit the network.
+    def weights(self, chosen: ModelChoice, data: DataInfo, published: Pretrained | None = None) -> FirstWeights:
+        """A weight file, once it is known to fit the network.
 
         Raises:
             DataMissing: there is no such file.
-            PlanError: it is not a safetensors file, or does not fit; every mismatch is listed.
+            PlanError: it is no weight file, or does not fit; every mismatch is listed.
         """
-        assert chosen.weights is not None
-        file = weight_files.found(self.root, chosen.weights)
+        path = chosen.weights if published is None or chosen.weights is not None else published.file
+        assert path is not None
+        rows = None if published is None or chosen.fresh_head else rows_for(published, data)
+        if chosen.weights is not None or published is None:
+            file = weight_files.found(self.root, path)
+        else:
+            file = weight_files.found(
+                self.root, path, f"run {fetching(chosen, published)}, or put {published.where} there"
+            )
         stamps = _stamps((str(file),))
         shape = [*data.shape, data.classes, version("torch"), version("timm")]
-        name = "weights-" + keys.digest([chosen.use.to_json(), shape, str(file), chosen.fresh_head])
+        asked = [chosen.use.to_json(), shape, str(file), chosen.fresh_head, rows, chosen.weights_by]
+        name = "weight-file-" + keys.digest(asked)
         known = self.store.cached_json(name)
         if known is None or known["stamps"] != stamps:
             self._before_torch()
             with contained(f"model {chosen.use}"):
-                self._check_fit(chosen, data, chosen.weights, file)
-            known = {"digest": weight_files.digest_of(file), "stamps": stamps}
+                taken_off = self._check_fit(chosen, data, path, file, rows, published)
+            known = {"digest": weight_files.digest_of(file), "stamps": stamps, "taken_off": taken_off}
             self.store.put_json(name, known)
-        digest: str = known["digest"]
-        return digest
+        found = WeightFile(path, known["digest"], rows, chosen.weights_by == "order")
+        return FirstWeights(found, _weights_note(found, file, known["taken_off"], published))
 
     def first_step(self, chosen: ModelChoice, one: FirstStep) -> str:
         """What the first step of training would fail with; empty if nothing. See `first_step`."""
@@ -114,16 +126,60 @@ class StoreProbe:
             self.store.put_json(name, {"fails": fails})
         return fails
 
-    def _check_fit(self, chosen: ModelChoice, data: DataInfo, path: str, file: Path) -> None:
+    def least(
+        self, chosen: ModelChoice, data: DataInfo, units: BoundComponent, task: BoundComponent
+    ) -> Mapping[Cost, float]:
+        """The share of each cost that is left where of every layer only its floor lives."""
+        import torch
+
+        from prunebench.kernels.costs import counter_of
+
+        versions = {package: version(package) for package in ("torch", "timm")}
+        shape = [*data.shape, data.classes]
+        name = "least-" + keys.digest([chosen.use.to_json(), units.to_json(), task.trained_json(), shape, versions])
+        known = self.store.cached_json(name)
+        if known is None:
+            self._before_torch()
+            with contained(f"model {chosen.use}, units {units}"):
+                model, example, found = self._units_of(chosen, data, units, task)
+                mask = Mask(tuple(torch.arange(layer.count) < layer.floor for layer in found.layers))
+                counters = {of: counter_of(of, model, example, found) for of in COSTS}
+                known = {of: counter.under(mask) / max(1, counter.dense) for of, counter in counters.items()}
+            self.store.put_json(name, known)
+        return {of: known[of] for of in COSTS}
+
+    def _check_fit(
+        self,
+        chosen: ModelChoice,
+        data: DataInfo,
+        path: str,
+        file: Path,
+        rows: tuple[int, ...] | None,
+        published: Pretrained | None,
+    ) -> list[str]:
+        """What was taken off the names in the file; raises PlanError if it does not fit."""
         import torch
 
         from prunebench.kernels.classifier import classifier_of
         from prunebench.kernels.identity import aliases
 
         model = self._network(chosen, data)
-        wanted = {name: tuple(value.shape) for name, value in model.state_dict().items()}
-        drawn = classifier_of(model, torch.zeros(1, *data.shape), data.classes).names if chosen.fresh_head else ()
-        weight_files.check_fit(path, weight_files.shapes_of(file), wanted, aliases(model), drawn)
+        wanted: weight_files.Shapes = {name: tuple(value.shape) for name, value in model.state_dict().items()}
+        offered, further = weight_files.shapes_of(file), aliases(model)
+        head = (
+            classifier_of(model, torch.zeros(1, *data.shape), data.classes).names if chosen.fresh_head or rows else ()
+        )
+        if rows is not None and published is not None:  # the file has all of its outputs
+            wanted = {n: (published.outputs, *shape[1:]) if n in head else shape for n, shape in wanted.items()}
+        if chosen.weights_by == "order":
+            if not weight_files.is_pickle(file):
+                raise PlanError('model.weights_by: "order" is for files of torch.save; safetensors keep none')
+            names = weight_files.renamed_by_order(path, offered, wanted)
+            offered = {name: shape for name, shape in offered.items() if name in names}
+        else:
+            names = weight_files.renamed(offered, wanted, further)
+        weight_files.check_fit(path, offered, wanted, further, head if chosen.fresh_head else (), names)
+        return list(weight_files.saved(file, "meta").taken_off) if weight_files.is_pickle(file) else []
 
     def _network(self, chosen: ModelChoice, data: DataInfo, device: str = "meta") -> nn.Module:
         """The network on a device; on the CPU where its constructor needs values, as of a mean, and meta has none."""
@@ -150,9 +206,22 @@ class StoreProbe:
     def _probed(
         self, chosen: ModelChoice, data: DataInfo, units: BoundComponent, task: BoundComponent
     ) -> dict[str, Any]:
-        import torch
-
         from prunebench.kernels.coverage import coverage
+
+        model, _, found = self._units_of(chosen, data, units, task)
+        reached = coverage(model, found)
+        return {
+            "parameters": reached.values,
+            "layers": [asdict(layer) for layer in found.layers],
+            "prunable": reached.prunable,
+            "dense": [asdict(each) for each in reached.dense],
+        }
+
+    def _units_of(
+        self, chosen: ModelChoice, data: DataInfo, units: BoundComponent, task: BoundComponent
+    ) -> tuple[nn.Module, Tensor, Units]:
+        """The network on the meta device, an example for it, and its units."""
+        import torch
 
         example = run_manager([task]).hook.prunebench_task(label_smoothing=0.0).example(data)
         model = self._network(chosen, data)
@@ -165,13 +234,27 @@ class StoreProbe:
             torch.set_num_threads(threads)
         if not isinstance(found, Units):
             raise ContractError(f"units {units}: prunebench_units gave {type(found).__name__}, not Units")
-        reached = coverage(model, found)
-        return {
-            "parameters": reached.values,
-            "layers": [asdict(layer) for layer in found.layers],
-            "prunable": reached.prunable,
-            "dense": [asdict(each) for each in reached.dense],
-        }
+        return model, example, found
+
+
+def fetching(chosen: ModelChoice, published: Pretrained) -> str:
+    """The command that fetches published weights."""
+    revision = f" --revision {chosen.revision}" if chosen.revision is not None else ""
+    return f"`prunebench weights fetch {published.name}{revision}`"
+
+
+def _weights_note(weights: WeightFile, file: Path, taken_off: list[str], published: Pretrained | None) -> str:
+    said = []
+    if published is not None:
+        origin = weight_files.origin_of(file, weights.digest) or f"the file {weights.file}"
+        said.append(f"it starts from weights that others trained: {origin}, sha256 {weights.digest[:12]}")
+        if weights.rows is not None:
+            said.append(f"of its {published.outputs:,} outputs the data's {len(weights.rows):,} are kept")
+    if taken_off:
+        said.append("taken off in its file: " + ", ".join(f'"{one}"' for one in taken_off))
+    if weights.by_order:
+        said.append("the tensors of its file were matched by order and shape, not by name")
+    return "; ".join(said)
 
 
 def forget_data(store: Store, use: BoundComponent, root: Path) -> None:
@@ -180,7 +263,7 @@ def forget_data(store: Store, use: BoundComponent, root: Path) -> None:
 
 
 def _data_name(use: BoundComponent, root: Path) -> str:
-    return "data-" + keys.digest([use.to_json(), str(root)])
+    return "data-" + keys.digest([use.to_json(), str(root), [field.name for field in fields(DataInfo)]])
 
 
 def _stamps(files: tuple[str, ...]) -> dict[str, list[int]]:
@@ -196,4 +279,5 @@ def _stamps(files: tuple[str, ...]) -> dict[str, list[int]]:
 
 
 def _data_info(known: Mapping[str, Any]) -> DataInfo:
-    return DataInfo(**{**known, "shape": tuple(known["shape"]), "files": tuple(known["files"])})
+    lists = {name: tuple(known[name]) for name in ("shape", "files", "class_names")}
+    return DataInfo(**{**known, **lists})

@@ -81,6 +81,8 @@ class Trajectory:
         self._measuring: dict[str, Measuring] = {}
         self._last: dict[str, Any] = {}
         """The primary metric as it was measured last, for those who watch."""
+        self._fresh: list[dict[str, Any]] = []
+        """What was measured since it was told last."""
 
     def follow(self) -> None:
         """Train from pause to pause, to the last one."""
@@ -121,6 +123,8 @@ class Trajectory:
 
     def _report(self, position: int, loss: float) -> None:
         told = {"iteration": position, "stop": self._stop, "taken_up": self._taken_up, "loss": loss, **self._last}
+        if self._fresh:
+            told["measured"], self._fresh = self._fresh, []
         training = self.run.training
         if self._workbench.device.type == "cuda" and training.why_eager:
             told["no_graph"] = training.why_eager
@@ -149,6 +153,7 @@ class Trajectory:
         measuring = self._measuring[curve]
         measured = measure(self._measured_network(), measuring, self._data, spec.splits, spec.train_sample)
         self._curves.add(curve, training.position, measured.values)
+        self._fresh.append({"curve": curve, "iteration": training.position, "values": dict(measured.values)})
         self._correct[curve], self._constant[curve] = measured.correct, measured.constant
         metric = primary(measuring.metrics)
         for split in ("test", "valid"):

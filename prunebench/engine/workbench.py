@@ -169,24 +169,31 @@ class Workbench:
 
     def pretrained(self, spec: ModelSpec, weights: WeightFile) -> dict[str, Tensor]:
         """The weights of a file, checked against the digest that the phase was planned with."""
-        return self._read(self.architecture(spec), weights)
+        return self._read(self.architecture(spec), spec, weights)
 
     def transferred(self, spec: ModelSpec, weights: WeightFile, drawn: State) -> dict[str, Tensor]:
         """The same, but for the classifier's, which are those that were drawn."""
         model = self.architecture(spec)
-        return {**self._read(model, weights), **{name: drawn[name] for name in head_of(model, spec)}}
+        return {**self._read(model, spec, weights), **{name: drawn[name] for name in head_of(model, spec)}}
 
-    def _read(self, model: nn.Module, weights: WeightFile) -> dict[str, Tensor]:
+    def _read(self, model: nn.Module, spec: ModelSpec, weights: WeightFile) -> dict[str, Tensor]:
         file = weight_files.found(self.root, weights.file)
         if weight_files.digest_of(file) != weights.digest:
             raise ContractError(f'model.weights: "{weights.file}" changed since the run was planned')
-        state, offered = model.state_dict(), load_tensors(file.read_bytes())
-        names = weight_files.renamed(offered, state, aliases(model))
+        state = model.state_dict()
+        offered = weight_files.saved(file).tensors if weight_files.is_pickle(file) else load_tensors(file.read_bytes())
+        if weights.by_order:
+            names = weight_files.in_order(offered, state)
+            offered = {name: value for name, value in offered.items() if name in names}
+        else:
+            names = weight_files.renamed(offered, state, aliases(model))
         # Into the network's own names, order and types; a counter of steps that the file lacks stays 0.
         found = {names[name]: value for name, value in offered.items()}
         for name, value in offered.items():
             if not torch.equal(found[names[name]], value):
                 raise ContractError(f'model.weights: "{weights.file}" has two tensors for {names[name]}, which differ')
+        if weights.rows is not None:
+            found |= {name: found[name][list(weights.rows)] for name in head_of(model, spec)}
         return {name: found[name].to(value.dtype) if name in found else value for name, value in state.items()}
 
     def model(self, spec: ModelSpec, state: Mapping[str, Tensor]) -> nn.Module:

@@ -30,8 +30,8 @@ class Macs:
     effective: int
 
 
-def macs_of(model: nn.Module, example: Tensor, units: Units, mask: Mask | None) -> Macs:
-    """Counted on the meta device, by weight; without biases, normalisation and activations.
+class MacsCounter:
+    """Counts what masks leave of one network, on the meta device, by weight; without biases, norms and activations.
 
     Units that can be taken out are taken out and the smaller network is counted. Of single weights, the share of a
     parameter's weights that are kept is the share of its multiplications that count: wherever it is used, by whatever
@@ -41,20 +41,35 @@ def macs_of(model: nn.Module, example: Tensor, units: Units, mask: Mask | None) 
         model: the network, with parameters of the dense shapes.
         example: a batch of one as the network takes it, such as `Task.example` gives.
     """
-    dense = by_weight(model, example)
-    total = sum(dense.values())
-    if mask is None:
-        return Macs(total, total)
-    if any(units.members()):
-        return Macs(total, sum(by_weight(units.shrink(model, mask), example).values()))
-    # Exact shares: a mean in float32 would depend on how the processor sums more than 2^24 weights.
-    keep = {name: Fraction(int(kept.sum()), kept.numel()) for name, kept in units.expand(mask).items()}
 
-    def share(weights: Weights) -> Fraction:
-        # Of a weight that several parameters make, such as one that a norm scales, the masked one has the zeros.
-        return min((keep[name] for name in weights if name in keep), default=Fraction(1))
+    def __init__(self, model: nn.Module, example: Tensor, units: Units) -> None:
+        self._model, self._example, self._units = model, example, units
+        self._dense = by_weight(model, example)
 
-    return Macs(total, round(sum(macs * share(weights) for weights, macs in dense.items())))
+    @property
+    def dense(self) -> int:
+        """Of the whole network."""
+        return sum(self._dense.values())
+
+    def under(self, mask: Mask) -> int:
+        """Without those with a weight that is masked."""
+        units = self._units
+        if any(units.members()):
+            return sum(by_weight(units.shrink(self._model, mask), self._example).values())
+        # Exact shares: a mean in float32 would depend on how the processor sums more than 2^24 weights.
+        keep = {name: Fraction(int(kept.sum()), kept.numel()) for name, kept in units.expand(mask).items()}
+
+        def share(weights: Weights) -> Fraction:
+            # Of a weight that several parameters make, such as one that a norm scales, the masked one has the zeros.
+            return min((keep[name] for name in weights if name in keep), default=Fraction(1))
+
+        return round(sum(macs * share(weights) for weights, macs in self._dense.items()))
+
+
+def macs_of(model: nn.Module, example: Tensor, units: Units, mask: Mask | None) -> Macs:
+    """What MacsCounter counts of a network, dense and under one mask."""
+    counter = MacsCounter(model, example, units)
+    return Macs(counter.dense, counter.dense if mask is None else counter.under(mask))
 
 
 def by_weight(model: nn.Module, example: Tensor) -> Mapping[Weights, int]:

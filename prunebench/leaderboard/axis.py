@@ -13,8 +13,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf, log
 from statistics import mean
+from typing import Literal, TypeAlias
 
-from prunebench.api.board import AXES, SAME_PLACE, AxisName, Between, Gap, Run
+from prunebench.api.board import AXES, SAME_PLACE, SOLVED_PLACE, AxisName, Between, Gap, Run
 from prunebench.api.errors import PrunebenchError
 from prunebench.api.metric import Metric
 from prunebench.api.rows import Outcome
@@ -27,15 +28,37 @@ STEEPEST = 0.1
 """How far apart their values may lie, as a share of the metric's range; of the larger one where it has no range."""
 
 
-def note_of(axis: AxisName) -> str:
-    """What a reader must know of values that no ticket had."""
+Foreseen: TypeAlias = Literal["there", "between", "none", "unknown"]
+"""What a place will have: a ticket, two near enough to read a value off the line between them, neither; or nobody knows
+yet."""
+
+
+def foreseen(tickets: Sequence[tuple[float | None, float | None]], place: float) -> Foreseen:
+    """What a place will have, before any value is known.
+
+    Args:
+        tickets: of each where it lies, None where only its pruning finds that, and the share that it is cut to.
+    """
+    rounds = [_Round(None, lies, None, "ok", asked=asked) for lies, asked in tickets]
+    if any(one.is_there(place) for one in rounds):
+        return "there"
+    known = [one.place for one in rounds if one.place is not None]
+    if len(known) < len(rounds):
+        return "unknown"
+    left, right = [lies for lies in known if lies > place], [lies for lies in known if lies < place]
+    return "between" if left and right and min(left) / max(right) <= WIDEST else "none"
+
+
+def note_of(axis: AxisName, *, solved: bool = False) -> str:
+    """What a reader must know of values that no ticket had. `solved`: masks were cut to shares of this cost."""
+    nearest = f", or {100 * SOLVED_PLACE:g} % where its mask was cut to just that cost" if solved else ""
     return (
         f"Entries are compared at an equal {AXES[axis]}, since they prune different units. The value of a seed there "
-        f"is that of its ticket there (within {100 * SAME_PLACE:g} % of the place), or else interpolated, linearly in "
-        "the logarithm, between its two nearest judged tickets: marked with ≈, and shown with both. Where it has none "
-        f"on both sides, where these lie more than {WIDEST:g} times apart, or where their values are more than "
-        f"{100 * STEEPEST:g} % of the metric's range (of the larger one, where it has no range) apart, there is no "
-        "value. The tickets themselves are in results.jsonl."
+        f"is that of its ticket there (within {100 * SAME_PLACE:g} % of the place{nearest}), or else interpolated, "
+        "linearly in the logarithm, between its two nearest judged tickets: marked with ≈, and shown with both. Where "
+        f"it has none on both sides, where these lie more than {WIDEST:g} times apart, or where their values are more "
+        f"than {100 * STEEPEST:g} % of the metric's range (of the larger one, where it has no range) apart, there is "
+        "no value. The tickets themselves are in results.jsonl."
     )
 
 
@@ -61,6 +84,8 @@ class AxisPoint:
     between: Between | None = None
     gap: Gap | None = None
     draws: tuple[float, ...] = ()
+    cut_off: bool = False
+    """Whether a run behind it stopped early only where it ended."""
 
 
 def at_own_density(tickets: Sequence[Ticket]) -> list[AxisPoint]:
@@ -74,6 +99,7 @@ def at_own_density(tickets: Sequence[Ticket]) -> list[AxisPoint]:
             ticket.value,
             ticket.density_all,
             None if ticket.value is None else Run(ticket.round, ticket.draw, ticket.value),
+            cut_off=ticket.cut_off,
         )
         for ticket in tickets
         if ticket.density is not None
@@ -124,6 +150,18 @@ class _Round:
     value: float | None
     outcome: Outcome
     draws: tuple[float, ...] = ()
+    asked: float | None = None
+    """The share of the axis that its masks were cut to."""
+    cut_off: bool = False
+
+    def is_there(self, place: float) -> bool:
+        """Whether it is at a place. The dense network is at 1 alone, however near a place is."""
+        within = SOLVED_PLACE if self.is_cut_to(place) else SAME_PLACE
+        return self.place is not None and self.place < 1 and abs(self.place - place) <= within * place
+
+    def is_cut_to(self, place: float) -> bool:
+        """Whether its masks were cut to a place, which may be printed with fewer digits."""
+        return self.asked is not None and abs(self.asked - place) <= SAME_PLACE * place
 
 
 def _known(tickets: Sequence[Ticket], lost: Sequence[Lost], axis: AxisName) -> list[_Round]:
@@ -146,7 +184,10 @@ def _met(rounds: Sequence[_Round]) -> _Round:
     densities = [one.density for one in rounds if one.density is not None]
     values = [one.value for one in rounds if one.value is not None]
     outcome = worst(one.outcome for one in rounds)
-    return _Round(mean(densities), rounds[0].place, mean(values) if len(values) == len(rounds) else None, outcome)
+    value = mean(values) if len(values) == len(rounds) else None
+    return _Round(
+        mean(densities), rounds[0].place, value, outcome, (), rounds[0].asked, any(one.cut_off for one in rounds)
+    )
 
 
 def _round(tickets: Sequence[Ticket], axis: AxisName) -> _Round:
@@ -163,15 +204,19 @@ def _round(tickets: Sequence[Ticket], axis: AxisName) -> _Round:
         return _Round(density, None, None, outcome)
     values = [ticket.value for ticket in tickets if ticket.value is not None]
     whole = len(values) == len(tickets)
-    return _Round(density, mean(places), mean(values) if whole else None, outcome, tuple(values) if whole else ())
+    drawn, value = (tuple(values), mean(values)) if whole else ((), None)
+    asked = {ticket.asked.get(axis) for ticket in tickets}
+    cut_off = any(ticket.cut_off for ticket in tickets)
+    return _Round(density, mean(places), value, outcome, drawn, asked.pop() if len(asked) == 1 else None, cut_off)
 
 
 def _at(entry: str, seed: int, rounds: Sequence[_Round], place: float, metric: Metric) -> AxisPoint:
     lying = [(one.place, one) for one in rounds if one.place is not None]
-    there = min(lying, key=lambda one: abs(log(one[0] / place)), default=None)
-    # The dense network is at 1 alone, however near a place is.
-    if there is not None and there[0] < 1 and abs(there[0] - place) <= SAME_PLACE * place:
-        return AxisPoint(entry, seed, place, there[1].outcome, there[1].value, draws=there[1].draws)
+    # What was cut to the place itself comes first.
+    near = sorted(lying, key=lambda one: (not one[1].is_cut_to(place), abs(log(one[0] / place))))
+    there = next((one for _, one in near if one.is_there(place)), None)
+    if there is not None:
+        return AxisPoint(entry, seed, place, there.outcome, there.value, draws=there.draws, cut_off=there.cut_off)
     left = min((one for one in lying if one[0] > place), key=lambda one: one[0], default=None)
     right = max((one for one in lying if one[0] < place), key=lambda one: one[0], default=None)
     most = left[1].density if left and left[1].density is not None else inf
@@ -182,8 +227,8 @@ def _at(entry: str, seed: int, rounds: Sequence[_Round], place: float, metric: M
     if broken:
         return AxisPoint(entry, seed, place, worst(broken), None)
     if left is None or right is None:
-        near = [one for one in (left, right) if one is not None]
-        gap = Gap("beyond" if near else "no ticket", *_placed(near))
+        sides = [one for one in (left, right) if one is not None]
+        gap = Gap("beyond" if sides else "no ticket", *_placed(sides))
         return AxisPoint(entry, seed, place, "ok", None, gap=gap)
     (left_place, above), (right_place, below) = left, right
     if left_place / right_place > WIDEST:
@@ -196,7 +241,8 @@ def _at(entry: str, seed: int, rounds: Sequence[_Round], place: float, metric: M
     share = log(left_place / place) / log(left_place / right_place)
     value = above.value + share * (below.value - above.value)
     between = Between((left_place, right_place), (above.value, below.value))
-    return AxisPoint(entry, seed, place, outcome, value, between=between)
+    cut_off = above.cut_off or below.cut_off
+    return AxisPoint(entry, seed, place, outcome, value, between=between, cut_off=cut_off)
 
 
 def _steepest(metric: Metric, *values: float) -> float:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from statistics import mean
 from typing import TYPE_CHECKING, TypeAlias
 
-from prunebench.api.board import Blocks, Board, Cell, Column, Entry, Group, Images, Smallest
+from prunebench.api.board import AXES, SAME_PLACE, AxisName, Blocks, Board, Cell, Column, Entry, Group, Images, Smallest
 from prunebench.api.estimates import Compared, Interval
 from prunebench.api.metric import Metric
 from prunebench.api.report.text import percent_labels
@@ -19,6 +19,7 @@ from prunebench.leaderboard.correct import Scores, image_scores
 from prunebench.leaderboard.differences import differences_of
 from prunebench.leaderboard.expectations import evaluate_expectations
 from prunebench.leaderboard.source import ModelData, Source, Tried
+from prunebench.leaderboard.tickets import asked_of
 from prunebench.stats.area import areas
 from prunebench.stats.bootstrap import RESAMPLES, image_interval, mean_over_seeds
 from prunebench.stats.friedman import friedman, ranks
@@ -56,8 +57,9 @@ def _board(results: Results, source: Source, metric: str, ranked_by: Callable[[s
     groups = tuple(
         _group(where, tried, source, results, report.against) for where, tried in source.tried(metric).items()
     )
-    note = () if source.axis == "density" else (note_of(source.axis),)
-    note = (*note, *_emptied(results.rows), *_unscored(results.rows))
+    solved = any(source.axis in asked_of(row) for row in results.rows)
+    note = () if source.axis == "density" else (note_of(source.axis, solved=solved),)
+    note = (*note, *_coarse(results.rows), *_emptied(results.rows), *_unscored(results.rows), *_remarks(results.rows))
     recorded = {row.entry for row in results.rows}
     absent = [name for name in results.provenance.entries if name not in recorded]
     if absent:
@@ -77,6 +79,22 @@ def _board(results: Results, source: Source, metric: str, ranked_by: Callable[[s
         provenance=results.provenance,
         ranked_by=ranked_by,
     )
+
+
+def _coarse(rows: Iterable[Row]) -> Iterator[str]:
+    """For each entry whose masks were cut to a share of a cost: how far from it they came to lie, if that is seen."""
+    furthest: dict[tuple[str, AxisName], tuple[float, float, float]] = {}
+    for row in rows:
+        for axis, asked in asked_of(row).items():
+            lies = getattr(row, axis)
+            if lies is not None and abs(lies / asked - 1) > SAME_PLACE:
+                so_far = furthest.get((row.entry, axis), (0.0, 0.0, 0.0))
+                furthest[row.entry, axis] = max(so_far, (abs(lies / asked - 1), asked, lies))
+    for (entry, axis), (off, asked, lies) in furthest.items():
+        yield (
+            f"{entry}: its masks were cut as near to what was asked for as whole units allow; the furthest is "
+            f"{100 * off:.2g} % away ({lies:.4g} instead of {asked:g}, {AXES[axis]})."
+        )
 
 
 def _emptied(rows: Iterable[Row]) -> Iterator[str]:
@@ -111,6 +129,16 @@ def _unscored(rows: Iterable[Row]) -> Iterator[str]:
             f"{entry}: every unit of {shown} scored exactly 0, as where a branch is initialised to zero: the score "
             "says nothing of these layers, and a cut across the network takes them first."
         )
+
+
+def _remarks(rows: Iterable[Row]) -> Iterator[str]:
+    """What components had to say of tickets: each remark with the entry and in how many judged networks."""
+    said: dict[tuple[str, str], set[RunId]] = {}
+    for row in rows:
+        if row.note and row.role == "evaluate":
+            said.setdefault((row.entry, row.note), set()).add(row.run)
+    for (entry, note), runs in said.items():
+        yield f"{entry}: {note} ({len(runs)} judged {'network' if len(runs) == 1 else 'networks'})."
 
 
 def _group(where: ModelData, tried: Tried, source: Source, results: Results, against: str | None) -> Group:

@@ -139,6 +139,7 @@ def _cell(by_seed: Mapping[int, Sequence[AxisPoint]], never_reached: Mapping[int
         draws=draws,
         apart=max(draws.values(), default=None),
         neighbours=_mean_of(list(between.values())) if between else None,
+        cut_off=sum(any(point.cut_off for point in by_seed[seed]) for seed in whole),
     )
 
 

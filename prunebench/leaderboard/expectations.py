@@ -14,7 +14,7 @@ from prunebench.api.provenance import Provenance
 from prunebench.api.results import Results
 from prunebench.leaderboard.sides import SideValues, base_of, expectation_of, measured, read_side
 from prunebench.leaderboard.source import Source
-from prunebench.stats.equivalence import Equivalence, equivalence, equivalence_p
+from prunebench.stats.equivalence import Equivalence, equivalence, equivalence_p, relative_equivalence
 from prunebench.stats.ranking import seed_scores
 from prunebench.stats.student import difference_within, paired
 
@@ -95,6 +95,8 @@ class _Comparison:
     broken: tuple[tuple[str, Cell], ...] = ()
     reason: str = ""
     interpolated: bool = False
+    cut_off: tuple[str, ...] = ()
+    seeds: tuple[Mapping[int, float], Mapping[int, float]] = ({}, {})
 
 
 def _judge(
@@ -110,13 +112,19 @@ def _judge(
     if "approximate" in metric.shown:
         why = "approximate measurement"
     ends = None if compared.pair is None else compared.pair.ends
-    margin, p = expectation.equal_within, None
+    margin, share, p = expectation.equal_within, expectation.equal_within_share, None
+    reason = compared.reason
     if margin is not None and compared.pair is not None:
         p = equivalence_p(compared.pair, margin)
-    if margin is not None and compared.pair is not None:
         direction = _OF_EQUALITY[equivalence(compared.pair, margin, alpha)]
+    elif share is not None and compared.pair is not None:
+        try:
+            found, p = relative_equivalence(*compared.seeds, share, alpha)
+            direction = _OF_EQUALITY[found]
+        except PrunebenchError as error:
+            reason = str(error)
     elif ends is not None:
-        low, high = ends if _higher(expectation, metric) else (-ends[1], -ends[0])
+        low, high = ends if goes_up(expectation, metric) else (-ends[1], -ends[0])
         direction = "reproduced" if low > 0 else "contradicted" if high < 0 else "undecided"
     return Judgement(
         "not judged" if why else direction,
@@ -128,10 +136,11 @@ def _judge(
         over=compared.over,
         kind="rounds" if compared.rounds else "densities",
         broken=compared.broken,
-        reason=compared.reason,
+        reason=reason,
         why=why,
         direction=direction,
         interpolated=compared.interpolated,
+        cut_off=compared.cut_off,
         p=p,
     )
 
@@ -163,7 +172,9 @@ def _compare(
     common = sorted(high.keys() & low.keys())
     means = mean(high[seed] for seed in common), mean(low[seed] for seed in common)
     between = any(cell.between for cells in tried for cell in cells)
-    return _Comparison(pair, means, len(places), "round" in (ours.kind, theirs.kind), broken, interpolated=between)
+    late = dict.fromkeys(n for n, cells in zip(names, tried, strict=True) if any(cell.cut_off for cell in cells))
+    rounds = "round" in (ours.kind, theirs.kind)
+    return _Comparison(pair, means, len(places), rounds, broken, "", between, tuple(late), (high, low))
 
 
 def _places(
@@ -204,7 +215,7 @@ def _nowhere(one: tuple[ExpectationSide, SideValues], other: tuple[ExpectationSi
     return f"they share no {'round' if one[1].kind == 'round' else 'density'}"
 
 
-def _higher(expectation: Expectation, metric: Metric) -> bool:
+def goes_up(expectation: Expectation, metric: Metric) -> bool:
     """Which way is better: as the published numbers have it, else as the metric does."""
     if expectation.published is not None and expectation.published[0] != expectation.published[1]:
         return expectation.published[0] > expectation.published[1]

@@ -77,8 +77,13 @@ def ours_text(judgement: Judgement) -> str:
     unit = f" {metric.apart}" if metric.apart else ""
     over = f", mean over {judgement.over} {judgement.kind}" if judgement.over > 1 else ""
     over += ", some of these values interpolated between tickets" if judgement.interpolated else ""
+    if judgement.cut_off:
+        over += f"; some early stops of {' and '.join(judgement.cut_off)} are cut off at the horizon"
     lone = f", and {pair.why}" if pair.why else ""
-    margin = judgement.expectation.equal_within
+    margin, share = judgement.expectation.equal_within, judgement.expectation.equal_within_share
+    if share is not None:
+        test = "" if judgement.p is None else f", p = {judgement.p:.2g} that they are not"
+        lone += f"; equal within {100 * share:g} % of the latter?{test}"
     if margin is not None:
         test = "" if judgement.p is None else f", p = {judgement.p:.2g} that they are not"
         lone += f"; equal within {metric.signed(margin).lstrip('+')}{unit}?{test}"
@@ -97,7 +102,7 @@ def section(judgements: Sequence[Judgement]) -> str:
         f"on direction: {counts_text(judgements)}. A difference is better minus worse, paired by seed; it decides if "
         "its uncorrected interval excludes zero."
     )
-    if any(one.expectation.equal_within is not None for one in judgements):
+    if any(one.expectation.is_equality for one in judgements):
         intro += (
             " An equality within a margin is reproduced if two one-sided tests reject that the difference is that "
             "large, and contradicted if its interval lies beyond the margin."

@@ -62,6 +62,7 @@ def expectation_of(stated: Mapping[str, Any], judged_by: str) -> Expectation:
         difference=_number(published.get("difference")),
         ratio=_number(published.get("ratio")),
         equal_within=_number(stated.get("equal_within")),
+        equal_within_share=_number(stated.get("equal_within_share")),
     )
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from fractions import Fraction
 
+from prunebench.api.board import AxisName
 from prunebench.api.errors import PrunebenchError
 from prunebench.api.results import place_in_run
 from prunebench.api.rows import WORST_FIRST, Outcome, Row
+from prunebench.api.task import EARLY_STOP, STOPPED_AT
 
 LATENCY_SHARE = "latency_share"
 """What analyses call the share of the dense network's time that a ticket's network takes."""
@@ -25,6 +27,9 @@ class Ticket:
         outcome: the worst of its rows', of whatever metric.
         value: the metric at the last position; None without one, and where the run diverged or failed.
         latency: the share of the dense network's time that an analysis measured for the round; None without one.
+        asked: on the axes of costs, the share that its mask was cut to.
+        cut_off: of a metric at early stopping, whether training ended before the validation loss rose again: the true
+            stop is later, or there.
     """
 
     entry: str
@@ -37,6 +42,8 @@ class Ticket:
     outcome: Outcome
     value: float | None
     latency: float | None = None
+    asked: Mapping[AxisName, float] = field(default_factory=dict, hash=False)
+    cut_off: bool = False
 
 
 @dataclass(frozen=True)
@@ -98,7 +105,22 @@ def _ticket(rows: Sequence[Row], metric: str, latency: float | None) -> Ticket:
         if outcome in ("ok", "collapsed")
         else None,
         latency=latency,
+        asked=asked_of(first),
+        cut_off=metric.partition("/")[2].startswith(EARLY_STOP) and _is_cut_off(rows),
     )
+
+
+def _is_cut_off(rows: Sequence[Row]) -> bool:
+    """Whether a run stopped early only where it ended."""
+    stops = [place_in_run(row) for row in rows if row.metric == STOPPED_AT]
+    ends = [place_in_run(row) for row in rows if not row.metric.startswith(EARLY_STOP)]
+    return bool(stops and ends) and max(stops) == max(ends)
+
+
+def asked_of(row: Row) -> dict[AxisName, float]:
+    """On the axes of costs, the share that the mask of a row was cut to."""
+    asked: dict[AxisName, float | None] = {"density_all": row.asked_parameters, "density_macs": row.asked_macs}
+    return {axis: share for axis, share in asked.items() if share is not None}
 
 
 def _last(rows: Sequence[Row]) -> float | None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from math import isfinite
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from prunebench.api.component import BoundComponent
+from prunebench.api.cost_share import CostShare
 from prunebench.api.data import Data, ResidentTensors
 from prunebench.api.errors import CannotTakePart, PrunebenchError
 from prunebench.api.info import DataInfo
@@ -15,6 +16,7 @@ from prunebench.api.masks import Mask, Scores, Units
 from prunebench.api.random import Streams
 from prunebench.components.catalogue import Catalogue
 from prunebench.components.managers import accepts, implements, run_manager
+from prunebench.components.own_count import own_count
 from prunebench.kernels.counts import count_at
 
 if TYPE_CHECKING:
@@ -110,6 +112,7 @@ def prune(
     data: Iterable[tuple[Tensor, Tensor]] | None = None,
     *,
     density: float,
+    density_of: Literal["units", "parameters", "macs"] = "units",
     score: Named = "magnitude",
     select: Named = "global",
     units: Named = "weights",
@@ -128,6 +131,8 @@ def prune(
         data: batches (inputs, targets) as the network takes them, such as a DataLoader; for scores that look at data.
             The first 65,536 examples are held.
         density: the share of units to keep, in (0, 1]; exactly round(density * units) are.
+        density_of: what it is a share of: units, or a cost of the network (all its parameters, or the
+            multiply-accumulates of one example), for which the number of units is found that comes nearest.
         score, select, units, task: components, by name or as a table.
         update: a component that chooses mask and weights together, such as "sparsegpt", in place of score and select.
         example: a batch of one, where there is no `data`: units of channels and the search for the classifier follow it
@@ -150,6 +155,7 @@ def prune(
 
     from prunebench.engine.masking import MaskedParameters
     from prunebench.engine.phases.checks import check_mask, check_scores
+    from prunebench.kernels.costs import counter_of, mask_at_share
     from prunebench.kernels.networks import copied
 
     if not (isfinite(density) and 0 < density <= 1):
@@ -172,8 +178,10 @@ def prune(
         raise PrunebenchError("mask: it is not of these units")
     if mask is not None:
         MaskedParameters(pruned, found, mask).zero_weights()
+    if density_of != "units" and update is not None:
+        raise PrunebenchError("density_of: an update needs a number of units; give a score and a select, or units")
     count = count_at(density, found.count)
-    if not 0 < count <= alive.count:
+    if density_of == "units" and not 0 < count <= alive.count:
         raise PrunebenchError(
             f"density {density:g} keeps {count:,} units; {alive.count:,} of {found.count:,} are alive"
         )
@@ -190,17 +198,33 @@ def prune(
                 model=pruned, data=lent, mask=mask, rng=streams.rng("score"), **common
             )
         scores = check_scores(answer, found, f"score {scorer}")
-        chosen = run_manager([selector]).hook.prunebench_select(
-            scores=scores,
-            units=found,
-            mask=alive,
-            count=count,
-            cut=1.0 - count / alive.count,
-            round=1,
-            inputs={},
-            rng=streams.rng("select"),
-        )
-        kept = check_mask(chosen, alive, count, found, f"select {selector}")
+        valid = scores
+
+        def selected(count: int, cut: float | None) -> Mask:
+            chosen = run_manager([selector]).hook.prunebench_select(
+                scores=valid,
+                units=found,
+                mask=alive,
+                count=count,
+                cut=cut,
+                round=1,
+                inputs={},
+                rng=streams.rng("select"),
+            )
+            return check_mask(chosen, alive, count, found, f"select {selector}")
+
+        def about(count: int) -> Mask | None:
+            own = own_count(selector, found.layers, count, 1)
+            return selected(own, None) if own is not None and 0 < own <= alive.count else None
+
+        if density_of == "units" or density == 1:
+            kept = selected(count, 1.0 - count / alive.count)
+        else:
+            share = CostShare(density_of, density)
+            solved = mask_at_share(share, alive, found.layers, about, counter_of(density_of, pruned, taken, found))
+            if solved is None:
+                raise PrunebenchError(f"select {selector}: however few units it keeps, more than {share} is left")
+            kept = solved
     else:
         kept = _updated(
             pruned, catalogue.use(update, slot="prune", where="update"), lent, alive, count, common, streams

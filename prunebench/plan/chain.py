@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 from prunebench.api.component import BoundComponent
+from prunebench.api.cost_share import CostShare, Count
 from prunebench.api.errors import PlanError
 from prunebench.api.info import DataInfo, ModelInfo
 from prunebench.api.planning import (
@@ -51,7 +52,7 @@ class Chain:
         entry: Entry,
         context: TrialContext,
         phases: Phases,
-        counts: Sequence[int],
+        counts: Sequence[Count],
         other: Callable[[str], Chain],
         catalogue: Catalogue,
         participants: Participants,
@@ -124,7 +125,7 @@ class Chain:
         weights: Ref,
         start: Position = START,
         *,
-        count: int | None = None,
+        count: Count | None = None,
         over: Position | None = None,
         optimizer: Ref | None = None,
         changes: Mapping[str, Any] | None = None,
@@ -180,7 +181,7 @@ class Chain:
         round: int,
         *,
         at: Position | None = None,
-        count: int | None = None,
+        count: Count | None = None,
         at_once: bool = False,
     ) -> PlannedPruning:
         """What pruning leaves of a state of a run, or of a ticket before it is trained."""
@@ -188,16 +189,23 @@ class Chain:
             weights, mask = (source.end if at is None else source.at(at)), source.end_mask
         else:
             weights, mask = source.weights, source.mask
-        count, cut = self.counts[round] if count is None else count, None if at_once else self.cut
+        count = self.counts[round] if count is None else count
+        # A cut is of units; one of a cost says nothing about layers.
+        cut = None if at_once or isinstance(count, CostShare) else self.cut
         request = Request("prune", round, None, self._optima_before(round), self, self._other)
         if self.entry.prune is not None:
+            if isinstance(count, CostShare):
+                raise PlanError(
+                    f"prune {self.entry.prune}: it changes the weights with the mask, so it cannot try how many units "
+                    f'leave {count}; use a score and a select, or `density_of = "units"`'
+                )
             key = self.phases.add(self._joint_pruning(self.entry.prune, weights, mask, round, count, cut, request))
             return PlannedPruning(Ref(key, "mask"), Ref(key, "weights"))
         key = self.phases.add(self._pruning(weights, mask, round, count, cut, request))
         return PlannedPruning(Ref(key, "mask"), weights)
 
     def _pruning(
-        self, weights: Ref, mask: Ref | None, round: int, count: int, cut: float | None, request: Request
+        self, weights: Ref, mask: Ref | None, round: int, count: Count, cut: float | None, request: Request
     ) -> PruneSpec:
         entry, context = self.entry, self.context
         assert entry.score is not None

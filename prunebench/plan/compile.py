@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from prunebench.api import keys
 from prunebench.api.component import BoundComponent
+from prunebench.api.cost_share import COSTS, Cost, CostShare, Count
 from prunebench.api.errors import CannotTakePart, ConfigError, DataMissing, PlanError, PrunebenchError
 from prunebench.api.info import DataInfo, ModelInfo
 from prunebench.api.planning import Evaluation, PlannedTicket, Ref, Request, Run
+from prunebench.api.pretrained import Pretrained
 from prunebench.benchmark.choices import DataChoice, ModelChoice
 from prunebench.benchmark.entries import Benchmark, Entry
 from prunebench.benchmark.errors import entries_named
@@ -26,8 +28,11 @@ from prunebench.plan.demand import demanded
 from prunebench.plan.first_step import FirstStep
 from prunebench.plan.participants import Participants
 from prunebench.plan.phases import Phases
-from prunebench.plan.specs import TrainSpec, WeightFile
+from prunebench.plan.published import FirstWeights, prepared_for
+from prunebench.plan.specs import TrainSpec
 from prunebench.plan.trial import LeftOut, Plan, Trial
+
+Costs: TypeAlias = Mapping[Cost, float]
 
 
 class Probe(Protocol):
@@ -41,12 +46,16 @@ class Probe(Protocol):
         """Layers and units of a model, as a task's inputs go through it."""
         ...
 
-    def weights(self, chosen: ModelChoice, data: DataInfo) -> str:
-        """The digest of the weight file that a model starts from; asked only where a file names one."""
+    def weights(self, chosen: ModelChoice, data: DataInfo, published: Pretrained | None = None) -> FirstWeights:
+        """The file that a model starts from; asked only where it names one, or weights were published with it."""
         ...
 
     def first_step(self, chosen: ModelChoice, step: FirstStep) -> str:
         """What the first step of a run would fail with; empty if nothing."""
+        ...
+
+    def least(self, chosen: ModelChoice, data: DataInfo, units: BoundComponent, task: BoundComponent) -> Costs:
+        """The share of each cost that is left where as few units live as may; asked only where a file cuts to one."""
         ...
 
 
@@ -186,6 +195,7 @@ class _Planner:
             analyses=tuple(analyses),
             finds=finds,
             note=context.data.note,
+            weights_note=context.weights_note,
             coverage=context.model.coverage,
             units_kind=context.units.name,
         )
@@ -193,12 +203,12 @@ class _Planner:
     def _try(self, entry: Entry, place: _Place, context: TrialContext, runs: list[str]) -> None:
         """Try the first step of each recipe of a trial. Raises PlanError with what a run would fail with."""
         specs = [spec for key in runs if isinstance(spec := self.phases.by_key[key].spec, TrainSpec)]
-        # A term that reads earlier states cannot be tried before there are any.
+        # A term that reads earlier states cannot be tried before there are any, nor one that reads data without it.
         reading = {term.use for spec in specs for term in spec.loss if term.inputs}
         model, data = entry.models[place.model], entry.data[place.data]
         fails: dict[str, None] = {}
         for recipe in (entry.find, entry.evaluate):
-            losses = tuple(use for use in recipe.loss if use.name not in reading)
+            losses = tuple(use for use in recipe.loss if use.name not in reading and not _reads_data(use))
             step = FirstStep(context.data, entry.task, entry.units, recipe, losses)
             same = ("step", id(model.use), id(data.use), keys.digest(step.identity))
             if why := self._once(same, partial(self.probe.first_step, model, step)):
@@ -220,7 +230,7 @@ class _Planner:
             return self._chain(entry.tickets, place)
         if (name, place, draw) not in self.chains:
             context = self._context(entry, place)
-            counts = self._counts(entry, context)
+            counts = self._counts(entry, context, place)
             self.chains[name, place, draw] = Chain(
                 entry,
                 context,
@@ -238,6 +248,12 @@ class _Planner:
 
     def _context(self, entry: Entry, place: _Place) -> TrialContext:
         data, model = entry.data[place.data], entry.models[place.model]
+        published = self._published(model)
+        if published is not None:
+            # One object for each, as the texts of components are kept by them.
+            data = self._once(
+                ("prepared", self._text(data.use), id(model)), lambda: prepared_for(data, model.label, published)
+            )
         info: DataInfo = self._once(("data", self._text(data.use)), lambda: self.probe.data(data))
         shape: ModelInfo = self._once(
             ("model", *map(self._text, (model.use, data.use, entry.units, entry.task)), model.label),
@@ -252,10 +268,15 @@ class _Planner:
                 f'measure.splits: data "{data.label}" has no examples of "{absent[0]}"; write splits = [{rest}], or '
                 "hold some out (`valid`)"
             )
-        weights = None
-        if model.weights is not None:
-            digest = self._once(("weights", id(model)), lambda: self.probe.weights(model, info))
-            weights = WeightFile(model.weights, digest)
+        first = None
+        if published is not None or model.weights is not None:
+            what = ("weights", id(model), self._text(data.use))
+            first = self._once(what, lambda: self.probe.weights(model, info, published))
+        elif model.fresh_head:
+            raise PlanError(
+                "model.fresh_head: there is a head to replace only with `weights`, or with weights that were published "
+                "with the network (`pretrained = true`)"
+            )
         return TrialContext(
             data.use,
             info,
@@ -265,9 +286,23 @@ class _Planner:
             entry.units,
             entry.task,
             place.seed,
-            weights,
+            None if first is None else first.file,
             model.fresh_head,
+            "" if first is None else first.note,
         )
+
+    def _published(self, model: ModelChoice) -> Pretrained | None:
+        """What was published with a network, if it is asked for."""
+        found: Pretrained | None = self._once(
+            ("published", id(model)),
+            lambda: call_planning_hook(
+                model.use, "prunebench_pretrained", asked=model.pretrained, revision=model.revision
+            ),
+        )
+        if found is None and (model.pretrained or model.revision is not None):
+            key = "pretrained" if model.pretrained else "revision"
+            raise PlanError(f"model.{key}: no weights were published with {model.label}, as far as {model.use} knows")
+        return found
 
     def _once(self, what: Any, make: Callable[[], Any]) -> Any:
         """What `make` gives, or raises, once: a wrong copy of a data set takes long to find out, too."""
@@ -287,11 +322,13 @@ class _Planner:
             self._texts[id(use)] = keys.canonical(use.to_json())
         return self._texts[id(use)]
 
-    def _counts(self, entry: Entry, context: TrialContext) -> list[int]:
+    def _counts(self, entry: Entry, context: TrialContext, place: _Place) -> Sequence[Count]:
         """Units alive after each round, from `cut` and `rounds` or from the densities alone.
 
         Raises: PlanError if a round leaves nothing, or less than the floors of the layers need.
         """
+        if entry.schedule is not None and entry.cost is not None:
+            return self._cost_shares(entry, entry.cost, context, place)
         counts = self._stated_counts(entry, context)
         needed = sum(layer.floor for layer in context.model.layers)
         for round, count in enumerate(counts):
@@ -302,6 +339,47 @@ class _Planner:
                     "(`keep_at_least`)"
                 )
         return counts
+
+    def _cost_shares(self, entry: Entry, of: Cost, context: TrialContext, place: _Place) -> Sequence[Count]:
+        """What each round is cut to, where the file asks for shares of a cost.
+
+        Raises: PlanError if no number of units leaves so little, or the selection does not take any number.
+        """
+        if entry.cut is None:
+            assert entry.densities is not None
+            shares = sorted((d.value for d in entry.densities if d.value < 1), reverse=True)
+        else:
+            assert entry.rounds is not None
+            shares = [(1.0 - entry.cut) ** round for round in range(1, entry.rounds + 1)]
+        self._takes_any_count(entry, of, context)
+        least = self._once(
+            ("least", id(context.model)),
+            lambda: self.probe.least(entry.models[place.model], context.data, entry.units, entry.task),
+        )[of]
+        for round, share in enumerate(shares, 1):
+            if share < least:
+                raise PlanError(
+                    f'density_of = "{of}": round {round} asks for {share:.3g} of the {COSTS[of]}, and {least:.3g} of '
+                    f"them are left when as few units of {entry.units} live as may; ask for more"
+                )
+        return [context.model.units, *(CostShare(of, share) for share in shares)]
+
+    def _takes_any_count(self, entry: Entry, of: Cost, context: TrialContext) -> None:
+        """Raises PlanError where the selection says itself how many units live, whatever it is asked for."""
+        units = context.model.units
+        if not self._decides(entry):
+            self._own_count(entry, context, 0.5, 1, units // 2)  # a pattern that matches no layer is found here
+            return
+        try:
+            tried = [self._own_count(entry, context, None, 1, units * part // 4) for part in (2, 3)]
+            why = "" if tried[0] != tried[1] else f"it leaves {tried[0]:,} of {units:,} units whatever is asked for"
+        except PlanError as error:
+            why = str(error)
+        if why:
+            raise PlanError(
+                f'density_of = "{of}": {_selecting(entry)} cannot be asked for any number of units, so none can be '
+                f"found that leaves a share of the {COSTS[of]}: {why}"
+            )
 
     def _stated_counts(self, entry: Entry, context: TrialContext) -> list[int]:
         units = context.model.units
@@ -376,3 +454,8 @@ class _Planner:
         wanted = demanded(self.phases.by_key, list(plan.sinks))
         naive = sum(len(trial.finds) + len(trial.evaluations) for trial in trials)
         return wanted, naive
+
+
+def _reads_data(loss: BoundComponent) -> bool:
+    """Whether a loss term is set up from training examples."""
+    return accepts(loss.planner, "prunebench_loss_terms", "data")

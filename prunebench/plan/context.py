@@ -23,6 +23,7 @@ class TrialContext:
     Args:
         weights: the file that the first weights are read from; None where they are drawn.
         fresh_head: the classifier's are drawn all the same.
+        weights_note: what a reader must know of these weights.
     """
 
     data_component: BoundComponent
@@ -35,6 +36,7 @@ class TrialContext:
     seed: int
     weights: WeightFile | None = None
     fresh_head: bool = False
+    weights_note: str = ""
 
     @cached_property
     def data_spec(self) -> DataSpec:

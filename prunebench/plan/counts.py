@@ -1,21 +1,21 @@
-"""The rounds that stated densities name."""
+"""The rounds that stated densities name, and the shares of a cost that rounds are cut to."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from prunebench.api.cost_share import CostShare, Count
 from prunebench.api.errors import PlanError
 from prunebench.benchmark.densities import Density
 
 
-def matched(densities: Sequence[Density], counts: Sequence[int]) -> list[int]:
+def matched(densities: Sequence[Density], counts: Sequence[Count]) -> list[int]:
     """The rounds that densities name, to the precision that they are printed with.
 
     Raises:
         PlanError: densities that no round has, each with the nearest ones.
     """
-    units = counts[0]
-    reached = [count / units for count in counts]
+    reached = densities_of(counts)
     rounds, missing = [], []
     for density in densities:
         fitting = [r for r, d in enumerate(reached) if round(d, density.decimals) == density.value]
@@ -30,3 +30,10 @@ def matched(densities: Sequence[Density], counts: Sequence[int]) -> list[int]:
     if missing:
         raise PlanError("\n    ".join(missing))
     return sorted(set(rounds))
+
+
+def densities_of(counts: Sequence[Count]) -> list[float]:
+    """What each round leaves, as a share of what the first has: of the units, or of the cost that it is cut to."""
+    units = counts[0]
+    assert isinstance(units, int), "the dense network has all units"
+    return [count.share if isinstance(count, CostShare) else count / units for count in counts]

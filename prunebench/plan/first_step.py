@@ -16,7 +16,7 @@ class FirstStep:
     """A step of training under a recipe.
 
     Args:
-        losses: those terms of the recipe that read no state of an earlier run.
+        losses: those terms of the recipe that read no state of an earlier run, and no data.
     """
 
     data: DataInfo

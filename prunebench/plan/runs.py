@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from prunebench.api.cost_share import CostShare
 from prunebench.api.errors import PlanError
 from prunebench.api.planning import PlannedTicket, Ref, Request
 from prunebench.api.positions import Clock
@@ -50,6 +51,11 @@ class Runs:
         Raises:
             PlanError: parts of the recipe that do not go together, or do not fit the ticket.
         """
+        if recipe.mask_updates and isinstance(ticket.count, CostShare):
+            raise PlanError(
+                f"mask_updates: {recipe.mask_updates[0]} brings the run to a number of units, and how many leave "
+                f'{ticket.count} only a pruning finds; write `density_of = "units"`'
+            )
         loss = self._participants.taking_part(recipe.loss, request, clock)
         updates = self._participants.taking_part(recipe.mask_updates, request, clock)
         state = ticket.optimizer if recipe.optimizer_state == "with-weights" else None
@@ -78,7 +84,7 @@ class Runs:
             model=self._context.model_spec,
             units=self._context.units_spec if ticket.mask is not None or updates or loss else None,
             recipe=self._recipe(recipe, clock),
-            count=ticket.count if updates else None,
+            count=ticket.count if updates and isinstance(ticket.count, int) else None,
             start=start,
             streams=streams,
             shrunk=shrunk,

@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import Any, ClassVar, Literal
 
 from prunebench.api.component import BoundComponent
+from prunebench.api.cost_share import Count
 from prunebench.api.planning import Ref, TrainedPoint
 from prunebench.api.positions import Clock, Position
 from prunebench.api.random import Streams
@@ -73,10 +74,17 @@ class ParticipantSpec(ComponentSpec):
 
 @dataclass(frozen=True, slots=True)
 class WeightFile:
-    """A file below the data root that the first weights are read from."""
+    """A file that the first weights are read from.
+
+    Args:
+        rows: the outputs of the file's classifier that tell the data's classes apart, in the order of these.
+        by_order: whether its tensors are the network's in order, whatever they are called.
+    """
 
     file: str
     digest: str
+    rows: tuple[int, ...] | None = field(default=None, metadata=ABSENT)
+    by_order: bool = field(default=False, metadata=ABSENT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +174,7 @@ class PruneSpec:
     """A pruning: scores and a selection of `count` units.
 
     Args:
+        count: so many, or as many as leave a share of a cost: the number is found while pruning.
         cut, round: those of the chain, where the selection asks for them.
     """
 
@@ -179,7 +188,7 @@ class PruneSpec:
     task: ComponentSpec
     model: ModelSpec
     units: ComponentSpec
-    count: int
+    count: Count
     cut: float | None
     round: int | None
     streams: Streams

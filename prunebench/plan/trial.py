@@ -31,6 +31,8 @@ class Trial:
     note: str = ""
     coverage: Coverage | None = None
     """What its units reach of the network."""
+    weights_note: str = ""
+    """Where the first weights come from, if they were published with the network or unwrapped."""
     units_kind: str = ""
     """The component that its units are of."""
 

@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from prunebench.api.cost_share import CostShare
 from prunebench.api.planning import Evaluation, Ref
 from prunebench.api.rows import Outcome, Row
 from prunebench.api.task import EARLY_STOP, LOSS, STOPPED_AT, all_metrics, primary
@@ -56,12 +57,14 @@ class _Reader:
 
     def _density(self, trial: Trial, evaluation: Evaluation) -> dict[str, Any]:
         """Density over the units that may be pruned and over all parameters, and how many layers are empty."""
+        count = evaluation.run.ticket.count
+        asked = {f"asked_{count.of}": count.share} if isinstance(count, CostShare) else {}
         if evaluation.mask is None:
             return {"density": 1.0, "density_all": 1.0, "density_macs": 1.0, "empty": 0}
         artifact = self.outputs.get(evaluation.mask)
         if artifact is None or "count" not in artifact.meta:
-            planned = evaluation.run.ticket.count / trial.units
-            return {"density": planned, "density_all": None, "density_macs": None, "empty": 0}
+            planned = None if isinstance(count, CostShare) else count / trial.units
+            return {"density": planned, "density_all": None, "density_macs": None, "empty": 0, "asked": asked}
         meta = artifact.meta
         return {
             "density": meta["count"] / trial.units,
@@ -71,6 +74,7 @@ class _Reader:
             "empty": meta["counts"].count(0),
             "unscored": tuple(meta.get("unscored", ())),
             "notes": meta.get("notes", ()),
+            "asked": asked,
         }
 
     def _evaluation(self, trial: Trial, evaluation: Evaluation, facts: Mapping[str, Any]) -> Iterator[Row]:
@@ -90,6 +94,7 @@ class _Reader:
             "density_macs": facts["density_macs"],
             "key": evaluation.run.key,
             **self._mixed(artifact),
+            **facts.get("asked", {}),
             **({"note": "; ".join(facts["notes"])} if facts.get("notes") else {}),
         }
         if facts["empty"]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prunebench import runner
+from prunebench.api.cost_share import Count
 from prunebench.api.errors import ConfigError, PrunebenchError, nearest
 from prunebench.api.events import Event
 from prunebench.api.info import DataInfo
@@ -142,7 +143,7 @@ def export(
         "model": to_json(model_spec),
         "input": {"shape": list(example.shape[1:]), "dtype": str(example.dtype).removeprefix("torch.")},
         "units": None if mask is None else to_json(units_spec),
-        "history": history(prepared.plan, trial, evaluation, choice),
+        "history": history(prepared.plan, trial, evaluation, choice, trial.units if mask is None else mask.count),
         "size": _sizes(original, small, state, None if mask is None else (units, mask)),
         "files": {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()},
     }
@@ -250,7 +251,7 @@ def chosen(plan: Plan, choice: Choice) -> tuple[Trial, Evaluation]:
     rounds = sorted({e.round for e in judged})
     round = rounds[-1] if choice.round is None else choice.round
     if choice.density is not None:
-        counts = {e.round: e.run.ticket.count for e in judged}
+        counts: dict[int, Count] = {e.round: e.run.ticket.count for e in judged}
         try:
             stated = Density(float(choice.density), choice.density)
         except ValueError:
@@ -263,15 +264,19 @@ def chosen(plan: Plan, choice: Choice) -> tuple[Trial, Evaluation]:
     return trial, next(e for e in judged if e.round == round)
 
 
-def history(plan: Plan, trial: Trial, evaluation: Evaluation, choice: Choice) -> dict[str, Any]:
-    """How the network came to be: its key, and each pruning on the way with what scored and selected."""
+def history(plan: Plan, trial: Trial, evaluation: Evaluation, choice: Choice, count: int) -> dict[str, Any]:
+    """How the network came to be: its key, and each pruning on the way with what scored and selected.
+
+    Args:
+        count: units that live in it.
+    """
     prunings = []
     mask: Ref | None = evaluation.run.ticket.mask
     while mask is not None and mask.key in plan.phases:
         spec = plan.phases[mask.key].spec
         if isinstance(spec, PruneSpec):
             chosen_by = {"score": to_json(spec.score), "select": to_json(spec.select)}
-            prunings.append({"key": mask.key, "count": spec.count, **chosen_by, "round": spec.streams.round})
+            prunings.append({"key": mask.key, "count": to_json(spec.count), **chosen_by, "round": spec.streams.round})
         elif isinstance(spec, JointPruneSpec):
             step = {"key": mask.key, "count": spec.count, "prune": to_json(spec.prune), "round": spec.streams.round}
             prunings.append(step)
@@ -284,7 +289,7 @@ def history(plan: Plan, trial: Trial, evaluation: Evaluation, choice: Choice) ->
         "seed": trial.seed,
         "round": evaluation.round,
         "draw": evaluation.draw,
-        "density": evaluation.run.ticket.count / trial.units,
+        "density": count / trial.units,
         "trained": choice.trained,
         "key": evaluation.run.key,
         "prunings": prunings[::-1],

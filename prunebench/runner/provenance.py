@@ -136,6 +136,7 @@ def notes(prepared: Prepared, rows: Sequence[Row], failed: Mapping[str, str]) ->
         found.append("Changed on the command line: " + ", ".join(changed) + ".")
     found += numerics_notes(benchmark.entries)
     found += sorted({f"{trial.data}: {trial.note}" for trial in prepared.plan.trials if trial.note})
+    found += sorted({f"{trial.model}: {trial.weights_note}" for trial in prepared.plan.trials if trial.weights_note})
     for trial, coverage in prepared.plan.coverages():
         if sum(one.values for one in coverage.weights) > MANY * coverage.values:
             rest = "; ".join(

@@ -24,6 +24,7 @@ from prunebench.results.measured_details import details_of
 from prunebench.results.measured_rows import rows_of
 from prunebench.results.outputs import Outputs
 from prunebench.runner.components import Complain, Trackers, on_standard_error
+from prunebench.runner.following import Following
 from prunebench.runner.preparing import Prepared
 from prunebench.runner.provenance import notes, provenance_of
 from prunebench.runner.work_left import Status, status
@@ -80,11 +81,15 @@ def run(
         WorkerError: no worker gets going, or they could not find a component that the file names.
         InterruptedRunError: on Ctrl-C or SIGTERM; what was done is stored.
     """
-    trackers = None if folder is None else Trackers(prepared.benchmark.track, folder, complain)
+    watching = () if folder is None else prepared.benchmark.watching
+    trackers = None if folder is None or not watching else Trackers(watching, folder, complain)
+    following = None if trackers is None else Following(prepared.plan, prepared.benchmark.name)
 
     def report(event: Event) -> None:
-        if trackers is not None and event.kind != "time-left":  # a guess of now, and no record of the run
-            trackers(event)
+        # Time left is a guess of now, and no record of the run.
+        if trackers is not None and following is not None and event.kind != "time-left":
+            for told in following.told(event, making.store):
+                trackers(told)
         observe(event)
 
     def read(outputs: Outputs) -> tuple[list[Row], list[Detail]]:

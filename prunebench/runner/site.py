@@ -9,6 +9,7 @@ from prunebench.api.errors import PrunebenchError
 from prunebench.api.provenance import Provenance
 from prunebench.benchmark import load as benchmark_files
 from prunebench.components.catalogue import Catalogue
+from prunebench.leaderboard import claims
 from prunebench.leaderboard.build import board_of
 from prunebench.leaderboard.site import SiteBoard, write_site
 from prunebench.results.folder import read_results
@@ -18,11 +19,12 @@ def make_site(source: Path, to: Path, files: Path | None = None) -> Sequence[Sit
     """Write a site over all leaderboards below a folder; what was written.
 
     Args:
-        source: a folder of leaderboards' folders, or the folder of one.
+        source: a folder of leaderboards' folders, or the folder of one; a list of claims in it, `claims.toml`, is shown
+            with what the boards say of each.
         files: the folder that the boards' benchmark files are named from; they are read for what each entry names, and
             never run. By default the one that `source` lies in.
     Raises:
-        PrunebenchError: there is no leaderboard, one is damaged, or the site cannot be written.
+        PrunebenchError: there is no leaderboard, one or the list of claims is damaged, or the site cannot be written.
     """
     folders = (
         [source]
@@ -37,7 +39,8 @@ def make_site(source: Path, to: Path, files: Path | None = None) -> Sequence[Sit
         results = read_results(folder)
         components = components_of(results.provenance, root, catalogue)
         boards.append(SiteBoard(folder.name, folder, results, board_of(results), components))
-    write_site(to, boards)
+    listed = source / claims.FILE
+    write_site(to, boards, claims.read_claims(listed) if listed.is_file() else None)
     return boards
 
 

@@ -11,8 +11,10 @@ from torch import nn
 
 from prunebench import Component, ComponentConfig, hookimpl
 from prunebench.api.component import BoundComponent
+from prunebench.api.cost_share import Cost
 from prunebench.api.info import DataInfo, ModelInfo
 from prunebench.api.planning import Recipes, Request
+from prunebench.api.pretrained import Pretrained
 from prunebench.benchmark.choices import DataChoice, ModelChoice
 from prunebench.benchmark.entries import Benchmark
 from prunebench.benchmark.load import resolve
@@ -22,6 +24,8 @@ from prunebench.kernels.weight_files import digest_of
 from prunebench.plan.chain import Chain
 from prunebench.plan.compile import chain_of, make_plan
 from prunebench.plan.first_step import FirstStep
+from prunebench.plan.published import FirstWeights
+from prunebench.plan.specs import WeightFile
 from prunebench.plan.trial import Plan
 from prunebench.testing.data import ToyData, two_layer_net, weight_units
 
@@ -89,14 +93,22 @@ class ToyProbe:
         net = two_layer_net()
         return ModelInfo(chosen.label, sum(p.numel() for p in net.parameters()), weight_units(net).layers)
 
-    def weights(self, chosen: ModelChoice, data: DataInfo) -> str:
+    def weights(self, chosen: ModelChoice, data: DataInfo, published: Pretrained | None = None) -> FirstWeights:
         """See prunebench.plan.compile.Probe."""
         assert chosen.weights is not None
-        return digest_of(Path(chosen.weights))
+        return FirstWeights(WeightFile(chosen.weights, digest_of(Path(chosen.weights))))
 
     def first_step(self, chosen: ModelChoice, step: FirstStep) -> str:
         """See prunebench.plan.compile.Probe."""
         return ""
+
+    def least(
+        self, chosen: ModelChoice, data: DataInfo, units: BoundComponent, task: BoundComponent
+    ) -> Mapping[Cost, float]:
+        """See prunebench.plan.compile.Probe."""
+        net = two_layer_net()
+        # All that multiplies is a unit.
+        return {"parameters": 1 - weight_units(net).count / sum(p.numel() for p in net.parameters()), "macs": 0.0}
 
 
 def toy_benchmark(*changes: Mapping[str, Any], catalogue: Catalogue | None = None, **more: Any) -> Benchmark:

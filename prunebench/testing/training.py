@@ -141,7 +141,13 @@ class LossContract(Contract):
     def terms(self, model: nn.Module, mask: Mask | None) -> list[LossTerm]:
         """The component's terms."""
         answers = self.hooks().prunebench_loss_terms(
-            model=model, units=self.units(model), mask=mask, inputs=self.inputs()
+            model=model,
+            data=self.data(),
+            task=self.task(),
+            units=self.units(model),
+            mask=mask,
+            inputs=self.inputs(),
+            rng=self.rng(),
         )
         return [term for answer in answers for term in answer]
 

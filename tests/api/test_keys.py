@@ -40,7 +40,7 @@ from prunebench.testing import ToyProbe, toy_catalogue
 from prunebench.testing.toy import TOY
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "keys.json"
-QUICKSTART = Path(__file__).parents[2] / "benchmarks" / "quickstart.toml"
+QUICKSTART = Path(__file__).parents[1] / "golden" / "quickstart.toml"
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
@@ -376,6 +376,7 @@ CANDIDATES: Sequence[Any] = (
         [2, 3],
         ["out"],
         ["bias"],
+        ["predictions"],
         ["dense", "csr"],
         [3, 1],
         "1:2",
@@ -394,6 +395,8 @@ ALSO: Mapping[str, Mapping[str, Any]] = {
     "sr-ste": {"pattern": "1:2", "rest": "dense"},
     "lpr-at-epochs": {"density": 0.5},
     "threshold": {"runs": "find"},
+    "distances": {"also": ["units"]},
+    "repulsion": {"by": "activations"},
     "utility-ablation": {"ratios": [0.1]},
 }
 """What some fields need beside them (Nesterov's momentum is one), and the entries that a component reads."""

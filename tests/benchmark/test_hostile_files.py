@@ -19,11 +19,14 @@ from benchmark.hostile import SOUND, Case, case
 from prunebench.api.component import BoundComponent
 from prunebench.api.errors import ConfigError
 from prunebench.api.info import DataInfo, Layer, ModelInfo
+from prunebench.api.pretrained import Pretrained
 from prunebench.benchmark.choices import DataChoice, ModelChoice
 from prunebench.benchmark.load import read
 from prunebench.components.catalogue import Catalogue
 from prunebench.plan.compile import make_plan
 from prunebench.plan.first_step import FirstStep
+from prunebench.plan.published import FirstWeights
+from prunebench.plan.specs import WeightFile
 
 CASES = int(os.environ.get("PRUNEBENCH_FUZZ_CASES", "0"))
 SECONDS = 20
@@ -47,8 +50,8 @@ class KnownSizes:
         )
         return ModelInfo(chosen.label, 266_610, layers)
 
-    def weights(self, chosen: ModelChoice, data: DataInfo) -> str:
-        return "0" * 64
+    def weights(self, chosen: ModelChoice, data: DataInfo, published: Pretrained | None = None) -> FirstWeights:
+        return FirstWeights(WeightFile(chosen.weights or "", "0" * 64))
 
     def first_step(self, chosen: ModelChoice, step: FirstStep) -> str:
         return ""

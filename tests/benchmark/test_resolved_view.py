@@ -48,7 +48,7 @@ def test_an_entry_that_takes_anothers_tickets_shows_that_entrys_chain() -> None:
 
 
 def test_the_command_prints_toml_or_json_of_the_same() -> None:
-    arguments = ["show", QUICKSTART, "imp-shuffled", "--profile", "smoke"]
+    arguments = ["show", QUICKSTART, "imp-reinit", "--profile", "smoke"]
     toml = CliRunner().invoke(main, arguments)
     as_json = CliRunner().invoke(main, [*arguments, "--json"])
     assert tomllib.loads(toml.output) == json.loads(as_json.output)

@@ -2,6 +2,8 @@
 
 import re
 import tomllib
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -10,13 +12,18 @@ import pytest
 
 from prunebench.api.errors import ConfigError, DataMissing
 from prunebench.api.info import DataInfo
+from prunebench.api.pretrained import Pretrained
 from prunebench.benchmark import load as config
 from prunebench.benchmark.choices import DataChoice, ModelChoice
 from prunebench.benchmark.merging import read_file
 from prunebench.components.catalogue import Catalogue
+from prunebench.engine.missing import missing, samples
 from prunebench.engine.probe import StoreProbe
+from prunebench.leaderboard.claims import Work, read_claims
 from prunebench.plan.compile import make_plan
-from prunebench.plan.trial import Plan
+from prunebench.plan.published import FirstWeights
+from prunebench.plan.specs import WeightFile
+from prunebench.plan.trial import Plan, Trial
 from prunebench.runner.preparing import Options, data_root, prepare
 from prunebench.store.environment import Environment
 from prunebench.store.store import Store
@@ -53,12 +60,12 @@ class PublishedSizes(StoreProbe):
         sizes = {"train": rest if stated.train is None else stated.train, "valid": stated.valid, "test": test}
         return DataInfo(name, "published", sizes, (shape[0], side, side), classes, "", ())
 
-    def weights(self, chosen: ModelChoice, data: DataInfo) -> str:
+    def weights(self, chosen: ModelChoice, data: DataInfo, published: Pretrained | None = None) -> FirstWeights:
         """A weight file that is not there counts as the published one."""
         try:
-            return super().weights(chosen, data)
+            return super().weights(chosen, data, published)
         except DataMissing:
-            return "0" * 64
+            return FirstWeights(WeightFile(chosen.weights or "", "0" * 64))
 
 
 def profiles(file: Path) -> list[str | None]:
@@ -180,3 +187,37 @@ def test_the_file_under_sgd_leaves_the_one_under_adam_as_it_is() -> None:
         tomllib.loads((FOLDER / name).read_text()) for name in ("lottery-mnist-sgd.toml", "lottery-mnist.toml")
     )
     assert (sgd["extends"], adam["train"]["optimizer"]["use"]) == ("lottery-mnist.toml", "adam")
+
+
+# The published claims' list says what the planner says.
+
+CLAIMS = read_claims(FOLDER.parent / "leaderboards" / "claims.toml")
+
+
+def of_claims(file: str) -> list[Work]:
+    return [work for claim in CLAIMS.claim for work in claim.work if work.file == file]
+
+
+@pytest.mark.parametrize(("file", "profile"), [case(f, None) for f in FILES if of_claims(f.name)])
+def test_the_list_of_claims_has_the_runs_and_the_images_that_are_planned(
+    file: Path, profile: None, probe: StoreProbe
+) -> None:
+    plan, seeds = planned(file, None, probe)
+    lacking = missing(plan, probe.store)
+    for work in of_claims(file.name):
+        keys = trained(plan, [t for t in plan.trials if any(fnmatchcase(t.entry, name) for name in work.entries)])
+        images = sum(samples(plan.phases[key], lacking[key]) for key in keys)
+        assert (work.runs, work.images) == (len(keys) * seeds, images * seeds), work.entries
+
+
+def trained(plan: Plan, trials: Sequence[Trial]) -> set[str]:
+    """The training runs that these trials rest on."""
+    stack = [ref.key for t in trials for _, ref in t.analyses]
+    stack += [key for t in trials for key in (*t.finds, *(e.run.key for e in t.evaluations))]
+    seen: set[str] = set()
+    while stack:
+        key = stack.pop()
+        if key not in seen:
+            seen.add(key)
+            stack += [ref.key for ref in plan.phases[key].parents]
+    return {key for key in seen if plan.phases[key].kind == "train"}

@@ -122,7 +122,7 @@ def test_a_head_of_another_size_is_drawn_for_each_seed_if_the_file_says_so(root:
 
 
 def test_a_head_is_replaced_only_where_weights_are_read(root: Path) -> None:
-    with pytest.raises(PrunebenchError, match="there is a head to replace only with `weights`"):
+    with pytest.raises(PrunebenchError, match="there is a head to replace only with `weights`, or"):
         prepared(root.parent / "store", {"model": {"fresh_head": True}}, root=root)
 
 
@@ -150,12 +150,18 @@ def test_every_mismatch_is_listed(root: Path) -> None:
     assert "extra: not in the network" in text
 
 
-def test_a_pickle_is_refused_with_the_command_that_converts(root: Path) -> None:
-    torch.save(weights(), root / "trained.pt")
-    text = problem(root, "trained.pt")
-    assert "a pickle, which may run any code when it is read" in text
-    assert f"python -m prunebench.kernels.convert_checkpoint {root / 'trained.pt'}" in text
-    assert 'name "trained.safetensors" instead' in text
+def test_a_file_of_torch_save_is_read_as_tensors_alone(root: Path, store: Path) -> None:
+    torch.save({"state_dict": weights(seed=5)}, root / "trained.pt")
+    made = Workshop(store, start(root / "trained.pt"))
+    made.make(made.chain.dense.weights)
+    assert all(torch.equal(made.weights(made.chain.dense.weights)[n], value) for n, value in weights(seed=5).items())
+    torch.save(torch.nn.Linear(2, 2), root / "module.pt")
+    assert "it holds more than tensors and plain values" in problem(root, "module.pt")
+
+
+def test_a_pickle_under_another_name_is_refused(root: Path) -> None:
+    torch.save(weights(), root / "trained.weights")
+    assert "is a file of torch.save under another name; call it trained.pth" in problem(root, "trained.weights")
 
 
 def test_a_damaged_file_is_named(root: Path) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
@@ -14,8 +12,9 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from prunebench import PlanError, PrunebenchError
-from prunebench.kernels.convert_checkpoint import convert, main, state_of
-from prunebench.kernels.weight_files import check_fit, found, renamed
+from prunebench.kernels.convert_checkpoint import convert, main
+from prunebench.kernels.saved_states import state_in
+from prunebench.kernels.weight_files import check_fit, found, renamed, saved, shapes_of
 
 WANTED = ("conv.weight", "conv.bias", "head.weight")
 
@@ -107,21 +106,19 @@ CHECKPOINTS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("kind", CHECKPOINTS)
-def test_a_checkpoint_becomes_a_file_by_the_advised_command(kind: str, tmp_path: Path) -> None:
+def test_a_checkpoint_is_read_as_it_is_and_converted(kind: str, tmp_path: Path) -> None:
     source = tmp_path / "my best.pt"
     torch.save(CHECKPOINTS[kind], source)
-    with pytest.raises(PlanError, match="is a pickle, which may run any code") as refused:
-        found(tmp_path, "my best.pt")
-    (command,) = (line.strip() for line in str(refused.value).splitlines() if line.startswith("    python"))
-    assert 'name "my best.safetensors" instead' in str(refused.value)
-    if kind == "a state":
-        subprocess.run(command.replace("python", sys.executable, 1), shell=True, check=True)
-    else:
-        assert main([str(source)]) == 0
-    file = found(tmp_path, "my best.safetensors")
-    assert {name: value.tolist() for name, value in load_file(file).items()} == {
-        name: value.tolist() for name, value in state().items()
+    wanted = {name: value.tolist() for name, value in state().items()}
+    read = saved(found(tmp_path, "my best.pt"))
+    assert {name: value.tolist() for name, value in read.tensors.items()} == wanted
+    assert bool(read.taken_off) == (kind not in ("a state", "an ordered one"))
+    assert {name: list(shape) for name, shape in shapes_of(source).items()} == {
+        n: list(v.shape) for n, v in state().items()
     }
+    assert main([str(source)]) == 0
+    file = found(tmp_path, "my best.safetensors")
+    assert {name: value.tolist() for name, value in load_file(file).items()} == wanted
 
 
 def test_shared_and_strided_tensors_are_written(tmp_path: Path) -> None:
@@ -161,14 +158,14 @@ def test_nothing_of_a_checkpoint_is_run(tmp_path: Path, monkeypatch: pytest.Monk
 )
 def test_a_checkpoint_without_a_state_says_what_it_has(content: Any, match: str) -> None:
     with pytest.raises(PrunebenchError, match=match):
-        state_of(content)
+        state_in(content)
 
 
 def test_a_key_says_which_of_several_states(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     content = {"state_dict": wrapped("module."), "ema": {"shadow": {"w": torch.ones(1)}}}
-    assert list(state_of(content, "ema.shadow")) == ["w"]
+    assert list(state_in(content, "ema.shadow").tensors) == ["w"]
     with pytest.raises(PrunebenchError, match='no "emma" in the checkpoint; it has "state_dict", "ema"'):
-        state_of(content, "emma")
+        state_in(content, "emma")
     torch.save(content, tmp_path / "x.pt")
     assert main([str(tmp_path / "x.pt"), str(tmp_path / "y.safetensors"), "--key", "ema.shadow"]) == 0
     assert list(load_file(tmp_path / "y.safetensors")) == ["w"]

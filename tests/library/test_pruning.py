@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import prunebench
 from prunebench.api.errors import ConfigError, PrunebenchError
+from prunebench.kernels.macs import macs_of
 from prunebench.library import prune
 
 
@@ -127,3 +128,13 @@ def test_batches_that_are_no_pairs_are_refused() -> None:
 
 def test_the_public_name_is_this_function() -> None:
     assert prunebench.prune is prune
+
+
+@pytest.mark.parametrize("units", ["weights", "channels"])
+def test_a_density_may_be_of_a_cost(units: str) -> None:
+    network = nn.Sequential(nn.Linear(8, 40), nn.ReLU(), nn.Linear(40, 4))
+    pruning = prunebench.prune(network, density=0.5, density_of="macs", units=units, example=torch.zeros(1, 8))
+    macs = macs_of(network, torch.zeros(1, 8), pruning.units, pruning.mask)
+    assert abs(macs.effective - macs.dense / 2) <= (12 if units == "channels" else 1) / 2
+    with pytest.raises(PrunebenchError, match="an update needs a number of units"):
+        prunebench.prune(network, density=0.5, density_of="macs", update="sparsegpt", example=torch.zeros(1, 8))

@@ -89,7 +89,8 @@ class UtilityAblation:
         asked = []
         for evaluation in request.evaluations:
             if evaluation.draw == 0 and (among := self._among(evaluation, request)) is not None:
-                self._check_sizes(among.count, evaluation.round, request)
+                if isinstance(among.count, int):  # otherwise the mask will say, and the analysis looks at it then
+                    self._check_sizes(among.count, evaluation.round, request)
                 states = self._states(evaluation)
                 masks = [_point(state.weights, among.mask, state.round, state.label) for state in states]
                 asked.append(Needs({"states": states, "among": masks, "pretrained": self._dense(evaluation, request)}))

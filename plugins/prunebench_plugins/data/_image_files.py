@@ -25,6 +25,7 @@ from torch import Tensor
 from prunebench.api.data import Augmentation, Data, Resident, Split
 from prunebench.api.errors import DataUnusable
 from prunebench.api.info import DataInfo
+from prunebench.api.pretrained import Interpolation
 from prunebench.api.random import Rng
 from prunebench.api.untrusted_text import printable
 from prunebench.kernels.file_facts import remembered
@@ -292,7 +293,9 @@ def decoded(
         missing(source, f"{name} in {source.place} {error}", error)
 
 
-def scaled(size: int, resize: int, crop: Crop) -> Callable[[Image.Image], Tensor]:
+def scaled(
+    size: int, resize: int, crop: Crop, interpolation: Interpolation = "bilinear"
+) -> Callable[[Image.Image], Tensor]:
     """timm's transform for measuring, up to uint8 (3, size, size).
 
     Args:
@@ -300,6 +303,7 @@ def scaled(size: int, resize: int, crop: Crop) -> Callable[[Image.Image], Tensor
         resize: pixels that the image is brought to before its middle is cut out: of its shorter side for the crop
             "center", of its longer side for "border" (grey is put beside it), of both for "squash".
         crop: see `resize`.
+        interpolation: how it is brought there.
     """
     from timm.data.transforms_factory import create_transform
 
@@ -308,14 +312,14 @@ def scaled(size: int, resize: int, crop: Crop) -> Callable[[Image.Image], Tensor
         (3, size, size),
         is_training=False,
         use_prefetcher=True,
-        interpolation="bilinear",
+        interpolation=interpolation,
         crop_pct=size / (resize + 0.5),
         crop_mode=crop,
     )
     return transform
 
 
-def to_scale(size: int, resize: int, crop: Crop) -> Finish:
+def to_scale(size: int, resize: int, crop: Crop, interpolation: Interpolation = "bilinear") -> Finish:
     """See `scaled`; pictures so narrow that they would be brought to more than PIXELS are not taken."""
 
     def check(width: int, height: int) -> str | None:
@@ -323,7 +327,7 @@ def to_scale(size: int, resize: int, crop: Crop) -> Finish:
             return f"has {height:,} x {width:,} pixels: too narrow to be brought to {resize} on its shorter side"
         return None
 
-    return Finish(scaled(size, resize, crop), check, f"scaled {resize} {crop}")
+    return Finish(scaled(size, resize, crop, interpolation), check, f"scaled {resize} {crop}")
 
 
 def exactly(size: int) -> Finish:
@@ -404,6 +408,7 @@ def image_data(
     notes: Sequence[str],
     background: Background = "none",
     cut_boxes: bool = False,
+    class_names: tuple[str, ...] = (),
 ) -> Data:
     """Data from image files; only "train" is augmented. Bit-equal batches whether `resident` or not.
 
@@ -421,6 +426,7 @@ def image_data(
         augment: of batches of "train".
         notes: see DataInfo; what is remarkable about the pictures is added.
         background: what shows through where they are transparent.
+        class_names: in the order of the labels.
         cut_boxes: a random box of each training image is cut out while it is decoded; only where not `resident`.
     Raises:
         DataUnusable: there are fewer than two classes, or a file is absent, cut short or no image. One that is damaged
@@ -455,7 +461,7 @@ def image_data(
     def divided(rng: Rng) -> Data:
         parts = parts_of(rng)
         sizes = {name: len(listing) for name, listing in parts.items()}
-        info = DataInfo(source.data, found.digest, sizes, (3, size, size), classes, note, tuple(files))
+        info = DataInfo(source.data, found.digest, sizes, (3, size, size), classes, note, tuple(files), class_names)
         splits = WhenNeeded({name: partial(split, name, listing) for name, listing in parts.items()})
         return Data(info, splits, divided)
 

@@ -20,14 +20,14 @@ class Found:
     Args:
         source: the folder or the archive.
         lists: names of the files that say which image is of which class, and of the folders that do.
-        classes: how many.
+        names: of the classes, in the order of their labels: WordNet's.
         train: the official training images.
         test: the official validation images.
     """
 
     source: Source
     lists: Sequence[str]
-    classes: int
+    names: tuple[str, ...]
     train: Listing
     test: Listing
 
@@ -60,7 +60,7 @@ def _listed(source: Source) -> Found:
         missing(source, f"{source.place} lacks {gone[0]}, which val_annotations.txt names")
     if not train or not test:
         missing(source, f"{source.place} has no images of the classes in wnids.txt")
-    return Found(source, [*lists, *folders(train)], len(label_of), Listing.of(train), Listing.of(test))
+    return Found(source, [*lists, *folders(train)], tuple(label_of), Listing.of(train), Listing.of(test))
 
 
 def _text(source: Source, name: str) -> str:

@@ -13,6 +13,7 @@ from pydantic import Field, field_validator, model_validator
 
 from prunebench import Component, ComponentConfig, DataMissing, hookimpl
 from prunebench.api.downloads import Download
+from prunebench.api.pretrained import Interpolation, Preprocessing
 from prunebench_plugins.data._policies import Policy
 
 if TYPE_CHECKING:
@@ -50,10 +51,11 @@ class ImageFolderConfig(ComponentConfig):
         memory: "resident" holds all images on the device, "stream" decodes them when they are needed, "auto" does
             the former up to `resident_limit`. The numbers are the same.
         resident_limit: bytes of decoded images.
+        interpolation: how images are brought to `resize`.
         rand_augment: timm's policy of RandAugment, such as "rand-m9-mstd0.5-inc1", after `augment`; none if left out.
     """
 
-    later = frozenset({"rand_augment"})
+    later = frozenset({"interpolation", "rand_augment"})
 
     path: str = Field(default="images", min_length=1)
     size: int = Field(default=224, ge=1)
@@ -70,6 +72,7 @@ class ImageFolderConfig(ComponentConfig):
     background: Literal["none", "white", "black", "grey"] = "none"
     memory: Literal["auto", "resident", "stream"] = "auto"
     resident_limit: int = Field(default=4 * 2**30, ge=0)
+    interpolation: Interpolation = "bilinear"
     rand_augment: Policy | None = None
 
     @field_validator("path")
@@ -108,6 +111,21 @@ class ImageFolderConfig(ComponentConfig):
         if len({PurePosixPath(folder) for folder in folders}) < len(folders):
             raise ValueError("train, test and validation images must be in different folders")
         return self
+
+    def prepared_for(self, preprocessing: Preprocessing) -> ImageFolderConfig:
+        """See prunebench.api.pretrained.Adaptable."""
+        from prunebench_plugins.data._adapted import adapted
+
+        seen = preprocessing
+        return adapted(
+            self,
+            size=seen.size,
+            resize=seen.resize,
+            crop=seen.crop,
+            mean=seen.mean,
+            std=seen.std,
+            interpolation=seen.interpolation,
+        )
 
 
 class ImageFolder:
@@ -161,7 +179,7 @@ class ImageFolder:
             whole,
             parts_of,
             rng,
-            to_scale(size, config.resize or size, config.crop),
+            to_scale(size, config.resize or size, config.crop, config.interpolation),
             size,
             not cut_boxes and is_resident(config.memory, images, size, config.resident_limit),
             len(copy.classes),
@@ -170,6 +188,7 @@ class ImageFolder:
             [note, copy.left_out],
             config.background,
             cut_boxes,
+            copy.classes,
         )
 
     @hookimpl

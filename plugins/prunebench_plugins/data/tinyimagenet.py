@@ -10,11 +10,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from prunebench import Component, ComponentConfig, hookimpl
 from prunebench.api.downloads import Download
 from prunebench.api.errors import DataUnusable
+from prunebench.api.pretrained import Interpolation, Preprocessing
+from prunebench_plugins.data._channels import Channels, positive
 from prunebench_plugins.data._policies import Policy
 
 if TYPE_CHECKING:
@@ -27,16 +29,6 @@ WHOLE = (200, 100_000, 10_000)
 SIZE = 64
 # Of the 100,000 training images.
 MEAN, STD = (0.4802, 0.4481, 0.3975), (0.2770, 0.2691, 0.2821)
-
-
-Channels = tuple[float, float, float]
-
-
-def positive(std: Channels) -> Channels:
-    """Standard deviations. Raises ValueError unless they are above 0."""
-    if not min(std) > 0:
-        raise ValueError("a standard deviation must be positive")
-    return std
 
 
 class TinyImageNetConfig(ComponentConfig):
@@ -54,11 +46,13 @@ class TinyImageNetConfig(ComponentConfig):
         resident_limit: bytes of decoded images.
         size: pixels of each side that images are brought to, such as the 224 that a network was trained with.
         mean, std: of each channel of the images scaled to 0..1; those of the training images if left out.
+        resize: pixels of each side that images are brought to before their middle is cut out; `size` if left out.
+        interpolation: how they are brought there.
         rand_augment: timm's policy of RandAugment, such as "rand-m9-mstd0.5-inc1", after `augment`; none if left out.
         test: how many of the official validation images are measured, at even distances; all of them if left out.
     """
 
-    later = frozenset({"size", "mean", "std", "test", "rand_augment"})
+    later = frozenset({"size", "mean", "std", "test", "rand_augment", "resize", "interpolation"})
 
     valid: int = Field(default=10_000, ge=0)
     train: int | None = Field(default=None, gt=0)
@@ -71,6 +65,28 @@ class TinyImageNetConfig(ComponentConfig):
     std: Annotated[Channels, AfterValidator(positive)] = STD
     test: int | None = Field(default=None, gt=0)
     rand_augment: Policy | None = None
+    resize: int | None = Field(default=None, ge=8, le=1024)
+    interpolation: Interpolation = "bilinear"
+
+    @model_validator(mode="after")
+    def _fit(self) -> TinyImageNetConfig:
+        if self.resize is not None and self.resize < self.size:
+            raise ValueError(f"resize = {self.resize} is too small to cut {self.size} pixels out")
+        return self
+
+    def prepared_for(self, preprocessing: Preprocessing) -> TinyImageNetConfig:
+        """See prunebench.api.pretrained.Adaptable; images are square, so the ways to crop are one."""
+        from prunebench_plugins.data._adapted import adapted
+
+        seen = preprocessing
+        return adapted(
+            self,
+            size=seen.size,
+            resize=seen.resize,
+            mean=seen.mean,
+            std=seen.std,
+            interpolation=seen.interpolation,
+        )
 
 
 class TinyImageNet:
@@ -96,7 +112,7 @@ class TinyImageNet:
 
         config = self._config
         found = listed(root, ARCHIVE)
-        there = (found.classes, len(found.train), len(found.test))
+        there = (len(found.names), len(found.train), len(found.test))
         if there != WHOLE and not config.subset:
             classes, train, test = there
             raise DataUnusable(
@@ -127,13 +143,16 @@ class TinyImageNet:
             (found.train, found.test),
             parts_of,
             rng,
-            exactly(SIZE) if config.size == SIZE else to_scale(config.size, config.size, "squash"),
+            exactly(SIZE)
+            if (config.size, config.resize) == (SIZE, None)
+            else to_scale(config.size, config.resize or config.size, "squash", config.interpolation),
             config.size,
             is_resident(config.memory, images, config.size, config.resident_limit),
-            found.classes,
+            len(found.names),
             (config.mean, config.std),
             in_turn(*changes) if changes else None,
             notes,
+            class_names=found.names,
         )
 
     @hookimpl

@@ -76,6 +76,7 @@ class SrSte:
         ticket, layers = request.ticket, request.chain.model.layers
         if ticket is None or ticket.count == request.chain.model.units:
             return Needs(active=False)
+        assert isinstance(ticket.count, int), "mask updates bring a run to a number of units"
         left = n_of_m_count("sr-ste", layers, self._n, self._m, self._config.rest, ticket.count)
         if left != ticket.count:
             raise PlanError(

@@ -1,4 +1,6 @@
-"""Networks by name from timm's registry, with fresh weights; the papers' own networks are registered there too.
+"""Networks by name from timm's registry; the papers' own networks are registered there too.
+
+A name with a tag, such as resnet50.a1_in1k, stands for the network with the weights that were published so.
 
 These are lenet_300_100; conv2, conv4, conv6; vanilla_cnn; cifar_vgg16, cifar_vgg19; cifar_resnet8, cifar_resnet20,
 cifar_resnet32, cifar_resnet44, cifar_resnet56, cifar_resnet110; cifar_preresnet20, cifar_preresnet56,
@@ -18,6 +20,7 @@ from pydantic import Field, JsonValue, field_validator
 from prunebench import Component, ComponentConfig, PlanError, hookimpl
 from prunebench.api.errors import nearest
 from prunebench.api.info import DataInfo
+from prunebench.api.pretrained import Pretrained
 
 if TYPE_CHECKING:
     from torch import nn
@@ -25,15 +28,20 @@ if TYPE_CHECKING:
 NOT_ARGUMENTS = {
     "num_classes": "it follows from the data",
     "in_chans": "it follows from the data",
-    "pretrained": "weights are drawn by the initialiser",
-    "pretrained_cfg": "weights are drawn by the initialiser",
-    "pretrained_cfg_overlay": "weights are drawn by the initialiser",
-    "checkpoint_path": "weights are drawn by the initialiser",
+    "pretrained": "it stands beside the name",
+    "pretrained_cfg": "a tag behind the name says which weights",
+    "pretrained_cfg_overlay": "a tag behind the name says which weights",
+    "checkpoint_path": "a weight file is named by `weights`",
 }
 
 
 class TimmConfig(ComponentConfig):
-    """`name`: as in timm.list_models(); `args`: arguments of that network's constructor."""
+    """Which network.
+
+    Args:
+        name: as in timm.list_models(), or with the tag of its weights.
+        args: arguments of the network's constructor.
+    """
 
     name: str = Field(examples=["lenet_300_100"])
     args: dict[str, JsonValue] = Field(default_factory=dict)
@@ -68,21 +76,30 @@ class Timm:
 
         import prunebench_plugins.models.architectures  # noqa: F401 (importing it registers the networks)
 
-        names = timm.list_models()
-        # A tag after a dot names pretrained weights, a prefix before a colon a place to load from: neither is a name.
-        if not timm.is_model(self._name) or "." in self._name:
-            raise PlanError(f'timm: no network "{self._name}".{nearest(self._name.partition(".")[0], names)}')
+        base = self._name.partition(".")[0]
+        # A prefix before a colon names a place to load from.
+        if not timm.is_model(base) or ":" in self._name:
+            raise PlanError(f'timm: no network "{base}".{nearest(base, timm.list_models())}')
         if len(data_info.shape) != 3:
             raise PlanError(f"timm: its networks take images; {data_info.name} has inputs of shape {data_info.shape}")
         channels, *size = data_info.shape
         arguments: dict[str, Any] = {**self._args}
-        if "img_size" in inspect.signature(timm.model_entrypoint(self._name)).parameters:
+        if "img_size" in inspect.signature(timm.model_entrypoint(base)).parameters:
             arguments.setdefault("img_size", size)
         try:
             model = timm.create_model(self._name, num_classes=data_info.classes, in_chans=channels, **arguments)
         except TypeError as error:
             raise PlanError(f'timm: network "{self._name}" does not take {self._args}: {error}') from error
         return model
+
+    @hookimpl
+    def prunebench_pretrained(self, asked: bool, revision: str | None) -> Pretrained | None:
+        """What timm publishes with the network, if a tag or the file asks for it; fetched by timm's own download."""
+        if not asked and "." not in self._name:
+            return None
+        from prunebench_plugins.models._published import published
+
+        return published(self._name, revision)
 
 
 @hookimpl

@@ -31,6 +31,11 @@ class EarlyStopping:
         parts = ["# Early stopping"]
         if ITERATION not in board.measured:
             parts.append('It was not measured: it needs `measure.every`, and "valid" in `measure.splits`.')
+        else:
+            parts.append(
+                "A run stops where its validation loss is lowest. One that is still improving where training ends is "
+                "cut off there, at the horizon, and would have stopped later: its iteration is a lower bound."
+            )
         for metric, title in titles(primary_of(board)).items():
             if metric not in board.measured:
                 continue

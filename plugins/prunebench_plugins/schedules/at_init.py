@@ -7,6 +7,7 @@ algorithm 1 (many prunings on an exponential schedule).
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pydantic import Field
@@ -14,6 +15,7 @@ from pydantic import Field
 from prunebench import Component, ComponentConfig, hookimpl
 
 if TYPE_CHECKING:
+    from prunebench.api.cost_share import Count
     from prunebench.api.planning import Chain, PlannedTicket, Recipes
 
 
@@ -47,12 +49,20 @@ class AtInit:
         return tickets
 
 
-def exponential(start: int, stop: int, steps: int) -> list[int]:
+def exponential(start: Count, stop: Count, steps: int) -> list[Count]:
     """Units alive after each of `steps` prunings: round(start * (stop / start) ** (k / steps)), the last exactly stop.
+
+    Where `stop` is a share of a cost, so are those before it, by the same factor; a number of units to start from is
+    then the dense network's.
 
     Source: Tanaka et al. 2020, algorithm 1.
     """
-    return [*(round(start * (stop / start) ** (k / steps)) for k in range(1, steps)), stop]
+    parts = [k / steps for k in range(1, steps)]
+    if isinstance(stop, int):
+        assert isinstance(start, int), "units are counted from units"
+        return [*(round(start * (stop / start) ** part) for part in parts), stop]
+    first = 1.0 if isinstance(start, int) else start.share
+    return [*(replace(stop, share=first * (stop.share / first) ** part) for part in parts), stop]
 
 
 @hookimpl

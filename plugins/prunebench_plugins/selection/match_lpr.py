@@ -18,6 +18,7 @@ from prunebench.api.tickets import Inputs
 from prunebench.kernels.shares import best_of_each, shared
 
 if TYPE_CHECKING:
+    from prunebench.api.cost_share import Count
     from prunebench.api.masks import Mask, Scores
     from prunebench.api.planning import Needs, Request
 
@@ -52,11 +53,13 @@ class MatchLpr:
         layers = ours.model.layers
         if layers != theirs.model.layers:
             raise PlanError(f'match-lpr: entry "{self._of}" prunes other layers; give both the same model and units')
+        keeps, own = theirs.counts[round_], ours.counts[round_]
         # A selection that counts in each layer may be off by its rounding; beyond that the densities are not equal.
-        if abs(theirs.counts[round_] - ours.counts[round_]) > len(layers):
+        near = isinstance(keeps, int) and isinstance(own, int) and abs(keeps - own) <= len(layers)
+        if not near and keeps != own:
             raise PlanError(
-                f'match-lpr: round {round_} of entry "{self._of}" keeps {theirs.counts[round_]:,} units and this '
-                f"entry {ours.counts[round_]:,}; give both the same cut and rounds, or the same densities"
+                f'match-lpr: round {round_} of entry "{self._of}" keeps {_text(keeps)} and this entry {_text(own)}; '
+                "give both the same cut and rounds, or the same densities"
             )
         return Needs({"theirs": (theirs.tickets[round_],)})
 
@@ -66,6 +69,10 @@ class MatchLpr:
         (ticket,) = inputs["theirs"]
         assert ticket.mask is not None
         return best_of_each(scores, mask, shared(count, ticket.mask.counts, mask.counts))
+
+
+def _text(count: Count) -> str:
+    return f"{count:,} units" if isinstance(count, int) else str(count)
 
 
 @hookimpl

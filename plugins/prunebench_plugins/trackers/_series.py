@@ -87,12 +87,17 @@ class Trial:
         """The curves of its evaluated tickets; a point lacks what diverged."""
         several = {detail.round for detail in self.evaluations if detail.draw > 0}
         for detail in self.evaluations:
-            name = f"round-{detail.round:02d}" + (f"-draw-{detail.draw}" if detail.round in several else "")
+            name = curve_name(detail.round, detail.draw, detail.round in several)
             points = [
                 (point.iteration, {name: value for name, value in point.values.items() if value is not None})
                 for point in detail.curve
             ]
             yield Curve(name, points)
+
+
+def curve_name(round: int, draw: int, several: bool) -> str:
+    """What the curve of a judged ticket is called; with its draw where its round has several."""
+    return f"round-{round:02d}" + (f"-draw-{draw}" if several else "")
 
 
 def trials_of(results: Results) -> list[Trial]:

@@ -5,6 +5,10 @@ the process of a benchmark. This file imports nothing of prunebench, so it needs
 
 The job is {"root", "settings", "patience", "runs"}. A line of JSON on standard output tells of each run, in order:
 {"id", "folder"} once it is done, or {"id", "error"}, which is the last.
+
+A job {"root", "settings", "live": true} follows a benchmark while it goes on: a line of JSON on standard input is
+{"begin": run}, {"log": id, "line": values} or {"finish": id}; its end finishes all runs, so that what was told before
+a kill is kept.
 """
 
 from __future__ import annotations
@@ -12,7 +16,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from threading import Timer
 from typing import Any, TextIO
@@ -104,10 +108,86 @@ def hand_over(wandb: Any, settings: Mapping[str, Any], run: Mapping[str, Any]) -
     return folder.name
 
 
+OPEN = 16
+"""Live runs that are open at a time."""
+
+
+class LiveRuns:
+    """The runs of a benchmark while it goes on."""
+
+    def __init__(self, wandb: Any, settings: Mapping[str, Any], root: str) -> None:
+        self._wandb, self._settings = wandb, {**QUIET, **settings, "root_dir": root}
+        self._begun: dict[str, Mapping[str, Any]] = {}
+        self._waiting: dict[str, list[Mapping[str, Any]]] = {}
+        self._open: dict[str, Any] = {}
+        self._finished: set[str] = set()
+
+    def take(self, message: Mapping[str, Any]) -> None:
+        """Do what one line says."""
+        if "begin" in message:
+            self._begun[message["begin"]["id"]] = message["begin"]
+        elif "log" in message:
+            id = message["log"]
+            if id in self._open:
+                self._open[id].log(message["line"])
+            else:
+                self._waiting.setdefault(id, []).append(message["line"])
+        else:
+            self._finished.add(message["finish"])
+            if message["finish"] in self._open:
+                self._close(message["finish"])
+        for id in self._next():
+            self._start(id)
+
+    def _next(self) -> Iterator[str]:
+        while self._waiting and len(self._open) < OPEN:
+            yield next(iter(self._waiting))
+
+    def _start(self, id: str) -> None:
+        described = self._begun[id]
+        run = self._wandb.init(**described, settings=self._wandb.Settings(**self._settings), reinit="create_new")
+        # Later names than these follow the same rules.
+        for name, step in (("curves/*", "iteration"), ("tickets/*", "density"), ("find/*", "density")):
+            run.define_metric(step)
+            run.define_metric(name, step_metric=step)
+        self._open[id] = run
+        for line in self._waiting.pop(id):
+            run.log(line)
+        if id in self._finished:
+            self._close(id)
+
+    def _close(self, id: str) -> None:
+        self._open.pop(id).finish()
+
+    def end(self) -> None:
+        """Finish all runs."""
+        while self._open or self._waiting:
+            for id in list(self._open):
+                self._close(id)
+            for id in self._next():
+                self._start(id)
+
+
+def follow(job: Mapping[str, Any], lines: Iterable[str]) -> None:
+    """Do what each line says, and finish all runs at their end."""
+    import wandb
+
+    runs = LiveRuns(wandb, job["settings"], job["root"])
+    try:
+        for line in lines:
+            runs.take(json.loads(line))
+    finally:
+        runs.end()
+
+
 def main() -> None:
     """Read the job whose path is the first argument, and carry it out."""
     with open(sys.argv[1], encoding="utf-8") as file:
         job = json.load(file)
+    if job.get("live"):
+        os.dup2(2, 1)
+        follow(job, sys.stdin)
+        return
     # Whatever the client or its service print goes where errors go: standard output is for what this file tells.
     with os.fdopen(os.dup(1), "w", encoding="utf-8") as tell:
         os.dup2(2, 1)

@@ -12,7 +12,7 @@ from prunebench.api.board import Board
 from prunebench.api.keys import digest
 from prunebench.api.report import RECORD_COLUMNS, board_records
 from prunebench.api.results import Results
-from prunebench_plugins.trackers._series import Trial, trials_of
+from prunebench_plugins.trackers._series import Tickets, Trial, trials_of
 
 TAG, NAME, GROUP = 64, 128, 128
 """The most characters that W&B takes."""
@@ -62,7 +62,7 @@ def runs_of(results: Results, board: Board, project: str, entity: str | None) ->
 
 def _trial(results: Results, trial: Trial, place: Mapping[str, Any]) -> Run:
     keys = sorted({row.key for row in trial.rows if row.role != "analyse"})
-    identity = digest([results.name, trial.entry, trial.model, trial.data, trial.seed, keys])[:16]
+    identity = identity_of(results.name, trial.entry, trial.model, trial.data, trial.seed, keys)
     metrics: dict[str, str] = {}
     history: list[dict[str, Any]] = []
     summary: dict[str, Any] = {}
@@ -71,10 +71,7 @@ def _trial(results: Results, trial: Trial, place: Mapping[str, Any]) -> Run:
             summary |= ticket.values
             continue
         metrics |= dict.fromkeys(ticket.values, "density")
-        at = {"round": ticket.round, "draw": ticket.draw, "twin": ticket.twin, "outcome": ", ".join(ticket.outcomes)}
-        densities = {"density": ticket.density, "density_all": ticket.density_all}
-        known = {name: value for name, value in densities.items() if value is not None}
-        history.append({**at, **known, **ticket.values})
+        history.append(ticket_line(ticket))
     for curve in trial.curves():
         for iteration, values in curve.points:
             named = {f"curves/{curve.name}/{name}": value for name, value in values.items()}
@@ -106,6 +103,31 @@ def _trial(results: Results, trial: Trial, place: Mapping[str, Any]) -> Run:
         "pictures": pictures,
     }
     return Run(content, tuple(_tickets(trial, identity)))
+
+
+def identity_of(benchmark: str, entry: str, model: str, data: str, seed: int, keys: Sequence[str]) -> str:
+    """The id of a trial's run: that of the same trial of the same benchmark, whoever publishes it and when."""
+    return digest([benchmark, entry, model, data, seed, list(keys)])[:16]
+
+
+def ticket_line(ticket: Tickets) -> dict[str, Any]:
+    """The line of a run's history for one ticket."""
+    at = {"round": ticket.round, "draw": ticket.draw, "twin": ticket.twin, "outcome": ", ".join(ticket.outcomes)}
+    densities = {"density": ticket.density, "density_all": ticket.density_all}
+    known = {name: value for name, value in densities.items() if value is not None}
+    return {**at, **known, **ticket.values}
+
+
+def described_trial(benchmark: str, trial: Trial, keys: Sequence[str], place: Mapping[str, Any]) -> dict[str, Any]:
+    """What the client is told of a trial when its run begins, before there are results."""
+    named = {"entry": trial.entry, "model": trial.model, "data": trial.data, "seed": trial.seed}
+    return {
+        **place,
+        "name": trial.name[:NAME],
+        "job_type": "trial",
+        "tags": [label[:TAG] for label in dict.fromkeys([trial.entry, trial.model, trial.data])],
+        "config": {"benchmark": benchmark, **named, "keys": list(keys)},
+    }
 
 
 def _tickets(trial: Trial, identity: str) -> Iterator[TicketFiles]:

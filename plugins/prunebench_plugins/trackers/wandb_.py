@@ -1,8 +1,9 @@
 """Weights & Biases: a run for each trial, and one with the leaderboard.
 
-Published when the results are there rather than streamed as events arrive. Phases are shared between trials, so only
-the results say what belongs to which run; a benchmark that is interrupted and taken up again, or read off the store,
-publishes the same as one that ran through; and no network stands beside the training.
+While a benchmark goes on, each trial's run gets its training curves and a line for each judged ticket as they come; a
+training that several trials share is logged in each of them. Offline these live runs lie below `log/wandb`. Once the
+results are there every run is written whole, from them, under the id that it had live: what is published in the end
+does not depend on interruptions, and a run that was killed and taken up again leaves nothing twice.
 
 Each run's id follows from what it is of, so publishing again updates it. What did not change is not published again.
 Without a key, or where the network is lost, the runs are kept beside the leaderboard for `wandb sync`. The paths of
@@ -29,11 +30,13 @@ from pydantic import Field
 from prunebench import Component, ComponentConfig, PrunebenchError, hookimpl
 from prunebench.api.board import Board
 from prunebench.api.errors import LostArtifact
+from prunebench.api.events import Event
 from prunebench.api.results import Results
 from prunebench_plugins.trackers import _wandb_client
 from prunebench_plugins.trackers._packages import Unavailable, need
 from prunebench_plugins.trackers._wandb_published import Entry, Published
-from prunebench_plugins.trackers._wandb_runs import Run, leaderboard_files, runs_of
+from prunebench_plugins.trackers._wandb_runs import GROUP, Run, leaderboard_files, runs_of
+from prunebench_plugins.trackers._wandb_stream import Stream, clear
 
 PUBLIC = "https://api.wandb.ai"
 
@@ -50,6 +53,7 @@ class WandbConfig(ComponentConfig):
     `mode`: "auto" is `$WANDB_MODE`, or online if there is a key and offline if not. "off" publishes nothing.
     `project`, `entity`: where to; else `$WANDB_PROJECT` or "prunebench", and `$WANDB_ENTITY` or the key's own.
     `tickets`: whether each judged ticket's mask and weights go with its run.
+    `live`: whether runs begin with the benchmark, and not only when its results are there.
     `patience`: seconds that the network may take to begin a run, and again to end it.
     """
 
@@ -58,6 +62,9 @@ class WandbConfig(ComponentConfig):
     entity: str | None = None
     tickets: bool = True
     patience: float = Field(120.0, gt=0)
+    live: bool = True
+
+    later = frozenset({"live"})
 
 
 class Wandb:
@@ -67,6 +74,40 @@ class Wandb:
         need("wandb")
         mode_of(config.mode, os.environ, api_key(os.environ))  # better known before the training than after it
         self._config = config
+        self._stream: Stream | None = None
+
+    @hookimpl
+    def prunebench_track(self, event: Event, folder: Path) -> None:
+        """Pass on what happens to the live runs; a lost network or client keeps nobody waiting."""
+        if event.kind == "run-started":
+            key = api_key(os.environ)
+            mode = mode_of(self._config.mode, os.environ, key)
+            if mode == "off" or not self._config.live:
+                return
+            self._end()
+            own = folder / "wandb"
+            own.mkdir(parents=True, exist_ok=True)
+            clear(own)
+            project, entity = place_of(self._config)
+            place = {"project": project, "entity": entity, "group": str(event.fields["benchmark"])[:GROUP]}
+            patience = self._config.patience
+            self._stream = Stream(
+                event.fields,
+                folder.resolve(),
+                place,
+                settings_of(mode, patience),
+                environment_of(own.resolve(), key if mode == "online" else None),
+                patience,
+            )
+        if self._stream is not None:
+            self._stream.take(event)
+            if event.kind in ("run-finished", "run-stopping"):
+                self._end()
+
+    def _end(self) -> None:
+        if self._stream is not None:
+            self._stream.end()
+            self._stream = None
 
     @hookimpl
     def prunebench_report(self, results: Results, board: Board, folder: Path) -> None:
@@ -79,13 +120,25 @@ class Wandb:
         mode = mode_of(self._config.mode, os.environ, key)
         if mode == "off":
             return
-        project = self._config.project or os.environ.get("WANDB_PROJECT") or "prunebench"
-        entity = self._config.entity or os.environ.get("WANDB_ENTITY") or None
+        project, entity = place_of(self._config)
         own = folder / "wandb"
+        if (folder / "log" / "wandb").is_dir():
+            clear(folder / "log" / "wandb")  # what is published now has all of it
         own.mkdir(exist_ok=True)
         (own / ".gitignore").write_text("*\n", encoding="utf-8")
         publisher = _Publisher(results, own.resolve(), self._config, key if mode == "online" else None)
         publisher.publish([run for run in runs_of(results, board, project, entity) if publisher.is_new(run)])
+
+
+def place_of(config: WandbConfig) -> tuple[str, str | None]:
+    """The project and the entity of the runs."""
+    project = config.project or os.environ.get("WANDB_PROJECT") or "prunebench"
+    return project, config.entity or os.environ.get("WANDB_ENTITY") or None
+
+
+def settings_of(mode: str, patience: float) -> dict[str, Any]:
+    """Of the client, beside those that keep it quiet."""
+    return {"mode": mode, "init_timeout": patience, "finish_timeout": patience if mode == "online" else 0.0}
 
 
 def mode_of(asked: str, environ: Mapping[str, str], key: str | None) -> str:
@@ -164,7 +217,15 @@ class _Publisher:
             job = Path(private) / "job.json"
             job.write_text(json.dumps(self._job(left, mode)), encoding="utf-8")
             by_id = {run.id: run for run in left}
-            with _client(job, self._environment(Path(private), mode)) as (lines, last_words):
+            own = Path(private)
+            environment = {
+                **environment_of(self.own, self.key if mode == "online" else None),
+                "HOME": private,
+                "TMPDIR": private,
+                "WANDB_CACHE_DIR": str(own / "cache"),
+                "WANDB_CONFIG_DIR": str(own / "config"),
+            }
+            with _client(job, environment) as (lines, last_words):
                 for line in lines:
                     told = json.loads(line)
                     if "error" in told:
@@ -178,7 +239,7 @@ class _Publisher:
 
     def _job(self, runs: Sequence[Run], mode: str) -> dict[str, Any]:
         patience = self.config.patience
-        settings = {"mode": mode, "init_timeout": patience, "finish_timeout": patience if mode == "online" else 0.0}
+        settings = settings_of(mode, patience)
         described = [
             {**run.content, "pictures": self._pictures(run), "artifacts": self._artifacts(run)} for run in runs
         ]
@@ -226,28 +287,25 @@ class _Publisher:
             beside.replace(path)
         return path
 
-    def _environment(self, private: Path, mode: str) -> dict[str, str]:
-        environment = {name: os.environ[name] for name in INTERPRETER if name in os.environ}
+
+def environment_of(own: Path, key: str | None) -> dict[str, str]:
+    """What the client's process sees of the environment, but for folders of its own; `key` is None offline."""
+    environment = {name: os.environ[name] for name in INTERPRETER if name in os.environ}
+    environment |= {
+        "PYTHONUSERBASE": site.getuserbase(),
+        "WANDB_CONSOLE": "off",
+        # Tables lie here until they are synced.
+        "WANDB_DATA_DIR": str(own / "data"),
+        "WANDB_ERROR_REPORTING": "false",
+    }
+    if key is not None:
+        for name in NETWORK:
+            environment |= {n: os.environ[n] for n in (name, name.lower()) if n in os.environ}
         environment |= {
-            "HOME": str(private),
-            "TMPDIR": str(private),
-            "PYTHONUSERBASE": site.getuserbase(),
-            "WANDB_CACHE_DIR": str(private / "cache"),
-            "WANDB_CONFIG_DIR": str(private / "config"),
-            "WANDB_CONSOLE": "off",
-            # Tables lie here until they are synced.
-            "WANDB_DATA_DIR": str(self.own / "data"),
-            "WANDB_ERROR_REPORTING": "false",
+            "WANDB_API_KEY": key,
+            "WANDB_BASE_URL": os.environ.get("WANDB_BASE_URL") or PUBLIC,
         }
-        if mode == "online":
-            assert self.key is not None
-            for name in NETWORK:
-                environment |= {n: os.environ[n] for n in (name, name.lower()) if n in os.environ}
-            environment |= {
-                "WANDB_API_KEY": self.key,
-                "WANDB_BASE_URL": os.environ.get("WANDB_BASE_URL") or PUBLIC,
-            }
-        return environment
+    return environment
 
 
 @contextmanager

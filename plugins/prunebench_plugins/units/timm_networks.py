@@ -1,10 +1,11 @@
 """Which of timm's networks lose channels, from trying: `python -m prunebench_plugins.units.timm_networks`.
 
 Two pages are written: one of networks that people prune, and one with a network of every family of timm, each tried
-within 40 seconds of processor time.
+within 40 seconds of processor time. The second takes an hour and writes each row when it has it: families that have one
+in the page are not tried again.
 
     python -m prunebench_plugins.units.timm_networks > docs/timm-networks.md
-    python -m prunebench_plugins.units.timm_networks --families 40 > docs/timm-families.md
+    python -m prunebench_plugins.units.timm_networks --families 40 docs/timm-families.md
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prunebench import PlanError
@@ -87,8 +89,9 @@ FAMILIES_HEAD = """# Every family of timm with `units = "channels"`
 
 One network of each of timm's modules of models, a small one, with images of the size that it was published with and 10
 classes. Each was tried in a process of its own on the meta device with {seconds} seconds of processor time. Written by
-`python -m prunebench_plugins.units.timm_networks --families {seconds} > docs/timm-families.md`; the columns are those
-of [timm-networks.md](timm-networks.md).
+`python -m prunebench_plugins.units.timm_networks --families {seconds} docs/timm-families.md`, which goes on where it
+was stopped: a family without a row has not been tried yet. The columns are those of
+[timm-networks.md](timm-networks.md).
 
 | network | layers | units | of these heads | removable | left out |
 |---|---|---|---|---|---|
@@ -230,10 +233,20 @@ def _tried(name: str, seconds: int, sender: Connection) -> None:
     sender.send(found)
 
 
+def go_on(file: Path, names: Sequence[str], seconds: int) -> None:
+    """Add the rows that a page of families lacks, each as soon as it is known; the page begins if it is not there."""
+    if not file.exists():
+        file.write_text(FAMILIES_HEAD.format(seconds=seconds), encoding="utf-8")
+    there = {line.split("|")[1].strip() for line in file.read_text(encoding="utf-8").splitlines() if line[:2] == "| "}
+    for name in names:
+        if name not in there:
+            found = within(name, seconds)
+            with file.open("a", encoding="utf-8") as page:
+                page.write(f"{found}\n")
+
+
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--families"]:
-        print(FAMILIES_HEAD.format(seconds=int(sys.argv[2])), end="")
-        for family in families():
-            print(within(family, int(sys.argv[2])), flush=True)
+        go_on(Path(sys.argv[3]), families(), int(sys.argv[2]))
     else:
         print(page(), end="")

@@ -79,6 +79,11 @@ def draws_text(cell: Cell, metric: Metric) -> str:
     return "" if cell.apart is None else f"draws up to {metric.number(cell.apart)} apart"
 
 
+def cut_off_text(cell: Cell) -> str:
+    """How many seeds would have stopped later, had training gone on; empty where all stopped."""
+    return f"{cell.cut_off} of {cell.n} cut off at the horizon" if cell.cut_off else ""
+
+
 def share_text(share: float) -> str:
     """A place of the axis, as in "54.2 %"."""
     return f"{100 * share:.3g} %"
@@ -127,6 +132,8 @@ def value_text(cell: Cell, metric: Metric, full: int, neighbours: bool = True) -
         notes.insert(0, f"n={cell.n}")
     if cell.apart is not None:
         notes.append(draws_text(cell, metric))
+    if cell.cut_off:
+        notes.append(cut_off_text(cell))
     text = ("≈" if cell.between else "") + interval_text(cell.interval, metric)
     return f"{text} ({'; '.join(notes)})" if notes else text
 

@@ -16,7 +16,7 @@ RECORD_COLUMNS = (
     *("n", "collapsed", "diverged", "failed", "interpolated", "mean", "low", "high"),
     *("against", "difference", "difference_low", "difference_high", "p_holm", "pairs"),
     *("seeds", "above_place", "above_mean", "below_place", "below_mean", "missing", "gap"),
-    "draws_apart",
+    *("draws_apart", "cut_off"),
 )
 """The columns of `board_records`, in their order. New ones are added at the end, and none is ever renamed."""
 
@@ -28,7 +28,8 @@ def board_records(board: Board) -> list[tuple[Value, ...]]:
     entry that the file compares with, paired by seed. `seeds` has the values by seed, as in "0:0.91 1:0.92".
     `interpolated` counts the seeds whose value lies between tickets; `above_place` to `below_mean` are these tickets,
     on average. `missing` counts seeds without a value where one was asked for, and `gap` says why. `draws_apart` is how
-    far the values of a seed's draws lie apart, the most of all seeds; null where there is one draw.
+    far the values of a seed's draws lie apart, the most of all seeds; null where there is one draw. `cut_off` counts
+    the seeds whose early stop is the end of training.
     """
     return [
         _record(board, group, entry, place, cell)
@@ -48,7 +49,7 @@ def _record(board: Board, group: Group, entry: Entry, place: float, cell: Cell) 
         *_difference(group, entry.name, place),
         *(" ".join(f"{seed}:{value!r}" for seed, value in sorted(cell.values.items())), *_between(cell)),
         *(len(cell.missing), "; ".join(dict.fromkeys(gap_text(gap, group.metric) for gap in cell.missing.values()))),
-        cell.apart,
+        *(cell.apart, cell.cut_off),
     )
 
 

@@ -9,14 +9,15 @@ from types import UnionType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from prunebench.api.component import Provider
-from prunebench.commands.terminal.durations import duration_text
+from prunebench.commands.terminal.landing import entries_table, remarks_on
+from prunebench.commands.terminal.plain_table import plain_table
 from prunebench.components.catalogue import Catalogue
 from prunebench.components.managers import slots_of
 from prunebench.runner.estimate import Estimate
+from prunebench.runner.landing import Landing
 from prunebench.runner.preparing import Prepared
 from prunebench.runner.work_left import Status
 
@@ -25,14 +26,6 @@ if TYPE_CHECKING:
     from prunebench.api.estimates import Paired
     from prunebench.verification.comparison import Comparison
     from prunebench.verification.fresh import Claim
-
-
-def _table(*columns: str, numbers: int = 0) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for index, column in enumerate(columns):
-        right = index >= len(columns) - numbers
-        table.add_column(column, justify="right" if right else "left", overflow="fold", no_wrap=right)
-    return table
 
 
 def bytes_text(count: int) -> str:
@@ -45,9 +38,9 @@ def bytes_text(count: int) -> str:
     return f"{size:.3g} TB"
 
 
-def plan_table(prepared: Prepared, numbers: Status, time: Estimate) -> RenderableType:
+def plan_table(prepared: Prepared, numbers: Status, time: Estimate, landed: Sequence[Landing]) -> RenderableType:
     """What a plan would train, and an overview of its entries."""
-    facts = _table("", "", numbers=1)
+    facts = plain_table("", "", numbers=1)
     facts.show_header = False
     for name, value in (
         ("trials", numbers.trials),
@@ -64,21 +57,15 @@ def plan_table(prepared: Prepared, numbers: Status, time: Estimate) -> Renderabl
         facts.add_row("  judged weights, which --keep judged would add", bytes_text(numbers.disk.unkept))
     else:
         facts.add_row("  of it judged weights, kept for export", bytes_text(numbers.disk.judged))
-    timed = bool(time.entries)
-    entries = _table("entry", "judged at densities", *(["alone takes"] if timed else []), numbers=int(timed))
-    for entry in prepared.benchmark.entries:
-        trial = next(t for t in prepared.plan.trials if t.entry == entry.name)
-        shares = dict.fromkeys(f"{e.run.ticket.count / trial.units:.3g}" for e in trial.evaluations)
-        cost = time.entries.get(entry.name)
-        alone = [] if cost is None else [duration_text(cost) if cost else "nothing"]
-        entries.add_row(Text(entry.name), ", ".join(shares), *alone)
+    entries = entries_table(prepared, time, landed)
     reached = [Text(f"{trial.model}, units {trial.units_kind}: {it}") for trial, it in prepared.plan.coverages()]
-    return Group(facts, "", entries, "", *reached)
+    remarks = [Text(line) for line in remarks_on(landed, prepared.benchmark.report.axis)]
+    return Group(facts, "", entries, "", *remarks, *([""] if remarks else []), *reached)
 
 
 def plugins_table(catalogue: Catalogue) -> RenderableType:
     """Every component by the place that it fits: version, distribution, paper."""
-    table = _table("fits", "component", "version", "distribution", "paper")
+    table = plain_table("fits", "component", "version", "distribution", "paper")
     for column in table.columns[:4]:
         column.no_wrap = True  # where the terminal is narrow, the paper gives way
     placed = sorted((", ".join(slots_of(p.component)), name, p) for name, p in catalogue.providers.items())
@@ -118,7 +105,7 @@ def component_page(provider: Provider) -> RenderableType:
     fields = component.config.model_fields
     if fields:
         parts += [Text(inspect.getdoc(component.config) or ""), ""]
-        table = _table("key", "type", "default")
+        table = plain_table("key", "type", "default")
         for name, field in fields.items():
             kind = _type_name(field.annotation)
             default = "(required)" if field.is_required() else _written(field.get_default(call_default_factory=True))
@@ -156,7 +143,7 @@ def comparison_table(comparison: Comparison) -> RenderableType:
     """What held of a leaderboard that was run again."""
     if not comparison.failures:
         return Text(comparison.verdict)
-    table = _table("entry", "seed", "density", "metric", "recorded", "run again")
+    table = plain_table("entry", "seed", "density", "metric", "recorded", "run again")
     rows = comparison.shown()
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
@@ -167,7 +154,7 @@ def comparison_table(comparison: Comparison) -> RenderableType:
 def claims_table(claims: Sequence[Claim]) -> RenderableType:
     """Whether differences hold on fresh seeds."""
     several = len({(claim.model, claim.data) for claim in claims}) > 1
-    table = _table("entry", "against", "recorded difference", "on fresh seeds", "")
+    table = plain_table("entry", "against", "recorded difference", "on fresh seeds", "")
     for claim in claims:
         where = f", {claim.model} on {claim.data}" if several else ""
         sides = (_paired(claim.recorded), _paired(claim.fresh))
@@ -188,7 +175,7 @@ def verdicts_table(judgements: Sequence[Judgement]) -> RenderableType:
         return Text("The benchmark file expects no published result.")
     from prunebench.leaderboard.judgements import ours_text, published_text
 
-    table = _table("verdict", "claim", "source", "ours", "published")
+    table = plain_table("verdict", "claim", "source", "ours", "published")
     for one in judgements:
         claim, source = Text(one.expectation.claim), Text(one.expectation.source)
         table.add_row(one.verdict, claim, source, Text(ours_text(one)), published_text(one))

@@ -38,6 +38,11 @@ class _PipeChannel:
         self.connection = connection
         self.key = ""
         self._sent = 0.0
+        self._measured: list[Any] = []
+
+    def began(self) -> None:
+        """Another piece of work: what was measured in the last one and not told is in its results."""
+        self._measured = []
 
     def progress(self, fields: Mapping[str, Any]) -> None:
         """Send, unless that was a moment ago. Raises CancelledError."""
@@ -46,10 +51,13 @@ class _PipeChannel:
                 message = self.connection.recv()
                 if message is None or message == ("cancel", self.key):
                     raise CancelledError
+            self._measured += fields.get("measured", ())
             now = time.monotonic()
             if now - self._sent >= PROGRESS_SECONDS:
                 self._sent = now
-                self.connection.send({"kind": "progress", "key": self.key, **fields})
+                measured = {"measured": self._measured} if self._measured else {}
+                self.connection.send({"kind": "progress", "key": self.key, **fields, **measured})
+                self._measured = []
         except (EOFError, OSError):
             raise CancelledError from None  # the parent is gone: what is done is kept for the next run
 
@@ -78,6 +86,7 @@ def _worker_main(connection: Connection[Any, Any], config: WorkerConfig, variabl
             if message[0] != "work":
                 continue
             _, channel.key, work = message
+            channel.began()
             connection.send({"kind": "started", "key": channel.key})
             connection.send(worker.do(work, channel))
     except (EOFError, OSError):

@@ -1,15 +1,18 @@
-"""A pruning: scores, and a selection of exactly so many units."""
+"""A pruning: scores, and a selection of exactly so many units, or of as many as leave a share of a cost."""
 
 from __future__ import annotations
 
 from torch import nn
 
+from prunebench.api.cost_share import CostShare
 from prunebench.api.errors import ContractError
 from prunebench.api.masks import Mask, Scores, Units
+from prunebench.components.own_count import own_count
 from prunebench.engine.masking import MaskedParameters, handed
 from prunebench.engine.phases.checks import check_mask, check_scores
 from prunebench.engine.phases.produced import Produced, mask_files
 from prunebench.engine.workbench import Workbench
+from prunebench.kernels.costs import counter_of, mask_at_share
 from prunebench.plan.specs import PruneSpec, drawn_from
 
 
@@ -26,7 +29,7 @@ def prune(spec: PruneSpec, workbench: Workbench) -> Produced:
         MaskedParameters(model, units, mask).zero_weights()
     scores = _scores(spec, workbench, model, units, mask)
     alive = Mask.full(units.layers) if mask is None else mask
-    selected = _selected(spec, workbench, scores, units, alive)
+    selected = _selected(spec, workbench, scores, units, alive, model)
     files, meta = mask_files(selected, units, model, workbench.example(spec.task, spec.model))
     silent = unscored(scores, units, alive)
     return {"mask": (files, {**meta, "unscored": silent} if silent else meta)}
@@ -65,16 +68,35 @@ def _scores(spec: PruneSpec, workbench: Workbench, model: nn.Module, units: Unit
     return check_scores(scores, units, who)
 
 
-def _selected(spec: PruneSpec, workbench: Workbench, scores: Scores, units: Units, alive: Mask) -> Mask:
+def _selected(
+    spec: PruneSpec, workbench: Workbench, scores: Scores, units: Units, alive: Mask, model: nn.Module
+) -> Mask:
     (select,), manager = workbench.manager(spec.select)
-    selected: Mask | None = manager.hook.prunebench_select(
-        scores=scores,
-        units=units,
-        mask=handed(alive),
-        count=spec.count,
-        cut=spec.cut,
-        round=spec.streams.round,
-        inputs=workbench.inputs(spec.select),
-        rng=spec.streams.rng("select"),
-    )
-    return check_mask(selected, alive, spec.count, units, f"select {select}, round {spec.streams.round}")
+    who = f"select {select}, round {spec.streams.round}"
+
+    def selected(count: int) -> Mask:
+        mask: Mask | None = manager.hook.prunebench_select(
+            scores=scores,
+            units=units,
+            mask=handed(alive),
+            count=count,
+            cut=spec.cut,
+            round=spec.streams.round,
+            inputs=workbench.inputs(spec.select),
+            rng=spec.streams.rng("select"),
+        )
+        return check_mask(mask, alive, count, units, who)
+
+    if not isinstance(spec.count, CostShare):
+        return selected(spec.count)
+
+    def about(count: int) -> Mask | None:
+        """For a number of units, or the nearest that the selection's pattern has."""
+        own = own_count(select, units.layers, count, spec.streams.round)
+        return selected(own) if own is not None and 0 < own <= alive.count else None
+
+    counter = counter_of(spec.count.of, model, workbench.example(spec.task, spec.model), units)
+    mask = mask_at_share(spec.count, alive, units.layers, about, counter)
+    if mask is None:
+        raise ContractError(f"{who}: however few units it keeps, more than {spec.count} is left; ask for more")
+    return mask

@@ -14,7 +14,7 @@ function hoverText(group, entry, i) {
   const cell = entry.cells[i];
   const value = cell.mean === null ? "no trial is ok" : `${cell.text}${cell.spread}`;
   const n = cell.seeds ? `n=${cell.n}: ${cell.seeds}` : `n=${cell.n}`;
-  const notes = [n, ...(cell.between ? [cell.between] : []), ...outcomesIn(cell), ...(cell.draws ? [cell.draws] : [])].join("; ");
+  const notes = [n, ...(cell.between ? [cell.between] : []), ...outcomesIn(cell), ...[cell.draws, cell.late].filter(Boolean)].join("; ");
   return [literal(entry.name), literal(`${group.labels[i]}: ${value}`), literal(notes)].join("<br>");
 }
 

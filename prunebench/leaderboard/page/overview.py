@@ -14,6 +14,7 @@ from prunebench.api.report import (
     NOTHING,
     around,
     between_text,
+    cut_off_text,
     draws_text,
     gap_text,
     level,
@@ -151,6 +152,7 @@ def _cell(cell: Cell, metric: Metric) -> dict[str, Any] | None:
         "seeds": seeds_text(cell, metric) if 1 < cell.n <= FEW else None,
         "between": None if cell.neighbours is None else between_text(cell.neighbours, metric),
         "draws": draws_text(cell, metric),
+        "late": cut_off_text(cell),
         "chord": None if cell.neighbours is None else _chord(cell.neighbours, metric),
     }
 

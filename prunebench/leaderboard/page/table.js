@@ -15,6 +15,7 @@ function cellNode(cell, gap) {
   const notes = outcomesIn(cell).map((text) => el("span", { class: "cell-note bad" }, text));
   if (cell.mean === null) return el("td", {}, notes);
   if (cell.draws) notes.push(el("span", { class: "cell-note" }, cell.draws));
+  if (cell.late) notes.push(el("span", { class: "cell-note" }, cell.late));
   const spread = cell.spread === "" ? null : el("span", { class: "half" }, cell.spread);
   if (cell.between !== null) notes.unshift(el("span", { class: "cell-note" }, cell.between));
   const n = cell.seeds === null ? `n=${cell.n}` : `n=${cell.n}: ${cell.seeds}`;

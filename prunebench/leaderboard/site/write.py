@@ -9,6 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from prunebench.api.errors import PrunebenchError
+from prunebench.leaderboard.claims import ClaimList, states_of
 from prunebench.leaderboard.page import write_page
 from prunebench.leaderboard.records import csv_text, write_parquet
 from prunebench.leaderboard.site.claims import claims_page
@@ -23,11 +24,11 @@ MARK = ".prunebench-site"
 DOWNLOADS = ("results.csv", "results.parquet", "results.jsonl", "provenance.json", "curves.svg", "table.tex")
 
 
-def write_site(folder: Path, boards: Sequence[SiteBoard]) -> None:
+def write_site(folder: Path, boards: Sequence[SiteBoard], claims: ClaimList | None = None) -> None:
     """Write a site into an empty folder, or over one that was written before.
 
     Pages name only files of the site, so that it opens from disk as from a server. Plotly lies in one file that all
-    boards share.
+    boards share. A list of claims is shown with what the boards say of them.
 
     Raises:
         PrunebenchError: the folder holds something else, or cannot be written, or two boards have one name.
@@ -39,12 +40,12 @@ def write_site(folder: Path, boards: Sequence[SiteBoard]) -> None:
     try:
         if folder.exists() and any(folder.iterdir()) and not (folder / MARK).exists():
             raise PrunebenchError(f"{folder}: it holds what is no site of prunebench; name another folder")
-        _write(folder, boards)
+        _write(folder, boards, claims)
     except OSError as error:
         raise PrunebenchError(f"{folder}: it cannot be written ({error.strerror})") from error
 
 
-def _write(folder: Path, boards: Sequence[SiteBoard]) -> None:
+def _write(folder: Path, boards: Sequence[SiteBoard], claims: ClaimList | None) -> None:
     from plotly.offline import get_plotlyjs
 
     if folder.exists():
@@ -61,7 +62,8 @@ def _write(folder: Path, boards: Sequence[SiteBoard]) -> None:
     shared = f"plotly-{hashlib.sha256(plotly.encode()).hexdigest()[:12]}.js"
     _text(folder / ASSETS / shared, plotly)
     _text(folder / "index.html", overview_page(boards))
-    _text(folder / "claims.html", claims_page(boards))
+    states = [] if claims is None else states_of(claims, boards)
+    _text(folder / "claims.html", claims_page(boards, states))
     for name, text in method_pages(boards).items():
         _text(folder / name, text)
     for one in boards:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from typing import TypeAlias
 
+from prunebench.api.cost_share import COSTS, CostShare
 from prunebench.api.details import EvaluationDetail
 from prunebench.api.planning import Evaluation
 from prunebench.api.results import Results
@@ -31,6 +32,8 @@ def other_tickets(results: Results, plan: Plan) -> Iterator[str]:
     yield from _numbers(results, plan, planned)
     other = _of_other_keys(results, plan, planned)
     yield from listed("rows with a key that this version does not plan for them", other)
+    asked = _of_other_shares(results, planned)
+    yield from listed("rows that state another share of a cost than the file asks for", asked)
     there = {(trial_of(d), d.round, d.draw) for d in results.details if isinstance(d, EvaluationDetail)}
     lacking = (ticket_text(*ticket) for ticket in planned if ticket not in there)
     yield from listed("tickets of the file without a line in details.jsonl", lacking)
@@ -71,6 +74,16 @@ def _of_other_keys(results: Results, plan: Plan, planned: Mapping[Ticket, Evalua
         ticket = planned.get(_ticket(row)) if row.role == "evaluate" else None
         other = ticket is not None and row.key != ticket.run.key
         if other or (row.role == "analyse" and (row.trial, row.key) not in analyses):
+            yield row_text(row)
+
+
+def _of_other_shares(results: Results, planned: Mapping[Ticket, Evaluation]) -> Iterator[str]:
+    """Rows by which a ticket would count as being at a place that its mask was not cut to."""
+    for row in results.rows:
+        ticket = planned.get(_ticket(row)) if row.role == "evaluate" else None
+        count = None if ticket is None else ticket.run.ticket.count
+        wanted = {count.of: count.share} if isinstance(count, CostShare) else {}
+        if {of: share for of in COSTS if (share := getattr(row, f"asked_{of}")) is not None} != wanted:
             yield row_text(row)
 
 

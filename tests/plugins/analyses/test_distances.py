@@ -1,3 +1,4 @@
+import itertools
 import math
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,15 @@ from pydantic import ValidationError
 from torch import nn
 
 from prunebench import PrunebenchError
+from prunebench.api.data import Gather
 from prunebench.api.masks import Mask
 from prunebench.api.measurements import Analysis
 from prunebench.api.planning import PlannedTicket, Run
 from prunebench.api.tickets import Inputs, Optimum
-from prunebench.testing import AnalyseContract, state, toy_plan, two_layer_net, weight_units
-from prunebench_plugins.analyses.distances import Distances, DistancesConfig, distances
+from prunebench.testing import AnalyseContract, ToyData, state, toy_plan, two_layer_net, weight_units
+from prunebench.testing.contract import task_of
+from prunebench_plugins.analyses._similarity import matched
+from prunebench_plugins.analyses.distances import Distances, DistancesConfig, build, distances
 
 
 def asking(*names: str, **config: Any) -> dict[str, Any]:
@@ -246,3 +250,149 @@ def test_the_states_are_not_changed() -> None:
     Distances(DistancesConfig()).prunebench_analyse(inputs, weight_units(two_layer_net()))
     for old, optimum in zip(before[1:], inputs["optima"], strict=True):
         assert all(torch.equal(old[n], optimum.weights[n]) for n in old)
+
+
+# What else is compared.
+
+ALSO = ("layers", "units", "activations", "predictions")
+
+
+class TestDistancesWithAllElse(TestDistances):
+    component = {"use": "distances", "also": list(ALSO), "images": 20}
+
+
+class TestDistancesOfAConvolutionalNetworkWithAllElse(TestDistancesOfAConvolutionalNetwork):
+    component = {"use": "distances", "also": list(ALSO)}
+
+
+def compared(optima: list[Optimum], *also: str, images: int = 1_000) -> dict[tuple[str, int | None], float]:
+    config = DistancesConfig.model_validate({"also": also, "images": images})
+    built: Any = build(config)
+    given: dict[str, Any] = {"inputs": {"optima": optima, "starts": optima}, "units": weight_units(two_layer_net())}
+    if {"units", "activations", "predictions"} & set(also):
+        given |= {
+            "model": two_layer_net(),
+            "data": ToyData().prunebench_data(),
+            "task": task_of({"use": "classification"}),
+        }
+    return values(built.prunebench_analyse(**given))
+
+
+def toy_optima(*changes: dict[str, torch.Tensor]) -> list[Optimum]:
+    return [Optimum({**state(two_layer_net()), **change}, None, r) for r, change in enumerate(changes)]
+
+
+def test_the_distance_of_a_layer_is_of_its_shared_weights_alone() -> None:
+    first = {"fc1.weight": torch.ones(6, 8), "fc2.weight": torch.ones(3, 6)}
+    second = {"fc1.weight": torch.ones(6, 8), "fc2.weight": -2 * torch.ones(3, 6)}
+    optima = toy_optima(first, second)
+    mask = Mask((torch.ones(48).bool(), torch.arange(18) < 6))
+    found = compared([optima[0], Optimum(optima[1].weights, mask, 1)], "layers")
+    assert found["angle/fc1/r-1", 1] == pytest.approx(0, abs=1e-9)
+    assert found["cosine/fc2/r-1", 1] == pytest.approx(2)
+    assert found["euclidean/fc2/r-1", 1] == pytest.approx(3 * math.sqrt(6))
+    # One layer counts with another: 48 ones that agree against 6 weights of length 2 that are opposed.
+    assert found["cosine/r-1", 1] == pytest.approx(1 - (48 - 12) / math.sqrt(54 * (48 + 24)))
+
+
+def test_units_are_matched_whatever_their_order() -> None:
+    """A network whose hidden units change places is the same network, though its weights point elsewhere."""
+    here, order = state(two_layer_net()), torch.tensor([2, 0, 1, 5, 3, 4])
+    moved = {
+        "fc1.weight": here["fc1.weight"][order],
+        "fc1.bias": here["fc1.bias"][order],
+        "fc2.weight": here["fc2.weight"][:, order],
+    }
+    found = compared(toy_optima({}, moved), *ALSO)
+    assert found["correlation/fc1/r-1", 1] == pytest.approx(1)
+    assert found["correlation/r-1", 1] == found["correlation/fc1/r-1", 1]
+    assert found["matched/r-1", 1] == 6
+    assert found["itself/fc1/r-1", 1] == 0
+    assert found["agreement/r-1", 1] == 1
+    assert found["shared-errors/r-1", 1] == 1
+    assert found["angle/fc1/r-1", 1] > 0.3
+    assert not any("fc2" in metric for metric, _ in found if "correlation" in metric)
+
+
+def test_correlations_are_those_of_every_pairing_by_brute_force() -> None:
+    generator = torch.Generator().manual_seed(0)
+    one, other = (torch.randn(5, 40, generator=generator) for _ in range(2))
+    other[1] = one[3] + 0.1 * other[1]
+    correlations = np.corrcoef(one.numpy(), other.numpy())[:5, 5:]
+    best = max(itertools.permutations(range(5)), key=lambda order: sum(correlations[i, j] for i, j in enumerate(order)))
+    found = matched(one, other)
+    assert found.correlations == pytest.approx([correlations[i, j] for i, j in enumerate(best)], abs=1e-6)
+    assert found.itself == sum(i == j for i, j in enumerate(best))
+
+
+def test_units_that_never_change_are_in_no_pair() -> None:
+    one = torch.randn(4, 30, generator=torch.Generator().manual_seed(0))
+    one[2] = 5.3
+    found = matched(one, one)
+    assert found.correlations == pytest.approx([1, 1, 1])
+    assert found.itself == 3
+    assert matched(one[2:3], one).correlations == []
+
+
+def test_the_distance_of_activations_is_of_what_layers_give_for_the_images() -> None:
+    here = state(two_layer_net())
+    there = {name: weight + 0.3 * weight.flip(0) for name, weight in here.items()}
+    mask = Mask((torch.arange(48) % 3 > 0, torch.ones(18).bool()))
+    optima = toy_optima({}, there)
+    found = compared([optima[0], Optimum(optima[1].weights, mask, 1)], "activations")
+    (batch,) = ToyData().prunebench_data()["test"].batches([Gather(torch.arange(24))])
+    x = batch[0].double().flatten(1)
+    networks = [{n: w.double() for n, w in weights.items()} for weights in (here, there)]
+    hidden = [(x @ one["fc1.weight"].T + one["fc1.bias"]).relu() for one in networks]
+    for layer, inputs in (("fc1", [x, x]), ("fc2", hidden)):
+        u, v = (one[f"{layer}.weight"].clone() for one in networks)
+        if layer == "fc1":
+            u[~mask.keep[0].view(6, 8)] = v[~mask.keep[0].view(6, 8)] = 0
+        given = [[taken @ w.T - (taken @ w.T).mean(0) for taken in inputs] for w in (u, v)]
+        products = [[sum((a * b).sum() for a, b in zip(p, q, strict=True)) for p in given] for q in given]
+        cosine = float(products[0][1]) / math.sqrt(float(products[0][0]) * float(products[1][1]))
+        assert found[f"activations/{layer}/r-1", 1] == pytest.approx(1 - cosine, abs=1e-6)
+
+
+def test_a_layer_that_gives_the_same_for_all_images_has_no_distance_of_activations() -> None:
+    found = compared(toy_optima({}, {"fc1.weight": torch.zeros(6, 8)}), "activations")
+    # The next layer is compared by what the other network gives it to read.
+    assert [metric for metric, _ in found if "activations" in metric] == ["activations/fc2/r-1"]
+
+
+def test_predictions_are_counted_over_the_images() -> None:
+    biased = {"fc2.weight": torch.zeros(3, 6), "fc2.bias": torch.tensor([1.0, 0.0, 0.0])}
+    other = {"fc2.weight": torch.zeros(3, 6), "fc2.bias": torch.tensor([0.0, 1.0, 0.0])}
+    found = compared(toy_optima(biased, other, biased), "predictions")
+    # Each has one of three classes right; the third is wrong in both.
+    assert found["agreement/r-1", 1] == 0
+    assert found["agreement/r-2", 2] == 1
+    assert found["shared-errors/r-1", 1] == pytest.approx(1 / 3)
+    assert not any("correlation" in metric for metric, _ in found)
+
+
+def test_what_else_is_compared_is_in_no_key_where_it_is_not_asked_for(tmp_path: Path) -> None:
+    def config(**fields: Any) -> Any:
+        (phase,) = [p for p in toy_plan(asking(**fields)).phases.values() if p.kind == "analyse"]
+        return phase.spec.analysis.config
+
+    assert config() == {"runs": "judged", "start": "network"}
+    assert config(also=["layers"])["also"] == ["layers"]
+    outcome = run(tmp_path, asking(also=list(ALSO)), rounds=2)
+    found = {row.metric for row in outcome.rows if row.role == "analyse"}
+    assert {
+        f"distances/{name}" for name in ("angle/3/r-1", "correlation/r-2", "activations/3/r-2", "agreement/r-1")
+    } <= found
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"also": ["layers", "layers"]}, "named twice"),
+        ({"also": ["layers"], "images": 5}, "look at images"),
+        ({"split": "valid"}, "look at images"),
+    ],
+)
+def test_settings_that_mean_nothing_are_refused(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        DistancesConfig.model_validate(fields)

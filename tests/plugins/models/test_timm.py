@@ -86,12 +86,24 @@ def test_lenet_computes_what_its_layers_say() -> None:
     assert torch.equal(model(images), expected)
 
 
-@pytest.mark.parametrize("name", ["lenet_300_10", "LeNet", "resnet18.a1_in1k", "hf-hub:timm/resnet18", "resnet1"])
+@pytest.mark.parametrize("name", ["lenet_300_10", "LeNet", "hf-hub:timm/resnet18", "resnet1"])
 def test_an_unknown_network_names_the_nearest(name: str) -> None:
     with pytest.raises(PlanError, match=f'no network "{name}"'):
         build(name)
     with pytest.raises(PlanError, match='"lenet_300_100"'):
         build("lenet_300_10")
+
+
+def test_weights_are_published_where_a_tag_or_the_file_asks_for_them() -> None:
+    plain, tagged = (Timm(TimmConfig(name=name)) for name in ("resnet18", "resnet18.a1_in1k"))
+    assert plain.prunebench_pretrained(asked=False, revision=None) is None
+    (asked, named) = (one.prunebench_pretrained(asked=one is plain, revision=None) for one in (plain, tagged))
+    assert asked is not None
+    assert named is not None
+    assert (named.name, named.outputs, len(named.classes)) == ("resnet18.a1_in1k", 1_000, 1_000)
+    assert asked.name.startswith("resnet18.")
+    with pytest.raises(PlanError, match="Did you mean"):
+        Timm(TimmConfig(name="resnet18.a1_in2k")).prunebench_pretrained(asked=False, revision=None)
 
 
 def test_an_argument_that_the_network_lacks_is_an_error() -> None:

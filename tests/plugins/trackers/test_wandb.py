@@ -139,7 +139,9 @@ def catalogue() -> Catalogue:
 def publish(folder: Path) -> None:
     """Run the benchmark of a folder and write its leaderboard: what the process without a network does."""
     prepared = prepare(Options(folder / "mine.toml", store=folder / "store"), catalogue())
-    write(prepared, run(prepared, catalogue=catalogue()), folder / "board")
+    outcome = run(prepared, catalogue=catalogue(), folder=folder / "board")
+    shutil.copytree(folder / "board" / "log" / "wandb", folder / "live")  # before the finished runs take their place
+    write(prepared, outcome, folder / "board")
 
 
 def has_namespaces() -> bool:
@@ -304,6 +306,38 @@ def test_every_point_of_every_curve_is_in_the_history_at_its_iteration(
         points += len(logged)
     shown = sum("iteration" in item for lines in by_trial.values() for item in history(lines))
     assert shown == points > 30
+
+
+@pytest.fixture(scope="module")
+def live(place: Place) -> dict[str, list[dict[str, Any]]]:
+    """The records of the runs as they were while the benchmark went on."""
+    return {folder.name.rpartition("-")[2]: inspect(folder) for folder in (place.folder / "live").glob("offline-run-*")}
+
+
+def test_live_runs_have_the_same_numbers_under_the_same_ids(
+    live: dict[str, list[dict[str, Any]]], records: dict[str, list[dict[str, Any]]]
+) -> None:
+    published = {id: lines for id, lines in records.items() if about(lines)["job_type"] == "trial"}
+    assert set(live) == set(published)
+
+    def numbers(lines: list[dict[str, Any]], *starts: str) -> set[tuple[Any, ...]]:
+        return {
+            (item.get("iteration"), item.get("round"), item.get("draw"), item.get("density"), name, value)
+            for item in history(lines)
+            for name, value in item.items()
+            if name.startswith(starts)
+        }
+
+    for id, lines in live.items():
+        assert numbers(lines, "curves/", "tickets/") == numbers(published[id], "curves/", "tickets/")
+        counted = [name for item in history(lines) for name in item if name.startswith(("curves/", "tickets/"))]
+        assert len(counted) == len(numbers(lines, "curves/", "tickets/"))  # nothing twice
+        assert about(lines)["tags"] == about(published[id])["tags"]
+        assert about(lines)["config"]["update"]["seed"] == about(published[id])["config"]["update"]["seed"]
+
+
+def test_live_runs_give_way_to_the_finished_ones(place: Place) -> None:
+    assert list((place.board / "log" / "wandb").glob("*run-*")) == []
 
 
 def test_metrics_have_density_or_the_iteration_as_their_axis(records: dict[str, list[dict[str, Any]]]) -> None:
