@@ -49,8 +49,10 @@ def show(rows: list[Row]) -> None:
     """Print the lines of one script."""
     for one in rows:
         value = f"{one['ratio']:.3f}{' ' + one['unit'] if one.get('unit') else 'x'}"
-        verdict = "met" if one["ratio"] <= one["target"] else "MISSED"
-        print(f"{one['name']}: {value} (target {one['target']:g}, {verdict}); {one['note']}", flush=True)
+        verdict = f"target {one['target']:g}, {'met' if one['ratio'] <= one['target'] else 'MISSED'}"
+        if one["target"] == float("inf"):
+            verdict = "no target"
+        print(f"{one['name']}: {value} ({verdict}); {one['note']}", flush=True)
 
 
 def _seconds(work: Callable[[], object]) -> float:

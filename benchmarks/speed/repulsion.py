@@ -3,11 +3,15 @@
 From 1, 5, 10, 20 and 30 earlier optima of a chain with a cut of 0.2, under a random mask of the density that its next
 round has. The paper's formula, left to autograd over dense optima, is timed against the same step for comparison. The
 memory is that of the optima themselves over optima x density x d numbers; it is looked up in what the term holds.
+Layer by layer, and in the metric of activations, a step is timed on LeNet alone. The latter multiplies each layer's
+weight with a matrix of its inputs, whatever the number of optima, and is the cheaper the fewer inputs a mask leaves.
+Neither has a target.
 """
 
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable
 
 import torch
@@ -15,13 +19,14 @@ from interleave import Row, pair_ratios, row, show
 from torch import Tensor, nn
 from workloads import MEAN, STD, Workload, advancing, our_loop, workloads
 
-from prunebench.api.data import Resident
+from prunebench.api.data import Data, Resident
+from prunebench.api.info import DataInfo
 from prunebench.api.masks import Mask, Units
 from prunebench.api.random import Rng
 from prunebench.api.tickets import Optimum
 from prunebench.api.training import LossTerm
 from prunebench.engine.loop import Training
-from prunebench_plugins.losses.repulsion import Repulsion, RepulsionConfig
+from prunebench_plugins.losses.repulsion import RepelledActivations, Repulsion, RepulsionConfig
 from prunebench_plugins.models.architectures.cifar_resnet import CifarResNet
 
 TARGET, MEMORY = 1.05, 1.1
@@ -49,6 +54,32 @@ def measure() -> list[Row]:
             )
             held.append(memory(workload.name, optima, plain, terms))
         rows.append(max(held, key=lambda one: float(one["ratio"])))
+    return [*rows, *by_layer_or_activations()]
+
+
+def by_layer_or_activations(pairs: int = 11, steps: int = 10) -> list[Row]:
+    """The other two kinds of cosine, on LeNet."""
+    workload, rows = workloads()[0], []
+    for optima in (1, 5, 10):
+        density = SURVIVE**optima
+        plain, layer, activations = (our_loop(workload, "SGD", density) for _ in range(3))
+        (units, mask), inputs = pruned(layer), {"optima": earlier(layer.model, optima)}
+        layer.terms = Repulsion(RepulsionConfig(by="layer")).prunebench_loss_terms(layer.model, units, mask, inputs)
+        units, mask = pruned(activations)
+        activations.terms = RepelledActivations(RepulsionConfig(by="activations")).prunebench_loss_terms(
+            activations.model,
+            Data(DataInfo("made", "", {"train": workload.data.size}, (1, 28, 28), 10), {"train": workload.data}),
+            activations.task,
+            units,
+            mask,
+            inputs,
+            Rng("speed/repulsion"),
+        )
+        base, name = advancing(plain, steps), f"{workload.name}, {optima} optima"
+        for kind, training in (("by layer", layer), ("by activations", activations)):
+            note = f"of a step without, density {density:.3f}"
+            ratios = pair_ratios(advancing(training, steps), base, pairs)
+            rows.append(row(f"repelled step {kind}, {name}", ratios, math.inf, note))
     return rows
 
 

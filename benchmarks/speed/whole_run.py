@@ -29,6 +29,8 @@ from prunebench_plugins.models.architectures.cifar_resnet import cifar_resnet20
 from prunebench_plugins.models.architectures.lenet import LeNet300100
 
 TARGET = 1.15
+MEASURED = 10_000
+"""Images of a split, at most."""
 FILE = """
 schema = 1
 seeds = [0]
@@ -139,7 +141,7 @@ def _bare(file: Path, study: Study) -> None:
     use = benchmark.entries[0].data[0].use
     data = run_manager([use]).hook.prunebench_data(root=data_root(), rng=Rng("bare"))
     train = data["train"]
-    splits = {name: (_normalised(data[name].images, train), data[name].labels) for name in study.splits}
+    splits = {name: (_normalised(data[name].images[:MEASURED], train), data[name].labels) for name in study.splits}
     for _ in range(study.rounds + 1):
         model = study.network()
         optimizer = study.bare_optimizer(model)
@@ -165,7 +167,7 @@ def _normalised(images: Tensor, split: Any) -> Tensor:
 def _measure(model: nn.Module, splits: dict[str, tuple[Tensor, Tensor]], parts: int) -> None:
     model.eval()
     for images, labels in splits.values():
-        for start in range(0, min(10_000, len(labels)), parts):
+        for start in range(0, len(images), parts):
             outputs = model(images[start : start + parts])
             wanted = labels[start : start + parts]
             functional.cross_entropy(outputs, wanted, reduction="sum").item()

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import TypeVar
 
@@ -21,6 +22,10 @@ IDLE = 0.02
 """A call that had a processor for no more of its time than this waits for something that does not come."""
 BUSY = 0.25
 """A call that takes longer than the limit takes too long once it had a processor for this share of the limit."""
+
+
+PATIENCE = 2
+"""How often a call may catch what ends it, and go on, before the process is ended."""
 
 
 class HookTimeout(BaseException):
@@ -52,6 +57,18 @@ def gets_on(passed: float, computed: float, limit: float) -> bool:
     return IDLE * passed < computed < BUSY * limit
 
 
+def _end_at(frame: FrameType | None) -> None:
+    """End the process, for a component that lets nothing end it, neither a limit nor Ctrl-C; says where it is."""
+    where = "" if frame is None else f" ({frame.f_code.co_filename}, line {frame.f_lineno}, {frame.f_code.co_name})"
+    with suppress(OSError):
+        sys.stderr.write(
+            f"error: a component does not return and catches what would end it{where}; the command ends here\n"
+        )
+        sys.stderr.flush()
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
 @contextmanager
 def watched(seconds: float | None = None) -> Iterator[None]:
     """End calls of `limited` that take longer than `seconds`, by HookTimeout raised inside of them.
@@ -69,9 +86,11 @@ def watched(seconds: float | None = None) -> Iterator[None]:
         return
     seen: list[FrameType] = []
     since = [0.0, 0.0]
+    told: list[FrameType | None] = [None]
+    swallowed = [0]
 
     def look(number: int, frame: FrameType | None) -> None:
-        there = []
+        there, here = [], frame
         while frame is not None:
             if frame.f_code is limited.__code__:
                 there.append(frame)
@@ -79,7 +98,10 @@ def watched(seconds: float | None = None) -> Iterator[None]:
         same = [one for one in there if any(one is other for other in seen)]
         now = [time.monotonic(), time.process_time()]
         if same and not gets_on(now[0] - since[0], now[1] - since[1], seconds):
-            seen.clear()
+            swallowed[0] = swallowed[0] + 1 if same[0] is told[0] else 0
+            told[0] = same[0]
+            if swallowed[0] == PATIENCE:
+                _end_at(here)
             raise HookTimeout(
                 f"it did not return within {seconds:g} s (PRUNEBENCH_HOOK_SECONDS sets how long it may take)"
             )
@@ -96,3 +118,4 @@ def watched(seconds: float | None = None) -> Iterator[None]:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
         seen.clear()
+        told[0] = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import signal
+import subprocess
 import sys
 import time
 import warnings
@@ -339,3 +340,24 @@ def test_lines_of_a_strangers_error_are_not_taken_for_the_suites_own() -> None:
 )
 def test_what_gets_little_of_a_processor_is_waited_for(passed: float, computed: float, waits: bool) -> None:
     assert gets_on(passed, computed, 60) is waits
+
+
+def test_a_component_that_catches_what_would_end_it_ends_the_command_which_says_where() -> None:
+    script = """
+from prunebench.components.time_limit import limited, watched
+
+def stubborn():
+    while True:
+        try:
+            while True:
+                pass
+        except BaseException:
+            pass
+
+with watched(0.05):
+    limited(stubborn)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == -signal.SIGTERM
+    assert "a component does not return and catches what would end it (<string>, line" in done.stderr
+    assert "stubborn" in done.stderr

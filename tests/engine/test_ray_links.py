@@ -5,6 +5,7 @@ Real clusters have test_ray_executor.py.
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -71,7 +72,7 @@ class MadeUpRay:
         return self.initialised
 
     def init(self, address: str, **given: Any) -> None:
-        if address == "nowhere:1":
+        if address == "ray://nowhere:1":
             raise ConnectionError("nobody answers there")
         self.initialised = True
 
@@ -179,5 +180,19 @@ def test_what_no_cluster_can_give_is_refused_by_name(
 def test_no_cluster_at_an_address_says_what_to_do(store_path: Path, made_up: Any) -> None:
     made_up({"CPU": 2.0})
     config = worker_config(store_path)
-    with pytest.raises(WorkerError, match=r"no Ray cluster at 'nowhere:1' \(nobody answers there\).*ray start --head"):
-        ray_executor(config, 1, None, "nowhere:1", 1e9, 10)
+    refusal = r"no Ray cluster at 'ray://nowhere:1' \(nobody answers there\).*ray start --head"
+    with pytest.raises(WorkerError, match=refusal):
+        ray_executor(config, 1, None, "ray://nowhere:1", 1e9, 10)
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_where_nobody_listens_ray_is_not_left_to_try_for_ever(
+    store_path: Path, made_up: Any, monkeypatch: pytest.MonkeyPatch, named: bool
+) -> None:
+    ray = made_up({"CPU": 2.0})
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    with pytest.raises(WorkerError, match=r"no Ray cluster at .*refused.*ray start --head"):
+        ray_executor(worker_config(store_path), 1, None, address if named else "auto", 1e9, 10)
+    assert not ray.initialised

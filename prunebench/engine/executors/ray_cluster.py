@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import socket
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -19,6 +20,8 @@ from prunebench.engine.executors.worker import WorkerConfig
 
 POLL_SECONDS = 0.5
 """How long an actor waits for something to tell before it answers that there is nothing."""
+KNOCK_SECONDS = 20.0
+"""How long the address of a cluster may take to answer."""
 WITHOUT_ASKING = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled"}
 """Unless they are set: nothing is reported to Ray's makers, and no token is written into the home folder."""
 
@@ -43,8 +46,9 @@ def ray_executor(
     if ours:
         alone = {"include_dashboard": False} if address == "local" else {}
         try:
+            _knock(os.environ.get("RAY_ADDRESS", address) if address == "auto" else address)
             ray.init(address=address, **alone, log_to_driver=False, logging_level=logging.ERROR)
-        except (ConnectionError, ValueError, RuntimeError) as error:
+        except (OSError, OverflowError, ValueError, RuntimeError) as error:
             raise WorkerError(
                 f"execution.executor.address: no Ray cluster at {address!r} ({str(error).splitlines()[0]}). Start one "
                 'with `ray start --head`, name its address, or write address = "local" for one of this machine alone'
@@ -62,6 +66,13 @@ def ray_executor(
         if ours:
             ray.shutdown()
         raise
+
+
+def _knock(address: str) -> None:
+    """Raises OSError if nobody listens at HOST:PORT: Ray itself may try for a quarter of an hour, in silence."""
+    host, _, port = address.rpartition(":")
+    if host and port.isdecimal() and "://" not in address:
+        socket.create_connection((host.strip("[]"), int(port)), KNOCK_SECONDS).close()
 
 
 def _ray() -> Any:
