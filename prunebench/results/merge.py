@@ -10,6 +10,7 @@ from prunebench.api.details import AnalysisDetail, Detail
 from prunebench.api.errors import PrunebenchError
 from prunebench.api.provenance import ComponentOrigin, Provenance
 from prunebench.api.results import Results
+from prunebench.api.untrusted_text import printable
 
 MARKS = {"asked_macs", "asked_parameters", "empty_layers", "environments", "exact", "note", "unscored_layers"}
 """Fields that only some rows state; they are no part of the schema."""
@@ -61,8 +62,11 @@ def merged(results: Sequence[Results]) -> Results:
     """The rows of all, each measurement once.
 
     Raises:
-        PrunebenchError: two of them differ in schema, component versions, profile, or a measurement; says in what.
+        PrunebenchError: two of them differ in schema, component versions, profile, or a measurement, or one has rows of
+            an entry that it does not list; says in what.
     """
+    for one in results:
+        _check_entries(one)
     for one, other in combinations(results, 2):
         check_mixable(one, other)
     first = results[0]
@@ -91,6 +95,19 @@ def merged(results: Sequence[Results]) -> Results:
     rows = _in_order({row.identity: row for one in results for row in one.rows}.values(), order)
     details = _in_order({detail_identity(line): line for one in results for line in one.details}.values(), order)
     return Results(first.name, rows, details, provenance)
+
+
+def _check_entries(results: Results) -> None:
+    """Nothing if every line is of an entry that the provenance lists."""
+    listed = set(results.provenance.entries)
+    unknown = dict.fromkeys(
+        line.entry for lines in (results.rows, results.details) for line in lines if line.entry not in listed
+    )
+    if unknown:
+        raise PrunebenchError(
+            f'results of "{results.name}" cannot be mixed: provenance.json does not list the entry '
+            f'"{printable(next(iter(unknown)), 200)}"' + (f" and {len(unknown) - 1} more" if len(unknown) > 1 else "")
+        )
 
 
 def _in_order(lines: Iterable[Line], order: Mapping[str, int]) -> list[Line]:

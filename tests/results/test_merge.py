@@ -135,3 +135,12 @@ def test_two_values_of_one_measurement_are_named() -> None:
     changed = [{**r, "value": 0.5} if r["entry"] == "imp" else r for r in results()]
     with pytest.raises(PrunebenchError, match=r'12 measurements have two values, the first being entry "imp", seed 0'):
         check_mixable(recorded(), recorded(changed))
+
+
+@pytest.mark.parametrize("name", ["unlisted", "a\x1b[31m", "x" * 100_000])
+def test_rows_of_an_entry_that_nobody_lists_are_a_sentence(name: str) -> None:
+    strange = recorded([{**r, "entry": name} if r["entry"] == "imp" else r for r in results()])
+    with pytest.raises(PrunebenchError, match="does not list the entry") as error:
+        merged([recorded(), strange])
+    assert len(str(error.value)) < 500
+    assert "\x1b" not in str(error.value)

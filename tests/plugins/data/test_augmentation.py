@@ -1,10 +1,13 @@
 import pytest
 import torch
+from pydantic import ValidationError
 from scipy.stats import ks_2samp
 from torch.nn.functional import interpolate
 from torchvision.transforms import RandomCrop, RandomHorizontalFlip, RandomResizedCrop
 
-from prunebench_plugins.data.augmentation import boxes, flip, in_turn, pad_crop, resized, resized_crop
+from prunebench.testing import no_global_randomness
+from prunebench_plugins.data.augmentation import boxes, flip, in_turn, pad_crop, rand_augment, resized, resized_crop
+from prunebench_plugins.data.cifar10 import Cifar10Config
 
 # No two places of a crop, and no two mirror images, look the same.
 IMAGE = (torch.arange(3 * 6 * 5, dtype=torch.uint8) + 1).view(3, 6, 5)
@@ -135,3 +138,29 @@ def test_resized_crops_keep_type_and_shape_and_depend_on_the_generator_alone() -
     assert torch.equal(out, resized_crop(batch, generator(1)))
     assert not torch.equal(out, resized_crop(batch, generator(2)))
     assert len(kinds(out)) > 10
+
+
+def test_rand_augment_changes_each_image_on_its_own_by_the_seed_of_the_batch() -> None:
+    images = torch.randint(256, (1, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    images = images.expand(16, -1, -1, -1).contiguous()
+    before, change = images.clone(), rand_augment("rand-m9-mstd0.5-inc1", (0.5, 0.4, 0.3))
+    with no_global_randomness():
+        first, again, other = (change(images, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2))
+    assert torch.equal(images, before)
+    assert (first.shape, first.dtype) == (images.shape, torch.uint8)
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+    assert len({image.numpy().tobytes() for image in first}) > 8  # one decision an image
+
+
+@pytest.mark.parametrize("policy", ["rand", "rand-m9", "rand-m9-mstd0.5-inc1", "rand-n3-p0.5-mmax12"])
+def test_policies_that_are_accepted_are_timms(policy: str) -> None:
+    assert Cifar10Config(rand_augment=policy).rand_augment == policy
+    images = torch.zeros(2, 3, 8, 8, dtype=torch.uint8)
+    assert rand_augment(policy, (0.5, 0.5, 0.5))(images, torch.Generator().manual_seed(0)).shape == images.shape
+
+
+@pytest.mark.parametrize("policy", ["augmix-m3", "rand-x9", "rand-m", "", "rand-m9; import os"])
+def test_other_policies_are_refused(policy: str) -> None:
+    with pytest.raises(ValidationError):
+        Cifar10Config(rand_augment=policy)
