@@ -79,6 +79,8 @@ class Nodes:
     def add(self, **variables: str) -> None:
         """Another node of two processors, whose workers have these environment variables."""
         self.nodes.append(self.cluster.add_node(num_cpus=2, env_vars=variables or None, **node()))
+        # Until the cluster knows it, and that an earlier one is lost: actors would all go where there is one.
+        self.cluster.wait_for_nodes(300)
 
     def lose(self) -> None:
         """Kill the node that came last, with all that runs on it."""
