@@ -60,11 +60,12 @@ def table(rows: list[Row]) -> str:
     """What was measured against its target, in markdown."""
     lines = ["| what | measured | target | met? |", "|---|---:|---:|---|"]
     for one in rows:
-        met = "yes" if one["ratio"] <= one["target"] else "**no**"
         unit = one.get("unit", "")
-        lines.append(
-            f"| {one['name']} | {quantity(one['ratio'], unit)} | at most {quantity(one['target'], unit)} | {met} |"
-        )
+        met = "yes" if one["ratio"] <= one["target"] else "**no**"
+        most = f"at most {quantity(one['target'], unit)}"
+        if one["target"] == float("inf"):
+            met, most = "", "none"
+        lines.append(f"| {one['name']} | {quantity(one['ratio'], unit)} | {most} | {met} |")
     return "\n".join(lines)
 
 

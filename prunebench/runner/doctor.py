@@ -77,7 +77,7 @@ def _python() -> Iterator[Finding]:
 
 
 def _torch() -> Iterator[Finding]:
-    install = 'uv pip install "torch>=2.6" torchvision timm'
+    install = 'uv pip install "torch>=2.8" torchvision timm'
     for name in ("torch", "torchvision", "timm"):
         try:
             module = __import__(name)

@@ -101,8 +101,13 @@ def hand_over(wandb: Any, settings: Mapping[str, Any], run: Mapping[str, Any]) -
             # "immutable" files are there until they are synced, and need no copies beside them.
             artifact.add_file(path, name=name, policy=one["policy"], skip_cache=True)
         started.log_artifact(artifact)
-    folder = Path(started.settings.sync_dir)
-    started.finish()
+    return end(started)
+
+
+def end(run: Any) -> str:
+    """Finish a run; the name of its folder."""
+    folder = Path(run.settings.sync_dir)
+    run.finish()
     # A link to the service's own log, which is not kept.
     (folder / "logs" / "debug-core.log").unlink(missing_ok=True)
     return folder.name
@@ -157,7 +162,7 @@ class LiveRuns:
             self._close(id)
 
     def _close(self, id: str) -> None:
-        self._open.pop(id).finish()
+        end(self._open.pop(id))
 
     def end(self) -> None:
         """Finish all runs."""

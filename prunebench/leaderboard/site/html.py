@@ -62,8 +62,14 @@ def paragraph(*parts: Content) -> str:
     return f"<p>{joined(parts, '').text}</p>"
 
 
-def table(caption: str, head: Sequence[str], rows: Sequence[Sequence[Content]], filterable: bool = False) -> str:
-    """A table of prose and links that scrolls on its own where it is too wide."""
+def table(
+    caption: str,
+    head: Sequence[str],
+    rows: Sequence[Sequence[Content]],
+    filterable: bool = False,
+    numbers: bool = False,
+) -> str:
+    """A table that scrolls on its own where it is too wide: of prose and links, or of numbers, each on one line."""
     cells = "".join(f'<th scope="col">{raw(text)}</th>' for text in head)
     lines = []
     for first, *rest in rows:
@@ -76,7 +82,7 @@ def table(caption: str, head: Sequence[str], rows: Sequence[Sequence[Content]], 
         else ""
     )
     return (
-        f'{search}<div class="scroll"><table class="prose">{titled}'
+        f'{search}<div class="scroll"><table class="prose{" numbers" if numbers else ""}">{titled}'
         f"<thead><tr>{cells}</tr></thead><tbody>{''.join(lines)}</tbody></table></div>"
     )
 

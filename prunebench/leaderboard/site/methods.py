@@ -62,7 +62,7 @@ def _group(group: Group, names: Sequence[str]) -> str:
     places = [place for place in group.places if any(entry.at(place).trials for entry in entries)]
     rows = [[entry.name, _rank(entry), *(_value(entry, place, group) for place in places)] for entry in entries]
     caption = f"{group.model} on {group.data}: {group.metric.label} by density"
-    return table(caption, ["entry", "rank", *(group.labels[place] for place in places)], rows)
+    return table(caption, ["entry", "rank", *(group.labels[place] for place in places)], rows, numbers=True)
 
 
 def _rank(entry: Entry) -> str:
