@@ -3,16 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
+from typing import NoReturn
 
 import numpy as np
 import torch
 
-from prunebench.api.data import Data
+from prunebench.api.data import Data, Split
+from prunebench.api.errors import ContractError
 
 _WORDS = 1 << 20
 """Words of eight bytes that are summed at a time: the products of one run stay in the cache."""
 _ODD = 0x9E3779B97F4A7C15 - (1 << 64)
+
+
+class _Train(dict[str, Split]):
+    """The split "train", and an error for who asks for another."""
+
+    def __init__(self, split: Split, who: str) -> None:
+        super().__init__(train=split)
+        self._who = who
+
+    def __missing__(self, name: str) -> NoReturn:
+        raise ContractError(
+            f'{self._who} asked for the split "{name}"; what leads to a ticket looks at "train" alone, '
+            "since it is judged on the others"
+        )
+
+
+def train_alone(data: Data, who: str) -> Data:
+    """The data as a step towards a ticket may see them.
+
+    Args:
+        who: what an error begins with, where another split than "train" is asked for.
+    """
+    return replace(data, splits=_Train(data["train"], who), again=None)
 
 
 def fingerprint_of(data: Data) -> Mapping[str, tuple[int | str, ...]]:

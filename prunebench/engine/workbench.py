@@ -26,7 +26,7 @@ from prunebench.components.catalogue import Catalogue
 from prunebench.components.managers import accepts, run_manager
 from prunebench.components.metrics import metrics_of
 from prunebench.engine.data_checks import check_sizes, checked_info
-from prunebench.engine.data_guard import fingerprint_of
+from prunebench.engine.data_guard import fingerprint_of, train_alone
 from prunebench.engine.measuring import Measuring
 from prunebench.engine.probe import forget_data
 from prunebench.kernels import weight_files
@@ -121,6 +121,8 @@ class Workbench:
     def lent(self, spec: DataSpec, seed: int, to: BoundComponent, hook: str) -> Iterator[Data | None]:
         """The splits for a hook of a component, if it asks for `data`; they must be the same afterwards.
 
+        An analysis sees all of them, every other hook the training examples alone.
+
         Raises:
             ContractError: the component wrote into them. They are read anew for whoever comes next.
         """
@@ -132,7 +134,7 @@ class Workbench:
             self._lent = _Lent(data, fingerprint_of(data))
         self._lent.to = f"component {to}: {hook}"
         try:
-            yield data
+            yield data if hook == "prunebench_analyse" else train_alone(data, self._lent.to)
         finally:
             self.check_data()
 

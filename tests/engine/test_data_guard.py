@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.toy_runs import catalogue, run
+from prunebench import Component, ComponentConfig, hookimpl
 from prunebench.api.data import Data, Resident
+from prunebench.api.masks import Scores, Units
 from prunebench.engine.data_guard import fingerprint_of
 from prunebench.testing import ToyData
 
@@ -55,3 +59,31 @@ def test_any_other_byte_gives_another_fingerprint(values: list[int], data: st.Da
         for v in (values, other)
     ]
     assert fingerprint_of(made[0]) != fingerprint_of(made[1])
+
+
+class LooksAtTest:
+    """A score that looks at what it is judged on."""
+
+    def __init__(self, config: ComponentConfig) -> None:
+        self.split = config.split  # type: ignore[attr-defined]
+
+    @hookimpl
+    def prunebench_score(self, units: Units, data: Data) -> Scores:
+        assert data["train"].size == 96
+        assert data.info.sizes["test"] == 24
+        data[self.split]
+        return units.reduce(lambda name, weight: weight.abs())
+
+
+class Looking(ComponentConfig):
+    split: str
+
+
+@pytest.mark.parametrize("split", ["test", "valid"])
+def test_a_score_that_looks_at_another_split_than_train_is_named(tmp_path: Path, split: str) -> None:
+    parts = catalogue().with_components([Component("looks", Looking, LooksAtTest, version=1)], "tests 1.0")
+    entry = {"name": "imp", "score": {"use": "looks", "split": split}}
+    outcome = run(tmp_path, {"entry": [entry]}, parts=parts)
+    (error,) = {str(error) for error in outcome.failed.values()}
+    assert f'looks (tests 1.0): prunebench_score asked for the split "{split}"' in error
+    assert 'looks at "train" alone' in error

@@ -41,8 +41,8 @@ TRAIN = r"wrote into the data \(train\)"
 
 SPOILERS: dict[str, tuple[Callable[[Any], object], str]] = {
     "images": (lambda data: data["train"].images.zero_(), TRAIN),
-    "labels": (lambda data: data["test"].labels.add_(1), r"wrote into the data \(test\)"),
-    "pixels-behind-torch": (lambda data: data["valid"].images.numpy().fill(3), r"wrote into the data \(valid\)"),
+    "labels": (lambda data: data["test"].labels.add_(1), 'asked for the split "test"'),
+    "pixels-behind-torch": (lambda data: data["valid"].images.numpy().fill(3), 'asked for the split "valid"'),
     "pixels-through-a-view": (
         lambda data: data["train"].images.view(-1)[:9].fill_(1),
         TRAIN,
@@ -57,8 +57,8 @@ SPOILERS: dict[str, tuple[Callable[[Any], object], str]] = {
         lambda data: object.__setattr__(data["train"], "augment", black),
         TRAIN,
     ),
-    "split-gone": (lambda data: data.splits.pop("test"), r"wrote into the data \(test\)"),
-    "split-exchanged": (lambda data: data.splits.update(train=data["test"]), TRAIN),
+    "split-gone": (lambda data: data.splits.pop("test"), "KeyError: 'test'"),
+    "split-exchanged": (lambda data: data.splits.update(train=data["test"]), 'asked for the split "test"'),
     "module-hooks": (
         lambda data: register_module_forward_hook(lambda layer, x, y: y * 0),
         "global forward hooks",
