@@ -16,11 +16,13 @@ from interleave import Row, show
 
 from prunebench.api.component import BoundComponent
 from prunebench.api.info import DataInfo, Layer, ModelInfo
+from prunebench.api.pretrained import Pretrained
 from prunebench.benchmark import load as config
 from prunebench.benchmark.choices import DataChoice, ModelChoice
 from prunebench.components.catalogue import Catalogue
-from prunebench.plan.compile import make_plan
+from prunebench.plan.compile import Costs, make_plan
 from prunebench.plan.first_step import FirstStep
+from prunebench.plan.published import FirstWeights
 from prunebench.plan.trial import Plan
 
 SECONDS = {1_000: 0.2, 10_000: 2.0, 100_000: 15.0}
@@ -72,8 +74,12 @@ class KnownSizes:
         """4,000 training images."""
         return DataInfo("mnist5k", "0" * 64, {"train": 4_000, "valid": 500, "test": 500}, (1, 28, 28), 10)
 
-    def weights(self, chosen: ModelChoice, data: DataInfo) -> str:
+    def weights(self, chosen: ModelChoice, data: DataInfo, published: Pretrained | None = None) -> FirstWeights:
         """No network starts from a file."""
+        raise NotImplementedError
+
+    def least(self, chosen: ModelChoice, data: DataInfo, units: BoundComponent, task: BoundComponent) -> Costs:
+        """Nothing is cut to a share of a cost."""
         raise NotImplementedError
 
     def model(self, chosen: ModelChoice, data: DataInfo, units: BoundComponent, task: BoundComponent) -> ModelInfo:
