@@ -22,10 +22,15 @@ Switch = Annotated[bool, Strict()]
 
 @dataclass(frozen=True)
 class InWords:
-    """What a reference says of a key where the type or the default of its field alone would say too little."""
+    """What a reference says of a key where its field alone would say too little.
+
+    Args:
+        beside: other keys of the table without which this one means nothing; an example has them too.
+    """
 
     type: str = ""
     default: str = ""
+    beside: tuple[tuple[str, Any], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -153,7 +153,9 @@ class Reference:
         meanings, name = option_meanings(config), provider.component.name
 
         def example(key: str, value: Any) -> str:
-            return self._use(provider, {key: value})
+            fields = {info.alias or field: info for field, info in config.model_fields.items()}
+            beside = dict(_words(fields[key]).beside) if key in fields else {}
+            return self._use(provider, {key: value, **beside})
 
         yield from keys_in(config, name, "key of a component", meanings, example)
 

@@ -37,6 +37,7 @@ from pydantic import Field, model_validator
 
 from prunebench import Component, ComponentConfig, Figure, Measurement, hookimpl
 from prunebench.api.measurements import Analysis
+from prunebench.api.strict import InWords
 from prunebench.api.tickets import Inputs, Optimum
 from prunebench_plugins.analyses import _figures, _optima, _weights
 
@@ -53,6 +54,7 @@ LAGS = (1, 2)
 Also = Literal["layers", "units", "activations", "predictions"]
 LOOKING = {"units", "activations", "predictions"}
 """What is compared over images."""
+_OVER_IMAGES = InWords(beside=(("also", ["predictions"]),))
 WRITTEN = 9
 """Rows of a heat map whose numbers still fit into its cells."""
 
@@ -71,8 +73,8 @@ class DistancesConfig(ComponentConfig):
     runs: Literal["judged", "find"] = "judged"
     start: Literal["network", "ticket"] = "network"
     also: tuple[Also, ...] = ()
-    split: Literal["test", "valid", "train"] = "test"
-    images: Annotated[int, Field(ge=2)] = 1_000
+    split: Annotated[Literal["test", "valid", "train"], _OVER_IMAGES] = "test"
+    images: Annotated[int, Field(ge=2), _OVER_IMAGES] = 1_000
 
     @model_validator(mode="after")
     def _each_is_asked_for_once_and_images_are_looked_at(self) -> DistancesConfig:
