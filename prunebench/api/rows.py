@@ -69,10 +69,10 @@ class Row(Record):
         empty_layers: of a judged ticket, how many layers have no unit left; stated where there are any.
         unscored_layers: of a judged ticket, the layers of which every unit scored 0 when it was pruned, so that the
             score said nothing of them; stated where there are any.
-        asked_parameters, asked_macs: of a judged ticket whose mask was cut to a share of all parameters, or of the
-            multiply-accumulates, that share; density_all, or density_macs, is where it came to lie.
         note: what a component had to say of the ticket, such as a layer that it had too few examples for; empty, and
             absent, where it said nothing.
+        asked_parameters, asked_macs: of a judged ticket whose mask was cut to a share of all parameters, or of the
+            multiply-accumulates, that share; density_all, or density_macs, is where it came to lie.
     Invariants:
         Numbers are finite; null stands where there is none.
         Only rows of the role "analyse" may have the round null.

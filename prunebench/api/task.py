@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, SupportsFloat, TypeAlias
 
-from prunebench.api.data import Batch
 from prunebench.api.info import DataInfo
 from prunebench.api.provenance import MetricInfo as MetricInfo
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from prunebench.api.data import Batch
 
 LOSS = "loss"
 """The metric that every task has: the mean of its objective, better when lower. Early stopping goes by it."""

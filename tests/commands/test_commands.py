@@ -31,11 +31,11 @@ def prunebench(*arguments: str) -> Result:
 def test_check_says_what_a_file_would_do() -> None:
     done = prunebench("check", QUICKSTART)
     assert done.exit_code == 0
-    assert "ok. 6 entries, 3 seeds, 18 trials, 108 training runs." in done.output
+    assert "ok. 5 entries, 5 seeds, 25 trials, 110 training runs." in done.output
 
 
 def test_check_tells_every_error_at_once_and_exits_2(tmp_path: Path) -> None:
-    text = Path(QUICKSTART).read_text().replace("seeds = [0, 1, 2]", "seeds = [0, 0]\nround = 1")
+    text = Path(QUICKSTART).read_text().replace("seeds = [0, 1, 2, 3, 4]", "seeds = [0, 0]\nround = 1")
     (tmp_path / "bad.toml").write_text(text.replace('score = "magnitude"', 'score = "magnitud"'))
     refused = prunebench("check", "bad.toml")
     assert refused.exit_code == 2
@@ -49,9 +49,9 @@ def test_check_tells_every_error_at_once_and_exits_2(tmp_path: Path) -> None:
 
 def test_plan_gives_its_numbers_as_json() -> None:
     numbers = json.loads(prunebench("plan", QUICKSTART, "--json").stdout)
-    assert numbers["trials"] == 18
-    assert numbers["runs"] == {"naive": 216, "distinct": 108, "cached": 0}
-    assert numbers["sample_steps"] == 108 * 1_000 * 60
+    assert numbers["trials"] == 25
+    assert numbers["runs"] == {"naive": 200, "distinct": 110, "cached": 0}
+    assert numbers["sample_steps"] == 110 * 1_000 * 60
 
 
 def test_a_run_writes_a_leaderboard_and_a_second_one_trains_nothing(tmp_path: Path) -> None:

@@ -41,7 +41,12 @@ def test_nothing_is_there_but_what_comes_with_a_package(root: Path) -> None:
     fetched = {"cifar10", "cifar100", "fashion-mnist", "mnist", "tinyimagenet"}
     for name in fetched:
         assert found.pop(name) == f"missing; `prunebench data fetch {name}`"
-    assert found == {"image-folder": "missing", "miniplaces": "missing", "python": "needs a configuration"}
+    assert found == {
+        "image-folder": "missing",
+        "miniplaces": "missing",
+        "python": "needs a configuration",
+        "timm-data": "missing",
+    }
 
 
 def png(shade: int) -> bytes:

@@ -35,6 +35,10 @@ DIGEST = 1
 """Raised when what is examined of a picture changes."""
 
 
+_SYNONYMS = (("train", "training"), ("val", "valid", "validation", "eval", "evaluation"))
+"""Names of folders that timm takes for one another."""
+
+
 @dataclass(frozen=True)
 class Examples:
     """One split of timm's: how many pictures, and each with its label."""
@@ -51,9 +55,9 @@ def how_to_get(config: TimmDataConfig, place: Path) -> str:
     """What a person does to bring the data there."""
     name = config.name or "a folder"
     if not config.name:
-        return f"timm: put images into {place}/{config.train_split}/CLASS/ and {place}/{config.test_split}/CLASS/"
+        return f"Put the images into {place}/{config.train_split}/CLASS/ and {place}/{config.test_split}/CLASS/"
     call = f'timm.data.create_dataset("{name}", root="{place}", split="{config.train_split}", download=True)'
-    return f"timm: it downloads by itself, with a network: {call}, and the same for {config.test_split}"
+    return f"Put it there, or let it download itself, with a network: {call}, and the same for {config.test_split}"
 
 
 def read(config: TimmDataConfig, place: Path, rng: Rng) -> Data:
@@ -66,9 +70,9 @@ def read(config: TimmDataConfig, place: Path, rng: Rng) -> Data:
     labels = {name: np.array(facts["labels"][name], np.int64) for name in ("train", "test")}
     classes = train.classes or tuple(str(label) for label in range(int(labels["train"].max(initial=0)) + 1))
     if labels["test"].max(initial=0) >= len(classes) or min(labels["train"].min(), labels["test"].min()) < 0:
-        raise DataUnusable(f'timm: "{config.test_split}" has classes that "{config.train_split}" lacks')
+        raise DataUnusable(f'timm-data: "{config.test_split}" has classes that "{config.train_split}" lacks')
     if len(classes) < 2:
-        raise DataUnusable(f"timm: {config.name or place} has one class: there is nothing to tell apart")
+        raise DataUnusable(f"timm-data: {config.name or place} has one class: there is nothing to tell apart")
     valid = config.valid if isinstance(config.valid, int) else max(1, round(config.valid * train.size))
     finish = to_scale(config.size, config.resize or config.size, config.crop, config.interpolation)
     change = {
@@ -109,12 +113,29 @@ def read(config: TimmDataConfig, place: Path, rng: Rng) -> Data:
     return divided(rng)
 
 
+def _own_place(config: TimmDataConfig, place: Path, split: str) -> Path:
+    """A folder with a folder for the split, or the split's own tar file: timm would take the whole folder otherwise.
+
+    The pictures to learn from would then be those that networks are judged on.
+    """
+    if place.is_file():
+        other = f"give the folder with {config.train_split}.tar and {config.test_split}.tar"
+        raise DataUnusable(f"timm-data: {place} is one file for both splits; {other}")
+    archive = place / f"{split}.tar"
+    if archive.is_file():
+        return archive
+    if not any((place / name).is_dir() for name in (split, *next((s for s in _SYNONYMS if split in s), ()))):
+        raise DataMissing(f'timm-data: no "{split}" in {place}. {how_to_get(config, place)}')
+    return place
+
+
 def _opened(config: TimmDataConfig, place: Path, split: str) -> Examples:
     from timm.data.dataset_factory import create_dataset
 
+    root = place if config.name else _own_place(config, place, split)
     keys = {name: value for name in ("input_key", "target_key") if (value := getattr(config, name)) is not None}
     try:
-        found = create_dataset(config.name, root=str(place), split=split, is_training=False, download=False, **keys)
+        found = create_dataset(config.name, root=str(root), split=split, is_training=False, download=False, **keys)
         if not hasattr(found, "__getitem__") or not hasattr(found, "__len__") or _in_sequence(found):
             pictures = [(picture.convert("RGB"), int(label)) for picture, label in found]
             return Examples(split, len(pictures), lambda index: pictures[index], _classes(found), held=True)
@@ -122,7 +143,7 @@ def _opened(config: TimmDataConfig, place: Path, split: str) -> Examples:
         return Examples(split, len(found), lambda index: _decoded(reader[index]), _classes(found), held=False)
     except Exception as error:  # of timm, torchvision, datasets, ...: a place that is not there, a network, a package
         why = printable((str(error) or type(error).__name__).splitlines()[0])
-        what = f'timm: "{split}" of {config.name or place} cannot be read ({why}).'
+        what = f'timm-data: no "{split}" of {config.name or place} that can be read ({why}).'
         raise DataMissing(f"{what} {how_to_get(config, place)}") from error
 
 
@@ -160,7 +181,7 @@ def _example(examples: Examples, index: int) -> tuple[Image.Image, int]:
         return picture, label
     except Exception as error:  # PIL's, tarfile's, a PictureError, ...
         why = printable((str(error) or type(error).__name__).splitlines()[0])
-        raise DataUnusable(f'timm: picture {index:,} of "{examples.name}" {why}. Put it there anew.') from error
+        raise DataUnusable(f'timm-data: picture {index:,} of "{examples.name}" {why}. Put it there anew.') from error
 
 
 def _facts(train: Examples, test: Examples) -> dict[str, Any]:

@@ -125,13 +125,13 @@ class TimmData:
         """
         from prunebench_plugins.data._timm_read import how_to_get
 
-        raise DataMissing(how_to_get(self._config, self._place(root)))
+        raise DataMissing(f"timm-data: it downloads nothing here. {how_to_get(self._config, self._place(root))}")
 
     def _place(self, root: Path) -> Path:
         try:
             return root / Path(self._config.path).expanduser()
         except RuntimeError as error:
-            raise DataMissing(f"timm: there is no {self._config.path} ({error})") from error
+            raise DataMissing(f"timm-data: there is no {self._config.path} ({error})") from error
 
 
 @hookimpl

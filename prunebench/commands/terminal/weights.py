@@ -6,10 +6,10 @@ import click
 from rich.console import Console
 
 from prunebench.api.pretrained import Pretrained
-from prunebench.runner.published_weights import fetch_weights
+from prunebench.runner.published_weights import FetchedWeights, fetch_weights
 
 
-def weights_shown(published: Pretrained, console: Console, *, err: bool = False) -> None:
+def weights_shown(published: Pretrained, console: Console, *, err: bool = False) -> FetchedWeights:
     """Fetch one network's weights and say where they are and what they are."""
     with console.status(f"fetching {published.name} ..."):
         found = fetch_weights(published)
@@ -21,3 +21,4 @@ def weights_shown(published: Pretrained, console: Console, *, err: bool = False)
         f"{seen.resize} first), mean {list(seen.mean)}, std {list(seen.std)}",
         err=err,
     )
+    return found

@@ -106,6 +106,10 @@ PARTS: dict[str, tuple[str, dict[str, bytes]]] = {
             **{"images/test/a/1.jpg": jpeg()[:-50], "images/test/b/1.jpg": jpeg()},
         },
     ),
+    "timm-data": (
+        'no "validation" in',
+        {f"images/train/{name}/{number}.jpg": jpeg() for name in "ab" for number in (1, 2)},
+    ),
 }
 """What is said, and the files that are there."""
 

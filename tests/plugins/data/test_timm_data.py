@@ -94,19 +94,28 @@ def test_a_tar_file_is_read(root: Path) -> None:
     for split in ("train", "validation"):
         with tarfile.open(root / f"{split}.tar", "w") as archive:
             archive.add(root / "pets" / split, arcname=".")
-    found = data(root, path="train.tar")
+    found = data(root, path=".")
     assert found.info.sizes["train"] == 8
     assert found.info.classes == 2
     del found
     gc.collect()
 
 
+def test_pictures_to_judge_by_are_never_those_to_learn_from(root: Path) -> None:
+    with tarfile.open(root / "train.tar", "w") as archive:
+        archive.add(root / "pets" / "train", arcname=".")
+    with pytest.raises(DataUnusable, match="is one file for both splits"):
+        data(root, path="train.tar")
+    with pytest.raises(DataMissing, match='no "holdout" in'):
+        data(root, test_split="holdout")
+
+
 def test_what_is_not_there_says_how_it_gets_there(root: Path) -> None:
-    with pytest.raises(DataMissing, match=r"put images into .*/none/train/CLASS/"):
+    with pytest.raises(DataMissing, match=r"Put the images into .*/none/train/CLASS/"):
         data(root, path="none")
     with pytest.raises(DataMissing, match=r'create_dataset\("torch/cifar10", root=.*download=True\)'):
         data(root, name="torch/cifar10")
-    with pytest.raises(DataMissing, match="cannot be read"):
+    with pytest.raises(DataMissing, match="that can be read"):
         data(root, name="torch/no_such_set")
 
 

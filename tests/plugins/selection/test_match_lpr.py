@@ -94,7 +94,10 @@ def test_each_round_reads_their_ticket_of_that_round_and_ones_own_state() -> Non
     [
         ({"other": {"rounds": 1}}, 'entry "matched": .*"other" has no ticket of round 2: it prunes in 1 rounds'),
         ({"of": "dense"}, '"dense" has no ticket of round 1: it prunes in 0'),
-        ({"other": {"cut": 0.5, "rounds": 3}}, 'round 1 of entry "other" keeps 33 units and this entry 53; give both'),
+        (
+            {"other": {"cut": 0.5, "rounds": 3}},
+            'round 1 of entry "other" keeps 33 units and this entry 53 units; give both',
+        ),
         ({"of": "nobody"}, 'no entry "nobody"'),
         ({"of": "matched"}, "matched"),
     ],
