@@ -151,9 +151,9 @@ class Reference:
         """The keys of one component."""
         config = provider.component.config
         meanings, name = option_meanings(config), provider.component.name
+        fields = {info.alias or field: info for field, info in config.model_fields.items()}
 
         def example(key: str, value: Any) -> str:
-            fields = {info.alias or field: info for field, info in config.model_fields.items()}
             beside = dict(_words(fields[key]).beside) if key in fields else {}
             return self._use(provider, {key: value, **beside})
 

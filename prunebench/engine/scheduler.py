@@ -166,8 +166,7 @@ class _Scheduler:
         # What trains nothing takes a moment: it counts only between paths that train alike.
         cost = float(samples(phase, self.wanted[key]) or 1)
         self.forecast.add(key, kind_of(phase), cost)
-        absent = self.absent
-        needs = {parent.key for parent in phase.parents if parent.address in absent}
+        needs = self._needs(key)
         if self.execution.failed:
             # A parent that failed, and whose output is gone, is noticed when the phase would start.
             needs &= self.wanted.keys()

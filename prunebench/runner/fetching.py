@@ -7,12 +7,11 @@ from pathlib import Path
 
 from prunebench.api.downloads import Download
 from prunebench.api.errors import DataMissing, DataUnusable, PrunebenchError
-from prunebench.benchmark import load as config
 from prunebench.benchmark.choices import DataChoice
 from prunebench.components.catalogue import Catalogue
 from prunebench.components.managers import run_manager
 from prunebench.engine.probe import StoreProbe
-from prunebench.runner.preparing import Options, data_root, default_store
+from prunebench.runner.preparing import Options, data_root, default_store, read_file
 from prunebench.store.environment import Environment
 from prunebench.store.store import Store
 
@@ -39,14 +38,7 @@ def absent_data(options: Options, catalogue: Catalogue | None = None) -> list[Ab
     which `prepare` tells.
     """
     catalogue = Catalogue.load() if catalogue is None else catalogue
-    reading = config.read(
-        options.file,
-        catalogue,
-        profile=options.profile,
-        seeds=options.seeds,
-        only=options.only,
-        settings=options.settings,
-    )
+    reading = read_file(options, catalogue)
     if reading.benchmark is None:
         return []
     root = data_root()

@@ -92,6 +92,18 @@ class Prepared:
         return Store(self.store_path, environment=environment, reuse=self.options.reuse)
 
 
+def read_file(options: Options, catalogue: Catalogue) -> config.Reading:
+    """The file with its profile and with what the options change in it; not planned."""
+    return config.read(
+        options.file,
+        catalogue,
+        profile=options.profile,
+        seeds=options.seeds,
+        only=options.only,
+        settings=options.settings,
+    )
+
+
 def prepare(options: Options, catalogue: Catalogue | None = None, *, to_run: bool = False) -> Prepared:
     """Read the file and make its plan.
 
@@ -106,14 +118,7 @@ def prepare(options: Options, catalogue: Catalogue | None = None, *, to_run: boo
 
 
 def _prepared(options: Options, catalogue: Catalogue, to_run: bool) -> Prepared:
-    reading = config.read(
-        options.file,
-        catalogue,
-        profile=options.profile,
-        seeds=options.seeds,
-        only=options.only,
-        settings=options.settings,
-    )
+    reading = read_file(options, catalogue)
     benchmark = reading.benchmark or reading.sound()
     if options.execution:
         changed = benchmark.execution.model_copy(update=dict(options.execution))

@@ -7,12 +7,11 @@ from pathlib import Path
 
 from prunebench.api.errors import PlanError, PrunebenchError
 from prunebench.api.pretrained import Pretrained
-from prunebench.benchmark import load as config
 from prunebench.benchmark.choices import ModelChoice, with_default
 from prunebench.components.catalogue import Catalogue
 from prunebench.components.managers import call_planning_hook
 from prunebench.kernels import weight_files
-from prunebench.runner.preparing import Options, data_root
+from prunebench.runner.preparing import Options, data_root, read_file
 
 
 @dataclass(frozen=True)
@@ -65,14 +64,7 @@ def fetch_weights(published: Pretrained, root: Path | None = None) -> FetchedWei
 def absent_weights(options: Options, catalogue: Catalogue | None = None) -> list[Pretrained]:
     """The published weights that a file's scored entries start from and that are not there."""
     catalogue = Catalogue.load() if catalogue is None else catalogue
-    reading = config.read(
-        options.file,
-        catalogue,
-        profile=options.profile,
-        seeds=options.seeds,
-        only=options.only,
-        settings=options.settings,
-    )
+    reading = read_file(options, catalogue)
     if reading.benchmark is None:
         return []
     found = {}

@@ -5,16 +5,18 @@ from __future__ import annotations
 from typing import Any, TypeVar
 
 from prunebench import ComponentConfig, PlanError
+from prunebench.api.pretrained import Preprocessing
 
 Config = TypeVar("Config", bound=ComponentConfig)
 
 
-def adapted(config: Config, **asked: Any) -> Config:
-    """The configuration with values that a network asks for.
+def adapted(config: Config, preprocessing: Preprocessing, *names: str) -> Config:
+    """The configuration with what a network asks for of the options of these names.
 
     Raises:
         PlanError: the file states another value of one of them.
     """
+    asked = {name: getattr(preprocessing, name) for name in names}
     for name, value in asked.items():
         own = getattr(config, name)
         default = type(config).model_fields[name].get_default(call_default_factory=True)

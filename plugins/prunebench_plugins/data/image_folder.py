@@ -116,16 +116,7 @@ class ImageFolderConfig(ComponentConfig):
         """See prunebench.api.pretrained.Adaptable."""
         from prunebench_plugins.data._adapted import adapted
 
-        seen = preprocessing
-        return adapted(
-            self,
-            size=seen.size,
-            resize=seen.resize,
-            crop=seen.crop,
-            mean=seen.mean,
-            std=seen.std,
-            interpolation=seen.interpolation,
-        )
+        return adapted(self, preprocessing, "size", "resize", "crop", "mean", "std", "interpolation")
 
 
 class ImageFolder:

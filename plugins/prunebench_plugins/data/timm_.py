@@ -85,16 +85,7 @@ class TimmDataConfig(ComponentConfig):
         """See prunebench.api.pretrained.Adaptable."""
         from prunebench_plugins.data._adapted import adapted
 
-        seen = preprocessing
-        return adapted(
-            self,
-            size=seen.size,
-            resize=seen.resize,
-            crop=seen.crop,
-            mean=seen.mean,
-            std=seen.std,
-            interpolation=seen.interpolation,
-        )
+        return adapted(self, preprocessing, "size", "resize", "crop", "mean", "std", "interpolation")
 
 
 class TimmData:

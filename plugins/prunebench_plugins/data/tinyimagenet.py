@@ -78,15 +78,7 @@ class TinyImageNetConfig(ComponentConfig):
         """See prunebench.api.pretrained.Adaptable; images are square, so the ways to crop are one."""
         from prunebench_plugins.data._adapted import adapted
 
-        seen = preprocessing
-        return adapted(
-            self,
-            size=seen.size,
-            resize=seen.resize,
-            mean=seen.mean,
-            std=seen.std,
-            interpolation=seen.interpolation,
-        )
+        return adapted(self, preprocessing, "size", "resize", "mean", "std", "interpolation")
 
 
 class TinyImageNet:
