@@ -324,7 +324,7 @@ def test_other_numbers_in_the_parquet_do_not_hold(board: Path) -> None:
 def test_what_nothing_holds_elsewhere_is_counted(board: Path) -> None:
     def early(line: EvaluationDetail) -> object:
         first, *rest = line.curve
-        return (first.model_copy(update={"values": {name: 0.9 for name in first.values}}), *rest)
+        return (first.model_copy(update={"values": dict.fromkeys(first.values, 0.9)}), *rest)
 
     of_details(curve=early)(board)
     found = verify(board, entries="imp", seeds=1, show=quietly)
