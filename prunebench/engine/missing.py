@@ -35,16 +35,17 @@ def missing(plan: Plan, store: Having, refs: Iterable[Ref] | None = None) -> dic
         there = store.have(sweep)
         asked.update(sweep)
         parents: dict[str, Ref] = {}
-        for address, ref in sweep.items():
-            if address in there:
+        for wanted, ref in sweep.items():
+            if wanted in there:
                 continue
             if ref.key in lacking:
                 lacking[ref.key].append(ref)
                 continue
             lacking[ref.key] = [ref]
             for parent in plan.phases[ref.key].parents:
-                if parent.address not in asked:
-                    parents[parent.address] = parent
+                address = parent.address
+                if address not in asked:
+                    parents[address] = parent
         sweep = parents
     beside = {key: plan.alongside[key] for key in lacking if key in plan.alongside}
     kept = store.have({ref.address: ref for ref in beside.values()}) if beside else set()

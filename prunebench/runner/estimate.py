@@ -161,7 +161,7 @@ def _forecast(plan: Plan, lacking: Mapping[str, Iterable[Ref]], pace: Pace, slot
     forecast = Forecast(slots, pace)
     costs = {key: float(samples(plan.phases[key], refs) or 1) for key, refs in lacking.items()}
     for key, cost in costs.items():
-        forecast.add(key, kind_of(plan.phases[key]), cost)
+        forecast.add(kind_of(plan.phases[key]), cost)
     left = forecast.left(_longest(plan, costs))
     return None if left is None else (left.seconds, left.known)
 
@@ -170,10 +170,11 @@ def _longest(plan: Plan, costs: Mapping[str, float]) -> float:
     """The cost of the most expensive chain of phases that wait for one another."""
     from prunebench.engine.task_graph import TaskGraph
 
-    graph: TaskGraph[int] = TaskGraph()
+    graph: TaskGraph[None] = TaskGraph()
+    numbers = {key: number for number, key in enumerate(costs)}
 
-    def described(key: str) -> tuple[float, int, list[str]]:
-        return costs[key], 0, list({parent.key for parent in plan.phases[key].parents if parent.key in costs})
+    def parents(key: str) -> set[int]:
+        return {numbers[parent.key] for parent in plan.phases[key].parents if parent.key in numbers}
 
-    graph.extend(costs, described)
-    return max((graph.path(key) for key in costs), default=0.0)
+    graph.extend(len(costs), ((cost, None, parents(key)) for key, cost in costs.items()))
+    return max((graph.path(number) for number in numbers.values()), default=0.0)
