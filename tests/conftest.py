@@ -3,10 +3,16 @@
 import os
 
 import pytest
+from hypothesis import settings
 
 from prunebench.engine.environment import pin
 
 pytest_plugins = ["prunebench.testing"]
+
+# A law is tried on fewer cases each time, and on others: its cases are drawn anew. `tox -e slow` tries many.
+settings.register_profile("short", max_examples=40)
+settings.register_profile("long", max_examples=1_000)
+settings.load_profile("long" if os.environ.get("PRUNEBENCH_SLOW") == "1" else "short")
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from typing import Any, Literal, Protocol
 
 from prunebench.api import keys
@@ -20,8 +19,15 @@ START = Position.parse("0it")
 Part = Literal["weights", "mask", "optimizer", "curve", "analysis"]
 
 
-@dataclass(frozen=True)
-class Ref:
+class _Addressed:
+    """Keeps an address once it is made out. A large plan has 10^6 outputs, so they are small, without a dict."""
+
+    __slots__ = ("_address",)
+    _address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ref(_Addressed):
     """One output of a phase; of a training run, the output at an iteration of its clock."""
 
     key: str
@@ -30,10 +36,15 @@ class Ref:
     detail: str = ""
     """What else names the output: the digest of how a curve is measured."""
 
-    @cached_property
+    @property
     def address(self) -> str:
         """Where the store keeps it."""
-        return keys.digest({"key": self.key, "part": self.part, "at": self.at, "detail": self.detail})
+        try:
+            return self._address
+        except AttributeError:
+            made = keys.digest({"key": self.key, "part": self.part, "at": self.at, "detail": self.detail})
+            object.__setattr__(self, "_address", made)
+            return made
 
     def to_json(self) -> dict[str, Any]:
         """For phase descriptions."""

@@ -40,18 +40,13 @@ def kind_of(phase: Phase) -> str:
     if not isinstance(spec, TrainSpec):
         part = getattr(spec, "score", None) or getattr(spec, "analysis", None) or getattr(spec, "edit", None)
         return phase.kind if part is None else f"{phase.kind} {part.use}"
-    recipe = spec.recipe
-    own = (*spec.loss, *spec.mask_updates, *recipe.transforms)
-    terms = tuple([one.use for one in own]) if own else ()
-    how = (recipe.batch, recipe.accumulate, recipe.numerics, recipe.memory_format, recipe.compile)
-    uses = (spec.data.canonical, spec.model.canonical, recipe.optimizer.use, *terms)
-    return _named(uses, how, spec.mask is not None, spec.shrunk)
+    own = tuple([one.use for one in (*spec.loss, *spec.mask_updates)]) if spec.loss or spec.mask_updates else ()
+    return _named(spec.data.canonical, spec.model.canonical, spec.recipe.step, own, spec.mask is not None, spec.shrunk)
 
 
 @lru_cache(maxsize=4096)
-def _named(uses: tuple[str, ...], how: tuple[Any, ...], masked: bool, shrunk: bool) -> str:
-    parts = [*uses, " ".join(map(str, how)), f"{masked} {shrunk}"]
-    return "train " + keys.digest(parts)[:16]
+def _named(data: str, model: str, step: tuple[str, ...], own: tuple[str, ...], masked: bool, shrunk: bool) -> str:
+    return "train " + keys.digest([data, model, *step, *own, f"{masked} {shrunk}"])[:16]
 
 
 @dataclass
@@ -91,9 +86,9 @@ class Pace:
 
 @dataclass(slots=True)
 class _Running:
-    """A phase that is being worked on, and the first and the last that was heard of how far it is."""
+    """A phase that is being worked on: of which kind, and the first and the last that was heard of how far it is."""
 
-    started: float
+    kind: str
     first: tuple[float, float] | None = None
     last: tuple[float, float] | None = None
 
@@ -116,24 +111,20 @@ class Forecast:
         """Of finished work, without what each worker did first."""
         self._first = Pace()
         self._steps = Pace()
-        self._to_do: dict[str, tuple[str, float]] = {}
-        """What is to be done: its kind and its units."""
         self._left: dict[str, float] = {}
+        """Units that are to be done, by kind."""
         self._running: dict[str, _Running] = {}
         self._resumed: set[str] = set()
 
-    def add(self, key: str, kind: str, units: float) -> None:
-        """A phase is to be done."""
-        if key in self._to_do:
-            self.drop(key)
-        self._to_do[key] = (kind, units)
+    def add(self, kind: str, units: float) -> None:
+        """So much more of a kind is to be done."""
         self._left[kind] = self._left.get(kind, 0.0) + units
 
-    def started(self, key: str, now: float) -> None:
+    def started(self, key: str, kind: str) -> None:
         """A phase is worked on; for a second time, if that broke off before."""
         if key in self._running:
             self._resumed.add(key)
-        self._running[key] = _Running(now)
+        self._running[key] = _Running(kind)
 
     def progress(self, key: str, units: float, now: float) -> None:
         """So many units of a phase are done."""
@@ -143,23 +134,18 @@ class Forecast:
         running.first = running.first or (now, units)
         running.last = (now, units)
 
-    def done(self, key: str, seconds: float, first: bool) -> None:
-        """A phase is done; `first` says whether it was the first work of its worker."""
-        if key not in self._to_do:
-            return
-        (kind, units), running = self._to_do[key], self._running.get(key)
+    def done(self, key: str, kind: str, units: float, seconds: float, first: bool) -> None:
+        """A phase, so many units of a kind, is done; `first` says whether it was the first work of its worker."""
+        running = self._running.get(key)
         if running is not None and running.first is not None and running.last is not None:
             self._steps.add(kind, running.last[0] - running.first[0], running.last[1] - running.first[1])
         if key not in self._resumed:
             (self._first if first else self.pace).add(kind, seconds, units)
-        self.drop(key)
+        self.drop(key, kind, units)
 
-    def drop(self, key: str) -> None:
-        """A phase is not to be done any more, or not now."""
-        work = self._to_do.pop(key, None)
-        if work is not None:
-            kind, units = work
-            self._left[kind] -= units
+    def drop(self, key: str, kind: str, units: float) -> None:
+        """A phase, so many units of a kind, is not to be done any more."""
+        self._left[kind] -= units
         self._running.pop(key, None)
         if self._resumed:
             self._resumed.discard(key)
@@ -173,9 +159,7 @@ class Forecast:
         steps = self._steps_so_far()
         seconds = known = units = 0.0
         for kind, left in self._left.items():
-            here = sum(
-                r.last[1] for key, r in self._running.items() if self._to_do[key][0] == kind and r.last is not None
-            )
+            here = sum([run.last[1] for run in self._running.values() if run.kind == kind and run.last is not None])
             left = max(0.0, left - here)
             own, guessed = self._pace_of(kind, steps)
             pace = own if own is not None else guessed
@@ -202,7 +186,7 @@ class Forecast:
     def _steps_so_far(self) -> Pace:
         """The pace of steps, of runs that are under way too."""
         found = Pace(dict(self._steps.seconds), dict(self._steps.units))
-        for key, running in self._running.items():
-            if running.first is not None and running.last is not None and key in self._to_do:
-                found.add(self._to_do[key][0], running.last[0] - running.first[0], running.last[1] - running.first[1])
+        for run in self._running.values():
+            if run.first is not None and run.last is not None:
+                found.add(run.kind, run.last[0] - run.first[0], run.last[1] - run.first[1])
         return found

@@ -80,6 +80,18 @@ def execute(
     return _Scheduler(plan, store, executor, resources, observe, restarts).run()
 
 
+@dataclass(slots=True)
+class _Task:
+    """A phase that is to be done."""
+
+    phase: Phase
+    outputs: tuple[Ref, ...]
+    """Those that are to be made; none once they are."""
+    kind: str
+    cost: float
+    resources: Resources
+
+
 @dataclass
 class _Waiting:
     """Since when another process has a phase, and when that was reported last."""
@@ -104,13 +116,14 @@ class _Scheduler:
         self.resources, self.observe, self.restarts = resources, observe, restarts
         self.execution = Execution()
         self.graph: TaskGraph[Resources] = TaskGraph()
-        self.wanted: dict[str, tuple[Ref, ...]] = {}
-        """The outputs that are to be made, by phase."""
-        self.absent: set[str] = set()
-        """Their addresses."""
+        self.tasks: list[_Task] = []
+        """By their numbers in the graph."""
+        self.numbers: dict[str, int] = {}
+        """Of each phase, its task; the last one of a phase that had to be done again."""
         self.lost: set[str] = set()
-        """Of these, the addresses of what was there when the plan was laid out."""
-        self.running: dict[str, tuple[Ref, ...]] = {}
+        """The addresses of what was there when the plan was laid out, and is to be made again."""
+        self.running: dict[str, tuple[int, tuple[Ref, ...]]] = {}
+        """Of each phase that is worked on, its task and the outputs that were asked for."""
         self.alone: str | None = None
         """The running phase beside which nothing may run."""
         self.waiting: dict[str, _Waiting] = {}
@@ -155,42 +168,49 @@ class _Scheduler:
 
     def _plant(self, wanted: Mapping[str, tuple[Ref, ...]], behind: float = 0.0) -> None:
         """Add phases to what is to be done, each to wait for those that make what it needs."""
-        self.wanted.update(wanted)
-        self.total = self.execution.done + len(self.wanted)
-        self.absent.update(ref.address for outputs in wanted.values() for ref in outputs)
-        self.graph.extend(wanted, self._described, behind)
+        first = len(self.tasks)
+        for key, outputs in wanted.items():
+            phase = self.phases[key]
+            # What trains nothing takes a moment: it counts only between paths that train alike.
+            cost = float(samples(phase, outputs) or 1)
+            kind = kind_of(phase)
+            self.forecast.add(kind, cost)
+            self.numbers[key] = len(self.tasks)
+            self.tasks.append(_Task(phase, outputs, kind, cost, self.resources(phase)))
+        self.graph.extend(
+            len(wanted), ((task.cost, task.resources, self._needs(task)) for task in self.tasks[first:]), behind
+        )
+        self.total = self.execution.done + len(self.graph)
 
-    def _described(self, key: str) -> tuple[float, Resources, Iterable[str]]:
-        """What a phase costs and needs, and for which phases it waits."""
-        phase = self.phases[key]
-        # What trains nothing takes a moment: it counts only between paths that train alike.
-        cost = float(samples(phase, self.wanted[key]) or 1)
-        self.forecast.add(key, kind_of(phase), cost)
-        needs = self._needs(key)
-        if self.execution.failed:
-            # A parent that failed, and whose output is gone, is noticed when the phase would start.
-            needs &= self.wanted.keys()
-        return cost, self.resources(phase), needs
+    def _needs(self, task: _Task) -> list[int]:
+        """The tasks that make what a phase needs and what is to be made, without those that failed."""
+        makers = [self._maker(ref) for ref in task.phase.parents]
+        return [number for number in dict.fromkeys(makers) if number is not None and number in self.graph]
 
-    def _needs(self, key: str) -> set[str]:
-        """The phases that make what a phase needs and what is to be made."""
-        absent = self.absent
-        return {parent.key for parent in self.phases[key].parents if parent.address in absent}
+    def _maker(self, ref: Ref) -> int | None:
+        """The task that makes an output which is to be made, or would have made it; None if it is there."""
+        number = self.numbers.get(ref.key)
+        if number is not None:
+            address = ref.address
+            for output in self.tasks[number].outputs:
+                if output.address == address:
+                    return number
+        return None
 
     # Starting work.
 
     def _start(self) -> None:
         now = time.monotonic()
-        while (key := self.graph.take(self._has_room, now)) is not None:
-            phase = self.phases[key]
+        while (number := self.graph.take(self._has_room, now)) is not None:
+            task = self.tasks[number]
+            phase = task.phase
             if self.lost and any(parent.address in self.lost for parent in phase.parents):
-                self._wait_for_parents(key)
+                self._wait_for_parents(number)
                 continue
-            outputs = self.running[key] = self.wanted[key]
-            resources = self.resources(phase)
-            if resources.alone:
-                self.alone = key
-            self.executor.submit(Work.of(self.plan, phase, outputs), resources)
+            self.running[phase.key] = number, task.outputs
+            if task.resources.alone:
+                self.alone = phase.key
+            self.executor.submit(Work.of(self.plan, phase, task.outputs), task.resources)
 
     def _has_room(self, resources: Resources) -> bool:
         """Whether work that needs this can start: what must be alone waits until nothing else runs, and is alone then.
@@ -205,38 +225,42 @@ class _Scheduler:
 
     def _handle(self, event: Mapping[str, Any]) -> None:
         kind, key = event["kind"], event["key"]
+        if key not in self.running:
+            return  # said by a worker before it died
+        number, outputs = self.running[key]
+        task = self.tasks[number]
         if kind == "started":
             self.fruitless = 0
-            self.forecast.started(key, time.monotonic())
-            self._report("phase-started", event)
+            self.forecast.started(key, task.kind)
+            self._report("phase-started", task, event)
         elif kind == "progress":
-            self._advance(key, event)
-            self._report("progress", event)
+            self._advance(key, task, event)
+            self._report("progress", task, event)
         else:
-            outputs = self.running.pop(key)
+            del self.running[key]
             if key == self.alone:
                 self.alone = None
             if self.waiting and kind != "busy":
                 self.waiting.pop(key, None)
             match kind:
                 case "done":
-                    self._done(key, outputs, event)
+                    self._done(number, task, outputs, event)
                 case "busy":
-                    self._busy(key, event)
+                    self._busy(number, task, event)
                 case "lost":
-                    self._lost(key, event)
+                    self._lost(number, task, event)
                 case "died":
-                    self._died(key, event)
+                    self._died(number, task, event)
                 case "cancelled":
-                    self.graph.put_back(key)
+                    self.graph.put_back(number)
                 case "failed" if event.get("fatal"):
                     self._stop()
                     raise (StoreError if event["fatal"] == "store" else WorkerError)(str(event["error"]))
                 case _:
-                    self._fail(key, str(event["error"]), event.get("traceback"))
+                    self._fail(number, str(event["error"]), event.get("traceback"))
 
-    def _advance(self, key: str, event: Mapping[str, Any]) -> None:
-        spec = self.phases[key].spec
+    def _advance(self, key: str, task: _Task, event: Mapping[str, Any]) -> None:
+        spec = task.phase.spec
         if isinstance(spec, TrainSpec):
             units = (int(event["iteration"]) - spec.start) * spec.recipe.batch
             self.forecast.progress(key, float(units), time.monotonic())
@@ -247,7 +271,7 @@ class _Scheduler:
         if now - self.forecast_at < FORECAST_SECONDS:
             return
         self.forecast_at = now
-        longest = max([self.graph.path(key) for key in self.running if key in self.graph], default=0.0)
+        longest = max([self.graph.path(number) for number, _ in self.running.values()], default=0.0)
         left = self.forecast.left(longest)
         if left is not None:
             self.observe(Event("time-left", left.to_json()))
@@ -257,35 +281,35 @@ class _Scheduler:
         known = self.store.cached_json(pace_name(self.store)) or {}
         return {**known, **self.forecast.pace.to_json()}
 
-    def _report(self, name: str, event: Mapping[str, Any]) -> None:
-        self.observe(Event(name, {"phase": self.phases[event["key"]].kind, **event}))
+    def _report(self, name: str, task: _Task, event: Mapping[str, Any]) -> None:
+        self.observe(Event(name, {"phase": task.phase.kind, **event}))
 
-    def _done(self, key: str, outputs: tuple[Ref, ...], event: Mapping[str, Any]) -> None:
-        self.forecast.done(key, float(event["seconds"]), bool(event.get("first")))
-        made = [ref.address for ref in outputs]
-        self.absent.difference_update(made)
+    def _done(self, number: int, task: _Task, outputs: tuple[Ref, ...], event: Mapping[str, Any]) -> None:
+        self.forecast.done(event["key"], task.kind, task.cost, float(event["seconds"]), bool(event.get("first")))
         if self.lost:
-            self.lost.difference_update(made)
-        wanted = self.wanted.pop(key)
-        if len(wanted) > len(outputs):  # more was lost while it ran
-            self.wanted[key] = tuple(ref for ref in wanted if ref.address in self.absent)
-            self.graph.put_back(key)
+            self.lost.difference_update([ref.address for ref in outputs])
+        if task.outputs is not outputs:  # more was lost while it ran
+            task.outputs = tuple([ref for ref in task.outputs if ref not in outputs])
+            self.forecast.add(task.kind, task.cost)
+            self.graph.put_back(number)
             return
-        self.graph.finish(key)
+        task.outputs = ()
+        self.graph.finish(number)
         self.execution.done += 1
-        self._report("phase-done", event)
+        self._report("phase-done", task, event)
 
-    def _busy(self, key: str, event: Mapping[str, Any]) -> None:
-        now = time.monotonic()
+    def _busy(self, number: int, task: _Task, event: Mapping[str, Any]) -> None:
+        now, key = time.monotonic(), task.phase.key
         waiting = self.waiting.setdefault(key, _Waiting(now, now, BUSY_SECONDS[0]))
         if now - waiting.reported >= WAITING_SECONDS:
             waiting.reported = now
-            self._report("phase-waiting", {"key": key, "seconds": now - waiting.since, "holder": event.get("holder")})
-        self.graph.put_back(key, now + waiting.pause)
+            seen = {"key": key, "seconds": now - waiting.since, "holder": event.get("holder")}
+            self._report("phase-waiting", task, seen)
+        self.graph.put_back(number, now + waiting.pause)
         waiting.pause = min(2 * waiting.pause, BUSY_SECONDS[1])
 
-    def _died(self, key: str, event: Mapping[str, Any]) -> None:
-        error = str(event["error"])
+    def _died(self, number: int, task: _Task, event: Mapping[str, Any]) -> None:
+        error, key = str(event["error"]), task.phase.key
         if not event["began"]:
             self.fruitless += 1
             if self.fruitless >= FRUITLESS:
@@ -295,22 +319,23 @@ class _Scheduler:
             self.deaths[key] += 1
             if self.deaths[key] > self.restarts:
                 times = f", {self.deaths[key]} times" if self.restarts else ""
-                self._fail(key, f"{error}{times}")
+                self._fail(number, f"{error}{times}")
                 return
-        self._report("phase-restarted", {"key": key, "error": error})
-        self.graph.put_back(key)
+        self._report("phase-restarted", task, {"key": key, "error": error})
+        self.graph.put_back(number)
 
-    def _lost(self, key: str, event: Mapping[str, Any]) -> None:
+    def _lost(self, number: int, task: _Task, event: Mapping[str, Any]) -> None:
+        key = task.phase.key
         self.losses[key] += 1
         if self.losses[key] > LOSSES:
-            self._fail(key, str(event["error"]))
+            self._fail(number, str(event["error"]))
             return
         for address in event["addresses"]:
             self.observe(Event("artifact-lost", {"key": key, "address": address, "error": str(event["error"])}))
         addresses = set(event["addresses"])
-        lost = [parent for parent in self.phases[key].parents if parent.address in addresses]
-        self._make_again(lost, behind=self.graph.path(key))
-        self._wait_for_parents(key)
+        lost = [parent for parent in task.phase.parents if parent.address in addresses]
+        self._make_again(lost, behind=self.graph.path(number))
+        self._wait_for_parents(number)
 
     def _make_again(self, lost: Iterable[Ref], behind: float) -> None:
         """Plan to make outputs that are gone, with all that this takes, for a phase with so much work behind it."""
@@ -319,43 +344,45 @@ class _Scheduler:
         while stack:
             ref = stack.pop()
             # Somebody else, who shares the store, may have made it again.
-            if ref.address in self.absent or self.store.has(ref.address):
+            if self._maker(ref) is not None or ref in new.get(ref.key, ()) or self.store.has(ref.address):
                 continue
-            self.absent.add(ref.address)
             self.lost.add(ref.address)
-            if ref.key in self.wanted:
-                self.wanted[ref.key] += (ref,)
+            number = self.numbers.get(ref.key)
+            if number is not None and (number in self.graph or self.execution.error_of(ref.key) is not None):
+                self.tasks[number].outputs += (ref,)
             elif ref.key in new:
                 new[ref.key] += (ref,)
-            elif self.execution.error_of(ref.key) is None:
+            else:
                 new[ref.key] = (ref,)
                 stack += self.phases[ref.key].parents
         self._plant(new, behind)
 
-    def _wait_for_parents(self, key: str) -> None:
+    def _wait_for_parents(self, number: int) -> None:
         """A phase that was taken waits for what it needs; it is skipped where that failed."""
-        needs = self._needs(key)
-        failed = next((parent for parent in needs if parent not in self.wanted), None)
+        task = self.tasks[number]
+        makers = [maker for ref in task.phase.parents if (maker := self._maker(ref)) is not None]
+        failed = next((self.tasks[maker].phase.key for maker in makers if maker not in self.graph), None)
         if failed is not None:
+            key = task.phase.key
             self.execution.skipped[key] = self.execution.skipped.get(failed, failed)
-            self._drop(key, self.execution.skipped[key])
-        elif needs:
-            self.graph.wait(key, needs)
+            self._drop(number, self.execution.skipped[key])
+        elif makers:
+            self.graph.wait(number, dict.fromkeys(makers))
         else:
-            self.graph.put_back(key)
+            self.graph.put_back(number)
 
-    def _fail(self, key: str, error: str, trace: str | None = None) -> None:
+    def _fail(self, number: int, error: str, trace: str | None = None) -> None:
+        key = self.tasks[number].phase.key
         self.execution.failed[key] = error
         self.observe(Event("phase-failed", {"key": key, "error": error, "traceback": trace or ""}))
-        self._drop(key, key)
+        self._drop(number, key)
 
-    def _drop(self, key: str, failed: str) -> None:
-        del self.wanted[key]
-        self.forecast.drop(key)
-        for child in self.graph.drop(key):
-            self.forecast.drop(child)
-            del self.wanted[child]
-            self.execution.skipped[child] = failed
+    def _drop(self, number: int, failed: str) -> None:
+        for one in (number, *(below := self.graph.drop(number))):
+            task = self.tasks[one]
+            self.forecast.drop(task.phase.key, task.kind, task.cost)
+        for child in below:
+            self.execution.skipped[self.tasks[child].phase.key] = failed
 
     # Stopping.
 

@@ -18,14 +18,12 @@ _WAITING, _READY, _TAKEN, _POSTPONED, _GONE = range(5)
 class TaskGraph(Generic[Lane]):
     """Hands out tasks, each after its parents, those with the most expensive path before them first.
 
-    Every change costs O(log n) for each task that it concerns. Tasks of a lane need the same resources; a lane without
-    room does not hold up the others.
+    Tasks are numbers, from 0 on in the order in which they are added. Every change costs O(log n) for each task that it
+    concerns. Tasks of a lane need the same resources; a lane without room does not hold up the others.
     """
 
     def __init__(self) -> None:
-        # Tasks are numbers, and what is known of them lies in columns: 10^5 tasks as objects take three times as long.
-        self._numbers: dict[str, int] = {}
-        self._keys: list[str] = []
+        # What is known of tasks lies in columns: 10^5 of them as objects take three times as long.
         self._states = bytearray()
         self._waits: list[int] = []
         self._paths: list[float] = []
@@ -34,51 +32,51 @@ class TaskGraph(Generic[Lane]):
         # Entries of tasks that are not ready any more stay in the heaps until they come to the top.
         self._lanes: dict[Lane, list[Entry]] = {}
         self._postponed: list[Entry] = []
+        self._left = 0
 
     def __len__(self) -> int:
-        return len(self._numbers)
+        return self._left
 
-    def __contains__(self, key: str) -> bool:
-        return key in self._numbers
+    def __contains__(self, number: int) -> bool:
+        return self._states[number] != _GONE
 
-    def extend(
-        self, keys: Iterable[str], describe: Callable[[str], tuple[float, Lane, Iterable[str]]], behind: float = 0.0
-    ) -> None:
+    @property
+    def added(self) -> int:
+        """How many tasks were added so far: the number of the next one."""
+        return len(self._states)
+
+    def extend(self, count: int, tasks: Iterable[tuple[float, Lane, Iterable[int]]], behind: float = 0.0) -> None:
         """Add tasks.
 
         Args:
-            keys: none is in the graph.
-            describe: called once for each; its cost, its lane, and the tasks of the graph that it waits for, new ones
-                among them, each named once.
+            tasks: so many; of each its cost, its lane, and the tasks of the graph that it waits for, new ones among
+                them, each named once.
             behind: the path of a task that will wait for those of the new ones that nothing waits for yet.
         Raises:
             ValueError: new tasks wait for one another in a circle.
         """
-        first = len(self._keys)
-        self._keys += keys
-        count = len(self._keys) - first
-        self._numbers.update(zip(self._keys[first:], range(first, first + count), strict=True))
+        first = self.added
+        self._left += count
         self._states += bytes(count)
         self._waits += [0] * count
         self._children += [[] for _ in range(count)]
         inner = [0] * count
+        children, waits, paths, heaps = self._children, self._waits, self._paths, self._heaps
         before: tuple[Lane, list[Entry]] | None = None
-        for number in range(first, first + count):
-            cost, lane, parents = describe(self._keys[number])
-            self._paths.append(cost)
+        for number, (cost, lane, parents) in enumerate(tasks, first):
+            paths.append(cost)
             # Tasks that follow one another often are of one lane, whose hash takes as long as all the rest of this.
             if before is None or before[0] is not lane:
                 before = (lane, self._lanes.setdefault(lane, []))
-            self._heaps.append(before[1])
-            for key in parents:
-                parent = self._numbers[key]
-                self._children[parent].append(number)
-                self._waits[number] += 1
+            heaps.append(before[1])
+            for parent in parents:
+                children[parent].append(number)
+                waits[number] += 1
                 inner[number - first] += parent >= first
         for number in reversed(self._parents_first(first, inner)):
-            children = self._children[number]
-            self._paths[number] += max([self._paths[child] for child in children]) if children else behind
-            if not self._waits[number]:
+            after = children[number]
+            paths[number] += max([paths[child] for child in after]) if after else behind
+            if not waits[number]:
                 self._offer(number)
 
     def _parents_first(self, first: int, inner: list[int]) -> list[int]:
@@ -93,7 +91,7 @@ class TaskGraph(Generic[Lane]):
             raise ValueError("tasks wait for one another in a circle")
         return order
 
-    def take(self, has_room: Callable[[Lane], bool], now: float) -> str | None:
+    def take(self, has_room: Callable[[Lane], bool], now: float) -> int | None:
         """The ready task with the most expensive path, of the lanes that have room; None if there is none."""
         states = self._states
         while self._postponed and self._postponed[0][0] <= now:
@@ -110,54 +108,51 @@ class TaskGraph(Generic[Lane]):
             return None
         _, number = heapq.heappop(best)
         states[number] = _TAKEN
-        return self._keys[number]
+        return number
 
-    def finish(self, key: str) -> None:
+    def finish(self, number: int) -> None:
         """A task that was taken is done: it leaves the graph, and its children wait for one parent less."""
-        number = self._numbers.pop(key)
         self._states[number] = _GONE
-        waits = self._waits
-        for child in self._children[number]:
+        self._left -= 1
+        waits, children = self._waits, self._children[number]
+        for child in children:
             waits[child] -= 1
             # A child is gone where another of its parents was dropped.
             if not waits[child] and self._states[child] != _GONE:
                 self._offer(child)
-        self._children[number] = []
+        children.clear()
 
-    def put_back(self, key: str, until: float | None = None) -> None:
+    def put_back(self, number: int, until: float | None = None) -> None:
         """A task that was taken is to be taken again, at once or from a time on."""
-        number = self._numbers[key]
         if until is None:
             self._offer(number)
         else:
             self._states[number] = _POSTPONED
             heapq.heappush(self._postponed, (until, number))
 
-    def wait(self, key: str, parents: Iterable[str]) -> None:
+    def wait(self, number: int, parents: Iterable[int]) -> None:
         """A task that was taken waits for tasks of the graph, each named once, of which there is at least one."""
-        number = self._numbers[key]
         self._states[number] = _WAITING
         for parent in parents:
-            self._children[self._numbers[parent]].append(number)
+            self._children[parent].append(number)
             self._waits[number] += 1
 
-    def drop(self, key: str) -> list[str]:
+    def drop(self, number: int) -> list[int]:
         """Take a task and all that wait for it out of the graph; those that waited, in no order."""
-        first = self._numbers[key]
-        dropped, stack = [], [first]
+        dropped, stack = [], [number]
         while stack:
-            number = stack.pop()
-            if self._states[number] != _GONE:
-                self._states[number] = _GONE
-                dropped.append(self._keys[number])
-                del self._numbers[self._keys[number]]
-                stack += self._children[number]
-                self._children[number] = []
+            one = stack.pop()
+            if self._states[one] != _GONE:
+                self._states[one] = _GONE
+                dropped.append(one)
+                stack += self._children[one]
+                self._children[one] = []
+        self._left -= len(dropped)
         return dropped[1:]
 
-    def path(self, key: str) -> float:
+    def path(self, number: int) -> float:
         """The cost of the most expensive path from a task to an end, itself included, as it was when it was added."""
-        return self._paths[self._numbers[key]]
+        return self._paths[number]
 
     def _offer(self, number: int) -> None:
         self._states[number] = _READY

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from types import MappingProxyType
+from typing import Any, NamedTuple, Protocol
 
 from prunebench.api.planning import Ref
 from prunebench.plan.curves import CurveSpec
@@ -14,21 +14,19 @@ from prunebench.plan.specs import Kind, PhaseSpec
 from prunebench.plan.trial import Plan
 
 
-@dataclass(frozen=True)
-class Work:
+class Work(NamedTuple):
     """A phase with the outputs that are missing of it."""
 
     phase: Phase
     outputs: tuple[Ref, ...]
-    curves: Mapping[str, CurveSpec] = field(default_factory=dict)
+    curves: Mapping[str, CurveSpec] = MappingProxyType({})
     """How the curves among the outputs are measured."""
 
     @classmethod
     def of(cls, plan: Plan, phase: Phase, outputs: Collection[Ref]) -> Work:
         """The work for some outputs of a phase of a plan, each named once."""
-        ordered = tuple(outputs if len(outputs) == 1 else sorted(outputs, key=lambda r: (r.at or 0, r.part, r.detail)))
-        curves = [ref.detail for ref in ordered if ref.part == "curve"]
-        return cls(phase, ordered, {detail: plan.curves[detail] for detail in curves} if curves else {})
+        curves = {ref.detail: plan.curves[ref.detail] for ref in outputs if ref.part == "curve"}
+        return cls(phase, tuple(outputs), curves)
 
     @property
     def key(self) -> str:

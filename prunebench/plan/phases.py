@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, TypeVar
 
 from prunebench.api.errors import ContractError
@@ -38,8 +37,15 @@ KINDS: Mapping[str, Any] = {
 S = TypeVar("S", InitSpec, LoadSpec, TrainSpec, PruneSpec, JointPruneSpec, EditSpec, AnalyseSpec)
 
 
-@dataclass(frozen=True, eq=False)
-class Phase:
+class _Reading:
+    """Keeps what a phase reads once that is made out; small, as an output is."""
+
+    __slots__ = ("_parents",)
+    _parents: tuple[Ref, ...]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Phase(_Reading):
     """One piece of work, with the key that names its outputs."""
 
     key: str
@@ -56,10 +62,15 @@ class Phase:
         """One of the five: init, train, prune, edit, analyse."""
         return self.spec.kind
 
-    @cached_property
+    @property
     def parents(self) -> tuple[Ref, ...]:
         """The outputs that it reads."""
-        return tuple(refs_of(self.spec))
+        try:
+            return self._parents
+        except AttributeError:
+            found = tuple(refs_of(self.spec))
+            object.__setattr__(self, "_parents", found)
+            return found
 
     def to_json(self) -> dict[str, Any]:
         """For an executor."""

@@ -42,6 +42,7 @@ class Runs:
 
     def __init__(self, context: TrialContext, participants: Participants, phases: Phases) -> None:
         self._context, self._participants, self._phases = context, participants, phases
+        self._recipes: dict[tuple[int, Clock], tuple[Recipe, RecipeSpec]] = {}
 
     def spec(
         self, ticket: PlannedTicket, recipe: Recipe, clock: Clock, start: int, streams: Streams, request: Request
@@ -83,7 +84,7 @@ class Runs:
             task=self._context.task_spec,
             model=self._context.model_spec,
             units=self._context.units_spec if ticket.mask is not None or updates or loss else None,
-            recipe=self._recipe(recipe, clock),
+            recipe=self._new_recipe(recipe, clock) if ticket.changes else self._recipe(recipe, clock),
             count=ticket.count if updates and isinstance(ticket.count, int) else None,
             start=start,
             streams=streams,
@@ -93,6 +94,14 @@ class Runs:
         )
 
     def _recipe(self, recipe: Recipe, clock: Clock) -> RecipeSpec:
+        """One for all rounds, whose text is written once."""
+        # By identity, as of components. One that a ticket changes is made for one run.
+        known = self._recipes.get((id(recipe), clock))
+        if known is None:
+            known = self._recipes[id(recipe), clock] = recipe, self._new_recipe(recipe, clock)
+        return known[1]
+
+    def _new_recipe(self, recipe: Recipe, clock: Clock) -> RecipeSpec:
         assert clock.horizon is not None
         shape = self._context.data.shape
         if recipe.memory_format == "channels_last" and len(shape) != 3:

@@ -87,7 +87,7 @@ class WeightFile:
     by_order: bool = field(default=False, metadata=ABSENT)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class RecipeSpec:
     """How a run trains, in steps of its batch size: a recipe on the clock of one data set."""
 
@@ -103,6 +103,17 @@ class RecipeSpec:
     transforms: tuple[ComponentSpec, ...] = field(default=(), metadata=ABSENT)
     accumulate: int = field(default=1, metadata=ABSENT)
     average: float | None = field(default=None, metadata=ABSENT)
+
+    @cached_property
+    def canonical(self) -> str:
+        """The canonical JSON, made once for all the runs that train by it."""
+        return object_text(self)
+
+    @cached_property
+    def step(self) -> tuple[str, ...]:
+        """What one of its steps computes, as far as that takes time: neither learning rates nor how many there are."""
+        how = (self.batch, self.accumulate, self.numerics, self.memory_format, self.compile)
+        return (self.optimizer.use, *[one.use for one in self.transforms], " ".join(map(str, how)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,12 +83,23 @@ def estimate(prepared: Prepared, store: Store, *, calibrate: bool) -> Estimate:
     left_now = _forecast(plan, lacking, pace, slots)
     if left_now is None:
         return Estimate(None, slots, device, {}, 0.0, "nothing")
-    entries = {}
+    entries, known = {}, _Known(lacking)
     for entry in prepared.benchmark.entries:
-        own = missing(plan, store, _refs_of(plan, entry.name))
+        own = missing(plan, known, _refs_of(plan, entry.name))
         found = _forecast(plan, own, pace, 1)
         entries[entry.name] = 0.0 if found is None else found[0]
     return Estimate(left_now[0], slots, device, entries, left_now[1], basis)
+
+
+class _Known:
+    """A store that is not asked again: it has all but what it was found to lack."""
+
+    def __init__(self, lacking: Mapping[str, Iterable[Ref]]) -> None:
+        self._lacking = {ref.address for refs in lacking.values() for ref in refs}
+
+    def have(self, addresses: Iterable[str]) -> set[str]:
+        """See prunebench.engine.missing.Having."""
+        return {address for address in addresses if address not in self._lacking}
 
 
 def shorter_profiles(prepared: Prepared, store: Store, than: float) -> dict[str, float]:
@@ -150,7 +161,7 @@ def _forecast(plan: Plan, lacking: Mapping[str, Iterable[Ref]], pace: Pace, slot
     forecast = Forecast(slots, pace)
     costs = {key: float(samples(plan.phases[key], refs) or 1) for key, refs in lacking.items()}
     for key, cost in costs.items():
-        forecast.add(key, kind_of(plan.phases[key]), cost)
+        forecast.add(kind_of(plan.phases[key]), cost)
     left = forecast.left(_longest(plan, costs))
     return None if left is None else (left.seconds, left.known)
 
@@ -159,10 +170,11 @@ def _longest(plan: Plan, costs: Mapping[str, float]) -> float:
     """The cost of the most expensive chain of phases that wait for one another."""
     from prunebench.engine.task_graph import TaskGraph
 
-    graph: TaskGraph[int] = TaskGraph()
+    graph: TaskGraph[None] = TaskGraph()
+    numbers = {key: number for number, key in enumerate(costs)}
 
-    def described(key: str) -> tuple[float, int, list[str]]:
-        return costs[key], 0, list({parent.key for parent in plan.phases[key].parents if parent.key in costs})
+    def parents(key: str) -> set[int]:
+        return {numbers[parent.key] for parent in plan.phases[key].parents if parent.key in numbers}
 
-    graph.extend(costs, described)
-    return max((graph.path(key) for key in costs), default=0.0)
+    graph.extend(len(costs), ((cost, None, parents(key)) for key, cost in costs.items()))
+    return max((graph.path(number) for number in numbers.values()), default=0.0)

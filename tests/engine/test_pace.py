@@ -24,33 +24,32 @@ def seconds(forecast: Forecast, longest: float = 0.0) -> float:
 
 def test_nothing_is_said_before_anything_is_known() -> None:
     forecast = Forecast(1)
-    forecast.add("a", "train x", 100.0)
+    forecast.add("train x", 100.0)
     assert forecast.left() is None
 
 
 def test_each_kind_goes_at_its_own_pace() -> None:
     forecast = Forecast(2)
-    for key, kind in (("a", "train x"), ("b", "train y"), ("c", "train x"), ("d", "train y")):
-        forecast.add(key, kind, 100.0)
-    forecast.done("a", 10.0, first=False)
-    forecast.done("b", 50.0, first=False)
+    for kind in ("train x", "train y", "train x", "train y"):
+        forecast.add(kind, 100.0)
+    forecast.done("a", "train x", 100.0, 10.0, first=False)
+    forecast.done("b", "train y", 100.0, 50.0, first=False)
     assert forecast.left() == TimeLeft(30.0, 1.0, 2)
 
 
 def test_a_workers_first_work_counts_only_where_nothing_else_is_known() -> None:
     forecast = Forecast(1)
-    for key in "abc":
-        forecast.add(key, "train x", 100.0)
-    forecast.done("a", 100.0, first=True)
+    forecast.add("train x", 300.0)
+    forecast.done("a", "train x", 100.0, 100.0, first=True)
     assert seconds(forecast) == pytest.approx(200.0)
-    forecast.done("b", 10.0, first=False)
+    forecast.done("b", "train x", 100.0, 10.0, first=False)
     assert seconds(forecast) == pytest.approx(10.0)
 
 
 def test_a_run_under_way_tells_its_pace_by_its_steps_and_not_by_what_came_before_them() -> None:
     forecast = Forecast(1)
-    forecast.add("a", "train x", 100.0)
-    forecast.started("a", 0.0)
+    forecast.add("train x", 100.0)
+    forecast.started("a", "train x")
     forecast.progress("a", 10.0, 50.0)
     forecast.progress("a", 20.0, 51.0)
     assert seconds(forecast) == pytest.approx(8.0)
@@ -58,39 +57,37 @@ def test_a_run_under_way_tells_its_pace_by_its_steps_and_not_by_what_came_before
 
 def test_work_that_waits_for_one_another_is_not_shared_among_slots() -> None:
     forecast = Forecast(8)
-    for number in range(8):
-        forecast.add(str(number), "train x", 100.0)
-    forecast.done("0", 10.0, first=False)
+    forecast.add("train x", 800.0)
+    forecast.done("0", "train x", 100.0, 10.0, first=False)
     assert seconds(forecast) == pytest.approx(70.0 / 8)
     assert seconds(forecast, longest=700.0) == pytest.approx(70.0)
 
 
 def test_an_unknown_kind_goes_at_the_mean_pace_and_the_share_that_is_known_says_so() -> None:
     forecast = Forecast(1)
-    forecast.add("a", "train x", 100.0)
-    forecast.add("b", "train x", 100.0)
-    forecast.add("c", "train z", 100.0)
-    forecast.done("a", 10.0, first=False)
+    forecast.add("train x", 100.0)
+    forecast.add("train x", 100.0)
+    forecast.add("train z", 100.0)
+    forecast.done("a", "train x", 100.0, 10.0, first=False)
     assert forecast.left() == TimeLeft(20.0, 0.5, 1)
 
 
 def test_an_earlier_run_counts_until_this_one_knows_better() -> None:
     earlier = Pace.from_json({"train x": [200.0, 100.0]})
     forecast = Forecast(1, earlier)
-    forecast.add("a", "train x", 100.0)
-    forecast.add("b", "train x", 100.0)
+    forecast.add("train x", 100.0)
+    forecast.add("train x", 100.0)
     assert seconds(forecast) == pytest.approx(400.0)
-    forecast.done("a", 10.0, first=False)
+    forecast.done("a", "train x", 100.0, 10.0, first=False)
     assert seconds(forecast) == pytest.approx(10.0)
 
 
 def test_what_was_resumed_tells_no_pace_since_less_was_done() -> None:
     forecast = Forecast(1, Pace.from_json({"train x": [100.0, 100.0]}))
-    for key in "ab":
-        forecast.add(key, "train x", 100.0)
-    forecast.started("a", 0.0)
-    forecast.started("a", 50.0)
-    forecast.done("a", 1.0, first=False)
+    forecast.add("train x", 200.0)
+    forecast.started("a", "train x")
+    forecast.started("a", "train x")
+    forecast.done("a", "train x", 100.0, 1.0, first=False)
     assert seconds(forecast) == pytest.approx(100.0)
 
 
@@ -101,12 +98,12 @@ def test_what_was_resumed_tells_no_pace_since_less_was_done() -> None:
 def test_at_a_steady_pace_what_is_left_is_what_will_be_taken(work: list[tuple[str, float]], slots: int) -> None:
     pace = {"train x": 0.5, "train y": 2.0, "prune": 0.1}
     forecast = Forecast(slots, Pace.from_json({kind: [one, 1.0] for kind, one in pace.items()}))
-    for number, (kind, units) in enumerate(work):
-        forecast.add(str(number), kind, units)
+    for kind, units in work:
+        forecast.add(kind, units)
     total = sum(pace[kind] * units for kind, units in work)
     for number, (kind, units) in enumerate(work):
         assert seconds(forecast) == pytest.approx(total / slots, abs=1e-6)
-        forecast.done(str(number), pace[kind] * units, first=False)
+        forecast.done(str(number), kind, units, pace[kind] * units, first=False)
         total -= pace[kind] * units
     assert seconds(forecast) == pytest.approx(0.0, abs=1e-6)
 

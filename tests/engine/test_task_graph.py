@@ -12,45 +12,48 @@ from prunebench.engine.task_graph import TaskGraph
 
 @dataclass(frozen=True)
 class Dag:
-    parents: Mapping[str, frozenset[str]]
-    """Parents before their children."""
-    costs: Mapping[str, int]
-    lanes: Mapping[str, str]
+    """Tasks by number."""
+
+    parents: Mapping[int, frozenset[int]]
+    costs: Mapping[int, int]
+    lanes: Mapping[int, str]
 
 
 @st.composite
 def dags(draw: st.DrawFn) -> Dag:
-    keys = [f"task-{i}" for i in range(draw(st.integers(1, 25)))]
-    parents = {}
-    for index, key in enumerate(keys):
-        parents[key] = frozenset(draw(st.sets(st.sampled_from(keys[:index]), max_size=4))) if index else frozenset()
-    costs = {key: draw(st.integers(1, 9)) for key in keys}
-    return Dag(parents, costs, {key: draw(st.sampled_from(["fast", "slow"])) for key in keys})
+    count = draw(st.integers(1, 25))
+    # As they come in a plan, where children may have lower numbers than their parents.
+    order = draw(st.permutations(range(count)))
+    parents: dict[int, frozenset[int]] = {}
+    for place, number in enumerate(order):
+        parents[number] = frozenset(draw(st.sets(st.sampled_from(order[:place]), max_size=4))) if place else frozenset()
+    costs = {number: draw(st.integers(1, 9)) for number in parents}
+    return Dag(parents, costs, {number: draw(st.sampled_from(["fast", "slow"])) for number in parents})
 
 
-def graph_of(dag: Dag, reverse: bool = False) -> TaskGraph[str]:
+def graph_of(dag: Dag) -> TaskGraph[str]:
     graph: TaskGraph[str] = TaskGraph()
-    keys = list(reversed(dag.parents)) if reverse else list(dag.parents)
-    graph.extend(keys, lambda key: (float(dag.costs[key]), dag.lanes[key], dag.parents[key]))
+    numbers = sorted(dag.parents)
+    graph.extend(len(numbers), ((float(dag.costs[one]), dag.lanes[one], dag.parents[one]) for one in numbers))
     return graph
 
 
-def paths(dag: Dag) -> dict[str, int]:
+def paths(dag: Dag) -> dict[int, int]:
     """The cost of the most expensive path from each task, by trying them all."""
-    children = {key: [child for child, parents in dag.parents.items() if key in parents] for key in dag.parents}
+    children = {one: [child for child, parents in dag.parents.items() if one in parents] for one in dag.parents}
 
-    def path(key: str) -> int:
-        return dag.costs[key] + max((path(child) for child in children[key]), default=0)
+    def path(number: int) -> int:
+        return dag.costs[number] + max((path(child) for child in children[number]), default=0)
 
-    return {key: path(key) for key in dag.parents}
+    return {number: path(number) for number in dag.parents}
 
 
-def below(dag: Dag, key: str) -> set[str]:
-    found = {key}
-    for child, parents in dag.parents.items():
+def below(dag: Dag, number: int) -> set[int]:
+    found = {number}
+    for child, parents in dag.parents.items():  # in which parents come before their children
         if parents & found:
             found.add(child)
-    return found - {key}
+    return found - {number}
 
 
 def always(lane: str) -> bool:
@@ -62,9 +65,9 @@ def always(lane: str) -> bool:
 def test_every_task_is_taken_once_after_its_parents_the_most_expensive_path_first(
     dag: Dag, data: st.DataObject
 ) -> None:
-    graph, ahead = graph_of(dag, reverse=data.draw(st.booleans())), paths(dag)
-    taken: list[str] = []
-    done: set[str] = set()
+    graph, ahead = graph_of(dag), paths(dag)
+    taken: list[int] = []
+    done: set[int] = set()
     while graph:
         ready = {key for key in dag.parents if key not in taken and dag.parents[key] <= done}
         key = graph.take(always, 0.0)
@@ -86,7 +89,7 @@ def test_every_task_is_taken_once_after_its_parents_the_most_expensive_path_firs
 def test_whatever_fails_all_that_does_not_rest_on_it_is_done(dag: Dag, data: st.DataObject) -> None:
     graph = graph_of(dag)
     failing = data.draw(st.sets(st.sampled_from(sorted(dag.parents))))
-    done, failed, dropped = set(), set(), set[str]()
+    done, failed, dropped = set(), set(), set[int]()
     while (key := graph.take(always, 0.0)) is not None:
         if key in failing:
             failed.add(key)
@@ -108,12 +111,12 @@ def test_whatever_fails_all_that_does_not_rest_on_it_is_done(dag: Dag, data: st.
 def test_a_lane_without_room_holds_up_no_other(dag: Dag, data: st.DataObject) -> None:
     graph = graph_of(dag)
     closed = data.draw(st.sampled_from(["fast", "slow"]))
-    done: set[str] = set()
+    done: set[int] = set()
     while (key := graph.take(lambda lane: lane != closed, 0.0)) is not None:
         assert dag.lanes[key] != closed
         graph.finish(key)
         done.add(key)
-    could = set[str]()
+    could = set[int]()
     for key, parents in dag.parents.items():
         if dag.lanes[key] != closed and parents <= could:
             could.add(key)
@@ -124,51 +127,66 @@ def test_a_lane_without_room_holds_up_no_other(dag: Dag, data: st.DataObject) ->
 @given(dags(), st.data())
 def test_tasks_may_be_put_back_and_finished_ones_added_again(dag: Dag, data: st.DataObject) -> None:
     graph = graph_of(dag)
-    done: set[str] = set()
+    done: set[int] = set()
+    task_of = list(range(len(dag.parents)))
+    """What each number of the graph stands for: one that is added again has a new number."""
     left = 12
-    while (key := graph.take(always, 0.0)) is not None:
-        assert dag.parents[key] <= done
+    while (number := graph.take(always, 0.0)) is not None:
+        task = task_of[number]
+        assert dag.parents[task] <= done
         what = data.draw(st.sampled_from(["finish", "finish", "put back", "lose"])) if left else "finish"
         left -= what != "finish"
         if what == "put back":
-            graph.put_back(key)
-        elif what == "lose" and dag.parents[key]:
+            graph.put_back(number)
+        elif what == "lose" and dag.parents[task]:
             # The outputs of some parents are gone: those are to be made again, and this waits for them.
-            lost = data.draw(st.sets(st.sampled_from(sorted(dag.parents[key])), min_size=1))
-            done -= lost
-            again = {new: (float(dag.costs[new]), dag.lanes[new], dag.parents[new] - done) for new in lost}
-            graph.extend(lost, again.__getitem__, behind=graph.path(key))
-            assert all(graph.path(new) >= dag.costs[new] + graph.path(key) for new in lost)
-            graph.wait(key, lost)
+            lost = sorted(data.draw(st.sets(st.sampled_from(sorted(dag.parents[task])), min_size=1)))
+            done -= set(lost)
+            new = {one: graph.added + place for place, one in enumerate(lost)}
+            last = {one: place for place, one in enumerate(task_of)} | new
+            again = [
+                (float(dag.costs[one]), dag.lanes[one], [last[parent] for parent in dag.parents[one] - done])
+                for one in lost
+            ]
+            graph.extend(len(lost), again, behind=graph.path(number))
+            task_of += lost
+            assert all(graph.path(new[one]) >= dag.costs[one] + graph.path(number) for one in lost)
+            graph.wait(number, new.values())
         else:
-            graph.finish(key)
-            done.add(key)
+            graph.finish(number)
+            done.add(task)
     assert done == set(dag.parents)
 
 
 def test_a_circle_is_an_error() -> None:
     graph: TaskGraph[str] = TaskGraph()
     with pytest.raises(ValueError, match="in a circle"):
-        graph.extend("ab", lambda key: (1.0, "fast", ["b" if key == "a" else "a"]))
+        graph.extend(2, [(1.0, "fast", [1]), (1.0, "fast", [0])])
 
 
 def test_a_task_that_was_put_off_comes_back_at_its_time() -> None:
-    graph = graph_of(Dag({"a": frozenset(), "b": frozenset()}, {"a": 2, "b": 1}, {"a": "fast", "b": "fast"}))
-    assert graph.take(always, 0.0) == "a"
-    graph.put_back("a", 5.0)
-    assert graph.take(always, 1.0) == "b"
+    first, second = 0, 1
+    graph = graph_of(Dag({first: frozenset(), second: frozenset()}, {first: 2, second: 1}, {first: "a", second: "a"}))
+    assert graph.take(always, 0.0) == first
+    graph.put_back(first, 5.0)
+    assert graph.take(always, 1.0) == second
     assert graph.take(always, 4.9) is None
-    assert graph.take(always, 5.0) == "a"
-    graph.finish("a")
-    graph.finish("b")
+    assert graph.take(always, 5.0) == first
+    graph.finish(first)
+    graph.finish(second)
     assert not len(graph)
 
 
 def test_a_task_that_was_put_off_may_be_dropped() -> None:
-    graph = graph_of(Dag({"a": frozenset(), "b": frozenset({"a"})}, {"a": 1, "b": 1}, {"a": "fast", "b": "fast"}))
-    assert graph.take(always, 0.0) == "a"
-    graph.put_back("a", 5.0)
-    assert graph.drop("a") == ["b"]
+    first, child = 0, 1
+    graph = graph_of(
+        Dag({first: frozenset(), child: frozenset({first})}, {first: 1, child: 1}, {first: "a", child: "a"})
+    )
+    assert graph.take(always, 0.0) == first
+    graph.put_back(first, 5.0)
+    assert graph.drop(first) == [child]
+    assert not len(graph)
+    assert first not in graph
     assert graph.take(always, 6.0) is None
 
 
@@ -188,7 +206,7 @@ def test_the_work_grows_with_the_tasks_and_not_with_their_square(count: int) -> 
         lines += event == "line"
         return trace
 
-    parents = {str(i): frozenset({str(i - 8)} if i >= 8 else ()) for i in range(count)}
+    parents = {i: frozenset({i - 8} if i >= 8 else ()) for i in range(count)}
     dag = Dag(parents, dict.fromkeys(parents, 1), dict.fromkeys(parents, "fast"))
     before = sys.gettrace()
     sys.settrace(trace)  # type: ignore[arg-type]

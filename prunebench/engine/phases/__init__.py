@@ -25,7 +25,8 @@ def perform(work: Work, workbench: Workbench, channel: Channel, checkpoint_secon
         LostArtifact: a parent is gone or corrupt and must be made again.
         ContractError: a plugin broke a hook's contract.
     """
-    outputs = tuple(ref for ref in work.outputs if not workbench.store.has(ref.address))
+    lacking = [ref for ref in work.outputs if not workbench.store.has(ref.address)]
+    outputs = tuple(sorted(lacking, key=lambda ref: (ref.at or 0, ref.part, ref.detail)))
     if not outputs:
         return
     try:
