@@ -22,7 +22,7 @@ def incomplete(entry: Mapping[str, Any], unreadable: set[str]) -> Iterator[str]:
     if prunes and "prune" in entry:
         for key in entry.keys() & {"score", "select"}:
             yield f"{key}: `prune` scores and selects; leave one of the two out"
-    elif prunes:
+    elif prunes and not (_prunes_in_training(entry) and not entry.keys() & {"score", "select"}):
         needed = "a score and a select" + (", or a prune" if "prune" in SLOTS else "")
         for key in ("score", "select"):
             if key not in entry:
@@ -43,6 +43,11 @@ def incomplete(entry: Mapping[str, Any], unreadable: set[str]) -> Iterator[str]:
         yield f"rounds: missing; how many times is {entry['cut']} cut?"
     elif entry.get("rounds") == 0 and not densities:
         yield "rounds: after 0 rounds there is no ticket to judge"
+
+
+def _prunes_in_training(entry: Mapping[str, Any]) -> bool:
+    """Whether mask updates may do all the pruning; where the schedule prunes too, planning asks for a score."""
+    return any(table.get("evaluate", {}).get("mask_updates") for table in (entry, *entry["model"]))
 
 
 def unknown_references(entries: Mapping[str, Entry], known: Collection[str]) -> Iterator[str]:

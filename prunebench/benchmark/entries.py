@@ -47,9 +47,9 @@ class Entry(ChainKeys):
     )
     """The retraining schedule; without it the entry is a dense network."""
     score: Annotated[BoundComponent | None, Slot("score")] = Field(None, examples=["magnitude"])
-    """How much a unit is worth; needed with a schedule."""
+    """How much a unit is worth; needed with a schedule, unless mask updates alone prune."""
     select: Annotated[BoundComponent | None, Slot("select")] = Field(None, examples=["global"])
-    """Which units survive, given the scores; needed with a schedule."""
+    """Which units survive, given the scores; needed with a schedule, unless mask updates alone prune."""
     prune: Annotated[BoundComponent | None, Slot("prune")] = Field(None, examples=["sparsegpt"])
     """Scores and selects in one, instead of `score` and `select`."""
     units: Annotated[BoundComponent, Slot("units"), InWords(default='`"weights"`')] = Field(

@@ -102,7 +102,8 @@ def _resolved(raw: Table, catalogue: Catalogue, path: Path, changes: Changes) ->
     errors.extend(checks.unknown_references(entries, stated))
     entries = linked(entries, errors)
     chosen = tuple(entries[name] for name in scored if name in entries)
-    top = _with_metrics(top, chosen)
+    # Where `--only` is wrong the rest of the file is still read as it would be.
+    top = _with_metrics(top, chosen or tuple(entries.values()))
     errors.extend(checks.unknown_names(top, stated))
     if not wrong & {"measure", "report"}:
         errors.extend(checks.wrong_report(top, chosen))

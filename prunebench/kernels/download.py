@@ -7,18 +7,19 @@ import os
 import secrets
 import shutil
 import time
-import urllib.request
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 from urllib.error import HTTPError
 from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from prunebench.api.downloads import Download
 from prunebench.api.errors import PrunebenchError
+from prunebench.kernels.bounded_http import allower, opened
 
 BLOCK = 1 << 16
 ALGORITHMS = ("md5", "sha1", "sha256", "sha512")
@@ -213,29 +214,31 @@ def _drop(part: _Part, told: Callable[[int], None]) -> None:
 
 
 def _opened(url: str, start: int, timeout: float) -> Any:
-    def ask(headers: dict[str, str]) -> Any:
-        return urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=timeout)
-
+    if urlsplit(url).scheme == "file" and not Path(url2pathname(urlsplit(url).path)).is_file():
+        raise ValueError("no such file")  # a pipe would keep us waiting
     headers = {"User-Agent": "prunebench"}
     try:
-        return ask({**headers, "Range": f"bytes={start}-"} if start else headers)
+        return opened(url, {**headers, "Range": f"bytes={start}-"} if start else headers, timeout)
     except HTTPError as error:
         if error.code != 416 or not start:  # 416: there is no such part of the file
             raise
         error.close()
-        return ask(headers)
+        return opened(url, headers, timeout)
 
 
-def _receive(answer: IO[bytes], download: Download, part: _Part, told: Callable[[int], None], ends: float) -> None:
+def _receive(answer: Any, download: Download, part: _Part, told: Callable[[int], None], ends: float) -> None:
     """Append what comes. Raises OSError if it comes too slowly, ValueError if it is too much."""
     size, since, then = part.size, time.monotonic(), part.size
     try:
         file = part.path.open("ab")
     except OSError as error:
         raise _unwritable(download, error) from error
+    allow = allower(answer)
+    allow(WINDOW)
     with file:
         # One receipt a time: `read` waits for a whole block, however slowly it comes.
-        while block := answer.read1(BLOCK):  # type: ignore[attr-defined]
+        while block := answer.read1(BLOCK):
+            allow(WINDOW)
             try:
                 file.write(block)
             except OSError as error:

@@ -208,8 +208,11 @@ class Chain:
         self, weights: Ref, mask: Ref | None, round: int, count: Count, cut: float | None, request: Request
     ) -> PruneSpec:
         entry, context = self.entry, self.context
-        assert entry.score is not None
-        assert entry.select is not None
+        if entry.score is None or entry.select is None:
+            raise PlanError(
+                f"score and select: missing; the schedule {entry.schedule} prunes, so it needs a score and a select, "
+                'or a prune; mask updates alone prune with schedule = "during-training"'
+            )
         score, select = self._participants.taking_part((entry.score, entry.select), request)
         return PruneSpec(
             weights=weights,

@@ -82,11 +82,9 @@ class _Place:
     seed: int
 
 
-def _selecting(entry: Entry) -> BoundComponent:
-    """The component that chooses which units stay."""
-    select = entry.select if entry.prune is None else entry.prune
-    assert select is not None
-    return select
+def _selecting(entry: Entry) -> BoundComponent | None:
+    """The component that chooses which units stay; None where mask updates alone do."""
+    return entry.select if entry.prune is None else entry.prune
 
 
 class _Planner:
@@ -416,6 +414,8 @@ class _Planner:
     def _own_count(self, entry: Entry, context: TrialContext, cut: float | None, round: int, stated: int) -> int | None:
         """What the selection says that it leaves, if it says, where `stated` units are asked for."""
         select = _selecting(entry)
+        if select is None:
+            return None
         arguments = {"cut": cut, "round": round, "layers": context.model.layers, "count": stated}
         count: int | None = self._once(
             ("count", id(select), id(context.model), cut, round, stated),
@@ -425,8 +425,10 @@ class _Planner:
 
     def _decides(self, entry: Entry) -> bool:
         """Whether the selection has the last word on how many units a stated density leaves."""
-        select = _selecting(entry).planner
-        return implements(select, "prunebench_count") and accepts(select, "prunebench_count", "count")
+        select = _selecting(entry)
+        if select is None:
+            return False
+        return implements(select.planner, "prunebench_count") and accepts(select.planner, "prunebench_count", "count")
 
     def _rounds(self, entry: Entry, chain: Chain) -> list[int]:
         """The rounds whose tickets are judged."""

@@ -8,9 +8,10 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from prunebench.api.errors import PrunebenchError
+from prunebench.api.problems import problems
 from prunebench.api.provenance import Provenance
 from prunebench.benchmark.expectations import Expect
-from prunebench.results.reading import content_in, parsed, sentence
+from prunebench.results.reading import content_in, parsed
 
 PROVENANCE = "provenance.json"
 
@@ -64,6 +65,6 @@ def parsed_provenance(content: bytes, where: str = PROVENANCE) -> Provenance:
             Expect.model_validate(expectation)
         except ValidationError as error:
             raise PrunebenchError(
-                f"{where}: damaged: report.expectations: expectation {number}: {sentence(error)}"
+                f"{where}: damaged: report.expectations: expectation {number}: {problems(error)[0].at('')}"
             ) from error
     return provenance

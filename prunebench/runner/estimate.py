@@ -83,12 +83,23 @@ def estimate(prepared: Prepared, store: Store, *, calibrate: bool) -> Estimate:
     left_now = _forecast(plan, lacking, pace, slots)
     if left_now is None:
         return Estimate(None, slots, device, {}, 0.0, "nothing")
-    entries = {}
+    entries, known = {}, _Known(lacking)
     for entry in prepared.benchmark.entries:
-        own = missing(plan, store, _refs_of(plan, entry.name))
+        own = missing(plan, known, _refs_of(plan, entry.name))
         found = _forecast(plan, own, pace, 1)
         entries[entry.name] = 0.0 if found is None else found[0]
     return Estimate(left_now[0], slots, device, entries, left_now[1], basis)
+
+
+class _Known:
+    """A store that is not asked again: it has all but what it was found to lack."""
+
+    def __init__(self, lacking: Mapping[str, Iterable[Ref]]) -> None:
+        self._lacking = {ref.address for refs in lacking.values() for ref in refs}
+
+    def have(self, addresses: Iterable[str]) -> set[str]:
+        """See prunebench.engine.missing.Having."""
+        return {address for address in addresses if address not in self._lacking}
 
 
 def shorter_profiles(prepared: Prepared, store: Store, than: float) -> dict[str, float]:

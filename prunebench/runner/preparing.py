@@ -45,8 +45,8 @@ def data_root() -> Path:
     return expanded(given) if given else Path(platformdirs.user_cache_dir("prunebench")) / "data"
 
 
-_CARRIED_OUT = ("execution.", "execution=", "execution =")
-"""How a setting begins that is of no key and of no result."""
+_CARRIED_OUT = "execution"
+"""The table whose settings are of no key and of no result."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,11 @@ class Options:
     @property
     def changes(self) -> tuple[str, ...]:
         """The settings that change what is run, and not merely how it is carried out."""
-        return tuple(setting for setting in self.settings if not setting.lstrip().startswith(_CARRIED_OUT))
+        return tuple(setting for setting in self.settings if _table_of(setting) != _CARRIED_OUT)
+
+
+def _table_of(setting: str) -> str:
+    return setting.partition("=")[0].strip().partition(".")[0]
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,12 +14,13 @@ import torch
 from torch import Tensor, nn
 
 from prunebench import Position
-from prunebench.api.data import in_order
+from prunebench.api.data import Data, in_order
 from prunebench.api.masks import Mask, Scores
 from prunebench.api.measurements import Analysis
 from prunebench.api.random import Rng
 from prunebench.api.tickets import Inputs, Optimum, Pruned, State, Ticket
 from prunebench.components.managers import implements
+from prunebench.engine.data_guard import train_alone
 from prunebench.kernels.counts import count_at
 from prunebench.testing.contract import Contract
 from prunebench.testing.data import some_mask
@@ -69,11 +70,11 @@ class ScoreContract(Contract):
 
     slot = "score"
 
-    def scores(self, model: nn.Module, mask: Mask | None, seed: int = 0) -> Scores:
+    def scores(self, model: nn.Module, mask: Mask | None, seed: int = 0, data: Data | None = None) -> Scores:
         """The component's scores."""
         scores: Scores = self.hooks().prunebench_score(
             model=model,
-            data=self.data(),
+            data=data or self.data(),
             task=self.task(),
             units=self.units(model),
             mask=mask,
@@ -118,6 +119,10 @@ class ScoreContract(Contract):
     def test_equal_streams_give_equal_scores_to_the_bit(self) -> None:
         for model, mask in self.cases():
             assert torch.equal(self.scores(model, mask).flat(), self.scores(model, mask).flat())
+
+    def test_of_the_data_only_the_training_split_is_looked_at(self) -> None:
+        model, mask = self.masked(None)
+        self.scores(model, mask, data=train_alone(self.data(), "the score"))
 
 
 class SelectContract(Contract):
@@ -223,10 +228,10 @@ class PruneContract(Contract):
     slot = "prune"
     updates: ClassVar[Sequence[str]] = ()
 
-    def pruned(self, mask: Mask, count: int, seed: int = 0) -> Pruned:
+    def pruned(self, mask: Mask, count: int, seed: int = 0, data: Data | None = None) -> Pruned:
         """The component's answer for the network with its masked weights, and that it changed no mask and no data."""
-        model = self.model().eval()
-        units, data, flat = self.units(model), self.data(), mask.flat()
+        model, data = self.model().eval(), data or self.data()
+        units, flat = self.units(model), mask.flat()
         with torch.no_grad():
             for name, keep in units.expand(mask).items():
                 model.get_parameter(name).masked_fill_(~keep, 0.0)
@@ -284,6 +289,10 @@ class PruneContract(Contract):
             assert torch.equal(a.mask.flat(), b.mask.flat())
             assert same(dict(a.weights), dict(b.weights))
 
+    def test_of_the_data_only_the_training_split_is_looked_at(self) -> None:
+        units = self.units(self.model())
+        self.pruned(Mask.full(units.layers), units.count // 2, data=train_alone(self.data(), "the pruning"))
+
 
 class TicketContract(Contract):
     """Laws of prunebench_ticket."""
@@ -304,14 +313,14 @@ class TicketContract(Contract):
             for name, tensor in self.model().state_dict().items()
         }
 
-    def edited(self, ticket: Ticket, seed: int = 0) -> Ticket:
+    def edited(self, ticket: Ticket, seed: int = 0, data: Data | None = None) -> Ticket:
         """The component's edit."""
         model = self.model()
         with no_global_randomness():
             answer: Ticket = self.hooks().prunebench_ticket(
                 ticket=ticket,
                 model=model,
-                data=self.data(),
+                data=data or self.data(),
                 task=self.task(),
                 units=self.units(model),
                 fresh=self.fresh,
@@ -346,6 +355,10 @@ class TicketContract(Contract):
             assert same(a.weights, b.weights)
             assert a.start == b.start
             assert a.mask is None or b.mask is None or torch.equal(a.mask.flat(), b.mask.flat())
+
+    def test_of_the_data_only_the_training_split_is_looked_at(self) -> None:
+        for ticket in self.tickets():
+            self.edited(ticket, data=train_alone(self.data(), "the edit"))
 
 
 class AnalyseContract(Contract):
@@ -398,5 +411,6 @@ class AnalyseContract(Contract):
 
 
 def _timeless(analysis: Analysis) -> Analysis:
-    """Without what a clock measured."""
-    return replace(analysis, measurements=tuple(m if m.exact else replace(m, value=0.0) for m in analysis.measurements))
+    """Without what a clock measured, and what its unit says of that, such as which kernels were faster."""
+    measured = (m if m.exact else replace(m, value=0.0, unit="") for m in analysis.measurements)
+    return replace(analysis, measurements=tuple(measured))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from prunebench.api import keys
-from prunebench.api.details import Detail
+from prunebench.api.details import Detail, EvaluationDetail
 from prunebench.api.results import final_rows
 from prunebench.api.rows import Row
 from prunebench.api.task import EARLY_STOP, STOPPED_AT
@@ -40,6 +40,8 @@ class Comparison:
 
     Args:
         compared: rows that a second run was held against.
+        details, details_differ: curves, masks and pictures that were compared, and those that are not the same.
+        details_apart: of these, those that rounding does not explain: other points of a curve, other layers.
         allowed: by metric, how far the last value of a run may lie from the recorded one in another environment.
         manifest: what differs from the manifest; nothing else was looked at if anything does.
         findings: what contradicts the benchmark file or the results; nothing was run again if anything does.
@@ -48,7 +50,9 @@ class Comparison:
 
     compared: int = 0
     differences: tuple[Difference, ...] = ()
+    details: int = 0
     details_differ: int = 0
+    details_apart: int = 0
     same_environment: bool = True
     recorded_environment: Mapping[str, Any] = field(default_factory=dict)
     environment: Mapping[str, Any] = field(default_factory=dict)
@@ -67,7 +71,7 @@ class Comparison:
     @property
     def holds(self) -> bool:
         """Nothing contradicts it, and every bit in the recorded environment or every judged number in another."""
-        exact = not self.same_environment or not self.details_differ
+        exact = not (self.details_differ if self.same_environment else self.details_apart)
         sound = not self.manifest and not self.findings
         return sound and self.compared > 0 and not self.failures and exact
 
@@ -114,14 +118,21 @@ class Comparison:
         if allowed is None:
             return f"It is open: {bad} The environment differs ({changed}), and one seed gives no tolerance."
         where = f"The environment differs ({changed}), so {self.metric} is held against a tolerance of {allowed:.4f}"
-        if not self.holds:
+        if self.failures:
             return f"It does not hold: {where}, and {len(self.failures):,} numbers are outside."
+        if not self.holds:
+            return f"It does not hold: {self.details_apart:,} curves have other points or layers than the second run's."
         moved = sum(d.held for d in self.differences)
         free = len(self.differences) - moved
         text = f"It holds: {where}; {moved:,} of {self.compared:,} numbers moved, all within it."
-        if not free:
-            return text
-        return f"{text} {free:,} others moved, and nothing holds them: earlier positions, other splits, analyses."
+        if free:
+            text += f" {free:,} others moved, and nothing holds them: earlier positions, other splits, analyses."
+        if self.details_differ:
+            text += (
+                f" {self.details_differ:,} of {self.details:,} lines of details moved, and nothing holds them: curves, "
+                "kept units of each layer, which test examples are right, pictures."
+            )
+        return text
 
     def shown(self, limit: int = 40) -> list[tuple[str, ...]]:
         """Rows for a table: the first failures."""
@@ -148,6 +159,8 @@ class Comparison:
                 [None if side is None else side.to_json() for side in (d.recorded, d.again)] for d in self.failures
             ],
             "moved": len(self.differences),
+            "details": self.details,
+            "details_differ": self.details_differ,
             "same_environment": self.same_environment,
             "allowed": dict(self.allowed),
             "manifest": list(self.manifest),
@@ -210,11 +223,37 @@ def compare(
             timed = a is not None and b is not None and not a.exact and not b.exact
             within = not same and a is not None and b is not None and _within(a, b, place in held, allowed, free)
             differences.append(Difference(a, b, timed or within, place in held))
-    old, new = ({detail_identity(line): keys.digest(line.to_json()) for line in side} for side in details)
-    unlike = sum(old.get(place) != new.get(place) for place in {**old, **new})
+    ok = {(row.trial, row.round, row.draw) for row in recorded if row.role == "evaluate" and row.outcome == "ok"}
+    old, new = ({detail_identity(line): line for line in side} for side in details)
+    places = [(old.get(place), new.get(place)) for place in {**old, **new}]
     return Comparison(
-        len(recorded), tuple(differences), unlike, same, recorded_environment, environment, metric, allowed
+        compared=len(recorded),
+        differences=tuple(differences),
+        details=len(places),
+        details_differ=sum(_digest(one) != _digest(other) for one, other in places),
+        details_apart=sum(_frame(one, ok) != _frame(other, ok) for one, other in places),
+        same_environment=same,
+        recorded_environment=recorded_environment,
+        environment=environment,
+        metric=metric,
+        allowed=allowed,
     )
+
+
+def _digest(detail: Detail | None) -> str | None:
+    return None if detail is None else keys.digest(detail.to_json())
+
+
+def _frame(detail: Detail | None, ok: Collection[Hashable]) -> Hashable:
+    """What of a detail is the same in every environment; where a run that diverged ends is not."""
+    if detail is None:
+        return None
+    if not isinstance(detail, EvaluationDetail):
+        return tuple(figure.name for figure in detail.figures)
+    if ((detail.entry, detail.model, detail.data, detail.seed), detail.round, detail.draw) not in ok:
+        return ()
+    points = tuple((point.iteration, frozenset(point.values)) for point in detail.curve)
+    return detail.start, detail.stop, points, tuple((layer.name, layer.units) for layer in detail.layers)
 
 
 def place_of(row: Row, same: bool) -> tuple[Hashable, ...]:

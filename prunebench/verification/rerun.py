@@ -36,6 +36,9 @@ class Again:
 def planned(source: Path, provenance: Provenance, store: Path, cells: Iterable[Cell] | None = None) -> Prepared:
     """The plan of a leaderboard's file, with the recorded profile and settings.
 
+    What a stranger's settings say of how it is carried out (workers, executors, trackers) is left out: that is no part
+    of a result, and the reader's own business.
+
     Args:
         cells: entries and seeds, each of these entries with each of these seeds; all that are recorded if None.
     Raises: PrunebenchError if there is none.
@@ -51,7 +54,7 @@ def planned(source: Path, provenance: Provenance, store: Path, cells: Iterable[C
     execution: dict[str, Any] = {"keep": "none"}
     if isinstance(threads, int) and 1 <= threads <= PROCESSES:  # others round otherwise
         execution |= {"threads": threads}
-    options = replace(options, execution=execution)
+    options = replace(options, settings=options.changes, execution=execution)
     try:
         return runner.prepare(options)
     except PrunebenchError:

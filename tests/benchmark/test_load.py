@@ -500,6 +500,8 @@ def test_an_unknown_entry_is_answered_with_the_nearest(mine: Path) -> None:
         'entry "a": tickets: no entry "ipm". Did you mean "imp"?'
     )
     assert one(mine, "", only=["ipm"]) == '--only: no entry "ipm". Did you mean "imp"?'
+    held = '[[expect]]\nsource = "s"\nclaim = "c"\nbetter = "imp"\nworse = "dense"\n'
+    assert one(mine, held, only=["ipm"]) == '--only: no entry "ipm". Did you mean "imp"?'
     assert one(mine, '[profile.p]\nentries = ["ipm"]\n', profile="p") == (
         'entries: no entry "ipm". Did you mean "imp"?'
     )

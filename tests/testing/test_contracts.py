@@ -16,7 +16,7 @@ from prunebench.api.masks import Mask, Scores, Units
 from prunebench.api.measurements import Analysis, Figure, Measurement
 from prunebench.api.random import Rng
 from prunebench.api.task import Contribution, MetricInfo, Metrics, Task
-from prunebench.api.tickets import Inputs, Ticket
+from prunebench.api.tickets import Inputs, Pruned, Ticket
 from prunebench.api.training import BatchTransform, LossTerm, MaskUpdate
 from prunebench.kernels.selection import keep_highest
 from prunebench.kernels.weight_units import WeightUnits, layer_weights
@@ -75,8 +75,17 @@ class UsesTheGlobalGenerator(Plugin):
         return units.reduce(lambda name, weight: torch.rand_like(weight))
 
 
+class LooksAtTheTest(Plugin):
+    @hookimpl
+    def prunebench_score(self, units: Units, data: Data) -> Scores:
+        size = data["test"].size
+        return units.reduce(lambda name, weight: weight.abs() * size)
+
+
+TRAIN = "test_of_the_data_only_the_training_split_is_looked_at"
 SCORES = {
     Magnitude: set(),
+    LooksAtTheTest: {TRAIN},
     ForgetsAUnit: {"test_every_unit_has_one_score_and_none_is_nan"},
     # NaN is not even equal to itself.
     DividesByZero: {"test_every_unit_has_one_score_and_none_is_nan", "test_equal_streams_give_equal_scores_to_the_bit"},
@@ -85,6 +94,7 @@ SCORES = {
         "test_every_unit_has_one_score_and_none_is_nan",
         "test_scoring_changes_nothing",
         "test_equal_streams_give_equal_scores_to_the_bit",
+        TRAIN,
     },
 }
 
@@ -136,6 +146,69 @@ SELECTIONS = {
 }
 
 
+class Doubled(Plugin):
+    """The largest weights stay, twice as large."""
+
+    @hookimpl
+    def prunebench_prune(self, model: nn.Module, units: Units, mask: Mask, count: int) -> Pruned:
+        kept = Mask(keep_highest(units.reduce(lambda name, weight: weight.abs()).values, mask.keep, count))
+        keep = units.expand(kept)
+        return Pruned(kept, {name: 2 * model.get_parameter(name).detach() * keep[name] for name in keep})
+
+
+class KeepsOneMore(Doubled):
+    @hookimpl
+    def prunebench_prune(self, model: nn.Module, units: Units, mask: Mask, count: int) -> Pruned:
+        return super().prunebench_prune(model, units, mask, min(mask.count, count + 1))
+
+
+class RevivesTheSmallest(Plugin):
+    @hookimpl
+    def prunebench_prune(self, units: Units, count: int) -> Pruned:
+        return Pruned(Mask(keep_highest(units.reduce(lambda name, weight: -weight.abs()).values, None, count)), {})
+
+
+class LeavesWhatIsPruned(Doubled):
+    @hookimpl
+    def prunebench_prune(self, model: nn.Module, units: Units, mask: Mask, count: int) -> Pruned:
+        kept = super().prunebench_prune(model, units, mask, count).mask
+        return Pruned(kept, {name: model.get_parameter(name).detach() for name in units.expand(kept)})
+
+
+class ChangesABias(Doubled):
+    @hookimpl
+    def prunebench_prune(self, model: nn.Module, units: Units, mask: Mask, count: int) -> Pruned:
+        pruned = super().prunebench_prune(model, units, mask, count)
+        return replace(pruned, weights={**pruned.weights, "fc1.bias": torch.zeros(6)})
+
+
+class Noisier(Doubled):
+    @hookimpl
+    def prunebench_prune(self, model: nn.Module, units: Units, mask: Mask, count: int) -> Pruned:
+        pruned = super().prunebench_prune(model, units, mask, count)
+        generator = torch.Generator().manual_seed(torch.Generator().seed() % 2**31)
+        noisy = {name: w * torch.rand(w.shape, generator=generator) for name, w in pruned.weights.items()}
+        return replace(pruned, weights=noisy)
+
+
+class FitsTheTest(Doubled):
+    @hookimpl
+    def prunebench_prune(self, model: nn.Module, units: Units, mask: Mask, count: int, data: Data) -> Pruned:
+        assert data["test"].size
+        return super().prunebench_prune(model, units, mask, count)
+
+
+PRUNINGS = {
+    Doubled: set(),
+    KeepsOneMore: {COUNT},
+    RevivesTheSmallest: {COUNT},
+    LeavesWhatIsPruned: {"test_pruned_weights_are_exactly_zero"},
+    ChangesABias: {"test_only_declared_tensors_change_and_keep_their_shape_and_type"},
+    Noisier: {"test_equal_streams_give_equal_answers_to_the_bit"},
+    FitsTheTest: {TRAIN},
+}
+
+
 class Untouched(Plugin):
     @hookimpl
     def prunebench_ticket(self, ticket: Ticket) -> Ticket:
@@ -157,10 +230,18 @@ class LosesUnits(Plugin):
         return ticket if mask is None else replace(ticket, mask=Mask(tuple(keep & False for keep in mask.keep)))
 
 
+class CalibratesOnValidation(Plugin):
+    @hookimpl
+    def prunebench_ticket(self, ticket: Ticket, data: Data) -> Ticket:
+        assert data["valid"].size
+        return ticket
+
+
 GIVEN = "test_the_given_tensors_are_not_changed"
 TICKETS = {
     Untouched: set(),
     NoiseInPlace: {GIVEN},
+    CalibratesOnValidation: {TRAIN},
     LosesUnits: {"test_the_number_of_units_and_the_shapes_stay"},
 }
 
@@ -652,6 +733,7 @@ TASKS = {
 CASES: list[tuple[type[t.Contract], dict[Any, set[str]]]] = [
     (t.ScoreContract, SCORES),
     (t.SelectContract, SELECTIONS),
+    (t.PruneContract, PRUNINGS),
     (t.TicketContract, TICKETS),
     (t.InitialiseContract, INITIALISERS),
     (t.OptimizerContract, OPTIMIZERS),

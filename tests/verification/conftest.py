@@ -48,6 +48,13 @@ score = "random"
 [report]
 against = "imp"
 
+[[expect]]
+source = "Frankle & Carbin 2019"
+claim = "imp beats random"
+better = "imp"
+worse = "random"
+density = 0.25
+
 [execution]
 workers = 0
 """

@@ -211,6 +211,9 @@ def forged(**fields: object) -> Callable[[Row], Row]:
     return lambda row: row.model_copy(update=fields)
 
 
+BARE = {"source": "Frankle & Carbin 2019", "claim": "imp beats random", "better": "imp", "worse": "random"}
+"""The expectation of the file without the density at which it is judged."""
+
 PUBLISHED = {"source": "Me 2026", "claim": "imp wins", "better": "imp", "worse": "random"}
 
 FOUND: dict[str, tuple[Forgery, str]] = {
@@ -278,6 +281,11 @@ FOUND: dict[str, tuple[Forgery, str]] = {
         "details with other layers than the network's",
     ),
     "an expectation added": (told(expectations=(PUBLISHED,)), "report.expectations are not those of the file"),
+    "an expectation that says less": (told(expectations=(BARE,)), "report.expectations are not those of the file"),
+    "curves with more points elsewhere": (
+        of_details(curve=lambda line: (line.curve[0].model_copy(update={"iteration": 0}), *line.curve[-1:])),
+        "curves have other points or layers",
+    ),
     "a field that stands twice": (
         edited("results.jsonl", b'{"data"', b'{"seed":0,"data"'),
         "results.jsonl states what does not follow from the rest, or is not written as prunebench writes it",
@@ -311,6 +319,24 @@ def test_other_numbers_in_the_parquet_do_not_hold(board: Path) -> None:
     parquet.write_table(forged, board / "results.parquet")
     seal(board)
     assert "results.parquet is not what the results give" in verify(board, show=quietly).verdict
+
+
+def test_what_nothing_holds_elsewhere_is_counted(board: Path) -> None:
+    def early(line: EvaluationDetail) -> object:
+        first, *rest = line.curve
+        return (first.model_copy(update={"values": dict.fromkeys(first.values, 0.9)}), *rest)
+
+    of_details(curve=early)(board)
+    found = verify(board, entries="imp", seeds=1, show=quietly)
+    assert found.holds
+    assert "2 of 2 lines of details moved, and nothing holds them: curves" in found.verdict
+
+
+@pytest.mark.parametrize("setting", ["execution.workers=64", "execution\t=nonsense", 'execution.executor="nobody"'])
+def test_how_a_stranger_carries_work_out_is_not_followed(board: Path, setting: str) -> None:
+    publish(board, with_provenance(read_results(board), settings=(setting,)))
+    found = verify(board, entries="imp", seeds=1, show=quietly)
+    assert found.holds, found.verdict
 
 
 def test_invented_hardware_is_named_as_its_authors_word(board: Path) -> None:

@@ -74,7 +74,8 @@ def examine(content: bytes, check: Check = lambda width, height: None, thorough:
         found = []
         if image.mode in _TRANSPARENT:
             found.append("transparent")
-        if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
+        # How many there are is not asked: a TIFF file may name millions, each of which PIL would look up.
+        if image.format != "MPO" and getattr(image, "is_animated", False):
             found.append("several")
         _check_end(image, content, thorough)
         return found

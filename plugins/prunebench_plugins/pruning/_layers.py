@@ -116,7 +116,8 @@ def said(few: Sequence[tuple[str, int, int]], damping: float) -> tuple[str, ...]
         return ()
     name, places, inputs = few[0]
     layers = "1 layer was" if len(few) == 1 else f"{len(few)} layers were"
+    have = "it has" if len(few) == 1 else "they have"
     return (
-        f"{layers} calibrated at fewer places than they have inputs ({name}: {places:,} of {inputs:,}), "
+        f"{layers} calibrated at fewer places than {have} inputs ({name}: {places:,} of {inputs:,}), "
         f"where the Hessian rests on its damping of {damping:g}",
     )

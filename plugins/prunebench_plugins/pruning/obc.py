@@ -131,20 +131,21 @@ def traced(weight: Tensor, alive: Tensor, inverse: Tensor) -> tuple[Tensor, Tens
     rows, columns = weight.shape
     weight, inverses = weight.clone(), inverse.expand(rows, columns, columns).clone()
     left, every = torch.ones_like(alive), torch.arange(rows, device=weight.device)
-    costs, order = [], []
-    for _ in range(columns):
+    costs, order = torch.empty_like(weight), torch.empty_like(weight, dtype=torch.long)
+    # Made once: large blocks that come and go between small ones that stay leave holes that none of them fits in.
+    step = torch.empty_like(inverses)
+    for removed in range(columns):
         diagonal = inverses.diagonal(dim1=-2, dim2=-1)
         cost = (weight.square() / diagonal).masked_fill(~alive, -1.0).masked_fill(~left, torch.inf)
         at = cost.argmin(1)
-        costs.append(cost[every, at])
-        order.append(at)
+        costs[:, removed], order[:, removed] = cost[every, at], at
         row, pivot = inverses[every, at], diagonal[every, at][:, None]
         weight -= row * (weight[every, at][:, None] / pivot)
-        inverses -= row[:, :, None] * (row / pivot)[:, None, :]
+        inverses -= torch.mul(row[:, :, None], (row / pivot)[:, None, :], out=step)
         # What is gone has no part in what follows: the 1 only keeps the division defined.
         inverses[every, at], inverses[every, :, at] = 0.0, 0.0
         inverses[every, at, at], weight[every, at], left[every, at] = 1.0, 0.0, False
-    return torch.stack(costs, 1), torch.stack(order, 1)
+    return costs, order
 
 
 def fitted(weight: Tensor, keep: Tensor, matrix: Tensor) -> Tensor:

@@ -2,7 +2,8 @@
 
 |W_ij| * ||X_j||, where X_j is the input that column j of the layer's weight reads in the training examples: of a
 convolution, one channel at one place of the kernel, over all patches. The paper compares weights within each output of
-a layer: select = "per-output". Nothing is updated and no gradient is taken.
+a layer: select = "per-output". Nothing is updated and no gradient is taken. Norms are those of the network before any
+layer is pruned; in the authors' code a layer reads what the pruned ones before it give.
 
 Source: Sun et al. 2024 (A simple and effective pruning approach for large language models), equation 1.
 """

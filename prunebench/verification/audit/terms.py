@@ -11,6 +11,8 @@ from prunebench.api.provenance import MetricInfo, Provenance, ReportSettings
 from prunebench.api.results import Results
 from prunebench.api.task import primary
 from prunebench.benchmark.entries import Benchmark
+from prunebench.benchmark.expectations import Expect
+from prunebench.leaderboard.sides import expectation_of
 from prunebench.results.merge import MARKS
 from prunebench.results.provenance import PROVENANCE
 from prunebench.results.rows import RESULTS
@@ -102,8 +104,13 @@ def _settings(recorded: ReportSettings, benchmark: Benchmark) -> Iterator[str]:
 
 
 def _says_the_same(recorded: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
-    """Whether everything that is recorded is as wanted; fields that came with a later version are not held."""
-    return all(name in wanted and wanted[name] == value for name, value in recorded.items())
+    """Whether everything that is recorded is as wanted, and what is not recorded reads as if it were.
+
+    A field that came with a later version is missing in what an earlier one wrote, whose files could not state it.
+    """
+    same = all(name in wanted and wanted[name] == value for name, value in recorded.items())
+    required = all(name in recorded for name, field in Expect.model_fields.items() if field.is_required())
+    return same and required and expectation_of(recorded, "") == expectation_of(wanted, "")
 
 
 def _reading(name: str, unit: str, recorded: Mapping[str, MetricInfo], ours: Mapping[str, MetricInfo]) -> bool:

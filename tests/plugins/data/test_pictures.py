@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
+from PIL.TiffImagePlugin import TiffImageFile
 
 from prunebench_plugins.data import _pictures
 from prunebench_plugins.data._pictures import PictureError, examine, rgb
@@ -214,6 +215,16 @@ def test_several_pictures_in_one_file_are_remarked_and_the_first_is_read() -> No
         content = saved(frames[0], kind, save_all=True, append_images=frames[1:])
         assert examine(content) == ["several"]
         assert np.array_equal(np.asarray(rgb(content)), grey(GREYS))
+
+
+def test_pictures_behind_the_second_are_not_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    image = Image.fromarray(GREYS)
+    content = saved(image, "TIFF", save_all=True, append_images=[image] * 3)
+    looked: list[int] = []
+    monkeypatch.setattr(TiffImageFile, "seek", lambda self, frame: looked.append(frame))
+    monkeypatch.setattr(TiffImageFile, "n_frames", property(lambda self: looked.append(-1)))
+    assert examine(content) == ["several"]
+    assert looked == []
 
 
 @settings(max_examples=300, deadline=None)

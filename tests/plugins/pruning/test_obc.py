@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from prunebench.api.data import Data, DataInfo, ResidentTensors
 from prunebench.api.masks import Mask
@@ -60,6 +61,28 @@ def test_each_removal_costs_what_least_squares_says_and_is_the_cheapest() -> Non
             assert float(costs[row, step]) == pytest.approx(options[cheapest] - before, rel=1e-6)
             left.remove(cheapest)
             before = options[cheapest]
+
+
+class LargeTensors(TorchDispatchMode):
+    """Counts the operations that make a new tensor of at least so many numbers."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.size, self.made = size, 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        new = not func._schema.is_mutable and not any(r.alias_info for r in func._schema.returns)
+        self.made += new and isinstance(result, Tensor) and result.numel() >= self.size
+        return result
+
+
+@pytest.mark.parametrize("columns", [5, 25])
+def test_no_step_makes_new_matrices(columns: int) -> None:
+    inputs = correlated(50, columns)
+    with LargeTensors(3 * columns**2) as large:
+        traced(torch.randn(3, columns).double(), torch.ones(3, columns).bool(), torch.linalg.inv(inputs.T @ inputs))
+    assert large.made <= 2  # the rows' inverses, and what is taken off them
 
 
 def test_survivors_are_the_least_squares_fit_to_the_dense_outputs() -> None:

@@ -169,7 +169,7 @@ def test_a_layer_with_fewer_places_than_inputs_is_said_and_does_not_fail() -> No
     inputs = images(4, 16, 1).flatten(1)
     found = pruned(nn.Sequential(nn.Linear(16, 8)).double(), inputs, 0.5)
     assert found.notes == (
-        "1 layer was calibrated at fewer places than they have inputs (0.weight: 4 of 16), where the Hessian rests on "
+        "1 layer was calibrated at fewer places than it has inputs (0.weight: 4 of 16), where the Hessian rests on "
         "its damping of 0.01",
     )
     assert bool(found.weights["0.weight"].isfinite().all())

@@ -43,6 +43,36 @@ def test_a_recipe_in_which_nothing_prunes_is_refused() -> None:
         toy_plan(ENTRY, entries=["imp"])
 
 
+def bare(schedule: str, **evaluate: object) -> dict[str, object]:
+    """The toy's file with an entry that names no score and no selection."""
+    return {"entry": [{"name": "bare", "schedule": schedule, "units": "toy-units", "evaluate": evaluate}]}
+
+
+def test_where_mask_updates_alone_prune_no_score_is_needed_and_none_is_in_the_keys() -> None:
+    rule = {"use": "gradual-magnitude", "every": "2it"}
+    with_one = toy_plan(
+        {
+            "entry": [
+                {
+                    **bare("during-training")["entry"][0],
+                    "score": "random",
+                    "select": "global",
+                    "evaluate": {"mask_updates": [rule]},
+                }
+            ]
+        },
+        entries=["bare"],
+    )
+    without = toy_plan(bare("during-training", mask_updates=[rule]), entries=["bare"])
+    assert [run.key for run in without.runs] == [run.key for run in with_one.runs]
+    assert len(without.runs) == 2
+
+
+def test_a_schedule_that_prunes_all_the_same_asks_for_a_score() -> None:
+    with pytest.raises(ConfigError, match=r"score and select: missing; the schedule rewind .* so it needs a score"):
+        toy_plan(bare("rewind", mask_updates=["gradual-magnitude"]), entries=["bare"])
+
+
 def test_judged_networks_have_the_exact_counts_and_zeros_off_the_mask(tmp_path: Path) -> None:
     outcome = run(tmp_path, GRADUAL, ENTRY)
     found = rows(outcome, entry="imp")
