@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal, TypeAlias
 
 from prunebench.api.estimates import Compared, Interval, Paired
@@ -340,7 +341,7 @@ class Group:
         """All cells of all entries."""
         return [cell for entry in self.entries.values() for cell in entry.cells.values()]
 
-    @property
+    @cached_property
     def trials(self) -> int:
         """The trials of a cell that lacks none."""
         return max((cell.trials for cell in self.cells), default=0)

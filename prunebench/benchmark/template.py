@@ -11,17 +11,17 @@ SCHEMA_FILE = "prunebench.schema.json"
 
 UNITS: Mapping[str, Mapping[str, str]] = {
     "weights": {
-        "score": '"magnitude"                         # the smallest weights go first',
-        "select": '"global"                            # over all layers together',
-        "units": '"weights"                           # single weights; "channels" takes whole channels out',
+        "score": '"magnitude"                           # the smallest weights go first',
+        "select": '"global"                             # over all layers together',
+        "units": '"weights"                             # single weights; "channels" takes whole channels out',
         "rounds": "rounds = 10                                   # down to 0.8^10 = 10.7 %\n"
         "densities = [0.512, 0.210, 0.107]             # the rounds that are judged: 3, 7 and 10; all if left out",
         "smoke": "densities = [0.64]\n",
     },
     "channels": {
-        "score": '"filter-l2"                         # channels of the smallest norm go first',
-        "select": '"global"                            # over all layers together',
-        "units": '"channels"                          # whole channels, taken out for measuring and export',
+        "score": '"filter-l2"                           # channels of the smallest norm go first',
+        "select": '"global"                             # over all layers together',
+        "units": '"channels"                            # whole channels, taken out for measuring and export',
         "rounds": "rounds = 5                                    # down to 0.8^5 = 32.8 %; each of them is judged",
         "smoke": "",
     },
@@ -36,7 +36,7 @@ def benchmark_file(model: str, data: str, units: str = "weights") -> str:
         units: "weights" or "channels".
     """
     chosen = UNITS[units]
-    claim = f"Pruned {PurePath(model).name} is as good as dense on {data}"
+    claim = f"Iterative pruning with rewinding beats random pruning of {PurePath(model).name} on {data}"
     return f"""\
 #:schema ./{SCHEMA_FILE}
 # Written by `prunebench init`. `prunebench check FILE` finds every error, `prunebench plan FILE` says what it takes,

@@ -27,20 +27,22 @@ def with_tables(page: str, reference: Reference) -> str:
 
     def written(part: re.Match[str]) -> str:
         name = part["name"]
-        return f"<!-- keys of {name}: generated -->\n{_table(_keys(name, reference))}\n<!-- end of keys -->"
+        return f"<!-- keys of {name}: generated -->\n{keys_table(_keys(name, reference))}\n<!-- end of keys -->"
 
     return _PART.sub(written, page)
+
+
+def keys_table(keys: Iterable[Meaning]) -> str:
+    """A table of keys, in Markdown."""
+    rows = ([f"`{one.name.rpartition('.')[2]}`", one.type, one.default, one.meaning] for one in keys)
+    lines = ("| " + " | ".join(cell.replace("|", r"\|") for cell in row) + " |" for row in rows)
+    return "\n".join(["| key | type | default | meaning |", "|---|---|---|---|", *lines])
 
 
 def _keys(name: str, reference: Reference) -> Iterable[Meaning]:
     if name == THE_FILE or name in TABLES:
         return reference.table("" if name == THE_FILE else name)
     return reference.options(reference.catalogue.find(name))
-
-
-def _table(keys: Iterable[Meaning]) -> str:
-    rows = [f"| `{one.name.rpartition('.')[2]}` | {one.type} | {one.default} | {one.meaning} |" for one in keys]
-    return "\n".join(["| key | type | default | meaning |", "|---|---|---|---|", *rows])
 
 
 if __name__ == "__main__":

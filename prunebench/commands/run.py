@@ -60,10 +60,11 @@ def run(
         f"(of {numbers.runs_naive:,} without sharing), {numbers.runs_cached:,} already in the store",
         soft_wrap=not console.is_terminal,
     )
-    time = runner.estimate(prepared, prepared.open_store(), calibrate=False)
-    if time.seconds is not None and time.seconds > runner.DAY:
-        shorter = runner.shorter_profiles(prepared, prepared.open_store(), time.seconds)
-        console.print(long_plan(time.seconds, shorter), markup=False, highlight=False)
+    if numbers.phases_missing:
+        time = runner.estimate(prepared, prepared.open_store(), calibrate=False)
+        if time.seconds is not None and time.seconds > runner.DAY:
+            shorter = runner.shorter_profiles(prepared, prepared.open_store(), time.seconds)
+            console.print(long_plan(time.seconds, shorter), markup=False, highlight=False)
     shown = display(console, prepared.plan, numbers.work, every=verbosity() is Verbosity.VERBOSE)
     traces: list[str] = []
     complaints: list[str] = []

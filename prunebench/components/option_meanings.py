@@ -23,7 +23,7 @@ def option_meanings(config: type[ComponentConfig]) -> dict[str, str]:
     meanings = {}
     for name, field in config.model_fields.items():
         meaning = " ".join((field.description or named.get(name) or text).split())
-        meanings[field.alias or name] = meaning[:1].upper() + meaning[1:]
+        meanings[field.alias or name] = meaning[:1].upper() + re.sub(r"[;,]$", ".", meaning[1:])
     return meanings
 
 

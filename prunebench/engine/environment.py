@@ -60,7 +60,8 @@ def fingerprint(device: str, threads: int) -> Environment:
     if library is None or device != "cpu" or accelerators():
         return Environment(_fields(device, threads))
     about = [processor_name(), _flags(), *(f"{name}={os.environ.get(name)}" for name in SWITCHES)]
-    question = f"fingerprint {VERSION} {platform.machine()} {device} {threads} {about}"
+    # With the library in it: the environments of several projects on one machine would forget one another's answer.
+    question = f"fingerprint {VERSION} {library} {platform.machine()} {device} {threads} {about}"
     return Environment(remembered(question, [library], lambda: _fields(device, threads)))
 
 

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Protocol
 
 from prunebench.api.planning import Ref
 from prunebench.plan.phases import Phase
 from prunebench.plan.specs import TrainSpec
 from prunebench.plan.trial import Plan
-from prunebench.store.store import Store
 
 
-def missing(plan: Plan, store: Store, refs: Iterable[Ref] | None = None) -> dict[str, tuple[Ref, ...]]:
+class Having(Protocol):
+    """What is asked of a store."""
+
+    def have(self, addresses: Iterable[str]) -> set[str]:
+        """Those of the addresses that are there."""
+
+
+def missing(plan: Plan, store: Having, refs: Iterable[Ref] | None = None) -> dict[str, tuple[Ref, ...]]:
     """The outputs that must be made for some that are wanted, by phase, in no order.
 
     The store is asked in a few sweeps, each for all outputs that the one before has shown to be needed. Runs that

@@ -45,7 +45,8 @@ def divided_by_m(who: str, layers: Sequence[Layer], m: int, rest: Rest) -> list[
     """Which layers M divides: the inputs of each (of one group of a convolution).
 
     Raises:
-        PlanError: a layer that it does not divide, with what to do, where `rest` is "refuse"; or none that it divides.
+        PlanError: a layer that it does not divide, with what to do, where `rest` is "refuse"; none that it divides; or
+            units that are no single weights.
     """
     whole = [len(layer.shape) > 1 and layer.shape[1] % m == 0 for layer in layers]
     return _checked(who, layers, whole, rest, lambda layer: f"has {layer.shape[1]} inputs, which {m} does not divide")
@@ -74,6 +75,8 @@ def divided_by_blocks(who: str, layers: Sequence[Layer], rows: int, columns: int
 
 
 def _checked(who: str, layers: Sequence[Layer], whole: list[bool], rest: Rest, why: object) -> list[bool]:
+    if any(not layer.shape for layer in layers):
+        raise PlanError(f'{who}: it works on single weights, and not on channels; write units = "weights"')
     refused = [layer for layer, fits in zip(layers, whole, strict=True) if not fits]
     if refused and (rest == "refuse" or len(refused) == len(layers)):
         first = refused[0]

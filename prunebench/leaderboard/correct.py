@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 from prunebench.api.board import Cell
@@ -26,14 +26,12 @@ def image_scores(cells: Mapping[EntryPlace, Cell], details: Iterable[Detail], mo
 
     A cell is absent if a run of it has no record, or one that does not give the value of its row.
     """
-    import numpy as np
-
     recorded = {
         (line.entry, line.seed, line.round, line.draw): line.correct
         for line in details
         if isinstance(line, EvaluationDetail) and (line.model, line.data) == (model, data)
     }
-    bits: dict[EntryPlace, dict[int, list[NDArray[uint8]]]] = {}
+    bits: dict[EntryPlace, dict[int, list[bytes]]] = {}
     sizes: set[int] | None = None
     for (entry, place), cell in cells.items():
         found = _cell_bits(cell, entry, recorded)
@@ -46,13 +44,29 @@ def image_scores(cells: Mapping[EntryPlace, Cell], details: Iterable[Detail], mo
         return {}
     # only where every network has every image wrong does more than one size fit
     images = max(sizes)
-    return {
-        where: {seed: np.mean([run[:images] for run in runs], axis=0) for seed, runs in seeds.items()}
-        for where, seeds in bits.items()
-    }
+    return {where: _Packed(seeds, images) for where, seeds in bits.items()}
 
 
-def _cell_bits(cell: Cell, entry: str, recorded: _Recorded) -> dict[int, list[tuple[NDArray[uint8], set[int]]]] | None:
+class _Packed(Mapping[int, "NDArray[float64]"]):
+    """The scores of one cell by seed, as numbers only while they are looked at: these take 64 times as much memory."""
+
+    def __init__(self, draws: Mapping[int, Sequence[bytes]], images: int) -> None:
+        self._draws, self._images = draws, images
+
+    def __getitem__(self, seed: int) -> NDArray[float64]:
+        import numpy as np
+
+        draws = [_unpacked(run)[: self._images] for run in self._draws[seed]]
+        return draws[0].astype(np.float64) if len(draws) == 1 else np.mean(draws, axis=0)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._draws)
+
+    def __len__(self) -> int:
+        return len(self._draws)
+
+
+def _cell_bits(cell: Cell, entry: str, recorded: _Recorded) -> dict[int, list[tuple[bytes, set[int]]]] | None:
     if not cell.values:
         return None
     found = {}
@@ -66,8 +80,8 @@ def _cell_bits(cell: Cell, entry: str, recorded: _Recorded) -> dict[int, list[tu
     return found
 
 
-def _bits(text: str | None, value: float) -> tuple[NDArray[uint8], set[int]] | None:
-    """The unpacked bits, and how many images they may be of: those numbers for which their mean is the value."""
+def _bits(text: str | None, value: float) -> tuple[bytes, set[int]] | None:
+    """The bits, eight in a byte, and how many images they may be of: as many as make their mean the value."""
     import numpy as np
 
     if text is None:
@@ -76,8 +90,14 @@ def _bits(text: str | None, value: float) -> tuple[NDArray[uint8], set[int]] | N
         packed = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         return None
-    bits = np.unpackbits(np.frombuffer(packed, np.uint8))
+    bits = _unpacked(packed)
     right = int(bits.sum())
     last = int(np.flatnonzero(bits)[-1]) + 1 if right else 0
     fitting = {n for n in range(max(last, bits.size - 7, 1), bits.size + 1) if right / n == value}
-    return (bits, fitting) if fitting else None
+    return (packed, fitting) if fitting else None
+
+
+def _unpacked(packed: bytes) -> NDArray[uint8]:
+    import numpy as np
+
+    return np.unpackbits(np.frombuffer(packed, np.uint8))

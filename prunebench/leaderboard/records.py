@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 from io import StringIO
 from operator import attrgetter
 from pathlib import Path
@@ -51,7 +52,7 @@ def csv_text(rows: Sequence[Row], boards: Sequence[str] | None = None) -> str:
     writer = csv.writer(text, lineterminator="\n")
     cells = columns(rows, boards)
     writer.writerow(cells)
-    writer.writerows(zip(*([_cell(cell) for cell in column] for column in cells.values()), strict=True))
+    writer.writerows(zip(*([*map(_cells(column), column)] for column in cells.values()), strict=True))
     return text.getvalue()
 
 
@@ -73,6 +74,11 @@ def write_records(folder: Path, rows: Sequence[Row]) -> None:
     write_parquet(folder / PARQUET, rows)
 
 
+def _cells(column: Sequence[Any]) -> Callable[[Any], str]:
+    """How the cells of a column are written. Texts are few and stand many times: each is looked at once."""
+    return cache(_cell) if column and isinstance(column[0], str) else _cell
+
+
 def _cell(cell: str | float | None) -> str:
     if not isinstance(cell, str):
         return "" if cell is None else repr(cell)
@@ -87,17 +93,16 @@ def write_parquet(path: Path, rows: Sequence[Row], boards: Sequence[str] | None 
     import pyarrow as pa
     from pyarrow import parquet
 
-    kinds = {"text": pa.string(), "whole": pa.int64(), "number": pa.float64()}
     cells = columns(rows, boards)
-    arrays = [
-        pa.array([_stored(cell, kind) for cell in column], type=kinds[kind])
-        for column, kind in ((column, COLUMNS.get(name, "text")) for name, column in cells.items())
-    ]
+    arrays = [_array(column, COLUMNS.get(name, "text")) for name, column in cells.items()]
     parquet.write_table(pa.table(arrays, names=list(cells)), path, compression="zstd")
 
 
-def _stored(cell: Any, kind: str) -> Any:
-    if kind == "text" and cell is not None:
+def _array(column: Sequence[Any], kind: str) -> Any:
+    import pyarrow as pa
+
+    if kind == "text":
         # JSON can hold half a surrogate pair, UTF-8 cannot
-        return cell.encode("utf-8", "backslashreplace").decode()
-    return float(cell) if kind == "number" and cell is not None else cell
+        texts = {text: text.encode("utf-8", "backslashreplace").decode() for text in set(column)}
+        return pa.array(map(texts.__getitem__, column), type=pa.string())
+    return pa.array(column, type=pa.int64() if kind == "whole" else pa.float64())

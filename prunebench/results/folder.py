@@ -6,6 +6,7 @@ from pathlib import Path
 
 from prunebench.api.errors import PrunebenchError
 from prunebench.api.results import Results
+from prunebench.results.collector import without_collector
 from prunebench.results.details import read_details
 from prunebench.results.manifest import check_manifest
 from prunebench.results.provenance import read_provenance
@@ -23,4 +24,5 @@ def read_results(folder: str | Path) -> Results:
     if wrong:
         raise PrunebenchError(f"{folder}: {'; '.join(wrong)}")
     provenance = read_provenance(folder)
-    return Results(provenance.report.name, read_rows(folder), read_details(folder), provenance)
+    with without_collector():
+        return Results(provenance.report.name, read_rows(folder), read_details(folder), provenance)

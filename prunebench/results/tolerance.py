@@ -45,9 +45,7 @@ class Tolerance:
         """The largest difference that passes; None where seeds say nothing."""
         if self.deviation is None:
             return None
-        from scipy.stats import norm
-
-        quantile = float(norm.isf(FALSE_ALARMS / (2 * max(1, self.values))))
+        quantile = _quantile(self.values)
         return max(self.floor, quantile * math.sqrt(2) * self.deviation)
 
     @property
@@ -60,6 +58,14 @@ class Tolerance:
             floor=self.floor,
             allowed=self.allowed,
         )
+
+
+def _quantile(values: int) -> float:
+    """The normal quantile that one of so many values exceeds, on either side, with the chance FALSE_ALARMS."""
+    from scipy.special import ndtri
+
+    # scipy.stats.norm.isf is this function, and half a second of imports.
+    return -float(ndtri(FALSE_ALARMS / (2 * max(1, values))))
 
 
 def tolerance_of(rows: Iterable[Row], details: Iterable[Detail], metric: str) -> Tolerance:
@@ -80,8 +86,6 @@ def spread(rows: Iterable[Row], field: str) -> float:
 
     As for the metric, two draws of the noise that seeds make bound it. 0 where no cell has two seeds.
     """
-    from scipy.stats import norm
-
     tickets = {(row.trial, row.round, row.draw): row for row in rows if row.role == "evaluate"}
     cells: dict[tuple[str, str, str, int | None, int], list[float]] = {}
     for row in tickets.values():
@@ -89,7 +93,7 @@ def spread(rows: Iterable[Row], field: str) -> float:
         if value is not None:
             cells.setdefault((row.entry, row.model, row.data, row.round, row.draw), []).append(float(value))
     deviation = _pooled([values for values in cells.values() if len(values) > 1])
-    quantile = float(norm.isf(FALSE_ALARMS / (2 * max(1, len(tickets)))))
+    quantile = _quantile(len(tickets))
     # Equal counts may be divided in another order.
     return max(1e-12, quantile * math.sqrt(2) * (deviation or 0.0))
 

@@ -12,7 +12,7 @@ from prunebench.api.planning import Ref
 from prunebench.engine.environment import device_of
 from prunebench.engine.executors.places import computes_on_this, first_device, slots_here
 from prunebench.engine.missing import missing, samples
-from prunebench.engine.pace import Forecast, Pace, kind_of
+from prunebench.engine.pace import Forecast, Pace, amount, kind_of
 from prunebench.engine.scheduler import pace_name
 from prunebench.plan.specs import TrainSpec
 from prunebench.plan.trial import Plan
@@ -83,12 +83,23 @@ def estimate(prepared: Prepared, store: Store, *, calibrate: bool) -> Estimate:
     left_now = _forecast(plan, lacking, pace, slots)
     if left_now is None:
         return Estimate(None, slots, device, {}, 0.0, "nothing")
-    entries = {}
+    entries, known = {}, _Known(lacking)
     for entry in prepared.benchmark.entries:
-        own = missing(plan, store, _refs_of(plan, entry.name))
+        own = missing(plan, known, _refs_of(plan, entry.name))
         found = _forecast(plan, own, pace, 1)
         entries[entry.name] = 0.0 if found is None else found[0]
     return Estimate(left_now[0], slots, device, entries, left_now[1], basis)
+
+
+class _Known:
+    """A store that is not asked again: it has all but what it was found to lack."""
+
+    def __init__(self, lacking: Mapping[str, Iterable[Ref]]) -> None:
+        self._lacking = {ref.address for refs in lacking.values() for ref in refs}
+
+    def have(self, addresses: Iterable[str]) -> set[str]:
+        """See prunebench.engine.missing.Having."""
+        return {address for address in addresses if address not in self._lacking}
 
 
 def shorter_profiles(prepared: Prepared, store: Store, than: float) -> dict[str, float]:
@@ -148,10 +159,14 @@ def _refs_of(plan: Plan, entry: str) -> list[Ref]:
 def _forecast(plan: Plan, lacking: Mapping[str, Iterable[Ref]], pace: Pace, slots: int) -> tuple[float, float] | None:
     """Wall seconds for so many slots, and the known share; None if no training is known."""
     forecast = Forecast(slots, pace)
-    costs = {key: float(samples(plan.phases[key], refs) or 1) for key, refs in lacking.items()}
-    for key, cost in costs.items():
-        forecast.add(kind_of(plan.phases[key]), cost)
-    left = forecast.left(_longest(plan, costs))
+    amounts = {key: amount(plan.phases[key], refs) for key, refs in lacking.items()}
+    # How long judging takes no step tells, so it counts once a run has measured it.
+    told = [one for one in amounts.values() if not one[0].startswith("judge") or pace.of(one[0]) is not None]
+    if amounts and not told:
+        return None
+    for kind, units in told:
+        forecast.add(kind, units)
+    left = forecast.left(_longest(plan, {key: units for key, (_, units) in amounts.items()}))
     return None if left is None else (left.seconds, left.known)
 
 

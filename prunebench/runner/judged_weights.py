@@ -27,8 +27,10 @@ def kept(plan: Plan, keep: Keep) -> Plan:
     """
     if keep == "judged":
         return replace(plan, also=(*plan.also, *judged_weights(plan)))
-    if keep == "small" and sum(Sizes(plan).of(ref) for ref in judged_weights(plan)) <= SMALL:
-        return replace(plan, alongside={ref.key: ref for ref in judged_weights(plan)})
+    if keep == "small":
+        judged, sizes = judged_weights(plan), Sizes(plan)
+        if sum(map(sizes.of, judged)) <= SMALL:
+            return replace(plan, alongside={ref.key: ref for ref in judged})
     return plan
 
 

@@ -12,6 +12,7 @@ from prunebench.api.errors import PrunebenchError
 from prunebench.api.results import Results
 from prunebench.components.catalogue import Catalogue
 from prunebench.components.managers import implements, run_manager
+from prunebench.results.collector import without_collector
 from prunebench.results.details import details_text, parsed_details, read_details
 from prunebench.results.manifest import INDEX, SOURCES, check_manifest, files_in, read_manifest
 from prunebench.results.provenance import parsed_provenance, provenance_text, read_provenance
@@ -61,7 +62,8 @@ def report_again(
         if edited:
             raise PrunebenchError(f"{folder}: {edited[0]}; a page is only written for results as they were recorded")
     provenance = read_provenance(folder)
-    results = Results(provenance.report.name, read_rows(folder), read_details(folder), provenance)
+    with without_collector():
+        results = Results(provenance.report.name, read_rows(folder), read_details(folder), provenance)
     return write_results(folder, results, metric, against, also=also, complain=complain)
 
 
@@ -100,9 +102,10 @@ def _reports(results: Results) -> list[BoundComponent]:
 def _write(folder: Path, results: Results, also: Sequence[BoundComponent], complain: Complain) -> Board:
     from prunebench.leaderboard import board_of
 
-    results = completed(folder, results)
-    board = board_of(results)
-    written = _replace(folder, results, board)
+    with without_collector():
+        results = completed(folder, results)
+        board = board_of(results)
+        written = _replace(folder, results, board)
     for use in also:
         # A copy each, from what was written: a report cannot change what the next one is given.
         own = Results(

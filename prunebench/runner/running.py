@@ -20,6 +20,7 @@ from prunebench.engine.executors.places import computes_here
 from prunebench.engine.homes import HomesStore, homes_of
 from prunebench.engine.scheduler import Execution, execute
 from prunebench.plan.trial import LeftOut, Plan
+from prunebench.results.collector import without_collector
 from prunebench.results.measured_details import details_of
 from prunebench.results.measured_rows import rows_of
 from prunebench.results.outputs import Outputs
@@ -93,7 +94,8 @@ def run(
         observe(event)
 
     def read(outputs: Outputs) -> tuple[list[Row], list[Detail]]:
-        return rows_of(prepared.plan, outputs), details_of(prepared.plan, outputs)
+        with without_collector():
+            return rows_of(prepared.plan, outputs), details_of(prepared.plan, outputs)
 
     with _Making(prepared, prepared.plan, catalogue, report) as making:
         store = making.store

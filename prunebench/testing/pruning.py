@@ -411,5 +411,6 @@ class AnalyseContract(Contract):
 
 
 def _timeless(analysis: Analysis) -> Analysis:
-    """Without what a clock measured."""
-    return replace(analysis, measurements=tuple(m if m.exact else replace(m, value=0.0) for m in analysis.measurements))
+    """Without what a clock measured, and what its unit says of that, such as which kernels were faster."""
+    measured = (m if m.exact else replace(m, value=0.0, unit="") for m in analysis.measurements)
+    return replace(analysis, measurements=tuple(measured))

@@ -66,6 +66,20 @@ def test_the_first_line_of_every_shipped_file_names_the_committed_schema(file: P
     assert (file.parent / named).resolve() == COMMITTED
 
 
+def test_the_files_of_packages_name_a_schema_beside_them() -> None:
+    # Only where the package is installed is its component known, so the schema is written there.
+    root = Path(__file__).parents[2]
+    found = [
+        *(file for file in (root / "plugins" / "example").glob("*.toml") if file.name != "pyproject.toml"),
+        root / "prunebench" / "commands" / "plugin_template" / "{{name}}.toml.jinja",
+    ]
+    assert len(found) > 2
+    for file in found:
+        first, second, *_ = file.read_text(encoding="utf-8").splitlines()
+        assert first == "#:schema ./prunebench.schema.json", file
+        assert "`prunebench schema > prunebench.schema.json`" in second, file
+
+
 def test_the_committed_schema_is_that_of_what_prunebench_brings() -> None:
 
     committed = json.loads(COMMITTED.read_text(encoding="utf-8"))

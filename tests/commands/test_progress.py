@@ -108,6 +108,30 @@ def test_a_log_has_the_time_left_as_the_engine_tells_it_and_names_what_runs(plan
     )
 
 
+@pytest.mark.parametrize("terminal", [True, False])
+def test_work_that_trains_nothing_is_named_while_it_lasts(plan: Plan, terminal: bool) -> None:
+    out, clock = io.StringIO(), Clock()
+    key = next(key for key, phase in plan.phases.items() if phase.kind == "prune")
+    console = Console(file=out, force_terminal=terminal, width=100, highlight=False)
+    shown = Bars(console, plan, {}) if terminal else Lines(console, plan, {}, clock)
+    shown(Event("run-started", {"runs": 1, "phases": 3}))
+    shown(Event("phase-started", {"phase": "prune", "key": key}))
+    if isinstance(shown, Lines):
+        clock.now = 30.0
+        shown.heartbeat.look()
+    else:
+        shown._progress.refresh()
+    assert "pruning by magnitude, round 1, seed 0" in out.getvalue()
+    shown(Event("phase-done", {"phase": "prune", "key": key, "seconds": 30.0}))
+    if isinstance(shown, Lines):
+        clock.now = 60.0
+        shown.heartbeat.look()
+        assert out.getvalue().splitlines()[-1] == "0 of 1 training runs done; between trainings"
+    else:
+        assert len(shown._progress.tasks) == 1
+    shown.close()
+
+
 def test_a_run_that_serves_several_entries_says_so(plan: Plan) -> None:
     from prunebench.commands.terminal.labels import labels_of
 

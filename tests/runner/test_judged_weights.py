@@ -9,6 +9,7 @@ import pytest
 from engine.toy_runs import Trained, catalogue, open_store, prepared
 
 from prunebench import runner
+from prunebench.plan.trial import Plan
 from prunebench.runner import judged_weights as keeping
 from prunebench.runner.export import Choice, export, work_of_export
 from prunebench.runner.judged_weights import Keep, Sizes, judged_weights, kept
@@ -72,3 +73,21 @@ def test_the_estimate_is_near_what_the_store_then_has(store: Path) -> None:
         assert sizes.of(ref) <= len(data) <= sizes.of(ref) + 2_048
     after = runner.status(made, made.open_store())
     assert (after.disk.total, after.disk.judged) == (0, 0)
+
+
+def test_what_a_plan_takes_is_found_out_once_however_many_weights_it_has(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plans: list[object] = []
+
+    class Counted(Sizes):
+        def __init__(self, plan: Plan) -> None:
+            plans.append(plan)
+            super().__init__(plan)
+
+    monkeypatch.setattr(keeping, "Sizes", Counted)
+    plan = prepared(store).plan
+    assert len(judged_weights(plan)) > 1
+    kept(plan, "small")
+    # Going through the plan again for each of its weights took most of a cached run with 10^4 phases.
+    assert len(plans) == 1

@@ -116,9 +116,12 @@ def first_loss(detail: Mapping[str, Any]) -> float:
     return float(detail["curve"][0]["test/loss"])
 
 
-def test_all_prune_the_same_weights(details: Mapping[str, Mapping[str, Any]]) -> None:
-    assert set(details) == {"magnitude", "statistics", "refit"}
+def test_all_by_magnitude_prune_the_same_weights_and_the_score_that_looks_at_data_prunes_others(
+    details: Mapping[str, Mapping[str, Any]],
+) -> None:
+    assert set(details) == {"magnitude", "activity", "statistics", "refit"}
     assert details["magnitude"]["layers"] == details["statistics"]["layers"] == details["refit"]["layers"]
+    assert details["activity"]["layers"] != details["magnitude"]["layers"]
 
 
 @pytest.mark.parametrize("entry", ["statistics", "refit"])

@@ -11,9 +11,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from prunebench import ContractError, PlanError
+from prunebench.kernels.calibration import columns
 
 CLOSE = 1e-3
 """How far outputs may lie apart, as a share of the largest: sums are taken in another order."""
@@ -47,33 +47,25 @@ class CsrConv2d(nn.Module):
     def __init__(self, layer: nn.Conv2d) -> None:
         super().__init__()
         self.weight, self.bias = rows_of(layer.weight.detach().flatten(1)), layer.bias
-        self.kernel: Any = layer.kernel_size
-        self.how: dict[str, Any] = {"stride": layer.stride, "padding": layer.padding, "dilation": layer.dilation}
-        self.pointwise = layer.kernel_size == (1, 1) and layer.padding == (0, 0) and layer.stride == (1, 1)
+        self.how: dict[str, Any] = {
+            "kernel": layer.kernel_size,
+            "stride": layer.stride,
+            "padding": layer.padding,
+            "dilation": layer.dilation,
+            "groups": 1,
+        }
 
     def forward(self, taken: Tensor) -> Tensor:
         """As nn.Conv2d."""
-        batch, *_, height, width = taken.shape
-        if not self.pointwise:
-            sizes = [
-                (size + 2 * pad - step * (kernel - 1) - 1) // stride + 1
-                for size, pad, step, kernel, stride in zip(
-                    (height, width),
-                    self.how["padding"],
-                    self.how["dilation"],
-                    self.kernel,
-                    self.how["stride"],
-                    strict=True,
-                )
-            ]
-            height, width = sizes
-            patches = functional.unfold(taken, self.kernel, **self.how)
-        else:
-            patches = taken.flatten(2)
-        # One product for the whole batch: (outputs, batch * places).
-        columns = patches[0] if batch == 1 else patches.transpose(0, 1).reshape(patches.shape[1], -1)
-        product = self.weight @ columns.contiguous()
-        outputs = product.reshape(-1, batch, height * width).transpose(0, 1).reshape(batch, -1, height, width)
+        how, batch = self.how, len(taken)
+        along = zip(taken.shape[2:], how["kernel"], how["stride"], how["padding"], how["dilation"], strict=True)
+        height, width = (
+            (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
+            for size, kernel, stride, padding, dilation in along
+        )
+        # One product for the whole batch, whose columns are copied once: (outputs, batch * places).
+        product = self.weight @ columns(torch.conv2d, taken, self.how)[0].contiguous()
+        outputs = product.reshape(-1, batch, height, width).transpose(0, 1)
         return outputs if self.bias is None else outputs + self.bias[:, None, None]
 
 

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import copy
 import os
-import statistics
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
@@ -91,8 +90,8 @@ class Cost:
         clock said, and is not held to be the same again.
 
         With "csr" also `latency/best/batch-N`, whose unit says in how many layers sparse kernels are used, and
-        `latency_share`: the time of the first of `batches` with the best kernels over that of the dense network, taken
-        in turn with it. By that share entries are compared on the axis "latency".
+        `latency_share`: the time of the first of `batches` with the best kernels over that of the dense network in the
+        pass beside it. By that share's median entries are compared on the axis "latency".
 
         With "onnxruntime" or "2:4" also `latency/onnxruntime/batch-N` and `speedup/onnxruntime/batch-N`, how many times
         as long the dense network takes in the same runtime (for "2:4": with dense kernels in the same precision). Where
@@ -157,15 +156,12 @@ class Cost:
         for number, batch in enumerate(self._config.batches):
             taken = batch_of(example, batch, device)
             best, used, of = with_best_kernels(small, taken, self._config.repeats, self._config.warm)
-            own, reference = in_turn(best, dense, taken, self._config.repeats, self._config.warm)
-            low, middle, high = statistics.quantiles(own, n=4)
-            unit = f"ms, CSR in {used} of {of} layers, {device_name(device)}"
-            for name, value in (("", middle), ("/quartile-1", low), ("/quartile-3", high)):
-                yield Measurement(f"latency/best/batch-{batch}{name}", value, unit, round=round, exact=False)
+            times, reference = in_turn(best, dense, taken, self._config.repeats, self._config.warm)
+            how = f"CSR in {used} of {of} layers, {device_name(device)}"
+            yield from _measured(f"latency/best/batch-{batch}", times, f"ms, {how}", round)
             if number == 0:
-                share = middle / statistics.median(reference)
-                unit = f"of the dense network, batch {batch}, CSR in {used} of {of} layers, {device_name(device)}"
-                yield Measurement("latency_share", share, unit, round=round, exact=False)
+                shares = [part / whole for part, whole in zip(times, reference, strict=True)]
+                yield from _measured("latency_share", shares, f"of the dense network, batch {batch}, {how}", round)
 
     def _timed(
         self, dense: nn.Module, small: Mapping[int, nn.Module], batch: int, example: Tensor
@@ -181,7 +177,7 @@ class Cost:
                 for network in networks:
                     pass_of(network, taken)
             passes = [[pass_of(network, taken) for network in networks] for _ in range(self._config.repeats)]
-        unit = f"ms, {device_name(device)}"
+        unit = f"ms, dense kernels, {device_name(device)}"
         first, *others = zip(*passes, strict=True)
         if not small:
             yield from _measured(f"latency/batch-{batch}", first, unit, 0)
@@ -257,7 +253,8 @@ def device_name(device: torch.device) -> str:
 
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return f"{processor_name()}, {torch.get_num_threads()} threads"
+    threads = torch.get_num_threads()
+    return f"{processor_name()}, {threads} thread{'s' if threads > 1 else ''}"
 
 
 @hookimpl

@@ -39,7 +39,7 @@ LARGEST = 1_000_000
 
 
 class PythonConfig(ComponentConfig):
-    """`factory`: "MODULE:FUNCTION"; `args`: what the function is called with.
+    """`factory`: where the function is, "MODULE:FUNCTION"; `args`: what it is called with.
 
     `valid`: of a data set without a split "valid", how many training examples are held out, others for each seed; 0:
     none. `source`: the sha256 of the module's source, filled in; stated, it must be that.

@@ -74,7 +74,8 @@ class HRank:
 
         def note(name: str) -> Any:
             def hook(module: nn.Module, taken: Any, maps: Tensor) -> None:
-                if maps.ndim != 4:
+                # Linear layers and their norms have their channels last, also where there are height and width.
+                if maps.ndim != 4 or type(module) in (torch.nn.Linear, torch.nn.LayerNorm):
                     raise ContractError(
                         f'score hrank: "{name}" gives no feature maps of height and width; use another score'
                     )

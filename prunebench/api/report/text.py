@@ -13,7 +13,10 @@ _ENTITY = re.compile(r"&(?=#?\w+;)")
 
 def plain(text: object) -> str:
     """Any text on one line, without control or direction characters."""
-    return " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())
+    shown = str(text)
+    if not shown.isprintable():  # hardly ever
+        shown = "".join(c if c.isprintable() else " " for c in shown)
+    return " ".join(shown.split())
 
 
 def escape(text: object) -> str:

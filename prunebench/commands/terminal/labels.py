@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections import defaultdict
 
 from prunebench.plan.phases import Phase, spec_of
-from prunebench.plan.specs import LoadSpec, TrainSpec
+from prunebench.plan.specs import (
+    AnalyseSpec,
+    EditSpec,
+    InitSpec,
+    JointPruneSpec,
+    LoadSpec,
+    PruneSpec,
+    TrainSpec,
+)
 from prunebench.plan.trial import Plan, Trial
 
 
@@ -29,10 +37,24 @@ def labels_of(plan: Plan) -> dict[str, str]:
 def label_of(phase: Phase) -> str:
     """What to call a phase that no trial names: what it is and its seed, which the weights of a file do not have."""
     spec = phase.spec
-    if isinstance(spec, TrainSpec):
-        twin = f", twin {spec.streams.twin}" if spec.streams.twin else ""
-        return f"training that an analysis reads, round {spec.streams.round}, seed {spec.streams.seed}{twin}"
-    return phase.kind if isinstance(spec, LoadSpec) else f"{phase.kind}, seed {spec.streams.seed}"
+    match spec:
+        case LoadSpec():
+            return "first weights from a file"
+        case InitSpec():
+            return f"first weights, seed {spec.streams.seed}"
+        case TrainSpec():
+            twin = f", twin {spec.streams.twin}" if spec.streams.twin else ""
+            what = "training that an analysis reads"
+            return f"{what}, round {spec.streams.round}, seed {spec.streams.seed}{twin}"
+        case AnalyseSpec():
+            return f"analysis {spec.analysis.use}, seed {spec.streams.seed}"
+        case PruneSpec():
+            what = f"pruning by {spec.score.use}"
+        case JointPruneSpec():
+            what = f"pruning by {spec.prune.use}"
+        case EditSpec():
+            what = f"{spec.edit.use} of a ticket"
+    return f"{what}, round {spec.streams.round}, seed {spec.streams.seed}"
 
 
 def _label(trial: Trial, rest: str, others: int, several: bool) -> str:

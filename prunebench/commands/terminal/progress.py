@@ -57,11 +57,13 @@ class _Runs:
         self.work = WorkDone(work)
         self.done, self.total = 0, 0
         self.began = False
-        """Whether any run was started."""
+        """Whether any work was started."""
         self._left: tuple[float, float] | None = None
         """When it was said last how long the rest will take, and the seconds."""
         self.now: dict[str, str] = {}
         """Running ones by key: what is known of each in a few words."""
+        self.aside: dict[str, None] = {}
+        """The phases that are worked on and train nothing, by key, in the order in which they were started."""
 
     def label(self, key: str) -> str:
         return self._labels.get(key) or label_of(self._phases[key])
@@ -74,11 +76,17 @@ class _Runs:
         if event.kind == "time-left":
             self._left = now, float(fields["seconds"])
             return
-        if not fields.get("key") or self._phases[str(fields["key"])].kind != "train":
+        if not fields.get("key"):
             return
         key = str(fields["key"])
+        self.began = self.began or event.kind == "phase-started"
+        if self._phases[key].kind != "train":
+            if event.kind == "phase-started":
+                self.aside[key] = None
+            elif event.kind.startswith("phase-") or event.kind == "artifact-lost":
+                self.aside.pop(key, None)
+            return
         if event.kind == "phase-started":
-            self.began = True
             self.now[key] = ""
         elif event.kind == "progress":
             spec = spec_of(self._phases, key, TrainSpec)
@@ -155,7 +163,7 @@ class Bars:
         """Show one event."""
         fields, now = event.fields, time.monotonic()
         self._runs(event, now)
-        if event.kind == "phase-started" and fields["phase"] == "train":
+        if event.kind == "phase-started":
             key = str(fields["key"])
             if key in self._lines:  # it was started before, and given back or lost
                 self._progress.remove_task(self._lines[key])
@@ -163,7 +171,7 @@ class Bars:
         elif event.kind == "progress" and str(fields["key"]) in self._lines:
             line = self._lines[str(fields["key"])]
             self._progress.update(line, total=fields["stop"], completed=fields["iteration"], facts=facts(fields))
-        elif event.kind in ("phase-done", "phase-failed") and str(fields["key"]) in self._lines:
+        elif event.kind.startswith("phase-") and str(fields["key"]) in self._lines:  # done, or not any more
             self._progress.remove_task(self._lines.pop(str(fields["key"])))
         text = notice(event, self._runs)
         if text is not None:
@@ -228,7 +236,8 @@ class Lines:
 
     def _beat(self) -> None:
         with self._lock:
-            now, running = self._clock(), dict(self._runs.now)
+            # A training says more than what is done beside it.
+            now, running = self._clock(), {**self._runs.now, **dict.fromkeys(self._runs.aside, "")}
             words = [self._runs.how_far(now)] if self._runs.total else ["working"]
             if running:
                 key, known = next(iter(running.items()))

@@ -63,7 +63,17 @@ def _packed(rest: Mapping[str, Any]) -> str:
 
 def _whole(values: Sequence[float | None]) -> tuple[int, list[int | None]]:
     """Numbers of a few digits as whole numbers, which take less room, and by which power of ten they are divided."""
-    exact = [None if value is None else Decimal(repr(value)) for value in values]
+    texts = [None if value is None else repr(value) for value in values]
+    if any(text is not None and "e" in text for text in texts):
+        return _exactly(texts)
+    # What `_exactly` does, without an exact number for each of some hundred thousand.
+    parts = [None if text is None else text.partition(".") for text in texts]
+    places = max((len(part[2]) for part in parts if part is not None), default=0)
+    return places, [None if part is None else int(part[0] + part[2].ljust(places, "0")) for part in parts]
+
+
+def _exactly(texts: Sequence[str | None]) -> tuple[int, list[int | None]]:
+    exact = [None if text is None else Decimal(text) for text in texts]
     places = max((-int(number.as_tuple().exponent) for number in exact if number is not None), default=0)
     places = max(0, places)
     return places, [None if number is None else int(number.scaleb(places)) for number in exact]

@@ -10,6 +10,7 @@ from torch import nn
 from prunebench.api.errors import ContractError
 from prunebench.api.masks import Mask
 from prunebench.api.tickets import Inputs, Optimum
+from prunebench.kernels.hardware import processor_name
 from prunebench.testing import AnalyseContract, some_mask, two_layer_net, weight_units
 from prunebench.testing.contract import installed
 from prunebench_plugins.analyses._other_kernels import Prepared, near, no_onnx, with_tensor_cores
@@ -51,6 +52,29 @@ class TestCost(AnalyseContract):
             low, middle, high = (found[f"{kind}/batch-1{end}", 1] for end in ("/low", "", "/high"))
             assert 0 < low <= middle <= high
 
+    def test_a_row_of_dense_kernels_names_them_and_the_hardware(self) -> None:
+        found = {(m.metric, m.round): m for m in self.analysed(self.inputs()).measurements}
+        threads = torch.get_num_threads()
+        told = f"ms, dense kernels, {processor_name()}, {threads} thread" + ("s" if threads > 1 else "")
+        assert found["latency/batch-64", 1].unit == told
+
+
+def test_the_share_of_the_dense_networks_time_is_that_of_the_passes_beside_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    from prunebench_plugins.analyses import _sparse_kernels, cost
+
+    # Passes take 8 ms and more as the machine is busier; each network is twice as slow beside a slow one.
+    monkeypatch.setattr(
+        cost, "in_turn", lambda *rest: ([2.0, 6.0, 2.0, 40.0, 2.0, 8.0], [4.0, 12.0, 4.0, 80.0, 4.0, 16.0])
+    )
+    monkeypatch.setattr(_sparse_kernels, "with_best_kernels", lambda model, *rest: (model, 1, 2))
+    net = two_layer_net().eval()
+    rows = list(Cost(CostConfig(batches=(4,)))._sparse(net, net, torch.zeros(1, 1, 2, 4), 3))
+    found = {row.metric: row.value for row in rows}
+    assert found["latency_share"] == found["latency_share/low"] == found["latency_share/high"] == 0.5
+    assert (
+        found["latency/best/batch-4/low"] <= found["latency/best/batch-4"] == 4.0 <= found["latency/best/batch-4/high"]
+    )
+
 
 def test_a_mask_is_stored_only_where_it_pays() -> None:
     net = two_layer_net()
@@ -89,7 +113,7 @@ class TestCostWithSparseKernels(AnalyseContract):
         found = {(m.metric, m.round): m for m in self.analysed(self.inputs()).measurements}
         for round in (0, 1):
             assert "CSR in " in found["latency/best/batch-4", round].unit
-            assert "threads" in found["latency/best/batch-4", round].unit
+            assert " thread" in found["latency/best/batch-4", round].unit
             share = found["latency_share", round]
             assert not share.exact
             assert share.value > 0
@@ -111,7 +135,7 @@ class TestCostInOtherRuntimes(AnalyseContract):
             assert not row.exact
             assert row.value > 0
             assert "ONNX Runtime, " in row.unit
-            assert "threads" in row.unit
+            assert " thread" in row.unit
             assert found["speedup/onnxruntime/batch-4", round].value > 0
         if not torch.cuda.is_available():
             assert found["unmeasured/2:4", None].unit == "2:4 kernels are a GPU's, and this is on cpu"

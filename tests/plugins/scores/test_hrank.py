@@ -6,8 +6,9 @@ from torch import nn
 
 from prunebench.api.data import Gather
 from prunebench.api.errors import ContractError
-from prunebench.api.masks import Units
+from prunebench.api.masks import Member, Units
 from prunebench.api.random import Streams
+from prunebench.kernels.weight_units import WeightUnits
 from prunebench.testing import ScoreContract, ToyData, task_of, two_layer_net, weight_units
 from prunebench_plugins.scores.hrank import HRank, HRankConfig
 
@@ -46,3 +47,31 @@ def test_what_has_no_maps_is_told() -> None:
     arguments = (ToyData().prunebench_data(), task_of({"use": "classification"}), weight_units(model), None)
     with pytest.raises(ContractError, match='write units = "channels"'):
         HRank(HRankConfig()).prunebench_score(model, *arguments, Streams(0).rng("score"))
+
+
+class ChannelsLast(nn.Module):
+    """A hidden layer of `width` channels that a linear layer makes at each pixel, as in ConvNeXt's blocks."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.fc1, self.fc2 = nn.Linear(1, width), nn.Linear(width, 3)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.fc2(self.fc1(images.movedim(1, -1)).relu().mean((1, 2)))
+
+
+class HiddenUnits(WeightUnits):
+    """The channels of fc1."""
+
+    def members(self) -> tuple[tuple[Member, ...], ...]:
+        (layer,) = self.layers
+        return ((Member("fc1.weight", 0, torch.arange(layer.count)[:, None], "out"),),)
+
+
+@pytest.mark.parametrize("width", [2, 5])  # 2: as many as the images have rows
+def test_channels_that_come_last_are_told(width: int) -> None:
+    model = ChannelsLast(width).eval()
+    units = HiddenUnits(model, {"fc1.weight": "linear"})
+    arguments = (ToyData().prunebench_data(), task_of({"use": "classification"}), units, None)
+    with pytest.raises(ContractError, match='"fc1" gives no feature maps of height and width; use another score'):
+        HRank(HRankConfig(batches=1)).prunebench_score(model, *arguments, Streams(0).rng("score"))

@@ -76,6 +76,11 @@ def test_a_density_that_the_pattern_does_not_have_is_refused_with_the_one_that_i
         NOfM(NOfMConfig(pattern="1:2")).prunebench_count(layers, 20)
 
 
+def test_channels_are_refused_before_a_pattern_is_looked_for() -> None:
+    with pytest.raises(PlanError, match='n-of-m: it works on single weights, and not on channels; write units = "wei'):
+        NOfM(NOfMConfig()).prunebench_count((Layer("layer1.0.conv1.weight", 0, 16, "conv"),), 8)
+
+
 @pytest.mark.parametrize("text", ["2", "4:2", "0:4", "2:4:8", "a:b", "2:2"])
 def test_a_text_that_is_no_pattern_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is no pattern such as"):
