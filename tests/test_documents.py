@@ -20,7 +20,7 @@ from prunebench.commands.main import main
 from prunebench.components.catalogue import Catalogue
 
 ROOT = Path(__file__).parents[1]
-ELSEWHERE = {"benchmark-file.md", "hooks.md", "export.md", "results.md", "timm-networks.md"}
+ELSEWHERE = {"benchmark-file.md", "components.md", "hooks.md", "export.md", "results.md", "timm-networks.md"}
 """Pages with tests of their own."""
 PAGES = [
     ROOT / "README.md",

@@ -75,7 +75,8 @@ def _component(provider: Provider, reference: Reference) -> Iterator[str]:
     component, about = provider.component, reference.component(provider)
     yield f"({_anchor(component.name)})=\n### {component.name}\n"
     yield f"{about.meaning}\n"
-    yield f"```toml\n{about.example}\n```\n"
+    example = about.example.replace("[[entry]]\n", '[[entry]]\nname = "mine"\n')
+    yield f"```toml\n{example}\n```\n"
     keys = list(reference.options(provider))
     if keys:
         yield keys_table(keys) + "\n"

@@ -95,7 +95,7 @@ def _fields(device: str, threads: int) -> dict[str, str | int]:
 
 
 def pin(device: str, threads: int) -> None:
-    """Make this process compute reproducibly: fixed threads, deterministic kernels, float32 without TF32."""
+    """Make this process compute reproducibly: fixed threads, deterministic kernels, float32 in full, denormals kept."""
     # cuBLAS reads this when it starts; without it some matrix products are not deterministic.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     import torch
@@ -105,6 +105,10 @@ def pin(device: str, threads: int) -> None:
     # It would also fill every new tensor with NaN, which finds reads of memory that nobody wrote and costs a pass each.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.set_default_dtype(torch.float32)
+    # Torch's defaults, which a library that was imported, or the caller's own code, may have changed.
+    if torch.get_float32_matmul_precision() != "highest":
+        torch.set_float32_matmul_precision("highest")
+    torch.set_flush_denormal(False)
     if device.startswith("cuda"):
         torch.backends.cudnn.benchmark = False
         torch.backends.cuda.matmul.allow_tf32 = False

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
 from prunebench.api import keys
+from prunebench.api.planning import Ref
+from prunebench.engine.missing import samples
 from prunebench.plan.phases import Phase
 from prunebench.plan.specs import TrainSpec
 
@@ -42,6 +44,18 @@ def kind_of(phase: Phase) -> str:
         return phase.kind if part is None else f"{phase.kind} {part.use}"
     own = tuple([one.use for one in (*spec.loss, *spec.mask_updates)]) if spec.loss or spec.mask_updates else ()
     return _named(spec.data.canonical, spec.model.canonical, spec.recipe.step, own, spec.mask is not None, spec.shrunk)
+
+
+def amount(phase: Phase, outputs: Iterable[Ref]) -> tuple[str, float]:
+    """Of which kind a piece of work is, and how much of it: training examples, or one where it trains nothing.
+
+    A run of no steps, which only judges the weights that it starts from, is of a kind of its own: its time is that of
+    measuring, whatever a step takes.
+    """
+    kind, units = kind_of(phase), samples(phase, outputs)
+    if units:
+        return kind, float(units)
+    return (f"judge{kind.removeprefix('train')}" if kind.startswith("train") else kind), 1.0
 
 
 @lru_cache(maxsize=4096)
@@ -164,8 +178,8 @@ class Forecast:
             own, guessed = self._pace_of(kind, steps)
             pace = own if own is not None else guessed
             if pace is None:
-                # What trains nothing takes a moment beside what trains; of training something must be known.
-                if kind.startswith("train") and left:
+                # What makes no step takes a moment beside what trains or judges; of these something must be known.
+                if kind.startswith(("train", "judge")) and left:
                     return None
                 continue
             seconds += pace * left

@@ -15,8 +15,8 @@ from prunebench.api.errors import InterruptedRunError, StoreError, WorkerError
 from prunebench.api.events import Event
 from prunebench.api.planning import Ref
 from prunebench.engine.executors.api import Executor, Resources
-from prunebench.engine.missing import missing, samples
-from prunebench.engine.pace import Forecast, Pace, kind_of
+from prunebench.engine.missing import missing
+from prunebench.engine.pace import Forecast, Pace, amount
 from prunebench.engine.stopping import stoppable
 from prunebench.engine.task_graph import TaskGraph
 from prunebench.engine.work import Work
@@ -172,8 +172,7 @@ class _Scheduler:
         for key, outputs in wanted.items():
             phase = self.phases[key]
             # What trains nothing takes a moment: it counts only between paths that train alike.
-            cost = float(samples(phase, outputs) or 1)
-            kind = kind_of(phase)
+            kind, cost = amount(phase, outputs)
             self.forecast.add(kind, cost)
             self.numbers[key] = len(self.tasks)
             self.tasks.append(_Task(phase, outputs, kind, cost, self.resources(phase)))

@@ -33,7 +33,7 @@ from prunebench.kernels import weight_files
 from prunebench.kernels.classifier import classifier_of
 from prunebench.kernels.identity import aliases
 from prunebench.kernels.macs import macs_of
-from prunebench.kernels.networks import built, reproducible
+from prunebench.kernels.networks import built, check_answers, reproducible
 from prunebench.plan.json_values import to_json
 from prunebench.plan.specs import ComponentSpec, DataSpec, ModelSpec, ParticipantSpec, WeightFile
 from prunebench.store.store import Artifact, Store
@@ -77,6 +77,8 @@ class Workbench:
         """How the data that was read last is divided for another seed, under the name of its spec."""
         self._lent: _Lent | None = None
         """The data that a component was handed last."""
+        self._answering: set[str] = set()
+        """Models whose outputs were seen to depend on weights and images alone."""
 
     def bound(self, spec: ComponentSpec) -> BoundComponent:
         """A component as a phase names it. Raises ContractError where another version is installed."""
@@ -167,7 +169,12 @@ class Workbench:
                 model = run_manager([self.bound(initialiser)]).hook.prunebench_initialise(model=model, rng=rng)
             return model
 
-        return {name: value.detach().clone() for name, value in reproducible(draw).state_dict().items()}
+        first, second = reproducible(draw)
+        state = {name: value.detach().clone() for name, value in first.state_dict().items()}
+        if spec.canonical not in self._answering:
+            check_answers(first, second, spec.shape)
+            self._answering.add(spec.canonical)
+        return state
 
     def pretrained(self, spec: ModelSpec, weights: WeightFile) -> dict[str, Tensor]:
         """The weights of a file, checked against the digest that the phase was planned with."""

@@ -11,8 +11,7 @@ import socket
 import time
 import urllib.request
 from collections.abc import Callable
-from email.message import Message
-from http.client import HTTPConnection, HTTPResponse
+from http.client import HTTPConnection, HTTPMessage, HTTPResponse
 from typing import IO, Any
 from urllib.error import HTTPError
 from urllib.parse import urlsplit
@@ -46,7 +45,7 @@ class _BoundedResponse(HTTPResponse):
 
     def __init__(self, sock: socket.socket, *args: Any, **options: Any) -> None:
         super().__init__(sock, *args, **options)
-        inner = self.fp.detach()  # type: ignore[attr-defined]
+        inner = self.fp.detach()
         self._reader = _BoundedReader(inner, time.monotonic() + (sock.gettimeout() or float("inf")))
         self.fp = io.BufferedReader(self._reader)
 
@@ -64,7 +63,7 @@ class _Bounded(urllib.request.AbstractHTTPHandler):
             made.response_class = _BoundedResponse
             return made
 
-        return super().do_open(connection, req, **options)  # type: ignore[arg-type]
+        return super().do_open(connection, req, **options)
 
 
 class _Http(_Bounded, urllib.request.HTTPHandler):
@@ -79,7 +78,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
     """Follows to http and https alone, and reads nothing of what comes with a redirection."""
 
     def redirect_request(
-        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Message, newurl: str
+        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
     ) -> urllib.request.Request | None:
         """See the base class."""
         fp.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -50,8 +50,8 @@ def built(make: Callable[[], nn.Module], seed: int = 0) -> nn.Module:
     return one_name_each(_copyable(model))
 
 
-def reproducible(draw: Callable[[], nn.Module]) -> nn.Module:
-    """What `draw` gives, which is asked twice.
+def reproducible(draw: Callable[[], nn.Module]) -> tuple[nn.Module, nn.Module]:
+    """What `draw` gives, twice: with equal weights.
 
     Raises:
         CannotTakePart: the two differ though the global generators began alike: the network draws from a generator of
@@ -65,7 +65,43 @@ def reproducible(draw: Callable[[], nn.Module]) -> nn.Module:
                 f"{name} has other values each time that the network is built: its constructor must draw from the "
                 "global generators of torch, NumPy or Python, which are seeded"
             )
-    return first
+    return first, second
+
+
+_EXAMPLES = 2
+"""A norm layer refuses one alone."""
+_APART = 1e-3
+"""Of the largest output: what two networks of equal weights may differ by. Rounding is far below, noise above."""
+
+
+def check_answers(first: nn.Module, second: nn.Module, shape: Sequence[int]) -> None:
+    """Nothing if two networks of equal weights answer alike, in training and in evaluation; their buffers may change.
+
+    Nothing either where they take no random numbers in [0, 1) of that shape.
+
+    Raises:
+        CannotTakePart: they differ though the global generators began alike: a forward pass draws from a generator of
+            its own, the clock or the system, or counts what went before.
+    """
+    inputs = torch.rand(_EXAMPLES, *shape, generator=torch.Generator().manual_seed(0))
+    for training in (True, False):
+        answers = []
+        for model in (first, second):
+            try:
+                with seeded(0), torch.no_grad():
+                    answers.append(model.train(training)(inputs.clone()))
+            except Exception:
+                return  # what a run feeds it is tried while planning
+        one, other = answers
+        if not (isinstance(one, Tensor) and isinstance(other, Tensor) and one.shape == other.shape and one.numel()):
+            return
+        one, other = one.double().nan_to_num(), other.double().nan_to_num()
+        if (one - other).abs().max() > _APART * one.abs().max():
+            raise CannotTakePart(
+                "it gives other outputs each time for the same weights and images: its forward pass must draw from "
+                "the global generators of torch, NumPy or Python, which are seeded, and may not depend on what went "
+                "before"
+            )
 
 
 def _same(one: Tensor, other: Tensor) -> bool:

@@ -12,7 +12,7 @@ from prunebench.api.planning import Ref
 from prunebench.engine.environment import device_of
 from prunebench.engine.executors.places import computes_on_this, first_device, slots_here
 from prunebench.engine.missing import missing, samples
-from prunebench.engine.pace import Forecast, Pace, kind_of
+from prunebench.engine.pace import Forecast, Pace, amount, kind_of
 from prunebench.engine.scheduler import pace_name
 from prunebench.plan.specs import TrainSpec
 from prunebench.plan.trial import Plan
@@ -159,10 +159,14 @@ def _refs_of(plan: Plan, entry: str) -> list[Ref]:
 def _forecast(plan: Plan, lacking: Mapping[str, Iterable[Ref]], pace: Pace, slots: int) -> tuple[float, float] | None:
     """Wall seconds for so many slots, and the known share; None if no training is known."""
     forecast = Forecast(slots, pace)
-    costs = {key: float(samples(plan.phases[key], refs) or 1) for key, refs in lacking.items()}
-    for key, cost in costs.items():
-        forecast.add(kind_of(plan.phases[key]), cost)
-    left = forecast.left(_longest(plan, costs))
+    amounts = {key: amount(plan.phases[key], refs) for key, refs in lacking.items()}
+    # How long judging takes no step tells, so it counts once a run has measured it.
+    told = [one for one in amounts.values() if not one[0].startswith("judge") or pace.of(one[0]) is not None]
+    if amounts and not told:
+        return None
+    for kind, units in told:
+        forecast.add(kind, units)
+    left = forecast.left(_longest(plan, {key: units for key, (_, units) in amounts.items()}))
     return None if left is None else (left.seconds, left.known)
 
 

@@ -24,7 +24,7 @@ class Status:
     runs_cached: int
     sample_steps: int
     """Training examples still to be processed, with repetition: steps x batch over the runs that are missing."""
-    work: Mapping[str, int] = field(default_factory=dict)
+    work: Mapping[str, int] = field(default_factory=dict, repr=False)  # of a large file, thousands
     """The same of each training run that is missing, by its key."""
     disk: Disk = field(default_factory=lambda: Disk(0, 0, 0))
     """About what is still to be written."""

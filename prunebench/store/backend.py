@@ -16,6 +16,10 @@ from typing import Any, Protocol
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(?:/[A-Za-z0-9_][A-Za-z0-9_.-]*)*")
 
 
+LARGEST_JSON = 2**28
+"""Bytes of the largest record, marker or cached value that is read: larger ones are nobody's."""
+
+
 def checked_blob_name(name: str) -> str:
     """The name of a blob, or a prefix of whole parts. Raises ValueError on one that is none."""
     if not _NAME.fullmatch(name) or name.endswith((".tmp", ".bad")):
@@ -108,7 +112,8 @@ class Backend(Protocol):
         """A blob; None where there is none. Never waits for a writer.
 
         Args:
-            size: the bytes that it must have; what has another size is not read.
+            size: the bytes that it must have; what has another size is not read. Without it nothing is read that is
+                larger than memory, nor a ".json" of more than LARGEST_JSON.
         Raises:
             UnreadableError: what is there is not such a blob.
         """

@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Literal
 
 from prunebench.api.errors import StoreError
-from prunebench.store.backend import Holder, UnreadableError, checked_blob_name
+from prunebench.store.backend import LARGEST_JSON, Holder, UnreadableError, checked_blob_name
 from prunebench.store.claims import LEASE_SECONDS
 from prunebench.store.leases import FileLease
 from prunebench.store.mounts import network_file_system
@@ -103,6 +103,8 @@ class FolderBackend:
                     raise UnreadableError("it is not a regular file")
                 if size is not None and found.st_size != size:
                     raise UnreadableError(f"it has {found.st_size:,} bytes of {size:,}")
+                if size is None and found.st_size > _most(name):  # a file of holes may be larger than its disk
+                    raise UnreadableError(f"it has {found.st_size:,} bytes, which no such file has")
                 return FileIO(handle, closefd=False).readall()
             finally:
                 os.close(handle)
@@ -304,6 +306,11 @@ class FolderLease:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.release()
+
+
+def _most(name: str) -> int:
+    """Bytes of the largest blob that may lie under a name where its size is not known."""
+    return LARGEST_JSON if name.endswith(".json") else os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def _linked(temporary: str, path: str) -> bool | None:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from prunebench.api.errors import StoreError
-from prunebench.store.backend import UnreadableError, checked_blob_name
+from prunebench.store.backend import LARGEST_JSON, UnreadableError, checked_blob_name
 from prunebench.store.claims import LEASE_SECONDS, ClaimLease, Watch, is_free
 from prunebench.store.credentials import METADATA, check_credentials, scheme_of, what_to_set
 
@@ -149,6 +149,8 @@ class Objects:
                 found = obstore.get(self._store, path)
                 if size is not None and found.meta["size"] != size:
                     raise UnreadableError(f"it has {found.meta['size']:,} bytes of {size:,}")
+                if size is None and path.endswith(".json") and found.meta["size"] > LARGEST_JSON:
+                    raise UnreadableError(f"it has {found.meta['size']:,} bytes, which no such file has")
                 return bytes(found.bytes()), Stamp.of(found.meta)
             except FileNotFoundError as error:
                 self._check_bucket(error)

@@ -24,8 +24,9 @@ def dump_tensors(tensors: Mapping[str, Tensor]) -> bytes:
 
 
 def load_tensors(data: bytes) -> dict[str, Tensor]:
-    """The tensors of `dump_tensors`, on the CPU, each with memory of its own."""
+    """The tensors of `dump_tensors`, on the CPU, each with memory of its own, in the order of their names."""
     from safetensors.torch import load
 
-    # cloned, since views into the file's bytes have any alignment, and vector code may round by alignment
-    return {name: tensor.clone() for name, tensor in load(data).items()}
+    # Sorted, since safetensors gives them in another order at each call, and whoever adds them up rounds by the order;
+    # cloned, since views into the file's bytes have any alignment, and vector code may round by alignment.
+    return {name: tensor.clone() for name, tensor in sorted(load(data).items())}

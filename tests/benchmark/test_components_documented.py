@@ -1,8 +1,12 @@
 """docs/components.md: every built-in component and each of its keys."""
 
 import re
+import tomllib
 from pathlib import Path
 
+from jsonschema import Draft202012Validator
+
+from prunebench.benchmark.json_schema import json_schema
 from prunebench.benchmark.reference import Reference
 from prunebench.commands.component_reference import TITLES, page
 from prunebench.components.catalogue import Catalogue
@@ -28,6 +32,14 @@ def test_every_component_stands_once_with_all_its_keys() -> None:
     for name, provider in providers.items():
         keys = re.findall(r"^\| `(\w+)` \|", SECTIONS[name], re.MULTILINE)
         assert keys == list(option_meanings(provider.component.config)), name
+
+
+def test_every_example_is_what_a_benchmark_file_may_say() -> None:
+    validator = Draft202012Validator(json_schema(REFERENCE.catalogue))
+    examples = re.findall(r"^```toml\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+    assert len(examples) == len(SECTIONS)
+    for text in examples:
+        assert list(validator.iter_errors({"schema": 1, "extends": "whole.toml", **tomllib.loads(text)})) == [], text
 
 
 def test_every_link_of_the_index_leads_to_a_component() -> None:

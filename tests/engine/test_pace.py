@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from engine.toy_runs import open_store, prepared, run
 from prunebench.api.events import Event
-from prunebench.engine.pace import Forecast, Pace, TimeLeft, kind_of
+from prunebench.engine.pace import Forecast, Pace, TimeLeft, amount, kind_of
 from prunebench.engine.scheduler import pace_name
 
 IMP = {"schedule": "rewind", "score": "magnitude", "select": "global", "units": "toy-units"}
@@ -114,6 +114,21 @@ def test_kinds_tell_batches_and_masks_apart_and_neither_seeds_nor_densities(stor
     kinds = {kind_of(run) for run in plan.runs}
     assert len(kinds) == 4  # two batches, each dense and under a mask
     assert {kind_of(plan.phases[key]) for key in plan.wanted} - kinds == {"init", "prune magnitude"}
+
+
+def test_a_run_of_no_steps_is_of_a_kind_of_its_own(store_path: Path) -> None:
+    judged = {"name": "judged", "units": "toy-units", "train": {"horizon": "0it"}}
+    plan = prepared(store_path, entry=[judged, {"name": "dense", "units": "toy-units"}]).plan
+    runs = [key for key in plan.wanted if plan.phases[key].kind == "train"]
+    amounts = sorted(amount(plan.phases[key], plan.wanted[key]) for key in runs)
+    (none, one), (some, units) = amounts[0], amounts[-1]
+    assert {(kind.split()[0], units == 1.0) for kind, units in amounts} == {("judge", True), ("train", False)}
+    forecast = Forecast(1, Pace.from_json({some: [1.0, units]}))
+    forecast.add(none, one)
+    assert forecast.left() is None  # how long measuring takes, no step tells
+    forecast = Forecast(1, Pace.from_json({some: [1.0, units], none: [30.0, 1.0]}))
+    forecast.add(none, 4.0)
+    assert seconds(forecast) == pytest.approx(120.0)
 
 
 def test_a_run_leaves_its_pace_in_the_store_for_the_next(store_path: Path) -> None:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from prunebench import CannotTakePart
-from prunebench.kernels.networks import built, copied, reproducible
+from prunebench.kernels.networks import built, check_answers, copied, reproducible
 from prunebench.testing.states import no_global_randomness
 
 
@@ -69,6 +69,48 @@ def test_a_source_that_cannot_be_seeded_is_refused_with_the_tensors_name(source:
         reproducible(lambda: built(lambda: Drawn(OWN[source]), 1))
     for known in SEEDED:
         reproducible(lambda draw=SEEDED[known]: built(lambda: Drawn(draw), 1))  # type: ignore[misc]
+
+
+class Answers(nn.Module):
+    """What it gives depends on something else than its weights."""
+
+    calls = 0
+
+    def __init__(self, noise: Callable[[], float], training_alone: bool = False) -> None:
+        super().__init__()
+        self.inner = nn.Sequential(nn.Flatten(), nn.Linear(12, 6), nn.BatchNorm1d(6), nn.Dropout(0.5), nn.Linear(6, 3))
+        self.noise, self.training_alone = noise, training_alone
+
+    def forward(self, images: Tensor) -> Tensor:
+        outputs: Tensor = self.inner(images)
+        return outputs if self.training_alone and not self.training else outputs + self.noise()
+
+
+def counted() -> float:
+    Answers.calls += 1
+    return float(Answers.calls)
+
+
+def twins(noise: Callable[[], float], training_alone: bool = False) -> tuple[nn.Module, nn.Module]:
+    return reproducible(lambda: built(lambda: Answers(noise, training_alone), 1))
+
+
+@pytest.mark.parametrize("training_alone", [False, True])
+@pytest.mark.parametrize("noise", [*OWN.values(), counted], ids=[*OWN, "what went before"])
+def test_answers_that_no_seed_decides_are_refused(noise: Callable[[], float], training_alone: bool) -> None:
+    with pytest.raises(CannotTakePart, match="other outputs each time"):
+        check_answers(*twins(noise, training_alone), (3, 2, 2))
+
+
+@pytest.mark.parametrize("source", SEEDED)
+def test_answers_that_a_seed_decides_are_alike(source: str) -> None:
+    check_answers(*twins(SEEDED[source]), (3, 2, 2))
+
+
+def test_networks_of_other_inputs_are_left_alone() -> None:
+    first, second = (nn.Embedding(5, 3) for _ in range(2))
+    check_answers(first, second, (7,))
+    check_answers(*twins(lambda: float("nan")), (3, 2, 2))
 
 
 @pytest.mark.parametrize("norm", [nn.utils.weight_norm, nn.utils.spectral_norm])

@@ -39,7 +39,11 @@ def test_a_file_is_planned_before_anything_trains(store: Path) -> None:
     assert repr(experiment) == "Experiment('quickstart': 2 entries, 2 seeds)"
     assert (experiment.entries, experiment.seeds) == (("dense", "imp"), (0, 1))
     # Of each seed the dense run and those of rounds 1 and 2, the last of which is judged.
-    assert experiment.plan().runs_distinct >= 4
+    planned = experiment.plan()
+    assert planned.runs_distinct >= 4
+    # A person reads it; the keys of all runs would hide it.
+    assert len(planned.work) == planned.runs_distinct
+    assert not any(key in repr(planned) for key in planned.work)
 
 
 def test_a_run_gives_rows_board_and_picture(store: Path, capsys: pytest.CaptureFixture[str]) -> None:

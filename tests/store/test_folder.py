@@ -78,7 +78,12 @@ def loop(path: Path) -> None:
     path.symlink_to(path.name)
 
 
-KINDS = [fifo, device, listening, directory, loop]
+def holes(path: Path) -> None:
+    path.touch()
+    os.truncate(path, 1 << 42)  # four terabytes of nothing
+
+
+KINDS = [fifo, device, listening, directory, loop, holes]
 
 
 @pytest.mark.parametrize("make", KINDS)
@@ -100,7 +105,7 @@ def test_what_is_no_regular_file_is_damage(
     assert list(store.scan()) == [(ADDRESS, True)]
 
 
-@pytest.mark.parametrize("make", [fifo, device, listening, loop])
+@pytest.mark.parametrize("make", [fifo, device, listening, loop, holes])
 def test_a_put_replaces_what_is_no_regular_file(
     store: Store, monkeypatch: pytest.MonkeyPatch, make: Callable[[Path], None]
 ) -> None:
@@ -128,7 +133,7 @@ def test_a_checkpoint_or_a_cached_value_that_is_no_regular_file_is_none(
     assert store.get_scratch("run") == b"again"
 
 
-@pytest.mark.parametrize("make", [fifo, device, directory])
+@pytest.mark.parametrize("make", [fifo, device, directory, holes])
 def test_a_marker_that_is_no_regular_file_is_an_error(store: Store, make: Callable[[Path], None]) -> None:
     (store.root / MARKER).unlink()
     make(store.root / MARKER)

@@ -835,6 +835,12 @@ def test_equal_tensors_give_equal_bytes_in_any_order_and_layout() -> None:
     assert dump_tensors(load_tensors(dump_tensors(tensors))) == dump_tensors(tensors)
 
 
+def test_loaded_tensors_have_one_order() -> None:
+    names = [f"layer{number}" for number in range(12)]
+    data = dump_tensors({name: torch.ones(2) for name in reversed(names)})
+    assert {tuple(load_tensors(data)) for _ in range(20)} == {tuple(sorted(names))}
+
+
 def test_loaded_tensors_own_their_memory() -> None:
     data = dump_tensors({"a": torch.zeros(100), "b": torch.ones(7)})
     found = load_tensors(data)

@@ -150,6 +150,7 @@ def network(name: str, **more: Any) -> nn.Module:
 
 def row(name: str) -> Row:
     """Try one network, on the meta device: nothing is drawn."""
+    import timm  # noqa: F401 (before the meta device: importing timm imports what torch 2.8 cannot import under it)
     import torch
 
     from prunebench_plugins.units.channels import Channels, ChannelsConfig

@@ -137,6 +137,6 @@ def _tensors(data: bytes, ticket: ZooTicket, name: str) -> dict[str, Tensor]:
     from safetensors.torch import load as load_tensors
 
     try:
-        return dict(load_tensors(data))
+        return dict(sorted(load_tensors(data).items()))
     except (SafetensorError, ValueError, KeyError, RuntimeError) as error:
         raise PrunebenchError(f"{ticket.trial}: {name} holds no tensors ({printable(str(error))})") from None
