@@ -29,6 +29,7 @@ SCRIPTS = (
     "scheduler",
     "stored_plan",
     "cached_phase",
+    "large_board",
     "startup",
     "cluster",
 )
