@@ -41,6 +41,22 @@ class Record(BaseModel):
         return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
 
 
+class Stated:
+    """The sets of fields that records of one kind state, each held once however many records state it.
+
+    pydantic gives every value a set of its own, which takes more memory than its fields do. Records are frozen, and a
+    changed copy copies its set.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[frozenset[str], set[str]] = {}
+
+    def share(self, record: Record) -> None:
+        """Let a record hold the set that others hold."""
+        stated = record.__pydantic_fields_set__
+        object.__setattr__(record, "__pydantic_fields_set__", self._known.setdefault(frozenset(stated), stated))
+
+
 class Row(Record):
     """One measurement.
 

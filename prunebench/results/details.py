@@ -7,7 +7,8 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from prunebench.api.details import Detail
+from prunebench.api.details import Detail, EvaluationDetail
+from prunebench.api.rows import Stated
 from prunebench.results.reading import content_in, lines_of, lines_text
 
 DETAILS = "details.jsonl"
@@ -22,7 +23,18 @@ def details_text(details: Iterable[Detail]) -> str:
 
 def parsed_details(content: bytes, where: str = DETAILS) -> list[Detail]:
     """The details in the content of a `details.jsonl`. Raises PrunebenchError, with file, line and field."""
-    return list(lines_of(content, _DETAIL.validate_json, where))
+    return shared(lines_of(content, _DETAIL.validate_json, where))
+
+
+def shared(details: Iterable[Detail]) -> list[Detail]:
+    """The details, which hold in common what all points of all curves state."""
+    found, stated = [], Stated()
+    for detail in details:
+        if isinstance(detail, EvaluationDetail):
+            for part in (*detail.curve, *detail.layers):
+                stated.share(part)
+        found.append(detail)
+    return found
 
 
 def write_details(folder: Path, details: Iterable[Detail]) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from prunebench.api.details import AnalysisDetail, CurvePoint, Detail, EvaluationDetail, FigureDetail, LayerCount
 from prunebench.api.planning import Evaluation, Ref
 from prunebench.plan.trial import Plan, Trial
+from prunebench.results.details import shared
 from prunebench.results.outputs import Outputs
 
 
@@ -19,7 +20,7 @@ def details_of(plan: Plan, outputs: Outputs) -> list[Detail]:
         LostArtifact: an output is gone or corrupt.
     """
     reader = _Reader(outputs)
-    return [line for trial in plan.trials for line in reader.trial(trial)]
+    return shared(line for trial in plan.trials for line in reader.trial(trial))
 
 
 class _Reader:

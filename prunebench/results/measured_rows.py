@@ -9,7 +9,7 @@ from typing import Any
 
 from prunebench.api.cost_share import CostShare
 from prunebench.api.planning import Evaluation, Ref
-from prunebench.api.rows import Outcome, Row
+from prunebench.api.rows import Outcome, Row, Stated
 from prunebench.api.task import EARLY_STOP, LOSS, STOPPED_AT, all_metrics, primary
 from prunebench.plan.trial import LeftOut, Plan, Trial
 from prunebench.results.outputs import Output, Outputs
@@ -26,7 +26,11 @@ def rows_of(plan: Plan, outputs: Outputs) -> list[Row]:
     """
     reader = _Reader(plan, outputs)
     rows = [row for trial in plan.trials for row in reader.trial(trial)]
-    return rows + [row for out in plan.left_out for row in _left_out(out)]
+    rows += [row for out in plan.left_out for row in _left_out(out)]
+    stated = Stated()
+    for row in rows:
+        stated.share(row)
+    return rows
 
 
 def _left_out(out: LeftOut) -> Iterator[Row]:

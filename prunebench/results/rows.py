@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from prunebench.api.errors import PrunebenchError
-from prunebench.api.rows import Row
+from prunebench.api.rows import Row, Stated
 from prunebench.results.reading import content_in, lines_of, lines_text
 
 RESULTS = "results.jsonl"
@@ -19,7 +19,10 @@ def rows_text(rows: Iterable[Row]) -> str:
 
 def parsed_rows(content: bytes, where: str = RESULTS) -> list[Row]:
     """The rows in the content of a `results.jsonl`. Raises PrunebenchError, with file, line and field."""
-    return list(lines_of(content, Row.model_validate_json, where))
+    rows, stated = list(lines_of(content, Row.model_validate_json, where)), Stated()
+    for row in rows:
+        stated.share(row)
+    return rows
 
 
 def write_rows(folder: Path, rows: Iterable[Row]) -> None:

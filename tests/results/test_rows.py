@@ -21,6 +21,16 @@ def test_what_a_row_does_not_state_is_not_written(tmp_path: Path) -> None:
     assert [r.to_json() for r in read_rows(tmp_path)] == rows
 
 
+def test_rows_hold_what_they_state_in_common_and_a_changed_copy_changes_no_other(tmp_path: Path) -> None:
+    rows = [row("imp", 0, 0.5, 0.9), row("imp", 1, 0.5, 0.8), row("imp", 2, 0.5, 0.7, exact=False)]
+    write_rows(tmp_path, map(typed_row, rows))
+    one, other, more = read_rows(tmp_path)
+    assert one.model_fields_set is other.model_fields_set
+    assert more.model_fields_set == one.model_fields_set | {"exact"}
+    assert one.model_copy(update={"note": "a word"}).to_json() == {**rows[0], "note": "a word"}
+    assert [r.to_json() for r in (one, other, more)] == rows
+
+
 def test_an_analysis_of_a_whole_trial_has_neither_round_nor_density(tmp_path: Path) -> None:
     whole = {**row("imp", 0, None, 1.0, role="analyse"), "round": None}
     write_rows(tmp_path, [typed_row(whole)])
