@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from prunebench.api import PUBLIC
+from prunebench.api.version import VERSION
 from prunebench.commands.public_modules import with_table
 from prunebench.testing import foreign_imports
 
@@ -175,3 +176,10 @@ def test_the_core_knows_no_objective_and_no_metric_of_a_task() -> None:
 def test_the_readme_of_plugins_lists_the_public_modules_as_they_are() -> None:
     page = (ROOT / "plugins" / "README.md").read_text(encoding="utf-8")
     assert with_table(page) == page, "run: python -m prunebench.commands.public_modules plugins/README.md"
+
+
+def test_one_version_stands_everywhere() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    stated = {settings["project"]["version"], settings["tool"]["towncrier"]["version"], VERSION}
+    stated |= set(re.findall(r"^version: (.+)$", (ROOT / "CITATION.cff").read_text(encoding="utf-8"), re.MULTILINE))
+    assert len(stated) == 1, stated
