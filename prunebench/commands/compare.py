@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import click
 
@@ -11,20 +10,21 @@ from prunebench.commands.command import Command
 
 
 @click.command(cls=Command)
-@click.argument("first", type=click.Path(path_type=Path))
-@click.argument("second", type=click.Path(path_type=Path))
+@click.argument("first")
+@click.argument("second")
 @click.option("--metric", metavar="SPLIT/METRIC", help="Compare another metric than FIRST ranks by.")
 @click.option("--json", "as_json", is_flag=True, help="The comparison as JSON on standard output.")
-def compare(first: Path, second: Path, metric: str | None, as_json: bool) -> None:
+def compare(first: str, second: str, metric: str | None, as_json: bool) -> None:
     """Compare two leaderboards: paired differences, and what differs in how they were made.
 
-    FIRST and SECOND are folders of leaderboards. Differences are SECOND minus FIRST.
+    FIRST and SECOND are folders of leaderboards, or addresses of http or https at which such folders are shown.
+    Differences are SECOND minus FIRST.
     """
     from prunebench.api.untrusted_text import printable
     from prunebench.leaderboard.two_boards import compared
-    from prunebench.results.folder import read_results
+    from prunebench.results.remote import results_at
 
-    comparison = compared(read_results(first), read_results(second), metric)
+    comparison = compared(results_at(first), results_at(second), metric)
     if as_json:
         click.echo(json.dumps(comparison.to_json()))
     else:

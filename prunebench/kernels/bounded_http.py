@@ -16,6 +16,9 @@ from typing import IO, Any
 from urllib.error import HTTPError
 from urllib.parse import urlsplit
 
+SILENT = 30.0
+"""Seconds that a server may take to begin its answer."""
+
 
 class _BoundedReader(io.RawIOBase):
     """What a socket gives, until a point in time."""
@@ -95,6 +98,36 @@ def opened(url: str, headers: dict[str, str], timeout: float) -> Any:
     """
     opener = urllib.request.build_opener(_Http, _Https, _Redirects)
     return opener.open(urllib.request.Request(url, headers=headers), timeout=timeout)
+
+
+def content_at(url: str, most: int, seconds: float) -> bytes:
+    """What lies at an address of http or https.
+
+    Args:
+        most: bytes that are taken.
+        seconds: for the whole of it.
+    Raises:
+        OSError, HTTPException: the server does not give it, or not in time.
+        ValueError: it is larger, or the address is of another scheme.
+    """
+    if urlsplit(url).scheme.lower() not in ("http", "https"):
+        raise ValueError("only http and https are read")
+    ends = time.monotonic() + seconds
+    content = bytearray()
+    with opened(url, {"User-Agent": "prunebench"}, min(SILENT, seconds)) as answer:
+        allow = allower(answer)
+        allow(seconds)
+        # One receipt at a time: `read` would wait for all of it.
+        while block := answer.read1(1 << 16):
+            content += block
+            if len(content) > most:
+                raise ValueError(f"it has more than {most:,} bytes")
+            if time.monotonic() > ends:
+                raise TimeoutError("it takes too long")
+        stated = answer.headers.get("Content-Length")
+    if stated is not None and stated.isdigit() and len(content) < int(stated):
+        raise OSError(f"it ended after {len(content):,} of {stated} bytes")
+    return bytes(content)
 
 
 def allower(answer: Any) -> Callable[[float], None]:

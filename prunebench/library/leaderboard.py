@@ -132,17 +132,17 @@ class Leaderboard:
         return f"<pre>{escape(str(self))}</pre>"
 
 
-def load_results(folder: str | Path) -> Leaderboard:
-    """The leaderboard of a folder, read as data of a stranger: nothing in it is run or believed beyond its types.
+def load_results(place: str | Path) -> Leaderboard:
+    """A committed leaderboard, read as data of a stranger: nothing in it is run or believed beyond its types.
 
     Args:
-        folder: that of a leaderboard.
+        place: its folder, or the address of http or https at which a web server shows the folder's files.
     Raises:
-        PrunebenchError: it is none, or a file of it was edited or is damaged.
+        PrunebenchError: no leaderboard is there, or a file of it was edited or is damaged.
     """
-    from prunebench.results.folder import read_results
+    from prunebench.results.remote import results_at
 
-    return Leaderboard(read_results(folder))
+    return Leaderboard(results_at(place))
 
 
 def compare(first: Leaderboard, second: Leaderboard, metric: str | None = None) -> Comparison:

@@ -408,6 +408,8 @@ class _Planner:
             count = count if own is None else own
             if not 0 < count <= counts[-1]:
                 raise PlanError(f"round {round} would leave {count:,} of {units:,} units; ask for fewer rounds")
+            if round == 1 and count == units:
+                raise PlanError(f"cut {entry.cut} removes no unit of {units:,}")
             counts.append(count)
         return counts
 

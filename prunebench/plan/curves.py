@@ -50,6 +50,8 @@ def curve_spec(measure: Measure, task: BoundComponent, run: Run) -> CurveSpec:
         if not run.start <= iteration <= run.stop:
             raise PlanError(f'measure.at: "{position}" (iteration {iteration:,}) is outside of the run')
         points.add(iteration)
+    if measure.every is not None and not measure.every.amount:
+        raise PlanError(f'measure.every: "{measure.every}" is no distance; leave it out to measure at both ends alone')
     every = None if measure.every is None else max(1, measure.every.iterations(run.clock))
     places = 0 if every is None else (run.stop - run.start) // every
     if places > PLACES:

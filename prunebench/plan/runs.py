@@ -23,6 +23,11 @@ def window(ticket: PlannedTicket, recipe: Recipe, clock: Clock) -> tuple[int, in
     """
     assert clock.horizon is not None
     start = ticket.start.iterations(clock)
+    if ticket.start.amount and not start:
+        raise PlanError(
+            f'position "{ticket.start}" rounds to the first iteration of a run of {clock.horizon:,}; start later, or '
+            'write "0it"'
+        )
     stop = clock.horizon if recipe.stop is None else recipe.stop.iterations(clock)
     if ticket.over is not None:
         stop = start + ticket.over.iterations(clock)

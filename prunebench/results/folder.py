@@ -23,6 +23,15 @@ def read_results(folder: str | Path) -> Results:
     wrong = check_manifest(folder)
     if wrong:
         raise PrunebenchError(f"{folder}: {'; '.join(wrong)}")
+    return recorded(folder)
+
+
+def recorded(folder: Path) -> Results:
+    """The results that files hold, which were found to be as they were written.
+
+    Raises:
+        PrunebenchError: one of them is damaged.
+    """
     provenance = read_provenance(folder)
     with without_collector():
         return Results(provenance.report.name, read_rows(folder), read_details(folder), provenance)

@@ -111,6 +111,22 @@ def test_a_horizon_that_is_written_as_zero_iterations_is_one() -> None:
     assert {e.run.stop for t in toy_plan(imp(evaluate={"horizon": "0it"})).trials for e in t.evaluations} == {0, 24}
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"cut": 1e-12}, "cut 1e-12 removes no unit of 66"),
+        ({"measure": {"every": "0it"}}, 'measure.every: "0it" is no distance'),
+        ({"measure": {"every": "0%"}}, 'measure.every: "0%" is no distance'),
+        (imp(schedule={"use": "rewind", "to": "0.1%"}), 'position "0.1%" rounds to the first iteration of a run of 24'),
+        (imp(schedule={"use": "rewind", "to": "0.01ep"}), 'position "0.01ep" rounds to the first iteration'),
+    ],
+)
+def test_nothing_else_that_is_stated_rounds_to_nothing(changes: Mapping[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        make_plan(toy_benchmark(changes), ToyProbe())
+    assert message in str(error.value)
+
+
 def test_a_position_has_a_bounded_number_of_digits() -> None:
     assert "is not a position" in refused(train={"horizon": "9" * 30 + "it"})
 
