@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from prunebench import PrunebenchError
 from prunebench.api.board import AXES, Between, Gap, Group
 from prunebench.api.errors import ConfigError
-from prunebench.api.report import results_table
+from prunebench.api.report import gap_lines, results_table
 from prunebench.api.results import Results
 from prunebench.benchmark import load as config
 from prunebench.components.catalogue import Catalogue
@@ -181,6 +181,20 @@ def test_no_value_is_read_off_a_line_that_is_too_long_or_too_steep(monkeypatch: 
     assert group(far, 0.5).at("imp", 0.5).missing == {0: Gap("far", (0.8, 0.39), (0.9, 0.85))}
     assert group(steep, 0.5).at("imp", 0.5).missing == {0: Gap("steep", (0.542, 0.361), (0.9019, 0.7222))}
     assert group(near, 0.5).at("imp", 0.5).n == 1
+
+
+def test_seeds_without_a_value_for_one_reason_have_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(axis_module, "STEEPEST", 0.1)
+    values = {0: (0.575, 0.404), 1: (0.575, 0.429), 2: (0.575, 0.421), 3: (0.575, 0.56)}
+    rows = [
+        ticket("imp", macs, value, density, seed)
+        for seed, (high, low) in values.items()
+        for macs, value, density in ((0.8, high, 0.5), (0.4, low, 0.25))
+    ]
+    reason = "its nearest tickets, at 80 % and 40 %, have 57.50 and 40.40 to 42.90, which are too far apart"
+    assert gap_lines(group(rows, 0.5)) == [f"imp at 50.0 %: with seeds 0, 1 and 2 {reason}"]
+    without = [one for one in rows if one["seed"] < 3]
+    assert gap_lines(group(without, 0.5)) == [f"imp at 50.0 %: {reason}"]
 
 
 def test_a_metric_without_a_range_is_as_little_read_off_a_cliff(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import isclose
 
 from prunebench.api.board import Between, Cell, Gap, Group
@@ -95,18 +95,32 @@ def between_text(between: Between, metric: Metric) -> str:
     return f"between {metric.number(first)} at {share_text(above)} and {metric.number(second)} at {share_text(below)}"
 
 
-def gap_text(gap: Gap, metric: Metric) -> str:
-    """Why there is no value."""
-    places = " and ".join(share_text(place) for place in gap.places)
-    match gap.why:
+def gap_texts(gaps: Mapping[int, Gap], metric: Metric) -> dict[str, list[int]]:
+    """Why there is no value, with the seeds that it is so for: one text for seeds that differ only in their values."""
+    alike: dict[tuple[object, ...], dict[int, Gap]] = {}
+    for seed, gap in sorted(gaps.items()):
+        alike.setdefault((gap.why, tuple(map(share_text, gap.places))), {})[seed] = gap
+    return {_gap_text(list(same.values()), metric): list(same) for same in alike.values()}
+
+
+def _gap_text(gaps: Sequence[Gap], metric: Metric) -> str:
+    """Why there is no value, of gaps between tickets at the same places."""
+    places = " and ".join(map(share_text, gaps[0].places))
+    match gaps[0].why:
         case "no ticket":
             return "no ticket of it was judged"
         case "beyond":
             return f"it has tickets on one side only, the nearest at {places}"
         case "far":
             return f"its nearest tickets, at {places}, are too far apart"
-    values = " and ".join("?" if value is None else metric.number(value) for value in gap.values)
+    values = " and ".join(_range_text(ends, metric) for ends in zip(*(gap.values for gap in gaps), strict=True))
     return f"its nearest tickets, at {places}, have {values}, which are too far apart"
+
+
+def _range_text(values: Iterable[float | None], metric: Metric) -> str:
+    """The least and the greatest of some values: one number where they print alike."""
+    known = sorted(value for value in values if value is not None)
+    return " to ".join(dict.fromkeys(metric.number(value) for value in (known[0], known[-1]))) if known else "?"
 
 
 def seeds_text(cell: Cell, metric: Metric) -> str:
@@ -138,15 +152,21 @@ def value_text(cell: Cell, metric: Metric, full: int, neighbours: bool = True) -
     return f"{text} ({'; '.join(notes)})" if notes else text
 
 
+def counted_seeds(seeds: Sequence[int]) -> str:
+    """Some seeds in words: "seed 0", "seeds 0, 1 and 2"."""
+    *first, last = map(str, seeds)
+    return f"seeds {', '.join(first)} and {last}" if first else f"seed {last}"
+
+
 def gap_lines(group: Group) -> list[str]:
     """What was asked for and has no value, a line for each entry and reason."""
     lines: dict[tuple[str, str], list[str]] = {}
     for entry in group.shown:
         for place, cell in entry.cells.items():
-            reasons = {seed: gap_text(gap, group.metric) for seed, gap in cell.missing.items()}
-            alike = len(set(reasons.values())) == 1 and not cell.trials
-            for seed, reason in reasons.items():
-                text = reason if alike else f"with seed {seed} {reason}"
+            reasons = gap_texts(cell.missing, group.metric)
+            for reason, seeds in reasons.items():
+                every = len(reasons) == 1 and not cell.trials
+                text = reason if every else f"with {counted_seeds(seeds)} {reason}"
                 places = lines.setdefault((entry.name, text), [])
                 if group.labels[place] not in places:
                     places.append(group.labels[place])

@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from prunebench.api.board import Board, Cell, Entry, Group
 from prunebench.api.estimates import Paired
-from prunebench.api.report.numbers import gap_text
+from prunebench.api.report.numbers import gap_texts
 
 Value: TypeAlias = str | int | float | None
 
@@ -48,7 +48,7 @@ def _record(board: Board, group: Group, entry: Entry, place: float, cell: Cell) 
         *(cell.n, *counts, len(cell.between), *ends),
         *_difference(group, entry.name, place),
         *(" ".join(f"{seed}:{value!r}" for seed, value in sorted(cell.values.items())), *_between(cell)),
-        *(len(cell.missing), "; ".join(dict.fromkeys(gap_text(gap, group.metric) for gap in cell.missing.values()))),
+        *(len(cell.missing), "; ".join(gap_texts(cell.missing, group.metric))),
         *(cell.apart, cell.cut_off),
     )
 

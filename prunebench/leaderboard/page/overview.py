@@ -16,7 +16,7 @@ from prunebench.api.report import (
     between_text,
     cut_off_text,
     draws_text,
-    gap_text,
+    gap_texts,
     level,
     plain,
     printed,
@@ -166,7 +166,7 @@ def _gap(cell: Cell | None, metric: Metric) -> str | None:
     """Why a place that was asked for has no value."""
     if cell is None or not cell.missing:
         return None
-    return "; ".join(dict.fromkeys(gap_text(gap, metric) for gap in cell.missing.values()))
+    return "; ".join(gap_texts(cell.missing, metric))
 
 
 def _full(intervals: Sequence[Interval]) -> list[float]:
