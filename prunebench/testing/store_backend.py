@@ -243,7 +243,8 @@ for i in range(10**9):
             assert mine.try_acquire()
             assert mine.try_acquire()
             assert not theirs.try_acquire()
-            assert other.lease("other-work").try_acquire()
+            with other.lease("other-work") as elsewhere:
+                assert elsewhere.try_acquire()
             mine.release()
             assert theirs.try_acquire()
             assert not mine.try_acquire()
