@@ -56,6 +56,21 @@ def test_python_runs(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         exec(compile(block, str(page), "exec"), names)
 
 
+def test_contracts_are_collected_as_the_page_says() -> None:
+    (text,) = blocks(ROOT / "docs" / "how-to" / "ci.md", "py")
+    names: dict[str, Any] = {}
+    exec(text.replace("my-package", "prunebench"), names)
+    assert any(name.startswith("Test") for name in names)
+
+
+def test_each_block_is_of_a_language_that_is_tried() -> None:
+    """Blocks of `py` need something that is made first: those of how-to/tickets.md are in tests/runner/test_zoo.py."""
+    for page in PAGES:
+        languages = set(re.findall(r"^ *```([\w-]+)$", page.read_text(encoding="utf-8"), re.MULTILINE))
+        assert languages <= {"python", "toml", "sh", "yaml", "ini", "py"}, page
+        assert "py" not in languages or page.name in ("tickets.md", "ci.md"), page
+
+
 @cache
 def schema() -> Any:
     return json_schema(Catalogue.load())

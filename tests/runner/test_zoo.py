@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import safetensors.torch
+import timm
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -95,6 +96,25 @@ def test_the_cards_lines_load_it_into_plain_timm(home: Path, monkeypatch: pytest
     ours = prunebench.load_ticket(home / "board", ENTRY, "0.64", 0).model()
     with torch.no_grad():
         assert torch.equal(names["model"].eval()(images), ours(images))
+
+
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "tickets.md"
+
+
+def test_the_pages_lines_load_a_ticket_with_prunebench_and_without(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours, plain = re.findall(r"```py\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    here = ours.replace('"leaderboards/quickstart", "imp", 0.029', f'{str(home / "board")!r}, "{ENTRY}", 0.64')
+    assert here != ours
+    names: dict[str, Any] = {}
+    exec(here, names)
+    assert not names["network"].training
+    network = timm.create_model("resnet18", num_classes=10, in_chans=3)
+    safetensors.torch.save_file(network.state_dict(), tmp_path / "weights.safetensors")
+    monkeypatch.chdir(tmp_path)
+    exec(plain, names)
+    assert torch.equal(names["model"].fc.weight, network.fc.weight)
 
 
 def test_pulled_tickets_are_a_zoo_of_their_own(home: Path, tmp_path: Path) -> None:
