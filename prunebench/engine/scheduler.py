@@ -183,8 +183,17 @@ class _Scheduler:
 
     def _needs(self, task: _Task) -> list[int]:
         """The tasks that make what a phase needs and what is to be made, without those that failed."""
-        makers = [self._maker(ref) for ref in task.phase.parents]
-        return [number for number in dict.fromkeys(makers) if number is not None and number in self.graph]
+        found: list[int] = []
+        for ref in task.phase.parents:
+            number = self.numbers.get(ref.key)
+            if number is None or number in found:
+                continue
+            address = ref.address
+            for output in self.tasks[number].outputs:
+                if output.address == address:
+                    found.append(number)
+                    break
+        return [number for number in found if number in self.graph] if self.execution.failed else found
 
     def _maker(self, ref: Ref) -> int | None:
         """The task that makes an output which is to be made, or would have made it; None if it is there."""
