@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import gc
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from prunebench.api.errors import InterruptedRunError, StoreError, WorkerError
 from prunebench.api.events import Event
 from prunebench.api.planning import Ref
+from prunebench.engine.collector import without_collector
 from prunebench.engine.executors.api import Executor, Resources
 from prunebench.engine.missing import missing
 from prunebench.engine.pace import Forecast, Pace, amount
@@ -138,7 +137,7 @@ class _Scheduler:
 
     def run(self) -> Execution:
         began = self.forecast_at = time.monotonic()
-        with _no_collector():
+        with without_collector():
             wanted = missing(self.plan, self.store)
             if wanted:
                 slots = sum(one.slots for one in self.executor.capacity())
@@ -183,17 +182,12 @@ class _Scheduler:
 
     def _needs(self, task: _Task) -> list[int]:
         """The tasks that make what a phase needs and what is to be made, without those that failed."""
-        found: list[int] = []
-        for ref in task.phase.parents:
-            number = self.numbers.get(ref.key)
-            if number is None or number in found:
-                continue
-            address = ref.address
-            for output in self.tasks[number].outputs:
-                if output.address == address:
-                    found.append(number)
-                    break
-        return [number for number in found if number in self.graph] if self.execution.failed else found
+        return [maker for maker in self._makers(task) if maker in self.graph]
+
+    def _makers(self, task: _Task) -> list[int]:
+        """The tasks that make what a phase needs and what is to be made, or would have made it, each once."""
+        makers = [self._maker(ref) for ref in task.phase.parents]
+        return [maker for maker in dict.fromkeys(makers) if maker is not None]
 
     def _maker(self, ref: Ref) -> int | None:
         """The task that makes an output which is to be made, or would have made it; None if it is there."""
@@ -368,14 +362,14 @@ class _Scheduler:
     def _wait_for_parents(self, number: int) -> None:
         """A phase that was taken waits for what it needs; it is skipped where that failed."""
         task = self.tasks[number]
-        makers = [maker for ref in task.phase.parents if (maker := self._maker(ref)) is not None]
+        makers = self._makers(task)
         failed = next((self.tasks[maker].phase.key for maker in makers if maker not in self.graph), None)
         if failed is not None:
             key = task.phase.key
             self.execution.skipped[key] = self.execution.skipped.get(failed, failed)
             self._drop(number, self.execution.skipped[key])
         elif makers:
-            self.graph.wait(number, dict.fromkeys(makers))
+            self.graph.wait(number, makers)
         else:
             self.graph.put_back(number)
 
@@ -420,15 +414,3 @@ class _Scheduler:
 def pace_name(store: Store) -> str:
     """Under which name a store keeps how fast work went in its environment."""
     return f"pace-{store.environment.id}"
-
-
-@contextmanager
-def _no_collector() -> Iterator[None]:
-    """Within it, many objects are made and all stay: the collector would go through a large plan for nothing."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from prunebench.api.errors import PrunebenchError
 from prunebench.api.results import Results
-from prunebench.results.collector import without_collector
+from prunebench.engine.collector import without_collector
 from prunebench.results.details import read_details
 from prunebench.results.manifest import check_manifest
 from prunebench.results.provenance import read_provenance

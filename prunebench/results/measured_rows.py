@@ -9,10 +9,11 @@ from typing import Any
 
 from prunebench.api.cost_share import CostShare
 from prunebench.api.planning import Evaluation, Ref
-from prunebench.api.rows import Outcome, Row, Stated
+from prunebench.api.rows import Outcome, Row
 from prunebench.api.task import EARLY_STOP, LOSS, STOPPED_AT, all_metrics, primary
 from prunebench.plan.trial import LeftOut, Plan, Trial
 from prunebench.results.outputs import Output, Outputs
+from prunebench.results.rows import shared
 
 DENSITIES = ("density", "density_all", "density_macs")
 """The fraction kept of the units that may be pruned, of all parameters, and of the multiply-accumulates."""
@@ -26,11 +27,7 @@ def rows_of(plan: Plan, outputs: Outputs) -> list[Row]:
     """
     reader = _Reader(plan, outputs)
     rows = [row for trial in plan.trials for row in reader.trial(trial)]
-    rows += [row for out in plan.left_out for row in _left_out(out)]
-    stated = Stated()
-    for row in rows:
-        stated.share(row)
-    return rows
+    return shared([*rows, *(row for out in plan.left_out for row in _left_out(out))])
 
 
 def _left_out(out: LeftOut) -> Iterator[Row]:

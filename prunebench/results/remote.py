@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import tempfile
 from collections.abc import Iterable
@@ -15,9 +14,10 @@ from prunebench.api.results import Results
 from prunebench.kernels.bounded_http import content_at
 from prunebench.results.folder import read_results, recorded
 from prunebench.results.manifest import INDEX, MANIFEST, SOURCES, read_manifest
+from prunebench.results.reading import sha256_of
 
 MOST_BYTES = {MANIFEST: 16 << 20, **dict.fromkeys(SOURCES, 512 << 20)}
-"""The largest file of each name that is taken from a server."""
+"""The largest file of each name that is taken from a server: it is held in memory, and less than a folder may have."""
 SECONDS = 600.0
 """For each file."""
 
@@ -46,7 +46,7 @@ def _fetched(address: str) -> Results:
             listed = read_manifest(folder).files
             _fetch(base, SOURCES, folder)
             for name in SOURCES:
-                if hashlib.sha256((folder / name).read_bytes()).hexdigest() != listed.get(name):
+                if sha256_of(folder / name) != listed.get(name):
                     raise PrunebenchError(f"{folder}: {name}: its sha256 is not the manifest's")
             return recorded(folder)
         except PrunebenchError as error:

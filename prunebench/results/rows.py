@@ -19,10 +19,15 @@ def rows_text(rows: Iterable[Row]) -> str:
 
 def parsed_rows(content: bytes, where: str = RESULTS) -> list[Row]:
     """The rows in the content of a `results.jsonl`. Raises PrunebenchError, with file, line and field."""
-    rows, stated = list(lines_of(content, Row.model_validate_json, where)), Stated()
-    for row in rows:
+    return shared(lines_of(content, Row.model_validate_json, where))
+
+
+def shared(rows: Iterable[Row]) -> list[Row]:
+    """The rows, which hold in common what they state."""
+    found, stated = list(rows), Stated()
+    for row in found:
         stated.share(row)
-    return rows
+    return found
 
 
 def write_rows(folder: Path, rows: Iterable[Row]) -> None:

@@ -12,12 +12,13 @@ from prunebench.api.errors import PrunebenchError
 from prunebench.api.results import Results
 from prunebench.components.catalogue import Catalogue
 from prunebench.components.managers import implements, run_manager
-from prunebench.results.collector import without_collector
-from prunebench.results.details import details_text, parsed_details, read_details
+from prunebench.engine.collector import without_collector
+from prunebench.results.details import details_text, parsed_details
+from prunebench.results.folder import recorded
 from prunebench.results.manifest import INDEX, SOURCES, check_manifest, files_in, read_manifest
-from prunebench.results.provenance import parsed_provenance, provenance_text, read_provenance
+from prunebench.results.provenance import parsed_provenance, provenance_text
 from prunebench.results.reading import sha256_of
-from prunebench.results.rows import parsed_rows, read_rows, rows_text
+from prunebench.results.rows import parsed_rows, rows_text
 from prunebench.results.tolerance import RULES, rules_text, tolerance_of
 from prunebench.results.verification import record_of
 from prunebench.results.writing import complete, remove_others, replacing, seal
@@ -61,10 +62,7 @@ def report_again(
         edited = [line for line in check_manifest(folder) if line.split()[0] in SOURCES]
         if edited:
             raise PrunebenchError(f"{folder}: {edited[0]}; a page is only written for results as they were recorded")
-    provenance = read_provenance(folder)
-    with without_collector():
-        results = Results(provenance.report.name, read_rows(folder), read_details(folder), provenance)
-    return write_results(folder, results, metric, against, also=also, complain=complain)
+    return write_results(folder, recorded(folder), metric, against, also=also, complain=complain)
 
 
 def write_results(

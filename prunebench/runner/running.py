@@ -15,12 +15,12 @@ from prunebench.api.provenance import Provenance
 from prunebench.api.results import Results
 from prunebench.api.rows import Row
 from prunebench.components.catalogue import Catalogue
+from prunebench.engine.collector import without_collector
 from prunebench.engine.executors.api import Capacity, Executor
 from prunebench.engine.executors.places import computes_here
 from prunebench.engine.homes import HomesStore, homes_of
 from prunebench.engine.scheduler import Execution, execute
 from prunebench.plan.trial import LeftOut, Plan
-from prunebench.results.collector import without_collector
 from prunebench.results.measured_details import details_of
 from prunebench.results.measured_rows import rows_of
 from prunebench.results.outputs import Outputs

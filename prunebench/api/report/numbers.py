@@ -152,7 +152,7 @@ def value_text(cell: Cell, metric: Metric, full: int, neighbours: bool = True) -
     return f"{text} ({'; '.join(notes)})" if notes else text
 
 
-def counted_seeds(seeds: Sequence[int]) -> str:
+def _seeds(seeds: Sequence[int]) -> str:
     """Some seeds in words: "seed 0", "seeds 0, 1 and 2"."""
     *first, last = map(str, seeds)
     return f"seeds {', '.join(first)} and {last}" if first else f"seed {last}"
@@ -166,7 +166,7 @@ def gap_lines(group: Group) -> list[str]:
             reasons = gap_texts(cell.missing, group.metric)
             for reason, seeds in reasons.items():
                 every = len(reasons) == 1 and not cell.trials
-                text = reason if every else f"with {counted_seeds(seeds)} {reason}"
+                text = reason if every else f"with {_seeds(seeds)} {reason}"
                 places = lines.setdefault((entry.name, text), [])
                 if group.labels[place] not in places:
                     places.append(group.labels[place])

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 def without_collector() -> Iterator[None]:
     """Nothing is searched for cycles in the block, nor after it where nothing was before.
 
-    The more values there are, the longer a search takes, and rows and details are values that refer to nothing back:
-    a quarter of the time of reading and writing 50,000 rows went into searches that found nothing.
+    The more values there are, the longer a search takes. A plan's phases, rows and details refer to nothing back: a
+    quarter of the time of reading and writing 50,000 rows went into searches that found nothing.
     """
     collecting = gc.isenabled()
     gc.disable()

@@ -4,7 +4,7 @@ import gc
 
 import pytest
 
-from prunebench.results.collector import without_collector
+from prunebench.engine.collector import without_collector
 
 
 def test_the_collector_is_afterwards_as_it_was_before() -> None:
