@@ -1,4 +1,4 @@
-"""Python's collector of cycles, kept out while a million values are made that have none."""
+"""Python's collector of cycles, kept away from a million values that have none."""
 
 from __future__ import annotations
 
@@ -21,3 +21,17 @@ def without_collector() -> Iterator[None]:
     finally:
         if collecting:
             gc.enable()
+
+
+@contextmanager
+def collecting_only_new() -> Iterator[None]:
+    """What is there before the block is not searched for cycles in it; what is made in it is, as ever.
+
+    For a block that needs a plan from its start to its end: a search through 10^5 phases takes as long as scheduling
+    10^4 of them, and finds nothing.
+    """
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()

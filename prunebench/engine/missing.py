@@ -27,32 +27,32 @@ def missing(plan: Plan, store: Having, refs: Iterable[Ref] | None = None) -> dic
     Args:
         refs: what is wanted; by default what the plan's results rest on.
     """
-    lacking: dict[str, list[Ref]] = {}
+    lacking: dict[str, tuple[Ref, ...]] = {}
     # By address, whose hash is known, and not by Ref, whose is not: a plan may have 10^5 phases.
     sweep = {ref.address: ref for ref in (plan.sinks if refs is None else refs)}
-    asked: set[str] = set()
+    asked = set(sweep)
     while sweep:
         there = store.have(sweep)
-        asked.update(sweep)
         parents: dict[str, Ref] = {}
         for wanted, ref in sweep.items():
             if wanted in there:
                 continue
             if ref.key in lacking:
-                lacking[ref.key].append(ref)
+                lacking[ref.key] += (ref,)
                 continue
-            lacking[ref.key] = [ref]
+            lacking[ref.key] = (ref,)
             for parent in plan.phases[ref.key].parents:
                 address = parent.address
                 if address not in asked:
+                    asked.add(address)
                     parents[address] = parent
         sweep = parents
     beside = {key: plan.alongside[key] for key in lacking if key in plan.alongside}
     kept = store.have({ref.address: ref for ref in beside.values()}) if beside else set()
     for key, extra in beside.items():
         if extra.address not in kept and extra not in lacking[key]:
-            lacking[key].append(extra)
-    return {key: tuple(outputs) for key, outputs in lacking.items()}
+            lacking[key] += (extra,)
+    return lacking
 
 
 def samples(phase: Phase, outputs: Iterable[Ref]) -> int:

@@ -99,12 +99,12 @@ class Pace:
 
 
 @dataclass(slots=True)
-class _Running:
-    """A phase that is being worked on: of which kind, and the first and the last that was heard of how far it is."""
+class _Progress:
+    """Of a phase that is being worked on, the first and the last that was heard: when, and how many units were done."""
 
     kind: str
-    first: tuple[float, float] | None = None
-    last: tuple[float, float] | None = None
+    first: tuple[float, float]
+    last: tuple[float, float]
 
 
 class Forecast:
@@ -127,7 +127,9 @@ class Forecast:
         self._steps = Pace()
         self._left: dict[str, float] = {}
         """Units that are to be done, by kind."""
-        self._running: dict[str, _Running] = {}
+        self._running: dict[str, str] = {}
+        """Of each phase that is worked on, its kind."""
+        self._progress: dict[str, _Progress] = {}
         self._resumed: set[str] = set()
 
     def add(self, kind: str, units: float) -> None:
@@ -138,21 +140,20 @@ class Forecast:
         """A phase is worked on; for a second time, if that broke off before."""
         if key in self._running:
             self._resumed.add(key)
-        self._running[key] = _Running(kind)
+            self._progress.pop(key, None)
+        self._running[key] = kind
 
     def progress(self, key: str, units: float, now: float) -> None:
         """So many units of a phase are done."""
-        running = self._running.get(key)
-        if running is None:
-            return
-        running.first = running.first or (now, units)
-        running.last = (now, units)
+        kind = self._running.get(key)
+        if kind is not None:
+            self._progress.setdefault(key, _Progress(kind, (now, units), (now, units))).last = (now, units)
 
     def done(self, key: str, kind: str, units: float, seconds: float, first: bool) -> None:
         """A phase, so many units of a kind, is done; `first` says whether it was the first work of its worker."""
-        running = self._running.get(key)
-        if running is not None and running.first is not None and running.last is not None:
-            self._steps.add(kind, running.last[0] - running.first[0], running.last[1] - running.first[1])
+        heard = self._progress.get(key) if self._progress else None
+        if heard is not None:
+            self._steps.add(kind, heard.last[0] - heard.first[0], heard.last[1] - heard.first[1])
         if key not in self._resumed:
             (self._first if first else self.pace).add(kind, seconds, units)
         self.drop(key, kind, units)
@@ -161,6 +162,8 @@ class Forecast:
         """A phase, so many units of a kind, is not to be done any more."""
         self._left[kind] -= units
         self._running.pop(key, None)
+        if self._progress:
+            self._progress.pop(key, None)
         if self._resumed:
             self._resumed.discard(key)
 
@@ -173,7 +176,7 @@ class Forecast:
         steps = self._steps_so_far()
         seconds = known = units = 0.0
         for kind, left in self._left.items():
-            here = sum([run.last[1] for run in self._running.values() if run.kind == kind and run.last is not None])
+            here = sum([heard.last[1] for heard in self._progress.values() if heard.kind == kind])
             left = max(0.0, left - here)
             own, guessed = self._pace_of(kind, steps)
             pace = own if own is not None else guessed
@@ -200,7 +203,6 @@ class Forecast:
     def _steps_so_far(self) -> Pace:
         """The pace of steps, of runs that are under way too."""
         found = Pace(dict(self._steps.seconds), dict(self._steps.units))
-        for run in self._running.values():
-            if run.first is not None and run.last is not None:
-                found.add(run.kind, run.last[0] - run.first[0], run.last[1] - run.first[1])
+        for heard in self._progress.values():
+            found.add(heard.kind, heard.last[0] - heard.first[0], heard.last[1] - heard.first[1])
         return found

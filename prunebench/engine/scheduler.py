@@ -12,7 +12,7 @@ from typing import Any
 from prunebench.api.errors import InterruptedRunError, StoreError, WorkerError
 from prunebench.api.events import Event
 from prunebench.api.planning import Ref
-from prunebench.engine.collector import without_collector
+from prunebench.engine.collector import collecting_only_new, without_collector
 from prunebench.engine.executors.api import Executor, Resources
 from prunebench.engine.missing import missing
 from prunebench.engine.pace import Forecast, Pace, amount
@@ -138,13 +138,16 @@ class _Scheduler:
     def run(self) -> Execution:
         began = self.forecast_at = time.monotonic()
         with without_collector():
-            wanted = missing(self.plan, self.store)
+            lacking = missing(self.plan, self.store)
+            # In the order of the plan, where a phase comes after those that it reads from. Among work that is as long
+            # as other work, what was planned first is done first.
+            wanted = {key: lacking[key] for key in self.phases if key in lacking}
             if wanted:
                 slots = sum(one.slots for one in self.executor.capacity())
                 self.forecast = Forecast(slots, Pace.from_json(self.store.cached_json(pace_name(self.store))))
             self._plant(wanted)
         self.observe(Event("run-started", {"phases": self.total, "runs": self._runs(wanted)}))
-        with stoppable(self._stop_soon, PATIENCE):
+        with stoppable(self._stop_soon, PATIENCE), collecting_only_new():
             try:
                 while self.graph and not self.stopping:
                     self._start()
@@ -186,18 +189,13 @@ class _Scheduler:
 
     def _makers(self, task: _Task) -> list[int]:
         """The tasks that make what a phase needs and what is to be made, or would have made it, each once."""
-        makers = [self._maker(ref) for ref in task.phase.parents]
-        return [maker for maker in dict.fromkeys(makers) if maker is not None]
-
-    def _maker(self, ref: Ref) -> int | None:
-        """The task that makes an output which is to be made, or would have made it; None if it is there."""
-        number = self.numbers.get(ref.key)
-        if number is not None:
-            address = ref.address
-            for output in self.tasks[number].outputs:
-                if output.address == address:
-                    return number
-        return None
+        numbers, tasks = self.numbers, self.tasks
+        makers: dict[int, None] = {}
+        for ref in task.phase.parents:
+            number = numbers.get(ref.key)
+            if number is not None and number not in makers and _among(ref, tasks[number].outputs):
+                makers[number] = None
+        return list(makers)
 
     # Starting work.
 
@@ -346,10 +344,11 @@ class _Scheduler:
         while stack:
             ref = stack.pop()
             # Somebody else, who shares the store, may have made it again.
-            if self._maker(ref) is not None or ref in new.get(ref.key, ()) or self.store.has(ref.address):
+            number = self.numbers.get(ref.key)
+            planned = new.get(ref.key, ()) if number is None else (*self.tasks[number].outputs, *new.get(ref.key, ()))
+            if _among(ref, planned) or self.store.has(ref.address):
                 continue
             self.lost.add(ref.address)
-            number = self.numbers.get(ref.key)
             if number is not None and (number in self.graph or self.execution.error_of(ref.key) is not None):
                 self.tasks[number].outputs += (ref,)
             elif ref.key in new:
@@ -409,6 +408,15 @@ class _Scheduler:
                         self.execution.done += event["kind"] == "done"
         except KeyboardInterrupt:
             return
+
+
+def _among(ref: Ref, outputs: Iterable[Ref]) -> bool:
+    """Whether an output is one of some; by address, which a plan has made out."""
+    address = ref.address
+    for output in outputs:  # noqa: SIM110 (a generator takes three times as long, at every link of a plan)
+        if output.address == address:
+            return True
+    return False
 
 
 def pace_name(store: Store) -> str:

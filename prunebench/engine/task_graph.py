@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Collection, Hashable, Iterable
 from typing import Generic, TypeVar
 
 Lane = TypeVar("Lane", bound=Hashable)
@@ -45,7 +45,7 @@ class TaskGraph(Generic[Lane]):
         """How many tasks were added so far: the number of the next one."""
         return len(self._states)
 
-    def extend(self, count: int, tasks: Iterable[tuple[float, Lane, Iterable[int]]], behind: float = 0.0) -> None:
+    def extend(self, count: int, tasks: Iterable[tuple[float, Lane, Collection[int]]], behind: float = 0.0) -> None:
         """Add tasks.
 
         Args:
@@ -58,10 +58,9 @@ class TaskGraph(Generic[Lane]):
         first = self.added
         self._left += count
         self._states += bytes(count)
-        self._waits += [0] * count
         self._children += [[] for _ in range(count)]
-        inner = [0] * count
         children, waits, paths, heaps = self._children, self._waits, self._paths, self._heaps
+        in_order = True
         before: tuple[Lane, list[Entry]] | None = None
         for number, (cost, lane, parents) in enumerate(tasks, first):
             paths.append(cost)
@@ -69,18 +68,23 @@ class TaskGraph(Generic[Lane]):
             if before is None or before[0] is not lane:
                 before = (lane, self._lanes.setdefault(lane, []))
             heaps.append(before[1])
+            waits.append(len(parents))
             for parent in parents:
                 children[parent].append(number)
-                waits[number] += 1
-                inner[number - first] += parent >= first
-        for number in reversed(self._parents_first(first, inner)):
+                in_order &= parent < number
+        for number in reversed(range(first, first + count) if in_order else self._parents_first(first)):
             after = children[number]
             paths[number] += max([paths[child] for child in after]) if after else behind
             if not waits[number]:
                 self._offer(number)
 
-    def _parents_first(self, first: int, inner: list[int]) -> list[int]:
-        """The new tasks, each after its new parents, of which `inner` has the numbers."""
+    def _parents_first(self, first: int) -> list[int]:
+        """The new tasks, each after those of its parents that are new."""
+        # Nothing that was there before waits for new tasks yet, so these are the only children that they have.
+        inner = [0] * (self.added - first)
+        for number in range(first, self.added):
+            for child in self._children[number]:
+                inner[child - first] += 1
         order = [first + place for place, count in enumerate(inner) if not count]
         for number in order:  # it grows meanwhile
             for child in self._children[number]:

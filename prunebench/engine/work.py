@@ -25,7 +25,10 @@ class Work(NamedTuple):
     @classmethod
     def of(cls, plan: Plan, phase: Phase, outputs: Collection[Ref]) -> Work:
         """The work for some outputs of a phase of a plan, each named once."""
-        curves = {ref.detail: plan.curves[ref.detail] for ref in outputs if ref.part == "curve"}
+        curves: dict[str, CurveSpec] = {}
+        for ref in outputs:
+            if ref.part == "curve":
+                curves[ref.detail] = plan.curves[ref.detail]
         return cls(phase, tuple(outputs), curves)
 
     @property
