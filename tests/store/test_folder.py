@@ -18,7 +18,7 @@ import pytest
 
 from prunebench.api.errors import LostArtifact, StoreError
 from prunebench.store import folder
-from prunebench.store import store as stores
+from prunebench.store import turns
 from prunebench.store.backend import UnreadableError
 from prunebench.store.environment import Environment
 from prunebench.store.folder import FolderBackend
@@ -269,7 +269,7 @@ def test_a_write_whose_temporary_file_vanishes_is_begun_again(tmp_path: Path, mo
 
 
 def test_a_writer_that_is_stopped_in_the_middle_is_named(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stores, "WRITER_SECONDS", 0.2)
+    monkeypatch.setattr(turns, "WRITER_SECONDS", 0.2)
     with store.backend.lease(f"{ADDRESS}-write") as lease:
         assert lease.try_acquire()
         with pytest.raises(StoreError, match=rf"is being written by process {os.getpid()} on .*, since 2"):
