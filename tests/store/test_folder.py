@@ -17,8 +17,7 @@ from pathlib import Path
 import pytest
 
 from prunebench.api.errors import LostArtifact, StoreError
-from prunebench.store import folder
-from prunebench.store import turns
+from prunebench.store import folder, turns
 from prunebench.store.backend import UnreadableError
 from prunebench.store.environment import Environment
 from prunebench.store.folder import FolderBackend
