@@ -204,9 +204,13 @@ def test_a_keyboard_interrupt_of_a_component_is_its_own_fault_and_ctrl_c_is_not(
 
 def test_sigterm_outside_of_training_stops_a_command_which_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     before = signal.getsignal(signal.SIGTERM)
-    with told_apart(), pytest.raises(CtrlC) as stop:
+
+    def terminated() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(1)
+
+    with told_apart(), pytest.raises(CtrlC) as stop:
+        terminated()
     assert stop.value.by == signal.SIGTERM
     assert signal.getsignal(signal.SIGTERM) is before
     show_stop(stop.value)

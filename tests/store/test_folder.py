@@ -276,6 +276,19 @@ def test_a_writer_that_is_stopped_in_the_middle_is_named(store: Store, monkeypat
     store.put(ADDRESS, {"w": b"weights", "v": b""}, {}, [])
 
 
+def test_a_stopped_writer_is_named_on_a_file_system_without_links_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turns, "WRITER_SECONDS", 0.2)
+    monkeypatch.setattr(folder, "_linked", lambda temporary, path: None)
+    backend = FolderBackend(tmp_path / "store")
+    with backend.lease("create/a-b") as lease:
+        assert lease.try_acquire()
+        with pytest.raises(StoreError, match=rf"a/b is being written by process {os.getpid()} on .*, since 2"):
+            backend.create("a/b", b"data")
+    assert backend.create("a/b", b"data")
+
+
 def test_a_lease_leaves_no_file_behind(store: Store) -> None:
     with store.lease(ADDRESS) as lease:
         assert lease.try_acquire()
