@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
 from functools import cached_property, partial
@@ -25,6 +26,7 @@ from prunebench.components.time_limit import limited
 from prunebench.engine.data_checks import checked_info
 from prunebench.engine.first_step import why_it_fails
 from prunebench.kernels import weight_files
+from prunebench.kernels.file_facts import SETTLED
 from prunebench.plan.first_step import FirstStep
 from prunebench.plan.published import FirstWeights, rows_for
 from prunebench.plan.specs import WeightFile
@@ -56,11 +58,12 @@ class StoreProbe:
         if known is not None and known["stamps"] and known["stamps"] == _stamps(known["info"]["files"]):
             return _data_info(known["info"])
         self._before_torch()
+        began = time.time()
         # Sizes and digest are those of the source, the same for every seed's split.
         with contained(f"data {chosen.use}"):
             data = run_manager([chosen.use]).hook.prunebench_data(root=self.root, rng=Rng("probe"))
             info = checked_info(data, f"data {chosen.use}")
-            found = {"info": asdict(info), "stamps": _stamps(info.files)}
+            found = {"info": asdict(info), "stamps": _settled(info.files, began)}
         self.store.put_json(name, found)
         return info
 
@@ -103,16 +106,18 @@ class StoreProbe:
             file = weight_files.found(
                 self.root, path, f"run {fetching(chosen, published)}, or put {published.where} there"
             )
+        began = time.time()
         stamps = _stamps((str(file),))
         shape = [*data.shape, data.classes, *self._versions.values()]
         asked = [chosen.use.to_json(), shape, str(file), chosen.fresh_head, rows, chosen.weights_by]
         name = "weight-file-" + keys.digest(asked)
         known = self.store.cached_json(name)
-        if known is None or known["stamps"] != stamps:
+        if known is None or not stamps or known["stamps"] != stamps:
             self._before_torch()
             with contained(f"model {chosen.use}"):
                 taken_off = self._check_fit(chosen, data, path, file, rows, published)
-            known = {"digest": weight_files.digest_of(file), "stamps": stamps, "taken_off": taken_off}
+            digest = weight_files.digest_of(file)
+            known = {"digest": digest, "stamps": _settled((str(file),), began), "taken_off": taken_off}
             self.store.put_json(name, known)
         found = WeightFile(path, known["digest"], rows, chosen.weights_by == "order")
         return FirstWeights(found, _weights_note(found, file, known["taken_off"], published))
@@ -282,6 +287,19 @@ def _stamps(files: tuple[str, ...]) -> dict[str, list[int]]:
             return {}
         stamps[file] = [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns]
     return stamps
+
+
+def _settled(files: tuple[str, ...], began: float) -> dict[str, list[int]]:
+    """Their stamps once they were read; empty, so that they are read again, if one may have changed meanwhile.
+
+    Times are coarse on some file systems: a second change within one tick leaves the same.
+
+    Args:
+        began: when reading began, in seconds since the epoch.
+    """
+    stamps = _stamps(files)
+    newest = max((changed for _, _, changed in stamps.values()), default=0) / 1e9
+    return stamps if newest < began - SETTLED else {}
 
 
 def _data_info(known: Mapping[str, Any]) -> DataInfo:
