@@ -19,7 +19,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import prunebench
 from prunebench.api.details import Detail
 from prunebench.api.errors import PrunebenchError
 from prunebench.api.provenance import Provenance
@@ -131,7 +130,7 @@ def _renderer() -> bytes:
     Of other distributions the folders' names tell the versions; to read what they hold would take seconds.
     """
     found = hashlib.sha256(repr((sys.version, sorted(_distributions()))).encode())
-    root = Path(prunebench.__file__).parent
+    root = Path(__file__).parents[1]
     for path in sorted(root.rglob("*")):
         if path.is_file() and "__pycache__" not in path.parts:
             found.update(f"{path.relative_to(root)} {path.stat().st_size}\n".encode() + path.read_bytes())
