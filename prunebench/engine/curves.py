@@ -33,10 +33,8 @@ class Curves:
 
     def places(self, curve: str, stop: int) -> list[int]:
         """The steps at which a curve up to `stop` has a point: multiples of `every`, stated ones, and both ends."""
-        spec, start = self.specs[curve], self._start
-        multiples = range((start // spec.every + 1) * spec.every, stop, spec.every) if spec.every else ()
-        stated = [self._clock.steps(iteration) for iteration in spec.at]
-        return sorted({start, stop, *multiples, *(step for step in stated if start <= step <= stop)})
+        spec = self.specs[curve]
+        return spec.places(self._start, stop, map(self._clock.steps, spec.at))
 
     def left(self, curve: str, position: int, stop: int) -> list[int]:
         """Of those, the steps from `position` on at which it must still be measured.

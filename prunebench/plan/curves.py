@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -36,6 +37,15 @@ class CurveSpec:
     def digest(self) -> str:
         """What tells a curve from others of its run: the `detail` of its reference."""
         return hashlib.sha256(canonical(self).encode()).hexdigest()
+
+    def places(self, start: int, stop: int, stated: Iterable[int]) -> list[int]:
+        """The steps from `start` to `stop` at which there is a point: multiples of `every`, `stated` ones, both ends.
+
+        Args:
+            stated: `at`, as steps of the run.
+        """
+        multiples = range((start // self.every + 1) * self.every, stop, self.every) if self.every else ()
+        return sorted({start, stop, *multiples, *(step for step in stated if start <= step <= stop)})
 
 
 def curve_spec(measure: Measure, task: BoundComponent, run: Run) -> CurveSpec:

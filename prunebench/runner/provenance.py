@@ -117,6 +117,9 @@ def without_places(text: str, prepared: Prepared) -> str:
     return text
 
 
+FAILED = "Failed: "
+"""How the note on a trial that failed begins; then the trial and the error."""
+
 MANY = 0.1
 """Share of a network's parameters that are weights and stay dense above which densities are not the network's."""
 
@@ -158,7 +161,7 @@ def notes(prepared: Prepared, rows: Sequence[Row], failed: Mapping[str, str]) ->
             f"Mixed environments (`--reuse any`): {mixed} of {len(rows)} rows rest on artifacts that were made "
             "elsewhere; each such row lists them."
         )
-    found += [f"Failed: {trial}: {error}" for trial, error in failed.items()]
+    found += [f"{FAILED}{trial}: {error}" for trial, error in failed.items()]
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,12 +13,23 @@ from prunebench.api.results import final_rows
 from prunebench.api.rows import Row
 from prunebench.api.task import EARLY_STOP, STOPPED_AT
 from prunebench.api.untrusted_text import printable
-from prunebench.results.merge import MARKS, detail_identity
+from prunebench.results.merge import detail_identity
 from prunebench.results.tolerance import spread, tolerance_of
 from prunebench.verification.coverage import Coverage
 
 COSTS = ("density_all", "density_macs")
 """Fields of a row that follow from its mask, which is another one where rounding chose other weights."""
+
+FIXED = tuple(
+    name for name in Row.model_fields if name not in {*COSTS, "value", "position", "empty_layers", "environments"}
+)
+"""Fields of a row that are the same in every environment.
+
+Where early stopping stops may move; which layers are empty follows from a mask, and is held against the row's details.
+"""
+
+_NUMBER = re.compile(r"[-+]?\d[\d.,]*(?:e[-+]?\d+)?")
+"""In a caption: what was measured may stand there."""
 
 _LONGEST = 100_000
 
@@ -32,6 +44,15 @@ class Difference:
     """Whether it lies within the tolerance, or is a number that nothing holds in another environment."""
     held: bool = True
     """Whether anything holds it."""
+    timed: bool = False
+    """Whether its value is what a clock said."""
+    facts: tuple[str, ...] = ()
+    """Its fields that no environment changes, and that differ all the same."""
+
+    @property
+    def is_of_facts(self) -> bool:
+        """Whether it is one that rounding cannot explain: a row that one side lacks, a unit, a count, a text."""
+        return bool(self.facts) or self.recorded is None or self.again is None
 
 
 @dataclass(frozen=True)
@@ -46,6 +67,7 @@ class Comparison:
         manifest: what differs from the manifest; nothing else was looked at if anything does.
         findings: what contradicts the benchmark file or the results; nothing was run again if anything does.
         remarks: what nothing derives.
+        file: the benchmark file that it was held against, and its digest.
     """
 
     compared: int = 0
@@ -62,6 +84,7 @@ class Comparison:
     findings: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     coverage: Coverage = field(default_factory=Coverage)
+    file: str = ""
 
     @property
     def failures(self) -> tuple[Difference, ...]:
@@ -93,7 +116,8 @@ class Comparison:
         text = self.coverage.text
         if self.coverage.drawn and not self.same_environment:
             text += " In this environment a forgery within the tolerance is not seen where it is drawn either."
-        return "\n".join([self._numbers, text, *remarks])
+        against = [f"Held against {self.file}; whose file that is, its reader must know."] if self.file else []
+        return "\n".join([self._numbers, text, *against, *remarks])
 
     @property
     def _numbers(self) -> str:
@@ -102,7 +126,9 @@ class Comparison:
         bad = f"{len(self.failures):,} of {self.compared:,} numbers differ."
         if self.same_environment:
             if self.holds:
-                return f"It holds: all {self.compared:,} numbers are the same, bit for bit."
+                timed = sum(d.timed for d in self.differences)
+                text = f"It holds: all {self.compared - timed:,} numbers are the same, bit for bit."
+                return text + (f" {timed:,} others are what a clock said, and nothing holds them." if timed else "")
             if not self.failures:
                 return f"It does not hold: the numbers are the same, but {self.details_differ} curves or masks are not."
             return (
@@ -114,6 +140,14 @@ class Comparison:
             for name in sorted({*self.recorded_environment, *self.environment})
             if self.recorded_environment.get(name) != self.environment.get(name)
         )
+        facts = [d for d in self.failures if d.is_of_facts]
+        if facts:
+            names = sorted({name for d in facts for name in d.facts})
+            text = (
+                f"It does not hold: {len(facts):,} of {self.compared:,} rows are of other facts than the second run's"
+            )
+            text += f" ({', '.join(names)})" if names else " or are on one side alone"
+            return f"{text}, which no environment changes. The environment differs ({changed})."
         allowed = self.allowed.get(self.metric)
         if allowed is None:
             return f"It is open: {bad} The environment differs ({changed}), and one seed gives no tolerance."
@@ -121,7 +155,10 @@ class Comparison:
         if self.failures:
             return f"It does not hold: {where}, and {len(self.failures):,} numbers are outside."
         if not self.holds:
-            return f"It does not hold: {self.details_apart:,} curves have other points or layers than the second run's."
+            return (
+                f"It does not hold: {self.details_apart:,} curves have other points or layers than the second run's, "
+                "or pictures other captions."
+            )
         moved = sum(d.held for d in self.differences)
         free = len(self.differences) - moved
         text = f"It holds: {where}; {moved:,} of {self.compared:,} numbers moved, all within it."
@@ -141,8 +178,11 @@ class Comparison:
             row = difference.recorded or difference.again
             if row is None:
                 continue
+            names = _apart(difference.recorded, difference.again) - {"value", "outcome"}
             values = [
-                "(none)" if side is None else f"{side.value} {side.outcome}"
+                "(none)"
+                if side is None
+                else ", ".join([f"{side.value} {side.outcome}", *(f"{n} {getattr(side, n)!r}" for n in sorted(names))])
                 for side in (difference.recorded, difference.again)
             ]
             density = "" if row.density is None else f"{row.density:.4f}"
@@ -166,6 +206,7 @@ class Comparison:
             "manifest": list(self.manifest),
             "findings": list(self.findings),
             "remarks": list(self.remarks),
+            "file": self.file,
             "coverage": self.coverage.to_json(),
         }
 
@@ -213,16 +254,22 @@ def compare(
     before = {place_of(row, same): row for row in recorded}
     after = {place_of(row, same): row for row in again}
     held = {place_of(row, same) for row in final_rows(recorded) if row.name in allowed or row.name == metric}
-    # Fields that came with a later version are not held; those of the marks that no row need state always are.
-    stated = frozenset(MARKS).union(*(row.model_fields_set for row in recorded))
     free = {} if same else {name: min(spread(recorded, name), spread(again, name)) for name in COSTS}
     differences = []
     for place in {**before, **after}:
         a, b = before.get(place), after.get(place)
-        if a is None or b is None or any(getattr(a, name) != getattr(b, name) for name in stated):
-            timed = a is not None and b is not None and not a.exact and not b.exact
-            within = not same and a is not None and b is not None and _within(a, b, place in held, allowed, free)
-            differences.append(Difference(a, b, timed or within, place in held))
+        if a is None or b is None:
+            differences.append(Difference(a, b))
+            continue
+        timed = not a.exact and not b.exact
+        apart = _apart(a, b)
+        if same:
+            passes = timed and apart == {"value"} and None not in (a.value, b.value)
+        else:
+            passes = _within(a, b, place in held and not timed, allowed, free)
+        if apart:
+            facts = tuple(name for name in FIXED if name in apart)
+            differences.append(Difference(a, b, passes, place in held and not timed, timed, facts))
     ok = {(row.trial, row.round, row.draw) for row in recorded if row.role == "evaluate" and row.outcome == "ok"}
     old, new = ({detail_identity(line): line for line in side} for side in details)
     places = [(old.get(place), new.get(place)) for place in {**old, **new}]
@@ -240,6 +287,13 @@ def compare(
     )
 
 
+def _apart(one: Row | None, other: Row | None) -> set[str]:
+    """The fields in which two rows differ, stated or not."""
+    if one is None or other is None:
+        return set()
+    return {name for name in Row.model_fields if getattr(one, name) != getattr(other, name)}
+
+
 def _digest(detail: Detail | None) -> str | None:
     return None if detail is None else keys.digest(detail.to_json())
 
@@ -249,11 +303,13 @@ def _frame(detail: Detail | None, ok: Collection[Hashable]) -> Hashable:
     if detail is None:
         return None
     if not isinstance(detail, EvaluationDetail):
-        return tuple(figure.name for figure in detail.figures)
+        return tuple((figure.name, _NUMBER.sub("#", figure.caption)) for figure in detail.figures)
     if ((detail.entry, detail.model, detail.data, detail.seed), detail.round, detail.draw) not in ok:
         return ()
     points = tuple((point.iteration, frozenset(point.values)) for point in detail.curve)
-    return detail.start, detail.stop, points, tuple((layer.name, layer.units) for layer in detail.layers)
+    layers = tuple((layer.name, layer.units, layer.kept is None) for layer in detail.layers)
+    examples = None if detail.correct is None else len(detail.correct)
+    return detail.start, detail.stop, points, layers, examples, tuple(sorted(detail.artifacts.items()))
 
 
 def place_of(row: Row, same: bool) -> tuple[Hashable, ...]:
@@ -267,8 +323,7 @@ def _within(
     recorded: Row, again: Row, held: bool, allowed: Mapping[str, float | None], free: Mapping[str, float]
 ) -> bool:
     """Whether a difference between environments passes: what is counted is the same, a held value is near enough."""
-    fixed = ("density", "outcome", "key", "unit", "exact")
-    if any(getattr(recorded, name) != getattr(again, name) for name in fixed):
+    if not _apart(recorded, again).isdisjoint(FIXED) or (recorded.value is None) != (again.value is None):
         return False
     if any(not _near(getattr(recorded, name), getattr(again, name), most) for name, most in free.items()):
         return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import hashlib
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -78,7 +79,9 @@ def verify(
         details=([line for line in results.details if (line.entry, line.seed) in chosen], again.details),
     )
     coverage = Coverage(chosen, known, sample is not None, len(recorded), len(results.rows))
-    return replace(comparison, remarks=checked.remarks, coverage=coverage)
+    digest = hashlib.sha256(source.read_bytes()).hexdigest()
+    held_against = f"{source} (sha256 {digest[:12]})"
+    return replace(comparison, remarks=checked.remarks, coverage=coverage, file=held_against)
 
 
 def _recorded_environment(provenance: Provenance, rows: Sequence[Row]) -> Mapping[str, Scalar]:

@@ -1,5 +1,6 @@
 """Forgeries of a small real leaderboard, by somebody who can write every file and make every digest fit."""
 
+import base64
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -23,9 +24,13 @@ from prunebench.results.rows import rows_text
 from prunebench.results.verification import record_text, sha256_of_text
 from prunebench.results.writing import seal
 from prunebench.runner.publishing import render
+from prunebench.verification.comparison import compare
 from prunebench.verification.verify import verify
 
 Forgery = Callable[[Path], None]
+
+EXAMPLES = 1_000
+"""Test images of mnist5k."""
 
 
 def publish(board: Path, results: Results) -> None:
@@ -48,20 +53,33 @@ def with_provenance(results: Results, report: dict[str, Any] | None = None, **fi
     return replace(results, provenance=provenance.model_copy(update=fields))
 
 
+def with_more_right(correct: str, by: float) -> str:
+    """So much more (or less) accuracy, in test examples that are right."""
+    bits = [int(bit) for byte in base64.b64decode(correct) for bit in f"{byte:08b}"]
+    places = [place for place, bit in enumerate(bits) if bit == (by < 0)]
+    for place in places[: abs(round(by * EXAMPLES))]:
+        bits[place] = 1 - bits[place]
+    return base64.b64encode(bytes(int("".join(map(str, bits[i : i + 8])), 2) for i in range(0, len(bits), 8))).decode()
+
+
 def better(results: Results, by: float) -> Results:
-    """The last accuracies of imp, better, in the curves too."""
-    last = {row.identity for row in final_rows(results.rows, "test/accuracy") if row.entry == "imp"}
+    """The last accuracies of imp, better, in the curves and the examples that are right too."""
+    by = round(by * EXAMPLES) / EXAMPLES
+    last = {(row.run, row.position) for row in final_rows(results.rows, "test/accuracy") if row.entry == "imp"}
+    names = {"test/accuracy", "test/early_stop_accuracy"}  # the latter where early stopping goes to the end
     rows = [
-        row.model_copy(update={"value": (row.value or 0) + by}) if row.identity in last else row for row in results.rows
+        row.model_copy(update={"value": (row.value or 0) + by})
+        if row.name in names and (row.run, row.position) in last
+        else row
+        for row in results.rows
     ]
     details = []
     for line in results.details:
         if isinstance(line, EvaluationDetail) and line.entry == "imp":
             *curve, end = line.curve
             values = {**end.values, "test/accuracy": (end.values["test/accuracy"] or 0) + by}
-            # Without the examples that are right, which would have to fit the accuracy.
             curve = (*curve, end.model_copy(update={"values": values}))
-            line = line.model_copy(update={"curve": curve, "correct": None})
+            line = line.model_copy(update={"curve": curve, "correct": with_more_right(line.correct or "", by)})
         details.append(line)
     return replace(results, rows=rows, details=details)
 
@@ -80,7 +98,7 @@ def five_points_with_a_tolerance_of_one(board: Path) -> None:
 def many_points_elsewhere_with_the_right_tolerance(board: Path) -> None:
     from prunebench.runner.publishing import completed
 
-    publish(board, completed(board, elsewhere(better(read_results(board), 0.4))))
+    publish(board, completed(board, elsewhere(better(read_results(board), -0.4))))
 
 
 def five_points_in_the_recorded_environment(board: Path) -> None:
@@ -207,6 +225,63 @@ def more_early_stops(board: Path) -> None:
     publish(board, completed(board, elsewhere(replace(results, rows=[*better, *results.rows]))))
 
 
+def of_rows(change: Callable[[Row], Row | None]) -> Forgery:
+    """Every row changed, or dropped; what the results imply of themselves fits, and the environment is another."""
+
+    def forge(board: Path) -> None:
+        from prunebench.runner.publishing import completed
+
+        results = read_results(board)
+        rows = [made for row in results.rows if (made := change(row)) is not None]
+        publish(board, completed(board, elsewhere(replace(results, rows=rows))))
+
+    return forge
+
+
+def early_stops_that_are_better(row: Row) -> Row:
+    return row.model_copy(update={"value": 0.99}) if row.name == "test/early_stop_accuracy" else row
+
+
+def a_second_twin(board: Path) -> None:
+    results = read_results(board)
+    twins = [row.model_copy(update={"twin": 1}) for row in results.rows if row.entry == "imp"]
+    publish(board, elsewhere(replace(results, rows=[*results.rows, *twins])))
+
+
+def a_competitor_that_failed(board: Path) -> None:
+    """A seed of a competitor is said to have failed, without a word on why."""
+
+    def broken(row: Row) -> Row:
+        spoilt = row.entry == "random" and row.seed == 1 and row.round == 2
+        return row.model_copy(update={"value": None, "outcome": "failed"}) if spoilt else row
+
+    results = read_results(board)
+    rows = [broken(row) for row in results.rows if not row.metric.startswith("early") or broken(row) is row]
+    details = [
+        line.model_copy(update={"curve": (), "correct": None})
+        if isinstance(line, EvaluationDetail) and (line.entry, line.seed, line.round) == ("random", 1, 2)
+        else line
+        for line in results.details
+    ]
+    publish(board, elsewhere(replace(results, rows=rows, details=details)))
+
+
+def a_competitor_without_a_ticket(board: Path) -> None:
+    """A row that says of a competitor what is said of entries that can take no part."""
+    results = read_results(board)
+    first = next(row for row in results.rows if row.entry == "random")
+    lost = {"role": "find", "round": 1, "metric": "", "split": "", "unit": "", "position": "", "value": None}
+    lost |= {"outcome": "failed", "density": None, "density_all": None, "density_macs": None, "key": ""}
+    publish(board, elsewhere(replace(results, rows=[*results.rows, first.model_copy(update=lost)])))
+
+
+def numbers_of_another_analysis(board: Path) -> None:
+    results = read_results(board)
+    first = next(row for row in results.rows if row.entry == "imp" and row.round == 1)
+    named = {"role": "analyse", "metric": "cost/latency_share", "split": "", "unit": "", "position": "", "value": 0.01}
+    publish(board, elsewhere(replace(results, rows=[*results.rows, first.model_copy(update=named)])))
+
+
 def forged(**fields: object) -> Callable[[Row], Row]:
     return lambda row: row.model_copy(update=fields)
 
@@ -221,7 +296,7 @@ FOUND: dict[str, tuple[Forgery, str]] = {
         five_points_with_a_tolerance_of_one,
         "provenance.json states what does not follow from the rest",
     ),
-    "+40 points, another environment, true tolerance": (
+    "-40 points, another environment, true tolerance": (
         many_points_elsewhere_with_the_right_tolerance,
         "is held against a tolerance",
     ),
@@ -263,9 +338,12 @@ FOUND: dict[str, tuple[Forgery, str]] = {
     ),
     "a competitor without its cost": (of_entry("random", without_its_cost), "only some rows have the field"),
     "a smaller network elsewhere": (of_entry("imp", forged(density_macs=0.01)), "numbers are outside"),
-    "fewer parameters elsewhere": (of_entry("imp", forged(density_all=0.01)), "numbers are outside"),
-    "another unit elsewhere": (of_entry("imp", forged(unit="nats")), "numbers are outside"),
-    "no promise of bits elsewhere": (of_entry("imp", forged(exact=False)), "numbers are outside"),
+    "fewer parameters elsewhere": (of_entry("imp", forged(density_all=0.01)), "densities that do not follow"),
+    "another unit elsewhere": (of_entry("imp", forged(unit="nats")), "of other facts than the second run's (unit)"),
+    "no promise of bits elsewhere": (
+        of_entry("imp", forged(exact=False)),
+        "of other facts than the second run's (exact)",
+    ),
     "early stops added elsewhere": (more_early_stops, "measurements on more than one line"),
     "examples that are all right": (
         of_details(correct=lambda line: "/" * len(line.correct or "")),
@@ -284,7 +362,91 @@ FOUND: dict[str, tuple[Forgery, str]] = {
     "an expectation that says less": (told(expectations=(BARE,)), "report.expectations are not those of the file"),
     "curves with more points elsewhere": (
         of_details(curve=lambda line: (line.curve[0].model_copy(update={"iteration": 0}), *line.curve[-1:])),
-        "curves have other points or layers",
+        "curves without all points and metrics that the file measures",
+    ),
+    "no cost in any row": (
+        of_rows(lambda row: without_its_cost(row)),
+        "no row has the field density_macs, which this version of prunebench writes",
+    ),
+    "no cost of any network": (of_rows(forged(density_macs=None)), "tickets without a density"),
+    "another cost in the last rows alone": (
+        of_rows(lambda row: row.model_copy(update={"density_macs": 0.01}) if row.name == "test/accuracy" else row),
+        "tickets whose rows contradict one another",
+    ),
+    "a note elsewhere": (
+        of_entry("imp", forged(note="Approved by the authors")),
+        "of other facts than the second run's (note)",
+    ),
+    "layers that a score is said to know nothing of": (
+        of_entry("imp", forged(unscored_layers=("fc1",))),
+        "of other facts than the second run's (unscored_layers)",
+    ),
+    "layers that are said to be empty": (of_entry("imp", forged(empty_layers=2)), "another number of empty layers"),
+    "better early stops elsewhere": (of_rows(early_stops_that_are_better), "early stop is not that of their curve"),
+    "no early stops": (
+        of_rows(lambda row: None if row.metric.startswith("early_stop") else row),
+        "early stop is not that of their curve",
+    ),
+    "no number of one metric": (
+        of_rows(lambda row: None if row.name == "test/loss" else row),
+        "numbers of the file's tickets that results.jsonl lacks",
+    ),
+    "an outcome that its value denies": (
+        of_rows(lambda row: row.model_copy(update={"outcome": "diverged"}) if row.entry == "random" else row),
+        "whose outcome and value contradict each other",
+    ),
+    "a second twin": (a_second_twin, "numbers that the file does not measure"),
+    "a competitor that failed without a reason": (a_competitor_that_failed, "failed without a note that says why"),
+    "a competitor without a ticket": (a_competitor_without_a_ticket, "are said to have no ticket, and can take part"),
+    "numbers of an analysis that was not run": (
+        numbers_of_another_analysis,
+        "rows with a key that this version does not plan for them",
+    ),
+    "addresses of other artifacts": (
+        of_details(artifacts=lambda line: {**line.artifacts, "weights": "0" * 64}),
+        "details with another key, window or address than the file plans",
+    ),
+    "a shorter run than the file's": (
+        of_details(stop=lambda line: line.stop - 1),
+        "details with another key, window or address than the file plans",
+    ),
+    "no examples that are right": (
+        of_details(correct=lambda line: None),
+        "details without the test examples that are right, which others have",
+    ),
+    "an environment without its threads": (
+        lambda board: publish(board, with_provenance(read_results(board), environment={"torch": "9.9"})),
+        "fields that environment lacks (3): device; threads; instructions",
+    ),
+    "no machine": (
+        lambda board: publish(board, with_provenance(read_results(board), hardware={})),
+        "fields that hardware lacks (3): cores; cpu; device",
+    ),
+    "a GPU that the environment does not know": (
+        lambda board: publish(
+            board,
+            with_provenance(
+                read_results(board), hardware={**read_results(board).provenance.hardware, "device": "NVIDIA H200"}
+            ),
+        ),
+        "hardware.device is not that of the environment",
+    ),
+    "a day that is none": (
+        lambda board: publish(board, with_provenance(read_results(board), finished="")),
+        "finished is",
+    ),
+    "an environment under another's id": (
+        lambda board: publish(
+            board,
+            with_provenance(
+                read_results(board), environments={"0" * 16: dict(read_results(board).provenance.environment)}
+            ),
+        ),
+        "environments under an id that is not of their fields",
+    ),
+    "metrics that nothing says how to read": (
+        lambda board: publish(board, with_provenance(read_results(board), metrics={})),
+        "it does not say how metrics read",
     ),
     "a field that stands twice": (
         edited("results.jsonl", b'{"data"', b'{"seed":0,"data"'),
@@ -310,6 +472,40 @@ def test_a_forgery_does_not_hold(board: Path, name: str) -> None:
     assert finding in found.verdict
 
 
+def timed(row: Row, **fields: object) -> Row:
+    return row.model_copy(update={"exact": False, **fields})
+
+
+@pytest.mark.parametrize(
+    "fields", [{"unit": "s"}, {"outcome": "failed"}, {"density_macs": 0.1}, {"value": None}, {"note": "fast"}]
+)
+def test_of_what_a_clock_said_the_value_alone_is_free(board: Path, fields: dict[str, object]) -> None:
+    rows = [row for row in read_results(board).rows if row.entry == "imp"]
+    here = {"torch": "1"}
+    honest = compare(
+        [timed(row) for row in rows], [timed(row, value=0.5) for row in rows], here, here, metric="test/accuracy"
+    )
+    assert honest.holds
+    assert f"{len(rows)} others are what a clock said, and nothing holds them" in honest.verdict
+    forged_rows = [timed(row, **fields) for row in rows]
+    found = compare(forged_rows, [timed(row) for row in rows], here, here, metric="test/accuracy")
+    assert not found.holds
+
+
+def test_one_seed_elsewhere_is_open_and_a_forged_fact_is_not(board: Path) -> None:
+    rows = [row for row in read_results(board).rows if row.entry == "imp" and row.seed == 0]
+    noted = [row.model_copy(update={"note": "fast"}) for row in rows]
+    found = compare(noted, rows, {"torch": "1"}, {"torch": "2"}, metric="test/accuracy")
+    assert found.verdict.startswith("It does not hold: ")
+    assert "(note), which no environment changes" in found.verdict
+    assert "note 'fast'" in found.shown()[0][-2]
+
+
+def test_the_file_that_was_held_against_is_named(board: Path) -> None:
+    found = verify(board, entries="imp", seeds=1, show=quietly)
+    assert "small.toml (sha256 " in found.verdict
+
+
 def test_other_numbers_in_the_parquet_do_not_hold(board: Path) -> None:
     from pyarrow import compute, parquet
 
@@ -324,7 +520,9 @@ def test_other_numbers_in_the_parquet_do_not_hold(board: Path) -> None:
 def test_what_nothing_holds_elsewhere_is_counted(board: Path) -> None:
     def early(line: EvaluationDetail) -> object:
         first, *rest = line.curve
-        return (first.model_copy(update={"values": dict.fromkeys(first.values, 0.9)}), *rest)
+        # Early stopping reads the validation split off the curve, so that one cannot be changed alone.
+        early = {name: value if name.startswith("valid") else 0.9 for name, value in first.values.items()}
+        return (first.model_copy(update={"values": early}), *rest)
 
     of_details(curve=early)(board)
     found = verify(board, entries="imp", seeds=1, show=quietly)

@@ -13,10 +13,10 @@ from prunebench.api.task import primary
 from prunebench.benchmark.entries import Benchmark
 from prunebench.benchmark.expectations import Expect
 from prunebench.leaderboard.sides import expectation_of
-from prunebench.results.merge import MARKS
 from prunebench.results.provenance import PROVENANCE
 from prunebench.results.rows import RESULTS
 from prunebench.runner.provenance import metrics_of, report_settings
+from prunebench.verification.audit.stated import unstated_of_rows
 from prunebench.verification.audit.wording import listed, value_text
 
 SCHEMA = 1
@@ -59,10 +59,7 @@ def contradictions(results: Results) -> Iterator[str]:
     yield from _sets("seeds", [row.seed for row in results.rows], provenance.seeds, PROVENANCE, RESULTS)
     if provenance.schema_version != SCHEMA:
         yield f"{PROVENANCE}: schema {provenance.schema_version} is not known here; this version reads {SCHEMA}"
-    stated = {frozenset(row.model_fields_set - MARKS) for row in results.rows}
-    apart = sorted({name for fields in stated for name in fields} - frozenset.intersection(*stated)) if stated else []
-    if apart:
-        yield f"{RESULTS}: only some rows have the field {', '.join(apart)}"
+    yield from unstated_of_rows(results)
     for name, values in (("an entry", provenance.entries), ("a seed", provenance.seeds)):
         if len(set(values)) < len(values):
             yield f"{PROVENANCE}: {name} is repeated"
@@ -136,5 +133,7 @@ def unusual_terms(provenance: Provenance, benchmark: Benchmark, seeds: Sequence[
             continue
         if origin.distribution.split(" ")[0] != use.provider.distribution.split(" ")[0]:
             yield f'component "{name}" came from {origin.distribution}, and here from {use.provider.distribution}'
+        elif origin.distribution != use.provider.distribution:
+            yield f'component "{name}" is said to come from {origin.distribution}; here {use.provider.distribution}'
         if origin.paper != use.component.paper:
             yield f'component "{name}" names another source than the installed one: {value_text(origin.paper)}'

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,9 @@ from prunebench.runner.preparing import Prepared
 from prunebench.runner.provenance import notes
 from prunebench.runner.publishing import completed, render
 from prunebench.verification.audit.details import other_details
+from prunebench.verification.audit.facts import other_facts
 from prunebench.verification.audit.files import other_files, unproven_files
+from prunebench.verification.audit.stated import lacking_of_provenance, left_out
 from prunebench.verification.audit.terms import other_terms, unusual_terms
 from prunebench.verification.audit.tickets import other_tickets
 
@@ -45,12 +47,7 @@ def audit(folder: Path, results: Results, prepared: Prepared) -> Audit:
     provenance, benchmark = results.provenance, prepared.benchmark
     seeds = _seeds_of(prepared)
     derived = _derived_notes(results, prepared)
-    findings = [
-        *other_terms(results, benchmark, seeds),
-        *other_tickets(results, prepared.plan),
-        *other_details(results, prepared.plan),
-        *(f'the note "{note}" is missing' for note in derived if note not in provenance.report.notes),
-    ]
+    findings = [*contradicted(results, prepared, seeds)]
     if findings:  # of what is not of the file no page need be made, nor can it always be
         return Audit(tuple(findings), (UNCHECKED,))
     results = completed(folder, results)
@@ -63,12 +60,29 @@ def audit(folder: Path, results: Results, prepared: Prepared) -> Audit:
         findings = [*other_files(folder, results, made)]
         remarks = [
             *unusual_terms(provenance, benchmark, seeds),
+            *left_out(results),
             *_counts(results, prepared.plan),
             *(f"a note that nothing derives: {note}" for note in provenance.report.notes if note not in derived),
             *unproven_files(folder, results, made),
             UNCHECKED,
         ]
     return Audit(tuple(findings), tuple(remarks))
+
+
+def contradicted(results: Results, prepared: Prepared, seeds: Sequence[int]) -> Iterator[str]:
+    """What the results lack, or state against their benchmark file, a sentence each; no file of a folder is looked at.
+
+    Args:
+        seeds: those of the file itself.
+    """
+    benchmark, plan = prepared.benchmark, prepared.plan
+    yield from other_terms(results, benchmark, seeds)
+    yield from lacking_of_provenance(results.provenance, benchmark, prepared.open_store().environment.fields)
+    yield from other_tickets(results, plan)
+    yield from other_details(results, plan)
+    yield from other_facts(results, plan)
+    noted = results.provenance.report.notes
+    yield from (f'the note "{note}" is missing' for note in _derived_notes(results, prepared) if note not in noted)
 
 
 def _seeds_of(prepared: Prepared) -> Sequence[int]:
