@@ -38,13 +38,14 @@ def show_stop(stop: BaseException) -> None:
     """That a command was stopped, on standard error, and what becomes of its work."""
     from prunebench.api.errors import InterruptedRunError
 
+    number = getattr(stop, "by", signal.SIGINT)
+    by = "" if number == signal.SIGINT else f" by {signal.Signals(number).name}"
     if isinstance(stop, InterruptedRunError):
-        by = "" if stop.by == signal.SIGINT else f" by {signal.Signals(stop.by).name}"
-        done = f"{stop.done} of {stop.total} phases are done"
+        done = f"{stop.done} of {stop.total} phases are done and stored"
         running = ", with what was running from its last checkpoint"
     else:
-        by, done, running = "", "What is done is", ""
-    click.echo(f"\nStopped{by}. {done} and stored; the same command goes on from there{running}.", err=True)
+        done, running = "What was done is stored", ""
+    click.echo(f"\nStopped{by}. {done}; the same command goes on from there{running}.", err=True)
 
 
 def note(message: str) -> None:

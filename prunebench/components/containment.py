@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from prunebench.api.errors import ContractError, PlanError, PrunebenchError
-from prunebench.api.untrusted_text import describe
+from prunebench.api.errors import ContractError, DataUnusable, PlanError, PrunebenchError
+from prunebench.api.untrusted_text import describe, printable
 from prunebench.components.global_state import GlobalState
 from prunebench.components.interrupts import is_ctrl_c
 from prunebench.components.time_limit import HookTimeout
@@ -90,9 +90,17 @@ def is_strangers(error: BaseException) -> bool:
     return not isinstance(error, PrunebenchError) and not is_ctrl_c(error)
 
 
-def failure(who: str, hook: str, error: BaseException) -> ContractError:
-    """What is said of a component whose hook raised something; the original is its cause."""
-    contained = ContractError(f"component {who}: {hook} failed: {describe(error)}")
+def failure(who: str, hook: str, error: BaseException) -> PrunebenchError:
+    """What is said of a component whose hook raised something; the original is its cause.
+
+    Files of a data set that may not be read are no fault of the component.
+    """
+    contained: PrunebenchError
+    if hook == "prunebench_data" and isinstance(error, PermissionError) and isinstance(error.filename, str):
+        why = f"{printable(error.filename)} may not be read by this user ({error.strerror})"
+        contained = DataUnusable(f"data {who}: {why}. Make it readable and run again.")
+    else:
+        contained = ContractError(f"component {who}: {hook} failed: {describe(error)}")
     contained.__cause__ = error
     return contained
 

@@ -1,4 +1,4 @@
-"""Ctrl-C told apart from a KeyboardInterrupt that a component raises: only the first one stops a command."""
+"""Ctrl-C and SIGTERM told apart from a KeyboardInterrupt that a component raises: only the first two stop a command."""
 
 from __future__ import annotations
 
@@ -11,31 +11,38 @@ from typing import NoReturn
 
 
 class CtrlC(KeyboardInterrupt):
-    """The user, or whoever sent the signal, wants the command to stop."""
+    """The user, or whoever sent the signal, wants the command to stop.
+
+    Args:
+        by: the signal.
+    """
+
+    def __init__(self, by: int = signal.SIGINT) -> None:
+        self.by = by
+        super().__init__()
 
 
 def raise_ctrl_c(number: int, frame: FrameType | None) -> NoReturn:
     """A handler of signals."""
-    raise CtrlC
+    raise CtrlC(signal.SIGINT if number == signal.SIGINT else signal.SIGTERM)
 
 
 @contextmanager
 def told_apart() -> Iterator[None]:
-    """Within it, Ctrl-C raises CtrlC.
+    """Within it, Ctrl-C and SIGTERM raise CtrlC: what was begun is tidied up, and the command says that it stopped.
 
-    Nothing changes outside of the main thread, or where SIGINT has another handler than Python's own.
+    Nothing changes outside of the main thread, or of a signal that has another handler than Python's own.
     """
-    ours = (
-        threading.current_thread() is threading.main_thread()
-        and signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    )
-    if ours:
-        signal.signal(signal.SIGINT, raise_ctrl_c)
+    usual = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+    main = threading.current_thread() is threading.main_thread()
+    ours = {number: handler for number, handler in usual.items() if main and signal.getsignal(number) is handler}
+    for number in ours:
+        signal.signal(number, raise_ctrl_c)
     try:
         yield
     finally:
-        if ours:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+        for number, handler in ours.items():
+            signal.signal(number, handler)
 
 
 def is_ctrl_c(error: BaseException) -> bool:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
-from functools import partial
+from functools import cached_property, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ from prunebench.components.time_limit import limited
 from prunebench.engine.data_checks import checked_info
 from prunebench.engine.first_step import why_it_fails
 from prunebench.kernels import weight_files
+from prunebench.kernels.file_facts import SETTLED
 from prunebench.plan.first_step import FirstStep
 from prunebench.plan.published import FirstWeights, rows_for
 from prunebench.plan.specs import WeightFile
@@ -44,6 +46,11 @@ class StoreProbe:
     def __init__(self, store: Store, root: Path, before_torch: Callable[[], None] = lambda: None) -> None:
         self.store, self.root, self._before_torch = store, root, before_torch
 
+    @cached_property
+    def _versions(self) -> dict[str, str]:
+        """Of what builds networks; asked for one, a distribution reads its whole metadata anew."""
+        return {package: version(package) for package in ("torch", "timm")}
+
     def data(self, chosen: DataChoice) -> DataInfo:
         """Sizes, shape and digest. The digest is taken again when a file that it was read from has changed."""
         name = _data_name(chosen.use, self.root)
@@ -51,11 +58,12 @@ class StoreProbe:
         if known is not None and known["stamps"] and known["stamps"] == _stamps(known["info"]["files"]):
             return _data_info(known["info"])
         self._before_torch()
+        began = time.time()
         # Sizes and digest are those of the source, the same for every seed's split.
         with contained(f"data {chosen.use}"):
             data = run_manager([chosen.use]).hook.prunebench_data(root=self.root, rng=Rng("probe"))
             info = checked_info(data, f"data {chosen.use}")
-            found = {"info": asdict(info), "stamps": _stamps(info.files)}
+            found = {"info": asdict(info), "stamps": _settled(info.files, began)}
         self.store.put_json(name, found)
         return info
 
@@ -67,7 +75,7 @@ class StoreProbe:
             task.trained_json(),
             list(data.shape),
             data.classes,
-            {package: version(package) for package in ("torch", "timm")},
+            self._versions,
             [field.name for field in fields(Layer)],  # what an earlier version of the suite found may lack one
         ]
         name = "network-" + keys.digest(identity)
@@ -98,23 +106,25 @@ class StoreProbe:
             file = weight_files.found(
                 self.root, path, f"run {fetching(chosen, published)}, or put {published.where} there"
             )
+        began = time.time()
         stamps = _stamps((str(file),))
-        shape = [*data.shape, data.classes, version("torch"), version("timm")]
+        shape = [*data.shape, data.classes, *self._versions.values()]
         asked = [chosen.use.to_json(), shape, str(file), chosen.fresh_head, rows, chosen.weights_by]
         name = "weight-file-" + keys.digest(asked)
         known = self.store.cached_json(name)
-        if known is None or known["stamps"] != stamps:
+        if known is None or not stamps or known["stamps"] != stamps:
             self._before_torch()
             with contained(f"model {chosen.use}"):
                 taken_off = self._check_fit(chosen, data, path, file, rows, published)
-            known = {"digest": weight_files.digest_of(file), "stamps": stamps, "taken_off": taken_off}
+            digest = weight_files.digest_of(file)
+            known = {"digest": digest, "stamps": _settled((str(file),), began), "taken_off": taken_off}
             self.store.put_json(name, known)
         found = WeightFile(path, known["digest"], rows, chosen.weights_by == "order")
         return FirstWeights(found, _weights_note(found, file, known["taken_off"], published))
 
     def first_step(self, chosen: ModelChoice, one: FirstStep) -> str:
         """What the first step of training would fail with; empty if nothing. See `first_step`."""
-        identity = [chosen.use.to_json(), one.identity, {package: version(package) for package in ("torch", "timm")}]
+        identity = [chosen.use.to_json(), one.identity, self._versions]
         name = "step-" + keys.digest(identity)
         known = self.store.cached_json(name)
         if known is not None and not known["fails"]:
@@ -134,9 +144,10 @@ class StoreProbe:
 
         from prunebench.kernels.costs import counter_of
 
-        versions = {package: version(package) for package in ("torch", "timm")}
         shape = [*data.shape, data.classes]
-        name = "least-" + keys.digest([chosen.use.to_json(), units.to_json(), task.trained_json(), shape, versions])
+        name = "least-" + keys.digest(
+            [chosen.use.to_json(), units.to_json(), task.trained_json(), shape, self._versions]
+        )
         known = self.store.cached_json(name)
         if known is None:
             self._before_torch()
@@ -276,6 +287,19 @@ def _stamps(files: tuple[str, ...]) -> dict[str, list[int]]:
             return {}
         stamps[file] = [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns]
     return stamps
+
+
+def _settled(files: tuple[str, ...], began: float) -> dict[str, list[int]]:
+    """Their stamps once they were read; empty, so that they are read again, if one may have changed meanwhile.
+
+    Times are coarse on some file systems: a second change within one tick leaves the same.
+
+    Args:
+        began: when reading began, in seconds since the epoch.
+    """
+    stamps = _stamps(files)
+    newest = max((changed for _, _, changed in stamps.values()), default=0) / 1e9
+    return stamps if newest < began - SETTLED else {}
 
 
 def _data_info(known: Mapping[str, Any]) -> DataInfo:

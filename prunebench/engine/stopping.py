@@ -26,7 +26,7 @@ def stoppable(stop: Callable[[int], None], patience: float) -> Iterator[None]:
     def terminate(signum: int, frame: FrameType | None) -> None:
         nonlocal asked
         if asked:
-            raise CtrlC
+            raise CtrlC(signum)
         asked = True
         signal.signal(signal.SIGALRM, raise_ctrl_c)
         signal.setitimer(signal.ITIMER_REAL, patience)

@@ -10,6 +10,7 @@ from typing import Any
 
 from prunebench.api.errors import ConfigError
 from prunebench.components.catalogue import Catalogue
+from prunebench.runner.judged_weights import judged_weights
 from prunebench.runner.preparing import Options, default_store, prepare
 from prunebench.store.contents import Amount, Contents, KeptCopy, contents_of
 from prunebench.store.environment import Environment
@@ -24,7 +25,7 @@ class Needed:
 
     Args:
         results: what its results are read off.
-        all: these, and what they are made from.
+        all: these, what they are made from, and the judged weights where the file does not say `keep = "none"`.
     """
 
     file: str
@@ -68,9 +69,13 @@ def _needed(file: Path, place: Path | str | None, seeds: Sequence[int] | None, c
     everything: set[str] = set()
     for profile in (None, *(profiles if isinstance(profiles, dict) else ())):
         for drawn in (None, *([tuple(seeds)] if seeds else ())):
-            plan = prepare(Options(file, profile=profile, seeds=drawn, store=place), catalogue).plan
+            prepared = prepare(Options(file, profile=profile, seeds=drawn, store=place), catalogue)
+            plan = prepared.plan
             results.update(ref.address for ref in plan.sinks)
             everything.update(ref.address for refs in plan.wanted.values() for ref in refs)
+            if prepared.benchmark.execution.keep != "none":
+                # They are nothing that a run wants for itself, but what an export after it needs.
+                everything.update(ref.address for ref in judged_weights(plan))
     return Needed(str(file), frozenset(results), frozenset(results | everything))
 
 

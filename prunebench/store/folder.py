@@ -24,6 +24,7 @@ from prunebench.store.claims import LEASE_SECONDS
 from prunebench.store.leases import FileLease
 from prunebench.store.mounts import network_file_system
 from prunebench.store.network_leases import NetworkFileLease
+from prunebench.store.turns import wait_for
 
 if TYPE_CHECKING:
     from filelock import SoftFileLease
@@ -117,7 +118,8 @@ class FolderBackend:
                 return False
             created = self._written(path, data, lambda temporary: _linked(temporary, path))
             if created is None:
-                with self._waiting(f"create/{name.replace('/', '-')}"):
+                with self.lease(f"create/{name.replace('/', '-')}") as lease:
+                    wait_for(lease, path)
                     created = not os.path.lexists(path) and self._written(path, data, _renamed_to(path))
             _sync_folder(os.path.dirname(path))
             return bool(created)
@@ -270,13 +272,6 @@ class FolderBackend:
                 os.unlink(path)
             finally:
                 os.close(handle)
-
-    @contextmanager
-    def _waiting(self, name: str) -> Iterator[None]:
-        with self.lease(name) as lease:
-            while not lease.try_acquire():
-                time.sleep(0.005)
-            yield
 
 
 class FolderLease:

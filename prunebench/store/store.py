@@ -8,7 +8,6 @@ each can remove what a killed one left behind.
 from __future__ import annotations
 
 import hashlib
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -34,12 +33,9 @@ from prunebench.store.payload_cache import cache_of_this_machine
 from prunebench.store.places import backend_of
 from prunebench.store.records import Record, as_read, lineage_name
 from prunebench.store.scratch import CachedJson, Checkpoints
+from prunebench.store.turns import wait_for
 
 __all__ = ["Artifact", "Record", "Store"]
-
-WRITER_SECONDS = 120.0
-"""How long another writer of the same artifact is waited for. The lease of a phase keeps its writers apart before they
-come here, so this is waited out only where one was stopped in the middle of writing."""
 
 
 SWEEP = 256
@@ -98,6 +94,12 @@ class Store:
         """Those of the addresses that `has` is true of; of a distant store many at once."""
         if not self.backend.distant:
             return {address for address in addresses if self.has(address)}
+        return set(self.records(addresses))
+
+    def records(self, addresses: Iterable[str]) -> dict[str, Record]:
+        """The records of those of the addresses that `has` is true of, by address."""
+        if not self.backend.distant:
+            return {address: record for address in addresses if (record := self._complete(address)) is not None}
         wanted = list(addresses)
         with ThreadPoolExecutor(ATONCE) as pool:
             if len(wanted) < SWEEP:
@@ -105,7 +107,7 @@ class Store:
             else:
                 there = self._swept(wanted, pool)
                 found = pool.map(lambda address: self._complete_in(there.get(address, {}), address), wanted)
-            return {address for address, record in zip(wanted, found, strict=True) if record is not None}
+            return {address: record for address, record in zip(wanted, found, strict=True) if record is not None}
 
     def meta(self, address: str) -> Record:
         """What is recorded of an artifact that counts, without a look at its payload, which `files` reads.
@@ -329,16 +331,8 @@ class Store:
     def _only_writer(self, address: str) -> Iterator[None]:
         """Take turns with the other writers of an address."""
         self._claim()
-        deadline, pause = time.monotonic() + WRITER_SECONDS, 0.001
         with self.backend.lease(f"{address}-write") as lease:
-            while not lease.try_acquire():
-                if time.monotonic() > deadline:
-                    raise StoreError(
-                        f"{self.backend.place}: artifact {address[:12]} is being written by {lease.holder()}, for more "
-                        f"than {WRITER_SECONDS:.0f} s. Let that process go on, or end it, and run again."
-                    )
-                time.sleep(pause)
-                pause = min(2 * pause, 0.1)
+            wait_for(lease, f"{self.backend.place}: artifact {address[:12]}")
             yield
 
     def _known(self, copy: Copy) -> Record | None:

@@ -104,6 +104,8 @@ def test_a_store_is_looked_at_freed_verified_and_copied(tmp_path: Path) -> None:
     # Freeing: nothing happens without --yes; what the named file needs stays.
     before = numbers("store", "info")["payloads"]
     assert numbers("store", "gc", "small.toml")["freed"] is False
+    # Nothing that a run of these files left is free to go: not the judged weights either, which `export` needs.
+    assert numbers("store", "gc", "small.toml", "other.toml")["unneeded"]["count"] == 0
     told = prunebench("store", "gc", "small.toml").output
     assert "Would free" in told
     assert "--yes" in told

@@ -21,6 +21,7 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 from prunebench import Component, ComponentConfig, hookimpl
 from prunebench.api.component import BoundComponent, Provider
 from prunebench.api.errors import ConfigError, ContractError, DataMissing, LostArtifact, PlanError
+from prunebench.commands.output import show_stop
 from prunebench.components.catalogue import Catalogue
 from prunebench.components.containment import contained
 from prunebench.components.interrupts import CtrlC, told_apart
@@ -199,6 +200,22 @@ def test_a_keyboard_interrupt_of_a_component_is_its_own_fault_and_ctrl_c_is_not(
             score(press)
         with pytest.raises(CtrlC):
             call_planning_hook(component(press), "prunebench_needs", request=None)
+
+
+def test_sigterm_outside_of_training_stops_a_command_which_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+
+    def terminated() -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(1)
+
+    with told_apart(), pytest.raises(CtrlC) as stop:
+        terminated()
+    assert stop.value.by == signal.SIGTERM
+    assert signal.getsignal(signal.SIGTERM) is before
+    show_stop(stop.value)
+    told = "Stopped by SIGTERM. What was done is stored; the same command goes on from there."
+    assert capsys.readouterr().err.strip() == told
 
 
 @pytest.mark.parametrize("error", [KeyError("no"), SystemExit(0), RecursionError(), GeneratorExit()], ids=repr)

@@ -1,16 +1,21 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from engine import parts
 from engine.toy_runs import catalogue, open_store, prepared, run
+from prunebench.api.data import Data
 from prunebench.api.errors import ContractError, DataMissing, PrunebenchError
 from prunebench.benchmark.choices import DataChoice, ModelChoice
+from prunebench.engine import probe as probes
 from prunebench.engine.probe import StoreProbe
+from prunebench.testing.toy import ToyData
 
 UNITS = {"use": "toy-units"}
 
@@ -18,10 +23,12 @@ CLASSES = catalogue().use("classification", slot="task")
 
 
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "data"
     folder.mkdir()
     (folder / "scale.txt").write_text("1.0")
+    # What was just written is not trusted yet; that is tried below.
+    monkeypatch.setattr(probes, "SETTLED", -3600.0)
     return folder
 
 
@@ -55,6 +62,65 @@ def test_data_is_read_again_when_a_file_has_changed(store_path: Path, root: Path
     assert (first.digest == again.digest) == (change == "time")
     probe.data(chosen("from-file", "data"))
     assert reads(root) == 2
+
+
+def test_a_change_that_leaves_size_and_time_is_seen(store_path: Path, root: Path) -> None:
+    file, probe = root / "scale.txt", StoreProbe(open_store(store_path), root)
+    before = file.stat()
+    first = probe.data(chosen("from-file", "data"))
+    file.write_text("0.9")
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert (file.stat().st_size, file.stat().st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+    assert probe.data(chosen("from-file", "data")).digest != first.digest
+
+
+def test_a_change_within_one_tick_of_the_clock_is_seen(
+    store_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a file system that knows whole seconds: the same size and the same times, that of the last change too."""
+    probe, stamps = StoreProbe(open_store(store_path), root), probes._stamps
+
+    def coarse(files: tuple[str, ...]) -> dict[str, list[int]]:
+        return {name: [size, 0, int(root.stat().st_ctime) * 10**9] for name, (size, *_) in stamps(files).items()}
+
+    monkeypatch.setattr(probes, "SETTLED", 2.0)
+    monkeypatch.setattr(probes, "_stamps", coarse)
+    first = probe.data(chosen("from-file", "data"))
+    (root / "scale.txt").write_text("0.9")
+    assert probe.data(chosen("from-file", "data")).digest != first.digest
+
+
+def test_a_file_that_changes_while_it_is_read_is_read_again(
+    store_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Slow(ToyData):
+        def prunebench_data(self) -> Data:
+            (root / "scale.txt").write_text("0.9")  # somebody else, after its content was taken
+            return super().prunebench_data()
+
+    probe = StoreProbe(open_store(store_path), root)
+    monkeypatch.setattr(probes, "SETTLED", 0.05)
+    time.sleep(0.1)
+    monkeypatch.setattr(parts, "ToyData", Slow)
+    first = probe.data(chosen("from-file", "data"))
+    monkeypatch.setattr(parts, "ToyData", ToyData)
+    assert probe.data(chosen("from-file", "data")).digest != first.digest
+
+
+def test_a_digest_that_turns_out_wrong_is_not_planned_with_again(
+    store_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A change that no metadata show, as through another mount or with the clock set back."""
+    changes, stamps = {"data": "from-file"}, {str(root / "scale.txt"): [3, 1, 1]}
+    monkeypatch.setattr(probes, "_stamps", lambda files: stamps)
+    first = run(store_path, changes, root=root)
+    (root / "scale.txt").write_text("0.9")
+    spoiled = run(store_path, {**changes, "seeds": [5]}, root=root)
+    assert all("the files changed since the run was planned" in error for error in spoiled.failed.values())
+    assert spoiled.failed
+    again = run(store_path, {**changes, "seeds": [5]}, root=root)
+    assert not again.failed
+    assert {row.key for row in first.rows}.isdisjoint(row.key for row in again.rows)
 
 
 def test_data_whose_file_is_gone_is_missing(store_path: Path, root: Path) -> None:

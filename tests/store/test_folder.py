@@ -17,8 +17,7 @@ from pathlib import Path
 import pytest
 
 from prunebench.api.errors import LostArtifact, StoreError
-from prunebench.store import folder
-from prunebench.store import store as stores
+from prunebench.store import folder, turns
 from prunebench.store.backend import UnreadableError
 from prunebench.store.environment import Environment
 from prunebench.store.folder import FolderBackend
@@ -269,12 +268,25 @@ def test_a_write_whose_temporary_file_vanishes_is_begun_again(tmp_path: Path, mo
 
 
 def test_a_writer_that_is_stopped_in_the_middle_is_named(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stores, "WRITER_SECONDS", 0.2)
+    monkeypatch.setattr(turns, "WRITER_SECONDS", 0.2)
     with store.backend.lease(f"{ADDRESS}-write") as lease:
         assert lease.try_acquire()
         with pytest.raises(StoreError, match=rf"is being written by process {os.getpid()} on .*, since 2"):
             store.put(ADDRESS, {"w": b"weights", "v": b""}, {}, [])
     store.put(ADDRESS, {"w": b"weights", "v": b""}, {}, [])
+
+
+def test_a_stopped_writer_is_named_on_a_file_system_without_links_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turns, "WRITER_SECONDS", 0.2)
+    monkeypatch.setattr(folder, "_linked", lambda temporary, path: None)
+    backend = FolderBackend(tmp_path / "store")
+    with backend.lease("create/a-b") as lease:
+        assert lease.try_acquire()
+        with pytest.raises(StoreError, match=rf"a/b is being written by process {os.getpid()} on .*, since 2"):
+            backend.create("a/b", b"data")
+    assert backend.create("a/b", b"data")
 
 
 def test_a_lease_leaves_no_file_behind(store: Store) -> None:

@@ -23,6 +23,7 @@ def read_idx(path: Path, ndim: int) -> NDArray[np.uint8]:
 
     Raises:
         ValueError: the file is not such a file, is cut short or cannot be read; says what is wrong, not where.
+        PermissionError: it may not be read; nothing is known of what it holds.
     """
     head = 4 + 4 * ndim
     try:
@@ -34,6 +35,8 @@ def read_idx(path: Path, ndim: int) -> NDArray[np.uint8]:
             if math.prod(shape) > LARGEST:
                 raise ValueError(f"it should hold {math.prod(shape):,} bytes of data; at most {LARGEST:,} are read")
             content = file.read(math.prod(shape) + 1)
+    except PermissionError:
+        raise
     except (EOFError, zlib.error, OSError) as error:  # of gzip too
         raise ValueError(f"it cannot be {'unpacked' if path.suffix == '.gz' else 'read'} ({error})") from error
     if len(content) != math.prod(shape):

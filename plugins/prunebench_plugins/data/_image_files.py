@@ -70,7 +70,8 @@ class Source(ABC):
 
 def missing(source: Source, what: str, because: Exception | None = None) -> NoReturn:
     """Raise DataUnusable: what is amiss at the source, and what to do."""
-    raise DataUnusable(f"{source.data}: {printable(what)}. {source.how}") from because
+    how = "Make it readable and run again." if isinstance(because, PermissionError) else source.how
+    raise DataUnusable(f"{source.data}: {printable(what)}. {how}") from because
 
 
 def _is_text(name: str) -> bool:
@@ -119,8 +120,10 @@ class Folder(Source):
                 missing(self, f"{name} in {self.place} is a link to nothing")
             if entry.is_dir():
                 yield from self._below(Path(entry.path), f"{name}/", (*around, (own.st_dev, own.st_ino)))
-            elif entry.is_file():  # a pipe would be waited on for ever
+            elif entry.is_file():
                 yield name
+            else:  # a pipe would be waited on for ever, and left out it would be an image less without a word
+                missing(self, f"{name} in {self.place} is no file but a pipe, a socket or a device")
 
     def read(self, name: str) -> bytes:
         """See Source.read."""

@@ -57,6 +57,8 @@ def _content(name: str, path: Path) -> bytes:
         if path.stat().st_size <= LARGEST:
             return path.read_bytes()
         why = f"it has more than {LARGEST:,} bytes"
+    except PermissionError:
+        raise  # nothing is wrong with what it holds
     except OSError as error:
         why = error.strerror or str(error)
     raise DataUnusable(f"{name}: {path} cannot be read ({why}). Fetch it again.")
@@ -70,6 +72,8 @@ def _unpacked(name: str, packed: Path, files: list[str]) -> list[bytes]:
                 file = PurePosixPath(member.name).name
                 if file in files and member.size <= LARGEST and (content := tar.extractfile(member)) is not None:
                     found[file] = content.read()
+    except PermissionError:
+        raise
     except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
         raise DataUnusable(f"{name}: {packed} cannot be unpacked ({error}). Delete it and fetch it again.") from error
     if missing := [file for file in files if file not in found]:

