@@ -33,8 +33,9 @@ def run_manager(uses: Sequence[BoundComponent]) -> pluggy.PluginManager:
             first-result hook; names both.
     """
     manager = _manager()
-    contain(manager)
-    state = GlobalState()
+    foreign = any(use.provider.foreign for use in uses)
+    contain(manager, foreign=foreign)
+    state = GlobalState(code=foreign)
     try:
         built = [(f"{index}:{use}", use, _built(use)) for index, use in enumerate(uses)]
     finally:

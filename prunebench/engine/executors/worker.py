@@ -89,6 +89,8 @@ class Worker:
         store = Store(config.store, environment=self.environment, reuse=config.reuse)  # type: ignore[arg-type]
         _check_store(store, config)
         self._catalogue = catalogue
+        named = config.needed or catalogue.providers
+        self._foreign = any(catalogue.find(name).foreign for name in named)
         self._fresh = True
         self.workbench = Workbench(store, catalogue, Path(config.data_root), config.device)
         on_processor = config.device == "cpu"
@@ -135,7 +137,7 @@ class Worker:
             work = Work.from_json(data)
             # Not where there happens to be room: the same phase computes on the same kind of hardware in every worker.
             bench = self.workbench if uses_device(work.spec, self._catalogue) else self._processor
-            with sealed_off(str(bench.device), self.config.threads, int(key[:15], 16)):
+            with sealed_off(str(bench.device), self.config.threads, int(key[:15], 16), foreign=self._foreign):
                 perform(work, bench, channel, self.config.checkpoint_seconds)
         return {"kind": "done"}
 
