@@ -68,7 +68,7 @@ def contain(manager: pluggy.PluginManager, *, foreign: bool = True) -> None:
     def before(hook: str, implementations: Sequence[pluggy.HookImpl], arguments: Mapping[str, Any]) -> None:
         # A tracker or a report may keep the process as it likes, but not what numbers are computed with.
         watched = hook in FOR_NUMBERS | ASIDE
-        states.append(GlobalState(process=hook in FOR_NUMBERS, code=foreign) if watched else None)
+        states.append(GlobalState(process=hook in FOR_NUMBERS, code=foreign, divert=foreign) if watched else None)
 
     def after(
         outcome: pluggy.Result[Any],

@@ -61,12 +61,13 @@ class GlobalState:
     Args:
         process: also what belongs to the process rather than to numbers: signals, folder, environment variables.
         code: also the functions and modules that all share; see `patched_code`.
+        divert: whether what is printed until `restore` is a stranger's; see `standard_streams`.
     """
 
-    def __init__(self, *, process: bool = True, code: bool = False) -> None:
+    def __init__(self, *, process: bool = True, code: bool = False, divert: bool = False) -> None:
         settings = [*_of_numbers(), *(_of_process() if process else ())]
         self._before = [(setting, setting.read()) for setting in settings]
-        self._streams = Streams() if process else None
+        self._streams = Streams(divert=divert) if process else None
         self._code = Code() if code else None
 
     def restore(self) -> list[Setting]:

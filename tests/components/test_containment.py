@@ -206,6 +206,25 @@ assert not kept.restore()
     assert (done.stdout, done.stderr, done.returncode) == ("out\n", "error\n", 0)
 
 
+def test_what_a_component_prints_goes_to_standard_error_and_no_terminal_acts_on_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def act() -> object:
+        print("\x1b[2Jcleared\r\n\u202egnp")
+        print("aside", file=sys.stderr)
+        sys.stdout.buffer.write(b"\xff\x07bytes\n")
+        print("x" * 10_000_000)
+        return "answer"
+
+    assert score(act) == "answer"
+    print("mine")
+    shown = capsys.readouterr()
+    assert shown.out == "mine\n"
+    assert shown.err.startswith("\\x1b[2Jcleared\n\\u202egnp\naside\n\\xff\\x07bytes\nxxx")
+    assert shown.err.endswith("x\n[what a component printed goes on; more of it is not shown]\n")
+    assert len(shown.err) < 9_000
+
+
 def test_what_a_library_exchanges_of_its_own_is_no_breach() -> None:
     def compiled() -> object:
         import torch._dynamo  # puts wrappers around some of torch's functions
