@@ -2,13 +2,16 @@
 
 Learning curves of 21 points with six numbers each, 10,000 test images: values are as good as random, so that nothing is
 smaller than it would be. The store is filled without training, which is not timed. Each command is a process of its
-own, Python's start included. Processor time, and the peak of resident memory on Linux.
+own, Python's start included. It runs twice: first it renders the board, then the board is up to date. Processor time,
+and the peak of resident memory on Linux.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
 import random
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -73,17 +76,22 @@ def measure() -> list[Row]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         board = folder / "board"
+        os.environ["PRUNEBENCH_CACHE"] = str(folder / "cache")  # knows nothing of the board, and soon this machine
         phases = filled(folder)
-        run = _spent("run", folder / "study.toml", "--store", folder / "store", "--out", board, "--json")
-        report = _spent("report", board)
+        command = ("run", folder / "study.toml", "--store", folder / "store", "--out", board, "--json")
+        run, again = _spent(*command), _spent(*command)
+        shutil.rmtree(folder / "cache")
+        report, kept = _spent("report", board), _spent("report", board)
         with (board / "results.jsonl").open() as lines:
             about = f"{phases:,} phases, {sum(1 for _ in lines):,} rows; once"
         page, plotly = (board / "index.html").stat().st_size, len(get_plotlyjs().encode())
     of_page = f"without the {plotly / 1e6:.1f} MB of plotly.js that every page holds"
     return [
-        _row("a cached run, 50,400 rows", run[0], SECONDS, "s", about),
-        _row("memory of a cached run, 50,400 rows", run[1], MEMORY, "MiB", "peak of the same process"),
-        _row("report of 50,400 rows", report[0], SECONDS, "s", "once"),
+        _row("a cached run, 50,400 rows, board up to date", again[0], SECONDS, "s", about),
+        _row("a cached run, 50,400 rows, board rendered", run[0], SECONDS, "s", about),
+        _row("memory of a cached run, 50,400 rows", run[1], MEMORY, "MiB", "peak of the process that renders"),
+        _row("report of 50,400 rows, board up to date", kept[0], SECONDS, "s", "once"),
+        _row("report of 50,400 rows, board rendered", report[0], SECONDS, "s", "once"),
         _row("memory of a report, 50,400 rows", report[1], MEMORY, "MiB", "peak of the same process"),
         _row("page of 50,400 rows", (page - plotly) / 1e6, PAGE, "MB", of_page),
     ]

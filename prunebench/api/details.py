@@ -88,7 +88,7 @@ class EvaluationDetail(Record):
             return points
         return tuple(
             {"iteration": p.get("iteration"), "values": {k: v for k, v in p.items() if k != "iteration"}}
-            if isinstance(p, Mapping)
+            if type(p) is dict or isinstance(p, Mapping)
             else p
             for p in points
         )

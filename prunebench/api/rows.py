@@ -131,6 +131,15 @@ class Row(Record):
             raise ValueError("outcome is ok, but there is no density")
         return self
 
+    def to_json(self) -> dict[str, Any]:
+        """As it stands in the file. Its fields are plain, so nothing of pydantic is needed for some 10^5 of them."""
+        stated = self.__pydantic_fields_set__
+        return {
+            name: list(value) if type(value) is tuple else value
+            for name, value in self.__dict__.items()
+            if name in stated
+        }
+
     @property
     def name(self) -> str:
         """The metric as a benchmark file names it: "SPLIT/METRIC", or "ANALYSIS/NAME" where there is no split."""

@@ -50,7 +50,7 @@ def run(
         _fetch(options, console)
     with telling(console, f"reading {options.file} and planning"):
         prepared = _prepared(options, fetch)
-        numbers = runner.status(prepared, prepared.open_store())
+        numbers = runner.status(prepared, prepared.open_store(), to_run=True)
     benchmark = prepared.benchmark
     suffix = f"-{benchmark.profile}" if benchmark.profile else ""
     folder = out if out is not None else Path("leaderboards") / f"{benchmark.name}{suffix}"
@@ -70,16 +70,19 @@ def run(
     complaints: list[str] = []
 
     def observe(event: Any) -> None:
+        if event.kind == "row":  # some 10^4 of them, and no progress
+            return
         if event.kind == "phase-failed" and event.fields["traceback"]:
             traces.append(event.fields["traceback"])
         shown(event)
 
     try:
         outcome = runner.run(prepared, observe, before=numbers, folder=folder, complain=complaints.append)
+        numbers = outcome.status
     finally:
         shown.close()
     with telling(console, "writing the leaderboard"):
-        board = runner.write(prepared, outcome, folder, complaints.append)
+        written = runner.write(prepared, outcome, folder, complaints.append)
     traceback = traceback or verbosity() is Verbosity.VERBOSE
     for trace in traces if traceback else ():
         console.print(trace, markup=False)
@@ -93,7 +96,7 @@ def run(
         }
         click.echo(json.dumps(summary))
     else:
-        click.echo(terminal_tables(board, console_for().width))
+        click.echo(terminal_tables(written.board, console_for().width))
         click.echo(f"Leaderboard: {folder / 'index.html'}, and as text {folder / 'README.md'}")
     for trial, error in outcome.failed.items():
         if trial in outcome.left_out:

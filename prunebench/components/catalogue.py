@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import Distribution, EntryPoint, entry_points
 from itertools import islice
 from typing import Any
 
@@ -42,8 +42,14 @@ class Catalogue:
         """
         modules: list[tuple[str, str, object]] = []
         broken: dict[str, str] = {}
+        known: dict[Distribution, str] = {}
         for point in sorted(entry_points(group=GROUP) if points is None else points, key=lambda p: p.name):
-            origin = f"{point.dist.name} {point.dist.version}" if point.dist is not None else point.value
+            origin = point.value
+            if point.dist is not None:
+                # Asked for its name, a distribution reads its whole metadata anew, and one may have 100 entry points.
+                if point.dist not in known:
+                    known[point.dist] = f"{point.dist.name} {point.dist.version}"
+                origin = known[point.dist]
             try:
                 modules.append((origin, point.value, limited(point.load)))
             except BaseException as error:  # a stranger's import may fail in any way; the rest goes on

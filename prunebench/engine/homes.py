@@ -84,16 +84,25 @@ class HomesStore(Store):
     def _store_of(self, address: str) -> Store:
         return self._stores[self._home.get(address, self._main)]
 
+    def _by_store(self, addresses: Iterable[str]) -> dict[str, list[str]]:
+        groups: dict[str, list[str]] = defaultdict(list)
+        for address in addresses:
+            groups[self._home.get(address, self._main)].append(address)
+        return groups
+
     def has(self, address: str) -> bool:
         """See Store.has."""
         return self._store_of(address).has(address)
 
     def have(self, addresses: Iterable[str]) -> set[str]:
         """See Store.have."""
-        groups: dict[str, list[str]] = defaultdict(list)
-        for address in addresses:
-            groups[self._home.get(address, self._main)].append(address)
+        groups = self._by_store(addresses)
         return {address for name, group in groups.items() for address in self._stores[name].have(group)}
+
+    def records(self, addresses: Iterable[str]) -> dict[str, Record]:
+        """See Store.records."""
+        groups = self._by_store(addresses)
+        return {at: one for name, group in groups.items() for at, one in self._stores[name].records(group).items()}
 
     def meta(self, address: str) -> Record:
         """See Store.meta."""

@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
-from functools import partial
+from functools import cached_property, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,6 +46,11 @@ class StoreProbe:
     def __init__(self, store: Store, root: Path, before_torch: Callable[[], None] = lambda: None) -> None:
         self.store, self.root, self._before_torch = store, root, before_torch
 
+    @cached_property
+    def _versions(self) -> dict[str, str]:
+        """Of what builds networks; asked for one, a distribution reads its whole metadata anew."""
+        return {package: version(package) for package in ("torch", "timm")}
+
     def data(self, chosen: DataChoice) -> DataInfo:
         """Sizes, shape and digest. The digest is taken again when a file that it was read from has changed."""
         name = _data_name(chosen.use, self.root)
@@ -70,7 +75,7 @@ class StoreProbe:
             task.trained_json(),
             list(data.shape),
             data.classes,
-            {package: version(package) for package in ("torch", "timm")},
+            self._versions,
             [field.name for field in fields(Layer)],  # what an earlier version of the suite found may lack one
         ]
         name = "network-" + keys.digest(identity)
@@ -103,7 +108,7 @@ class StoreProbe:
             )
         began = time.time()
         stamps = _stamps((str(file),))
-        shape = [*data.shape, data.classes, version("torch"), version("timm")]
+        shape = [*data.shape, data.classes, *self._versions.values()]
         asked = [chosen.use.to_json(), shape, str(file), chosen.fresh_head, rows, chosen.weights_by]
         name = "weight-file-" + keys.digest(asked)
         known = self.store.cached_json(name)
@@ -119,7 +124,7 @@ class StoreProbe:
 
     def first_step(self, chosen: ModelChoice, one: FirstStep) -> str:
         """What the first step of training would fail with; empty if nothing. See `first_step`."""
-        identity = [chosen.use.to_json(), one.identity, {package: version(package) for package in ("torch", "timm")}]
+        identity = [chosen.use.to_json(), one.identity, self._versions]
         name = "step-" + keys.digest(identity)
         known = self.store.cached_json(name)
         if known is not None and not known["fails"]:
@@ -139,9 +144,10 @@ class StoreProbe:
 
         from prunebench.kernels.costs import counter_of
 
-        versions = {package: version(package) for package in ("torch", "timm")}
         shape = [*data.shape, data.classes]
-        name = "least-" + keys.digest([chosen.use.to_json(), units.to_json(), task.trained_json(), shape, versions])
+        name = "least-" + keys.digest(
+            [chosen.use.to_json(), units.to_json(), task.trained_json(), shape, self._versions]
+        )
         known = self.store.cached_json(name)
         if known is None:
             self._before_torch()

@@ -40,15 +40,20 @@ def remembered(question: str, files: Iterable[str | Path], find_out: Callable[[]
     """
     paths = list(files)
     stamp, newest = _stamp(paths)
-    place = folder() / f"{hashlib.sha256(question.encode()).hexdigest()}.json"
-    known = _read(place)
+    place = place_of(question)
+    known = read_json(place)
     if stamp is not None and isinstance(known, dict) and known.get("stamp") == stamp and "answer" in known:
         return known["answer"]
     settled = time.time() - newest >= SETTLED
     answer = find_out()
     if settled and stamp is not None and _stamp(paths)[0] == stamp:
-        _write(place, {"stamp": stamp, "answer": answer})
+        write_json(place, {"stamp": stamp, "answer": answer})
     return answer
+
+
+def place_of(question: str) -> Path:
+    """Where the answer to a question is kept."""
+    return folder() / f"{hashlib.sha256(question.encode()).hexdigest()}.json"
 
 
 def _stamp(paths: Iterable[str | Path]) -> tuple[str | None, float]:
@@ -65,19 +70,21 @@ def _stamp(paths: Iterable[str | Path]) -> tuple[str | None, float]:
     return found.hexdigest(), newest / 1e9
 
 
-def _read(place: Path) -> Any:
+def read_json(place: Path) -> Any:
+    """The value that is kept there; None where there is none, or it cannot be read."""
     try:
         return json.loads(place.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
 
 
-def _write(place: Path, value: Any) -> None:
+def write_json(place: Path, value: Any) -> None:
+    """Keep a value, if that can be done."""
     temporary = place.with_name(f"{place.name}.{secrets.token_hex(4)}")
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         temporary.write_text(json.dumps(value), encoding="utf-8")
         os.replace(temporary, place)
-    except OSError:  # full or read-only: the next run finds it out again
+    except OSError:  # full or read-only: it is found out again
         with suppress(OSError):
             temporary.unlink()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 from prunebench.api.component import BoundComponent
 from prunebench.api.cost_share import Count
@@ -272,6 +272,8 @@ class AnalyseSpec:
 
 PhaseSpec = InitSpec | LoadSpec | TrainSpec | PruneSpec | JointPruneSpec | EditSpec | AnalyseSpec
 
+_PHASE_SPECS = frozenset(get_args(PhaseSpec))
+
 
 def drawn_from(spec: PruneSpec | JointPruneSpec) -> Streams:
     """The streams that what scores draws from: its round's, or those of a round that all share."""
@@ -289,6 +291,6 @@ def refs_of(value: Any) -> list[Ref]:
         return [ref for points in value.inputs.values() for point in points for ref in refs_of(point)]
     if kind is tuple:
         return [ref for item in value for ref in refs_of(item)]
-    if isinstance(value, PhaseSpec):
+    if kind in _PHASE_SPECS:
         return [ref for name in value.__dataclass_fields__ for ref in refs_of(getattr(value, name))]
     return []

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Iterator, Mapping
 
-from prunebench.api.details import AnalysisDetail, CurvePoint, Detail, EvaluationDetail, FigureDetail, LayerCount
+from prunebench.api.details import AnalysisDetail, Detail, EvaluationDetail, FigureDetail
 from prunebench.api.planning import Evaluation, Ref
 from prunebench.plan.trial import Plan, Trial
 from prunebench.results.details import shared
@@ -46,28 +45,30 @@ class _Reader:
         mask, curve = self.outputs.get(evaluation.mask), self.outputs.get(evaluation.curve)
         kept = [layer.count for layer in trial.layers] if mask is None else mask.meta.get("counts")
         files: Mapping[str, bytes] = {} if curve is None else curve.files
-        return EvaluationDetail(
-            kind="evaluation",
-            entry=trial.entry,
-            model=trial.model,
-            data=trial.data,
-            seed=trial.seed,
-            round=evaluation.round,
-            draw=evaluation.draw,
-            key=evaluation.run.key,
-            start=evaluation.run.start,
-            stop=evaluation.run.stop,
-            layers=tuple(
-                LayerCount(name=layer.name, units=layer.count, kept=None if kept is None else kept[index])
-                for index, layer in enumerate(trial.layers)
-            ),
-            curve=_points(files["curve.json"]) if "curve.json" in files else (),
-            hits=base64.b64encode(files["test.hits"]).decode() if "test.hits" in files else None,
-            artifacts={
-                "curve": evaluation.curve.address,
-                "mask": None if evaluation.mask is None else evaluation.mask.address,
-                "weights": evaluation.run.ticket.weights.address,
-            },
+        return EvaluationDetail.model_validate(
+            {
+                "kind": "evaluation",
+                "entry": trial.entry,
+                "model": trial.model,
+                "data": trial.data,
+                "seed": trial.seed,
+                "round": evaluation.round,
+                "draw": evaluation.draw,
+                "key": evaluation.run.key,
+                "start": evaluation.run.start,
+                "stop": evaluation.run.stop,
+                "layers": tuple(
+                    {"name": layer.name, "units": layer.count, "kept": None if kept is None else kept[index]}
+                    for index, layer in enumerate(trial.layers)
+                ),
+                "curve": () if curve is None or "curve.json" not in files else curve.points,
+                "hits": base64.b64encode(files["test.hits"]).decode() if "test.hits" in files else None,
+                "artifacts": {
+                    "curve": evaluation.curve.address,
+                    "mask": None if evaluation.mask is None else evaluation.mask.address,
+                    "weights": evaluation.run.ticket.weights.address,
+                },
+            }
         )
 
     def _figures(self, ref: Ref) -> tuple[FigureDetail, ...]:
@@ -81,8 +82,3 @@ class _Reader:
             )
         except (KeyError, TypeError, ValueError):  # an earlier version kept figures without a look at them
             return ()
-
-
-def _points(curve: bytes) -> tuple[CurvePoint, ...]:
-    points = json.loads(curve)["points"]
-    return tuple(CurvePoint(iteration=point.pop("iteration"), values=point) for point in points)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -110,7 +109,7 @@ class _Reader:
             for split, metric in metrics:
                 yield _row(base, metric, split, None, units[metric], f"{evaluation.run.stop}it", broke)
             return
-        points = {p["iteration"]: p for p in json.loads(artifact.files["curve.json"])["points"]}
+        points = {p["iteration"]: p for p in artifact.points}
         # Curves that an earlier version of the suite stored do not say whether the outputs vary.
         constant = artifact.meta.get("constant", facts["empty"] > 0)
         outcome: Outcome = "collapsed" if constant else "ok"
@@ -122,8 +121,8 @@ class _Reader:
                 yield _row(base, metric, split, value, units[metric], f"{iteration}it", became)
         if "valid" in spec.splits and spec.every is not None:
             # The first of the smallest: the iteration at which early stopping would have stopped.
-            best = min(points.values(), key=lambda p: (_or_inf(p[f"valid/{LOSS}"]), p["iteration"]))
-            at = best["iteration"]
+            at = _smallest(points, f"valid/{LOSS}")
+            best = points[at]
             yield _row(base, STOPPED_AT, "valid", float(at), units[STOPPED_AT], f"{at}it", outcome)
             judged = primary(trial.metrics)
             for split in spec.splits:
@@ -164,11 +163,13 @@ class _Reader:
         yield from rows
 
 
-def _or_inf(loss: float | None) -> float:
-    return math.inf if loss is None else loss
+def _smallest(points: Mapping[int, Mapping[str, float | None]], name: str) -> int:
+    """The first iteration with the smallest number; one that is not finite is larger than all others."""
+    return min((math.inf if (value := point[name]) is None else value, at) for at, point in points.items())[1]
 
 
 def _row(
     base: Mapping[str, Any], metric: str, split: str, value: float | None, unit: str, position: str, outcome: Outcome
 ) -> Row:
-    return Row(**base, position=position, metric=metric, split=split, value=value, unit=unit, outcome=outcome)
+    measured = {"metric": metric, "split": split, "value": value, "unit": unit, "outcome": outcome}
+    return Row.model_validate({**base, "position": position, **measured})

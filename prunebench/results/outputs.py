@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any
 
+from pydantic_core import from_json
+
 from prunebench.api.errors import LostArtifact
 from prunebench.api.planning import Ref
 from prunebench.engine.scheduler import Execution
@@ -34,13 +36,23 @@ class Output:
         """
         return self._store.files(self._record)
 
+    @cached_property
+    def points(self) -> list[dict[str, Any]]:
+        """Of a curve its points, each an "iteration" and a number, or None, by "SPLIT/METRIC". Raises as `files`."""
+        points: list[dict[str, Any]] = from_json(self.files["curve.json"])["points"]
+        return points
+
 
 class Outputs:
-    """Outputs of a plan that was carried out, kept once they were looked at."""
+    """Outputs of a plan that was carried out, kept once they were looked at.
 
-    def __init__(self, store: Store, execution: Execution) -> None:
+    Args:
+        records: what the store has just said of some of them, by address.
+    """
+
+    def __init__(self, store: Store, execution: Execution, records: Mapping[str, Record] | None = None) -> None:
         self._store, self._execution = store, execution
-        self._known: dict[str, Output] = {}
+        self._known = {address: Output(store, record) for address, record in (records or {}).items()}
 
     @property
     def environment(self) -> str:

@@ -17,7 +17,8 @@ from prunebench.api.errors import PrunebenchError
 from prunebench.results.manifest import MANIFEST, UNFINISHED, irregular_in, manifest_of
 from prunebench.results.reading import reason
 
-_ASIDE = ".aside"
+ASIDE = ".aside"
+"""Where new files are written first; what a killed command left there goes at the next change."""
 
 
 @contextmanager
@@ -33,7 +34,7 @@ def replacing(folder: Path, obsolete: Iterable[str] = ()) -> Iterator[Path]:
         PrunebenchError: the folder cannot be written, or holds a link or a folder where a file belongs. What was there
             is unchanged.
     """
-    aside = folder / _ASIDE
+    aside = folder / ASIDE
     with _sentences(folder):
         folder.mkdir(parents=True, exist_ok=True)
         complete(folder)

@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 from prunebench.api.errors import PrunebenchError
 from prunebench.api.rows import Row, TrialId
+from prunebench.engine.collector import without_collector
 from prunebench.plan.trial import Plan
 from prunebench.results.manifest import MANIFEST, SOURCES, UNFINISHED, files_in
 from prunebench.results.provenance import read_provenance
@@ -86,7 +87,8 @@ def check_out(folder: Path, judged: Iterable[Judged], overwrite: bool = False) -
         return
     try:
         complete(folder)
-        name, rows = read_provenance(folder).report.name, read_rows(folder)
+        with without_collector():
+            name, rows = read_provenance(folder).report.name, read_rows(folder)
     except PrunebenchError as error:
         raise PrunebenchError(f"{error}\n{folder}: choose another folder with --out, or add --overwrite.") from error
     lost = _lost(rows, judged)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 
 from prunebench.api.board import Board
 from prunebench.api.component import BoundComponent
 from prunebench.api.errors import PrunebenchError
+from prunebench.api.provenance import Provenance
 from prunebench.api.results import Results
 from prunebench.components.catalogue import Catalogue
 from prunebench.components.managers import implements, run_manager
@@ -16,7 +18,7 @@ from prunebench.engine.collector import without_collector
 from prunebench.results.details import details_text, parsed_details
 from prunebench.results.folder import recorded
 from prunebench.results.manifest import INDEX, SOURCES, check_manifest, files_in, read_manifest
-from prunebench.results.provenance import parsed_provenance, provenance_text
+from prunebench.results.provenance import parsed_provenance, provenance_text, read_provenance
 from prunebench.results.reading import sha256_of
 from prunebench.results.rows import parsed_rows, rows_text
 from prunebench.results.tolerance import RULES, rules_text, tolerance_of
@@ -24,21 +26,60 @@ from prunebench.results.verification import record_of
 from prunebench.results.writing import complete, remove_others, replacing, seal
 from prunebench.runner.components import Complain, call, described, on_standard_error, text_of
 from prunebench.runner.preparing import Prepared
+from prunebench.runner.rendered import Rendered
 from prunebench.runner.running import Outcome
+
+_OF_ONE_RUN = ("finished", "wall_seconds", "runs", "steps")
+_DERIVED = ("tolerance", "verification")
 
 SOMETIMES = ("ranks.svg",)
 """Files that not every leaderboard has: one of an earlier report would belong to other numbers."""
 
 
-def write(prepared: Prepared, outcome: Outcome, out: Path, complain: Complain = on_standard_error) -> Board:
-    """Write the leaderboard, then let the file's own reports write beside it; the board that was written.
+class Written:
+    """A leaderboard that was written: its results and its board, computed where somebody looks at them."""
+
+    def __init__(self, folder: Path, results: Results) -> None:
+        self._folder, self._results = folder, results
+
+    @cached_property
+    def results(self) -> Results:
+        """With what is derived from them."""
+        return completed(self._folder, self._results)
+
+    @cached_property
+    def board(self) -> Board:
+        """Of the results, as it is shown."""
+        from prunebench.leaderboard import board_of
+
+        with without_collector():
+            return board_of(self.results)
+
+
+def write(prepared: Prepared, outcome: Outcome, out: Path, complain: Complain = on_standard_error) -> Written:
+    """Write the leaderboard, then let the file's own reports write beside it; what was written.
+
+    Files that are up to date are not rendered again. Where nothing was computed, and they differ in what this run says
+    of itself alone, they stay as they are, and still say when and in what time their numbers were made.
 
     Args:
         complain: told of each report that failed or changed what is not its own; the others go on.
     Raises:
         PrunebenchError: the folder cannot be written; what was there before is unchanged.
     """
-    return _write(out, outcome.results, prepared.benchmark.also, complain)
+    computed = outcome.status.phases_missing or outcome.execution.done
+    before = None if computed else _made_before(out, outcome.provenance)
+    return _write(out, outcome.results, prepared.benchmark.also, complain, before)
+
+
+def _made_before(folder: Path, provenance: Provenance) -> Provenance | None:
+    """What a folder says of the run that made its numbers, if it says the same of all else."""
+    try:
+        before = read_provenance(folder)
+    except PrunebenchError:
+        return None
+    own = {name: getattr(before, name) for name in (*_OF_ONE_RUN, *_DERIVED)}
+    return before if provenance.model_copy(update=own) == before else None
 
 
 def report_again(
@@ -97,14 +138,27 @@ def _reports(results: Results) -> list[BoundComponent]:
     return uses
 
 
-def _write(folder: Path, results: Results, also: Sequence[BoundComponent], complain: Complain) -> Board:
+def _write(
+    folder: Path,
+    given: Results,
+    also: Sequence[BoundComponent],
+    complain: Complain,
+    before: Provenance | None = None,
+) -> Written:
     from prunebench.leaderboard import board_of
 
     with without_collector():
-        results = completed(folder, results)
-        board = board_of(results)
-        written = _replace(folder, results, board)
+        rendered, written = Rendered(folder, given.rows, given.details), None
+        if before is not None and (written := rendered.files(before, SOMETIMES)) is not None:
+            given = replace(given, provenance=before)
+        if written is None:
+            written = rendered.files(given.provenance, SOMETIMES)
+        made = Written(folder, given)
+        if written is None:
+            written = _replace(folder, made.results, made.board)
+            rendered.keep(given.provenance, written)
     for use in also:
+        results = made.results
         # A copy each, from what was written: a report cannot change what the next one is given.
         own = Results(
             results.name,
@@ -124,9 +178,9 @@ def _write(folder: Path, results: Results, also: Sequence[BoundComponent], compl
         changed = [name for name, digest in written.items() if _sha256(folder / name) != digest]
         if changed:
             complain(f"{described(use)}: it changed {', '.join(changed)}; a report may only add files. Written again.")
-            _replace(folder, results, board)
+            _replace(folder, results, made.board)
     seal(folder)
-    return board
+    return made
 
 
 def completed(folder: Path, results: Results) -> Results:

@@ -30,7 +30,7 @@ from prunebench.runner.preparing import Prepared
 from prunebench.runner.provenance import notes, provenance_of
 from prunebench.runner.work_left import Status, status
 from prunebench.runner.workers import executor_of, resources_of
-from prunebench.store.store import Store
+from prunebench.store.store import Record, Store
 
 READ_AGAIN = 3
 """How often results may turn out to be corrupt and be made again before a run gives up."""
@@ -101,7 +101,8 @@ def run(
         store = making.store
         if before is None or making.capacity:  # the caller could not know where workers compute
             before = status(prepared, store)
-        rows, details = making.until_read(read, complete=not before.phases_missing)
+        rows, details = making.until_read(read, None if before.phases_missing else before.records)
+    before = replace(before, records={})  # they are as large as the rows
     for row in rows:
         report(Event("row", row.to_json()))
     execution = making.execution
@@ -197,16 +198,17 @@ class _Making:
             self._executor = executor_of(self._prepared, self.store, self._catalogue)
         return self._executor
 
-    def until_read(self, read: Callable[[Outputs], T], complete: bool = False) -> T:
+    def until_read(self, read: Callable[[Outputs], T], there: Mapping[str, Record] | None = None) -> T:
         """What `read` returns. What it finds damaged is made again, with all else that is damaged.
 
         Args:
-            complete: nothing is known to be missing, so that reading is tried first.
+            there: where nothing is known to be missing, so that reading is tried first: what the store has just said of
+                outputs, by address.
         """
         for attempt in range(READ_AGAIN + 1):
-            if attempt or not complete:
+            if attempt or there is None:
                 self._execute(self._started())
-            outputs = Outputs(self.store, self.execution)
+            outputs = Outputs(self.store, self.execution, None if attempt else there)
             try:
                 return read(outputs)
             except LostArtifact as error:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from prunebench.engine.missing import missing, samples
 from prunebench.runner.judged_weights import Disk, disk
 from prunebench.runner.preparing import Prepared
-from prunebench.store.store import Store
+from prunebench.store.store import Record, Store
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,8 @@ class Status:
     """The same of each training run that is missing, by its key."""
     disk: Disk = field(default_factory=lambda: Disk(0, 0, 0))
     """About what is still to be written."""
+    records: Mapping[str, Record] = field(default_factory=dict, repr=False)
+    """What the store says of the outputs that it has, by address, where that was asked for."""
 
     def to_json(self) -> dict[str, Any]:
         """For `--json`."""
@@ -40,10 +42,27 @@ class Status:
         }
 
 
-def status(prepared: Prepared, store: Store) -> Status:
-    """Compare a plan with a store."""
-    plan = prepared.plan
-    lacking = missing(plan, store)
+class _Noting:
+    """A store whose records are kept as they are read."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.records: dict[str, Record] = {}
+
+    def have(self, addresses: Iterable[str]) -> set[str]:
+        found = self._store.records(addresses)
+        self.records |= found
+        return set(found)
+
+
+def status(prepared: Prepared, store: Store, *, to_run: bool = False) -> Status:
+    """Compare a plan with a store.
+
+    Args:
+        to_run: whether the results will be read next, which then need not read each record once more.
+    """
+    plan, noting = prepared.plan, _Noting(store)
+    lacking = missing(plan, noting if to_run else store)
     work = {key: samples(plan.phases[key], out) for key, out in lacking.items() if plan.phases[key].kind == "train"}
     runs = len(plan.runs)
     return Status(
@@ -56,4 +75,5 @@ def status(prepared: Prepared, store: Store) -> Status:
         sample_steps=sum(work.values()),
         work=work,
         disk=disk(plan, lacking),
+        records=noting.records,
     )

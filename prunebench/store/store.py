@@ -94,6 +94,12 @@ class Store:
         """Those of the addresses that `has` is true of; of a distant store many at once."""
         if not self.backend.distant:
             return {address for address in addresses if self.has(address)}
+        return set(self.records(addresses))
+
+    def records(self, addresses: Iterable[str]) -> dict[str, Record]:
+        """The records of those of the addresses that `has` is true of, by address."""
+        if not self.backend.distant:
+            return {address: record for address in addresses if (record := self._complete(address)) is not None}
         wanted = list(addresses)
         with ThreadPoolExecutor(ATONCE) as pool:
             if len(wanted) < SWEEP:
@@ -101,7 +107,7 @@ class Store:
             else:
                 there = self._swept(wanted, pool)
                 found = pool.map(lambda address: self._complete_in(there.get(address, {}), address), wanted)
-            return {address for address, record in zip(wanted, found, strict=True) if record is not None}
+            return {address: record for address, record in zip(wanted, found, strict=True) if record is not None}
 
     def meta(self, address: str) -> Record:
         """What is recorded of an artifact that counts, without a look at its payload, which `files` reads.
