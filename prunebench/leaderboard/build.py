@@ -104,7 +104,7 @@ def _repeated(rows: Iterable[Row]) -> Iterator[str]:
     for (entry, _, _, _, round, _, _), first in same_again(rows).items():
         if round is not None:
             rounds.setdefault(entry, {}).setdefault(first, set()).add(round)
-    for entry, found in rounds.items():
+    for entry, found in sorted(rounds.items()):
         which = "; ".join(
             f"{_numbered(sorted(again))}, which {'is' if len(again) == 1 else 'are'} the network of round {first}"
             for first, again in sorted(found.items())
@@ -181,7 +181,8 @@ def _group(where: ModelData, tried: Tried, source: Source, results: Results, aga
     tests = {at: Compared(difference_within(one.pair, metric.low, metric.high), one.p) for at, one in raw.items()}
     merits = {name: _merit(whole[name], shared, tried) for name in competing} if shared else {}
     several = {name: own for name, own in merits.items() if _seeds(whole[name], shared) > 1}
-    ranks_of = {place.entry: place for place in shared_ranks(several, tests, metric.higher, alpha)}
+    contest = several if len(several) > 1 else {}  # alone, an entry is neither above nor below any
+    ranks_of = {place.entry: place for place in shared_ranks(contest, tests, metric.higher, alpha)}
     ordered = sorted(merits, key=merits.__getitem__)
     order = (*ordered, *(name for name in ranked if name not in merits))
     references = [name for name in tried.entries if name in tried.dense]

@@ -89,19 +89,22 @@ def same_again(rows: Iterable[Row]) -> dict[RunId, int]:
     A mask is a subset of the one before, so equal densities are equal masks: such a round is no place of its own, and
     its run is another training of one network. A run that broke is none of them: it counts.
     """
-    densities: dict[tuple[TrialId, int], dict[int, tuple[float, RunId]]] = defaultdict(dict)
-    broken = set()
+    judged: dict[tuple[TrialId, int], dict[int, set[float]]] = defaultdict(lambda: defaultdict(set))
+    runs, broken = {}, set()
     for row in rows:
         if row.role == "evaluate" and row.twin == 0 and row.round is not None and row.density is not None:
-            densities[row.trial, row.draw][row.round] = row.density, row.run
+            judged[row.trial, row.draw][row.round].add(row.density)
+            runs[row.trial, row.draw, row.round] = row.run
             if row.outcome != "ok":
                 broken.add(row.run)
     repeated: dict[RunId, int] = {}
-    for own in densities.values():
+    for (trial, draw), own in sorted(judged.items()):
         first = {1.0: 0}
-        for round, (density, run) in sorted(own.items()):
-            if first.setdefault(density, round) < round and run not in broken:
-                repeated[run] = first[density]
+        for round, densities in sorted(own.items()):
+            earlier = {first.setdefault(density, round) for density in densities}
+            run = runs[trial, draw, round]
+            if max(earlier) < round and run not in broken:
+                repeated[run] = max(earlier)
     return repeated
 
 
