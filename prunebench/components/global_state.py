@@ -18,7 +18,7 @@ import warnings
 from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from prunebench.components.interrupts import raise_ctrl_c
 from prunebench.components.patched_code import Code
@@ -60,15 +60,15 @@ class GlobalState:
 
     Args:
         process: also what belongs to the process rather than to numbers: signals, folder, environment variables.
-        code: also the functions and modules that all share; see `patched_code`.
+        code: also the functions and modules that all share, or with "all" the suite's own too; see `patched_code`.
         divert: whether what is printed until `restore` is a stranger's; see `standard_streams`.
     """
 
-    def __init__(self, *, process: bool = True, code: bool = False, divert: bool = False) -> None:
+    def __init__(self, *, process: bool = True, code: bool | Literal["all"] = False, divert: bool = False) -> None:
         settings = [*_of_numbers(), *(_of_process() if process else ())]
         self._before = [(setting, setting.read()) for setting in settings]
         self._streams = Streams(divert=divert) if process else None
-        self._code = Code() if code else None
+        self._code = Code(own=code == "all") if code else None
 
     def restore(self) -> list[Setting]:
         """Put everything back; what had changed and should not have."""

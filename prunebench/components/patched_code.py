@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from operator import is_
 from types import ModuleType
 from typing import Any, TypeAlias
@@ -26,20 +27,16 @@ _CLASSES = ("torch.nn", "torch.optim", "torch.optim.lr_scheduler")
 
 
 class Code:
-    """That code as it is now."""
+    """That code as it is now.
 
-    def __init__(self) -> None:
-        modules = sys.modules
-        owners: list[Owner] = [module for name in _WHOLE if isinstance(module := modules.get(name), ModuleType)]
-        owners += [
-            module
-            for name, module in list(modules.items())
-            if name.partition(".")[0] in _OWN and isinstance(module, ModuleType)
-        ]
-        self._modules = {name: module for name, module in modules.items() if _root(name) in _TRUSTED}
-        self._before: list[tuple[Owner, Mapping[str, Any]]] = [
-            (owner, dict(vars(owner))) for owner in (*owners, *_classes())
-        ]
+    Args:
+        own: the suite's own modules too, which are many.
+    """
+
+    def __init__(self, *, own: bool = False) -> None:
+        names, owners = _watched(own, len(sys.modules))
+        self._modules = {name: sys.modules[name] for name in names if name in sys.modules}
+        self._before: list[tuple[Owner, Mapping[str, Any]]] = [(owner, dict(vars(owner))) for owner in owners]
 
     def restore(self) -> list[str]:
         """Put back what was exchanged; the names of that."""
@@ -69,6 +66,17 @@ _FOLLOWING = ("torch.Storage",)
 """What torch itself exchanges for another thing as a setting changes, here with the default type."""
 _NOTHING = object()
 _TRUSTED = frozenset({*sys.stdlib_module_names, *_OWN, "torch", "numpy", "safetensors"})
+
+
+@lru_cache(maxsize=8)
+def _watched(own: bool, loaded: int) -> tuple[list[str], list[Owner]]:
+    """Names of modules, and what is looked into, as long as so many modules are loaded."""
+    modules = list(sys.modules.items())
+    owners: list[Owner] = [module for name in _WHOLE if isinstance(module := sys.modules.get(name), ModuleType)]
+    if own:
+        owners += [module for name, module in modules if _root(name) in _OWN and isinstance(module, ModuleType)]
+        return [name for name, _ in modules if _root(name) in _TRUSTED], [*owners, *_classes()]
+    return [name for name, _ in modules if name in _WHOLE], [*owners, *_classes()]
 
 
 def _root(name: str) -> str:

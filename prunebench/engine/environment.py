@@ -129,7 +129,10 @@ def sealed_off(device: str, threads: int, seed: int, *, foreign: bool = False, d
     import torch
 
     on_cuda = device.startswith("cuda")
-    before, on_device = GlobalState(code=foreign, divert=divert), torch.cuda.get_rng_state(device) if on_cuda else None
+    before, on_device = (
+        GlobalState(code="all" if foreign else False, divert=divert),
+        torch.cuda.get_rng_state(device) if on_cuda else None,
+    )
     pin(device, threads)
     random.seed(seed)
     numpy.random.seed(seed % 2**32)

@@ -140,7 +140,7 @@ def _prepared(options: Options, catalogue: Catalogue, to_run: bool) -> Prepared:
     store = Store(store_path, environment=Environment({"for": "planning"}))
     processes_here = executor.imports and executor.own_environment
     probe = StoreProbe(store, root, warm if to_run and processes_here else lambda: None)
-    state = GlobalState(code=True)
+    state = GlobalState(code="all")
     try:
         plan = kept(make_plan(benchmark, probe), benchmark.execution.keep)
     except ConfigError as error:

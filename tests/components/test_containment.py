@@ -14,7 +14,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable
-from types import FunctionType, ModuleType
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,7 @@ from prunebench.components.leaving import LeftError, no_leaving
 from prunebench.components.managers import call_planning_hook, run_manager
 from prunebench.components.time_limit import HookTimeout, gets_on, hook_seconds, watched
 from prunebench.engine import masking
+from prunebench.engine.environment import sealed_off
 from prunebench.engine.stopping import stoppable
 from prunebench.plan.participants import needs_of
 from prunebench.testing.toy import toy_request
@@ -85,10 +86,6 @@ def lowered(limit: int) -> None:
     resource.setrlimit(limit, (8, resource.getrlimit(limit)[1]))
 
 
-def functions(module: ModuleType) -> list[str]:
-    return [name for name, value in vars(module).items() if isinstance(value, FunctionType)]
-
-
 LEAKS: dict[str, Callable[[], object]] = {
     "torch's gradient mode": lambda: torch.set_grad_enabled(False),
     "torch's default type": lambda: torch.set_default_dtype(torch.float64),
@@ -125,6 +122,7 @@ LEAKS: dict[str, Callable[[], object]] = {
     "the standard streams": lambda: setattr(sys, "stdout", None),
     'the module "json"': lambda: sys.modules.update(json=None),  # type: ignore[call-overload]
     'the module "hashlib"': lambda: sys.modules.pop("hashlib"),
+    'the module "torch.nn.functional"': lambda: sys.modules.pop("torch.nn.functional"),
     "torch.nn.functional.relu": lambda: setattr(torch.nn.functional, "relu", lambda x, inplace=False: x * 0),
     "torch.tanh": lambda: setattr(torch, "tanh", torch.sigmoid),
     "torch.Tensor.backward": lambda: setattr(torch.Tensor, "backward", lambda self, *a, **k: None),
@@ -132,7 +130,6 @@ LEAKS: dict[str, Callable[[], object]] = {
     "torch.optim.adam.Adam.step": lambda: setattr(torch.optim.Adam, "step", lambda self, *a, **k: None),
     "builtins.sum": lambda: setattr(builtins, "sum", lambda *a: 0),
     "time.monotonic": lambda: setattr(time, "monotonic", lambda: 0.0),
-    "prunebench.engine.masking.": lambda: setattr(masking, next(iter(functions(masking))), lambda *a: None),
     "torch's random generator": lambda: torch.rand(1),
     "NumPy's random generator": lambda: np.random.rand(),
     "Python's random generator": random.random,
@@ -162,7 +159,7 @@ def shared_state() -> list[Any]:
         resource.getrlimit(resource.RLIMIT_FSIZE),
         (sys.stdout, sys.stderr, sys.modules["json"], sys.modules["hashlib"]),
         (torch.nn.functional.relu, torch.tanh, torch.Tensor.backward, torch.nn.ReLU.forward, torch.optim.Adam.step),
-        (sum, time.monotonic, dict(vars(masking))),
+        (sum, time.monotonic),
         (gc.isenabled(), sys.getswitchinterval(), logging.root.manager.disable, sys.gettrace()),
     ]
 
@@ -182,6 +179,15 @@ def test_a_constructor_may_draw_from_generators_that_are_seeded_for_it() -> None
     hook = run_manager([component(lambda: float(torch.rand(1)) + random.random())]).hook
     assert isinstance(hook.prunebench_model(data_info=None), float)
     assert shared_state() == before
+
+
+def test_functions_of_the_suite_that_a_component_exchanges_are_put_back_after_its_phase() -> None:
+    before = dict(vars(masking)), sys.modules["base64"]
+    name = next(name for name, value in vars(masking).items() if isinstance(value, FunctionType))
+    with sealed_off("cpu", 1, 0, foreign=True):
+        setattr(masking, name, lambda *a: None)
+        sys.modules.pop("base64")
+    assert (dict(vars(masking)), sys.modules["base64"]) == before
 
 
 def test_standard_streams_that_a_component_closes_are_open_again() -> None:
