@@ -80,6 +80,16 @@ class Provider:
     def __str__(self) -> str:
         return f"{self.component.name} ({self.distribution})"
 
+    @property
+    def built_in(self) -> bool:
+        """Whether prunebench's own distribution brings it."""
+        return self.distribution.startswith("prunebench ")
+
+    @property
+    def foreign(self) -> bool:
+        """Whether it runs code that is not the suite's own: another distribution's, or, as `python` does, a file's."""
+        return not self.built_in or self.component.name == "python"
+
 
 @dataclass(frozen=True)
 class BoundComponent:

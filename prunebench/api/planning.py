@@ -280,7 +280,7 @@ class Chain(Protocol):
             recipe: the find recipe unless stated, or one that was made of it with `replace`.
             twin: another number draws other streams; the end of a twin is no optimum for others.
         Raises:
-            PlanError: an empty window, or a start past the horizon.
+            PlanError: an empty window, a start past the horizon, or a round that is not after the ticket's.
         """
         ...
 

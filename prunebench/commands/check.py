@@ -19,11 +19,13 @@ def check(as_json: bool, **given: Any) -> None:
     """Find every error of FILE before anything trains."""
     from prunebench.api.errors import ConfigError
     from prunebench.commands.terminal.landing import remarks_on
+    from prunebench.runner.first_values import refuse_not_finite
     from prunebench.runner.landing import landings
     from prunebench.runner.preparing import prepare
 
     try:
         prepared = prepare(options_of(given))
+        refuse_not_finite(prepared)
     except ConfigError as error:
         if not as_json:
             raise

@@ -107,7 +107,7 @@ class Catalogue:
 
     def built_in(self) -> Catalogue:
         """Of these, the components that prunebench's own distribution brings."""
-        own = {name: p for name, p in self.providers.items() if p.distribution.startswith("prunebench ")}
+        own = {name: p for name, p in self.providers.items() if p.built_in}
         return Catalogue(own)
 
     def find(self, name: str) -> Provider:

@@ -46,12 +46,19 @@ SEEDED = frozenset({"prunebench_model"})
 ASIDE = frozenset({"prunebench_report", "prunebench_track"})
 """Hooks that are called between computations: what they change of what numbers are computed with is put back."""
 
+MOST_NAMED = 5
+"""How much of what a component left changed is named."""
+
 OUTSIDE = ASIDE | frozenset({"prunebench_downloads", "prunebench_components"})
 """Hooks that no number depends on; their callers say what becomes of a failure."""
 
 
-def contain(manager: pluggy.PluginManager) -> None:
+def contain(manager: pluggy.PluginManager, *, foreign: bool = True) -> None:
     """Contain every hook call of a manager.
+
+    Args:
+        foreign: whether some of its components are not the suite's own, so that the code that all share is looked at
+            too, which takes some milliseconds.
 
     A call then raises ContractError, naming the components that answer it, where one of them raises what is not
     prunebench's own error, leaves the program (`sys.exit`), or changes global state. Ctrl-C passes as it is.
@@ -60,7 +67,8 @@ def contain(manager: pluggy.PluginManager) -> None:
 
     def before(hook: str, implementations: Sequence[pluggy.HookImpl], arguments: Mapping[str, Any]) -> None:
         # A tracker or a report may keep the process as it likes, but not what numbers are computed with.
-        states.append(GlobalState(process=hook in FOR_NUMBERS) if hook in FOR_NUMBERS | ASIDE else None)
+        watched = hook in FOR_NUMBERS | ASIDE
+        states.append(GlobalState(process=hook in FOR_NUMBERS, code=foreign, divert=foreign) if watched else None)
 
     def after(
         outcome: pluggy.Result[Any],
@@ -127,8 +135,10 @@ def contained(what: str) -> Iterator[None]:
 
 def leak(who: str, hook: str, changed: Iterable[str]) -> ContractError:
     """What is said of a component that leaves global state changed."""
+    names = list(changed)
+    listed = " and ".join(names[:MOST_NAMED]) + (f" and {len(names) - MOST_NAMED} more" * (len(names) > MOST_NAMED))
     return ContractError(
-        f"component {who}: {hook} changed {' and '.join(changed)}, which all computations of the process share; a "
+        f"component {who}: {hook} changed {listed}, which all computations of the process share; a "
         "component leaves it as it was, and draws from `rng` alone"
     )
 

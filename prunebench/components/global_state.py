@@ -6,17 +6,23 @@ trace in any key. Where torch is not loaded, it has no state to keep.
 
 from __future__ import annotations
 
+import gc
+import logging
 import os
 import random
+import resource
 import signal
 import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator, MutableMapping
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from prunebench.components.interrupts import raise_ctrl_c
+from prunebench.components.patched_code import Code
+from prunebench.components.standard_streams import Streams
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _SMALLEST = 5e-324
@@ -54,15 +60,22 @@ class GlobalState:
 
     Args:
         process: also what belongs to the process rather than to numbers: signals, folder, environment variables.
+        code: also the functions and modules that all share, or with "all" the suite's own too; see `patched_code`.
+        divert: whether what is printed until `restore` is a stranger's; see `standard_streams`.
     """
 
-    def __init__(self, *, process: bool = True) -> None:
+    def __init__(self, *, process: bool = True, code: bool | Literal["all"] = False, divert: bool = False) -> None:
         settings = [*_of_numbers(), *(_of_process() if process else ())]
         self._before = [(setting, setting.read()) for setting in settings]
+        self._streams = Streams(divert=divert) if process else None
+        self._code = Code(own=code == "all") if code else None
 
     def restore(self) -> list[Setting]:
         """Put everything back; what had changed and should not have."""
-        changed = []
+        # First, since all that follows goes through it.
+        changed = [] if self._code is None else [_named(name) for name in self._code.restore()]
+        if self._streams is not None and self._streams.restore():
+            changed.append(_named("the standard streams"))
         for setting, value in self._before:
             if not _same(setting.read(), value):
                 setting.write(value)
@@ -80,10 +93,23 @@ def _same(a: Any, b: Any) -> bool:
         return a.shape == b.shape and bool((a == b).all())
 
 
+def _named(what: str) -> Setting:
+    """What was put back otherwise."""
+    return Setting(what, lambda: None, lambda old: None)
+
+
 def _of_process() -> Iterator[Setting]:
+    yield Setting("Python's collector of garbage", _collector, _set_collector, quiet=True)
+    yield Setting("the switching of threads", sys.getswitchinterval, sys.setswitchinterval, quiet=True)
+    yield Setting("the length of integers as text", sys.get_int_max_str_digits, sys.set_int_max_str_digits, quiet=True)
+    yield Setting("the level below which nothing is logged", _logged, logging.disable, quiet=True)
     if threading.current_thread() is not threading.main_thread():
         return  # another thread may change them meanwhile, and would lose that
     yield Setting("the working folder", _folder, _go_to)
+    yield Setting("the permissions of new files", _umask, os.umask)
+    yield from (Setting(f"the limit {name}", *_limit(number)) for name, number in _limits())
+    yield Setting("the function that traces", sys.gettrace, sys.settrace, quiet=True)
+    yield Setting("the function that profiles", sys.getprofile, sys.setprofile, quiet=True)
     yield Setting("the environment variables", lambda: dict(os.environ), _set_environment, quiet=True)
     yield Setting("Python's limit of recursion", sys.getrecursionlimit, sys.setrecursionlimit)
     yield Setting("the filters of warnings", lambda: list(warnings.filters), _set_filters, quiet=True)
@@ -230,6 +256,39 @@ def _folder() -> str | None:
 def _go_to(folder: str | None) -> None:
     if folder is not None:
         os.chdir(folder)
+
+
+def _umask() -> int:
+    # It can only be read by setting it; what another thread makes in that moment is not open to more than before.
+    before = os.umask(0o077)
+    os.umask(before)
+    return before
+
+
+def _limits() -> list[tuple[str, int]]:
+    """What the system lets a process have at most."""
+    return [(name, number) for name, number in vars(resource).items() if name.startswith("RLIMIT_")]
+
+
+def _limit(number: int) -> tuple[Callable[[], Any], Callable[[Any], object]]:
+    def write(old: tuple[int, int]) -> None:
+        with suppress(ValueError, OSError):  # nobody raises again what was lowered for good
+            resource.setrlimit(number, (old[0], resource.getrlimit(number)[1]))
+
+    return lambda: resource.getrlimit(number), write
+
+
+def _collector() -> tuple[bool, tuple[int, int, int]]:
+    return gc.isenabled(), gc.get_threshold()
+
+
+def _set_collector(old: tuple[bool, tuple[int, int, int]]) -> None:
+    (gc.enable if old[0] else gc.disable)()
+    gc.set_threshold(*old[1])
+
+
+def _logged() -> int:
+    return logging.root.manager.disable
 
 
 def _set_environment(old: dict[str, str]) -> None:

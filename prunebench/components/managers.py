@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from functools import cache
 from itertools import islice
 from typing import Any, TypeVar
@@ -15,6 +16,7 @@ from prunebench.api.component import BoundComponent, Component
 from prunebench.api.errors import ContractError, PlanError
 from prunebench.components.containment import contain, failure, is_strangers
 from prunebench.components.global_state import GlobalState
+from prunebench.components.standard_streams import diverted
 from prunebench.components.time_limit import limited
 
 GROUP = "prunebench"
@@ -33,8 +35,9 @@ def run_manager(uses: Sequence[BoundComponent]) -> pluggy.PluginManager:
             first-result hook; names both.
     """
     manager = _manager()
-    contain(manager)
-    state = GlobalState()
+    foreign = any(use.provider.foreign for use in uses)
+    contain(manager, foreign=foreign)
+    state = GlobalState(code=foreign, divert=foreign)
     try:
         built = [(f"{index}:{use}", use, _built(use)) for index, use in enumerate(uses)]
     finally:
@@ -167,7 +170,8 @@ def call_planning_hook(use: BoundComponent, hook: str, **arguments: Any) -> Any:
         method = getattr(plugin, hook)
         wanted = _parameters(_function(method))
         taken = {name: value for name, value in arguments.items() if name in wanted}
-        return limited(lambda: _whole(method(**taken)))
+        with diverted() if use.provider.foreign else nullcontext():
+            return limited(lambda: _whole(method(**taken)))
     except BaseException as error:
         if not is_strangers(error):
             raise

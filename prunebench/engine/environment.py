@@ -138,16 +138,23 @@ def pin(device: str, threads: int) -> None:
 
 
 @contextmanager
-def sealed_off(device: str, threads: int, seed: int) -> Iterator[None]:
+def sealed_off(device: str, threads: int, seed: int, *, foreign: bool = False, divert: bool = False) -> Iterator[None]:
     """Whatever ran before, what runs within starts from the same global state; whatever it leaves, is put back.
 
     That is what `pin` sets, gradients on, and torch's, NumPy's and Python's generators at a seed.
+
+    Args:
+        foreign: whether code that is not the suite's own may run within, so that what it exchanges is put back too.
+        divert: whether what is printed within is a stranger's.
     """
     import numpy
     import torch
 
     on_cuda = device.startswith("cuda")
-    before, on_device = GlobalState(), torch.cuda.get_rng_state(device) if on_cuda else None
+    before, on_device = (
+        GlobalState(code="all" if foreign else False, divert=divert),
+        torch.cuda.get_rng_state(device) if on_cuda else None,
+    )
     pin(device, threads)
     random.seed(seed)
     numpy.random.seed(seed % 2**32)

@@ -19,7 +19,7 @@ from prunebench.leaderboard.correct import Scores, image_scores
 from prunebench.leaderboard.differences import differences_of
 from prunebench.leaderboard.expectations import evaluate_expectations
 from prunebench.leaderboard.source import ModelData, Source, Tried
-from prunebench.leaderboard.tickets import asked_of
+from prunebench.leaderboard.tickets import asked_of, same_again
 from prunebench.stats.area import areas
 from prunebench.stats.bootstrap import RESAMPLES, image_interval, mean_over_seeds
 from prunebench.stats.friedman import friedman, ranks
@@ -59,7 +59,8 @@ def _board(results: Results, source: Source, metric: str, ranked_by: Callable[[s
     )
     solved = any(source.axis in asked_of(row) for row in results.rows)
     note = () if source.axis == "density" else (note_of(source.axis, solved=solved),)
-    note = (*note, *_coarse(results.rows), *_emptied(results.rows), *_unscored(results.rows), *_remarks(results.rows))
+    rows = results.rows
+    note = (*note, *_coarse(rows), *_repeated(rows), *_emptied(rows), *_unscored(rows), *_remarks(rows))
     recorded = {row.entry for row in results.rows}
     absent = [name for name in results.provenance.entries if name not in recorded]
     if absent:
@@ -95,6 +96,27 @@ def _coarse(rows: Iterable[Row]) -> Iterator[str]:
             f"{entry}: its masks were cut as near to what was asked for as whole units allow; the furthest is "
             f"{100 * off:.2g} % away ({lies:.4g} instead of {asked:g}, {AXES[axis]})."
         )
+
+
+def _repeated(rows: Iterable[Row]) -> Iterator[str]:
+    """For each entry with rounds that removed no unit: which, and what they count as."""
+    rounds: dict[str, dict[int, set[int]]] = {}
+    for (entry, _, _, _, round, _, _), first in same_again(rows).items():
+        if round is not None:
+            rounds.setdefault(entry, {}).setdefault(first, set()).add(round)
+    for entry, found in sorted(rounds.items()):
+        which = "; ".join(
+            f"{_numbered(sorted(again))}, which {'is' if len(again) == 1 else 'are'} the network of round {first}"
+            for first, again in sorted(found.items())
+        )
+        yield (
+            f"{entry}: rounds that removed no unit: {which}. They are trained again and compared nowhere; their "
+            "numbers are in results.jsonl."
+        )
+
+
+def _numbered(rounds: Sequence[int]) -> str:
+    return " and ".join(filter(None, [", ".join(map(str, rounds[:-1])), str(rounds[-1])]))
 
 
 def _emptied(rows: Iterable[Row]) -> Iterator[str]:
@@ -159,7 +181,8 @@ def _group(where: ModelData, tried: Tried, source: Source, results: Results, aga
     tests = {at: Compared(difference_within(one.pair, metric.low, metric.high), one.p) for at, one in raw.items()}
     merits = {name: _merit(whole[name], shared, tried) for name in competing} if shared else {}
     several = {name: own for name, own in merits.items() if _seeds(whole[name], shared) > 1}
-    ranks_of = {place.entry: place for place in shared_ranks(several, tests, metric.higher, alpha)}
+    contest = several if len(several) > 1 else {}  # alone, an entry is neither above nor below any
+    ranks_of = {place.entry: place for place in shared_ranks(contest, tests, metric.higher, alpha)}
     ordered = sorted(merits, key=merits.__getitem__)
     order = (*ordered, *(name for name in ranked if name not in merits))
     references = [name for name in tried.entries if name in tried.dense]

@@ -10,7 +10,7 @@ from fractions import Fraction
 from prunebench.api.board import AxisName
 from prunebench.api.errors import PrunebenchError
 from prunebench.api.results import place_in_run
-from prunebench.api.rows import WORST_FIRST, Outcome, Row
+from prunebench.api.rows import WORST_FIRST, Outcome, Row, RunId, TrialId
 from prunebench.api.task import EARLY_STOP, STOPPED_AT
 
 LATENCY_SHARE = "latency_share"
@@ -65,18 +65,47 @@ def tickets_of(rows: Iterable[Row], metric: str) -> list[Ticket]:
     """The judged tickets of one model and data, in the order of their names and numbers.
 
     Args:
-        rows: all of it; evaluations of twin 0 count.
+        rows: all of it; evaluations of twin 0 count, and none of a round that removed no unit.
         metric: "SPLIT/NAME". Of a run's measurements the last counts: the best would choose by the test set.
     Raises: PrunebenchError if two rows contradict each other, or a run's positions have no last one.
     """
     by_ticket: dict[tuple[str, int, int, int, float], list[Row]] = defaultdict(list)
     latencies: dict[tuple[str, int, int | None], float | None] = {}
+    rows = list(rows)
+    repeated = same_again(rows)
     for row in rows:
+        if row.run in repeated:
+            continue
         if row.role == "analyse" and row.metric.endswith(f"/{LATENCY_SHARE}"):
             latencies[row.entry, row.seed, row.round] = row.value
         if row.role == "evaluate" and row.twin == 0 and row.round is not None and row.density is not None:
             by_ticket[row.entry, row.seed, row.round, row.draw, row.density].append(row)
     return [_ticket(by_ticket[at], metric, latencies.get(at[:3])) for at in sorted(by_ticket)]
+
+
+def same_again(rows: Iterable[Row]) -> dict[RunId, int]:
+    """The judged runs whose round removed no unit, with the round that has the same network already.
+
+    A mask is a subset of the one before, so equal densities are equal masks: such a round is no place of its own, and
+    its run is another training of one network. A run that broke is none of them: it counts.
+    """
+    judged: dict[tuple[TrialId, int], dict[int, set[float]]] = defaultdict(lambda: defaultdict(set))
+    runs, broken = {}, set()
+    for row in rows:
+        if row.role == "evaluate" and row.twin == 0 and row.round is not None and row.density is not None:
+            judged[row.trial, row.draw][row.round].add(row.density)
+            runs[row.trial, row.draw, row.round] = row.run
+            if row.outcome != "ok":
+                broken.add(row.run)
+    repeated: dict[RunId, int] = {}
+    for (trial, draw), own in sorted(judged.items()):
+        first = {1.0: 0}
+        for round, densities in sorted(own.items()):
+            earlier = {first.setdefault(density, round) for density in densities}
+            run = runs[trial, draw, round]
+            if max(earlier) < round and run not in broken:
+                repeated[run] = max(earlier)
+    return repeated
 
 
 def lost_runs(rows: Iterable[Row]) -> list[Lost]:

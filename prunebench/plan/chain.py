@@ -116,7 +116,23 @@ class Chain:
         for round, ticket in enumerate(tickets):
             if ticket.round != round:
                 raise PlanError(f"schedule {schedule}: the ticket of round {round} says that it is of {ticket.round}")
+            pruned = None if ticket.mask is None else self._cut_to(ticket.mask)
+            if pruned is not None and pruned != ticket.count:
+                raise PlanError(
+                    f"schedule {schedule}: the ticket of round {round} has {_text(ticket.count)}, and its mask is that "
+                    f"of a pruning to {_text(pruned)}; hand on the mask of chain.prune(run, {round})"
+                )
+            if round and ticket.mask is None and not self.recipes.evaluate.mask_updates:
+                raise PlanError(
+                    f"schedule {schedule}: the ticket of round {round} has no mask; hand on that of chain.prune(run, "
+                    f"{round})"
+                )
         return tickets
+
+    def _cut_to(self, mask: Ref) -> Count | None:
+        """What a pruning was to leave; None for the mask of a run, which changes while it trains."""
+        spec = self.phases.by_key[mask.key].spec
+        return spec.count if isinstance(spec, PruneSpec | JointPruneSpec) else None
 
     def ticket(
         self,
@@ -149,6 +165,11 @@ class Chain:
 
     def find(self, ticket: PlannedTicket, round: int, recipe: Recipe | None = None, *, twin: int = 0) -> Run:
         """A run on the way to the tickets; its end is an optimum for later rounds."""
+        if round <= ticket.round:
+            raise PlanError(
+                f"find: the ticket of round {ticket.round} cannot lead to one of round {round}; give the round that is "
+                f"found with it, such as chain.find(ticket, {ticket.round + 1})"
+            )
         run = self._run(ticket, recipe or self.recipes.find, "find", Streams(self.context.seed, round, 0, twin))
         if twin == 0:
             self._optima[round] = run.optimum
@@ -313,6 +334,10 @@ class Chain:
                 )
                 refs.append(Ref(self.phases.add(spec), "analysis"))
         return refs
+
+
+def _text(count: Count) -> str:
+    return str(count) if isinstance(count, CostShare) else f"{count:,} units"
 
 
 def draws(entry: Entry) -> bool:

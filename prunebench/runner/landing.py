@@ -24,6 +24,8 @@ class Lying:
     density: float | None
     place: float | None
     asked: float | None = None
+    dense: bool = False
+    """Whether it is of round 0."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,11 @@ class Landing:
     data: str
     tickets: tuple[Lying, ...]
     at: dict[float, Foreseen] = field(default_factory=dict)
+
+    def again(self) -> int:
+        """How many judged rounds have the network of an earlier one, as far as that is known: they removed no unit."""
+        known = [1.0, *(one.density for one in self.tickets if one.density is not None and not one.dense)]
+        return len(known) - len(set(known))
 
     def without(self) -> list[float]:
         """The places at which it will have no value."""
@@ -68,7 +75,7 @@ def _lying(trial: Trial, evaluation: Evaluation, axis: AxisName, store: Store | 
     count = evaluation.run.ticket.count
     asked = count.share if isinstance(count, CostShare) and AXIS_OF[count.of] == axis else None
     if evaluation.round == 0:
-        return Lying(1.0, 1.0)
+        return Lying(1.0, 1.0, dense=True)
     if store is not None and evaluation.mask is not None and store.has(evaluation.mask.address):
         meta = store.meta(evaluation.mask.address).meta
         shares = {"density_all": ("parameters", "parameters_all"), "density_macs": ("macs", "macs_all")}

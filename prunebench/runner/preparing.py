@@ -147,7 +147,7 @@ def _prepared(options: Options, catalogue: Catalogue, to_run: bool, installed: b
         probe = StoreProbe(store, root, warm, _Aside(replace(options, seeds=seeds)) if apart else warm)
     else:
         probe = StoreProbe(store, root)
-    state = GlobalState()
+    state = GlobalState(code="all")
     try:
         plan = kept(make_plan(benchmark, probe), benchmark.execution.keep)
     except ConfigError as error:

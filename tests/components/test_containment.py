@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import builtins
+import gc
+import logging
 import os
 import random
+import resource
 import signal
 import subprocess
 import sys
 import time
 import warnings
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -28,6 +33,8 @@ from prunebench.components.interrupts import CtrlC, told_apart
 from prunebench.components.leaving import LeftError, no_leaving
 from prunebench.components.managers import call_planning_hook, run_manager
 from prunebench.components.time_limit import HookTimeout, gets_on, hook_seconds, watched
+from prunebench.engine import masking
+from prunebench.engine.environment import sealed_off
 from prunebench.engine.stopping import stoppable
 from prunebench.plan.participants import needs_of
 from prunebench.testing.toy import toy_request
@@ -75,6 +82,10 @@ def entered(context: Any) -> Any:
     return context
 
 
+def lowered(limit: int) -> None:
+    resource.setrlimit(limit, (8, resource.getrlimit(limit)[1]))
+
+
 LEAKS: dict[str, Callable[[], object]] = {
     "torch's gradient mode": lambda: torch.set_grad_enabled(False),
     "torch's default type": lambda: torch.set_default_dtype(torch.float64),
@@ -105,6 +116,20 @@ LEAKS: dict[str, Callable[[], object]] = {
     "the working folder": lambda: os.chdir("/"),
     "a signal's handler": lambda: signal.signal(signal.SIGTERM, signal.SIG_IGN),
     "the interval timer": lambda: signal.setitimer(signal.ITIMER_REAL, 1000),
+    "the permissions of new files": lambda: os.umask(0o777),
+    "the limit RLIMIT_NOFILE": lambda: lowered(resource.RLIMIT_NOFILE),
+    "the limit RLIMIT_FSIZE": lambda: lowered(resource.RLIMIT_FSIZE),
+    "the standard streams": lambda: setattr(sys, "stdout", None),
+    'the module "json"': lambda: sys.modules.update(json=None),  # type: ignore[call-overload]
+    'the module "hashlib"': lambda: sys.modules.pop("hashlib"),
+    'the module "torch.nn.functional"': lambda: sys.modules.pop("torch.nn.functional"),
+    "torch.nn.functional.relu": lambda: setattr(torch.nn.functional, "relu", lambda x, inplace=False: x * 0),
+    "torch.tanh": lambda: setattr(torch, "tanh", torch.sigmoid),
+    "torch.Tensor.backward": lambda: setattr(torch.Tensor, "backward", lambda self, *a, **k: None),
+    "torch.nn.modules.activation.ReLU.forward": lambda: setattr(torch.nn.ReLU, "forward", lambda self, x: x),
+    "torch.optim.adam.Adam.step": lambda: setattr(torch.optim.Adam, "step", lambda self, *a, **k: None),
+    "builtins.sum": lambda: setattr(builtins, "sum", lambda *a: 0),
+    "time.monotonic": lambda: setattr(time, "monotonic", lambda: 0.0),
     "torch's random generator": lambda: torch.rand(1),
     "NumPy's random generator": lambda: np.random.rand(),
     "Python's random generator": random.random,
@@ -130,6 +155,12 @@ def shared_state() -> list[Any]:
         torch._C._get_nnpack_enabled(),
         torch._C._get_flash_sdp_enabled(),
         torch.backends.mha.get_fastpath_enabled(),
+        resource.getrlimit(resource.RLIMIT_NOFILE),
+        resource.getrlimit(resource.RLIMIT_FSIZE),
+        (sys.stdout, sys.stderr, sys.modules["json"], sys.modules["hashlib"]),
+        (torch.nn.functional.relu, torch.tanh, torch.Tensor.backward, torch.nn.ReLU.forward, torch.optim.Adam.step),
+        (sum, time.monotonic),
+        (gc.isenabled(), sys.getswitchinterval(), logging.root.manager.disable, sys.gettrace()),
     ]
 
 
@@ -148,6 +179,72 @@ def test_a_constructor_may_draw_from_generators_that_are_seeded_for_it() -> None
     hook = run_manager([component(lambda: float(torch.rand(1)) + random.random())]).hook
     assert isinstance(hook.prunebench_model(data_info=None), float)
     assert shared_state() == before
+
+
+def test_functions_of_the_suite_that_a_component_exchanges_are_put_back_after_its_phase() -> None:
+    before = dict(vars(masking)), sys.modules["base64"]
+    name = next(name for name, value in vars(masking).items() if isinstance(value, FunctionType))
+    with sealed_off("cpu", 1, 0, foreign=True):
+        setattr(masking, name, lambda *a: None)
+        sys.modules.pop("base64")
+    assert (dict(vars(masking)), sys.modules["base64"]) == before
+
+
+def test_standard_streams_that_a_component_closes_are_open_again() -> None:
+    """Nothing that is printed goes into a file that was opened since, and nobody's print fails."""
+    script = """
+import os, sys
+from prunebench.components.standard_streams import Streams
+
+kept = Streams()
+os.close(1)
+os.close(2)
+sys.stdout.close()
+with open(sys.argv[1], "w") as file:
+    assert file.fileno() in (1, 2)
+assert kept.restore()
+kept = Streams()
+print("out", flush=True)
+print("error", file=sys.stderr)
+assert not kept.restore()
+"""
+    done = subprocess.run([sys.executable, "-c", script, os.devnull], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr, done.returncode) == ("out\n", "error\n", 0)
+
+
+def test_what_a_component_prints_goes_to_standard_error_and_no_terminal_acts_on_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def act() -> object:
+        print("\x1b[2Jcleared\r\n\u202egnp")
+        print("aside", file=sys.stderr)
+        sys.stdout.buffer.write(b"\xff\x07bytes\n")
+        print("x" * 10_000_000)
+        return "answer"
+
+    assert score(act) == "answer"
+    print("mine")
+    shown = capsys.readouterr()
+    assert shown.out == "mine\n"
+    assert shown.err.startswith("\\x1b[2Jcleared\n\\u202egnp\naside\n\\xff\\x07bytes\nxxx")
+    assert shown.err.endswith("x\n[what a component printed goes on; more of it is not shown]\n")
+    assert len(shown.err) < 9_000
+
+
+def test_what_a_library_exchanges_of_its_own_is_no_breach() -> None:
+    def compiled() -> object:
+        import torch._dynamo  # puts wrappers around some of torch's functions
+
+        step = torch.optim.SGD.step
+        torch.optim.SGD.step = torch._disable_dynamo(step)  # type: ignore[method-assign]
+        return "answer"
+
+    before = torch.optim.SGD.step
+    try:
+        assert score(compiled) == "answer"
+        assert torch.optim.SGD.step is not before
+    finally:
+        torch.optim.SGD.step = before  # type: ignore[method-assign]
 
 
 def raising(error: BaseException) -> Callable[[], object]:
@@ -181,6 +278,9 @@ def test_what_imports_change_is_put_back_and_is_no_breach() -> None:
         os.environ["LIBRARY_SETTING"] = "1"
         os.environ.pop("PATH")
         warnings.simplefilter("error")
+        gc.disable()
+        sys.setswitchinterval(100)
+        logging.disable(100)
         return "answer"
 
     assert score(act) == "answer"

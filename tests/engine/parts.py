@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import signal
+import threading
+import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -210,7 +212,9 @@ class Wrap:
 
 
 class ScoreConfig(ComponentConfig):
-    kind: Literal["short", "nan", "whole", "meddles", "raises", "exits", "killed", "nothing", "last-layer", "ramp"]
+    kind: Literal[
+        "short", "nan", "whole", "meddles", "raises", "exits", "killed", "nothing", "last-layer", "ramp", "thread"
+    ]
     round: int = 1
     """The round in which it goes wrong; in others it scores by magnitude."""
 
@@ -244,11 +248,20 @@ class Score:
             return magnitude
         if self._config.kind == "nothing":
             return None
+        if self._config.kind == "thread":
+            threading.Thread(target=_spoil_for_ever, daemon=True).start()
+            return magnitude
         if self._config.kind == "exits":
             os._exit(7)
         if self._config.kind == "killed":
             os.kill(os.getpid(), signal.SIGKILL)
         raise RuntimeError("this score always fails")
+
+
+def _spoil_for_ever() -> None:
+    while True:
+        torch.set_default_dtype(torch.float64)
+        time.sleep(0.001)
 
 
 class SelectConfig(ComponentConfig):

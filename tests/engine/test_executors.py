@@ -3,7 +3,9 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from importlib import import_module
@@ -18,6 +20,7 @@ from prunebench.api.errors import WorkerError
 from prunebench.api.events import Event
 from prunebench.api.planning import Ref
 from prunebench.components.catalogue import Catalogue
+from prunebench.components.left_threads import left_by_others
 from prunebench.engine.executors import local as local_module
 from prunebench.engine.executors.api import Executor, Resources
 from prunebench.engine.executors.inline import InlineExecutor
@@ -128,6 +131,39 @@ def test_a_worker_that_ends_fails_its_trial_and_the_rest_goes_on(
     for entry in ("dense", "imp"):
         assert rows(outcome, entry=entry) == rows(alone, entry=entry)
     assert {row["outcome"] for row in rows(outcome, entry="crash")} == {"failed"}
+
+
+@pytest.mark.usefixtures("quick_workers")
+def test_after_a_component_that_leaves_a_thread_behind_work_goes_on_in_another_process(
+    store_path: Path, tmp_path: Path
+) -> None:
+    changes = {
+        "entry": [
+            {"name": "thread", **IMP, "score": {"use": "odd-score", "kind": "thread"}},
+            {"name": "imp", **IMP, "train": {"batch": 12}},
+        ],
+        "execution": {"workers": 1, "checkpoint_seconds": 0},
+    }
+    outcome = runner.run(prepared(store_path, changes))
+    assert not [trial for trial in outcome.failed if not trial.startswith("thread, ")]
+    alone = run(tmp_path / "alone", changes, entries=["imp"])
+    assert rows(outcome, entry="imp") == rows(alone, entry="imp")
+
+
+def test_threads_of_others_are_told_from_those_of_libraries() -> None:
+    known, wake = threading.enumerate(), threading.Event()
+    namespace: dict[str, Any] = {"__name__": "plugin_of_others"}
+    exec("def wait(event):\n    event.wait(30)\n", namespace)
+    ours = threading.Thread(target=wake.wait, args=(30,), daemon=True)
+    theirs = threading.Thread(target=namespace["wait"], args=(wake,), daemon=True, name="theirs")
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(int)
+        ours.start()
+        theirs.start()
+        assert left_by_others(known) == ["theirs"]
+        wake.set()
+        theirs.join()
+        assert left_by_others(known) == []
 
 
 @pytest.mark.usefixtures("quick_workers")

@@ -224,7 +224,7 @@ def test_an_entry_that_has_no_value_anywhere_keeps_its_row_and_takes_no_rank_fro
     rows += [ticket("other", 0.1, 0.5, 0.1, seed) for seed in (0, 1)]
     found = group(rows, 0.4)
     assert found.order == ("imp", "other")
-    assert [found.entries[name].rank for name in found.order] == [1, None]
+    assert [found.entries[name].rank for name in found.order] == [None, None]  # alone it is above nobody
     text = results_table(found, 0.05)
     assert "- other at 40.0 %: it has tickets on one side only, the nearest at 10 %." in text
     assert "≈75.00" in text

@@ -89,3 +89,12 @@ def test_neighbours_without_a_common_seed_are_said_so() -> None:
     assert "no common seed" in neighbours_table(found.groups[0], found)
     lone = boards.board([row("a", 0, 0.5, 0.9)])
     assert neighbours_table(lone.groups[0], lone) == "None: fewer than two entries are ranked."
+
+
+def test_alone_an_entry_has_no_rank_and_the_rule_says_why() -> None:
+    lone = [row("a", seed, 0.5, 0.9 + seed / 100) for seed in range(3)]
+    group = boards.group(lone, entries=("a", "b"))
+    assert group.entries["a"].rank is None
+    assert "No rank: a alone has a value here" in rule(group, 0.05)
+    group = boards.group([*lone, *(row("b", seed, 0.5, 0.8) for seed in range(3))], entries=("a", "b"))
+    assert group.entries["a"].rank == 1

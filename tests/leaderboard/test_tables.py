@@ -34,7 +34,7 @@ def test_the_dense_reference_is_the_first_row_and_unranked() -> None:
 
 def test_a_cell_is_the_mean_and_half_the_interval_in_percent() -> None:
     text, _ = tables([row("imp", 0, 0.5, 0.90), row("imp", 1, 0.5, 0.91), row("imp", 2, 0.5, 0.92)])
-    assert cells(text)["imp"] == ["1", "imp", "3", "91.00 ± 2.48"]
+    assert cells(text)["imp"] == ["–", "imp", "3", "91.00 ± 2.48"]
 
 
 def test_an_interval_ends_where_the_range_of_the_metric_does() -> None:
@@ -126,7 +126,7 @@ def test_no_common_seed_is_said_in_the_cell() -> None:
 
 
 def test_a_reference_that_was_not_run_is_said_so() -> None:
-    assert tables(results(), against="gone")[1] == "Difference to gone: none, for it has no ok trial here."
+    assert tables(results(), against="gone")[1] == "Difference to gone: none, for it has no value of an ok trial here."
 
 
 def test_tables_are_aligned_when_read_raw() -> None:

@@ -78,7 +78,10 @@ def rule(group: Group, alpha: float) -> str:
             f"significant: p below {alpha:g} after Holm's correction over all {group.testable} testable pairs of "
             "ranked entries."
         )
-    if any(group.entries[name].rank is None and group.entries[name].tried for name in group.order):
+    with_values = [name for name in group.order if group.entries[name].tried]
+    if len(with_values) == 1:
+        parts.append(f"No rank: {escape(with_values[0])} alone has a value here, and nothing to be ranked against.")
+    elif any(group.entries[name].rank is None for name in with_values):
         parts.append("An entry that was tried with one seed has no rank: nothing tells it apart from any other.")
     elif len(group.ranked) > 1 and not group.testable:
         parts.append(

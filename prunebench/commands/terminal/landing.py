@@ -52,6 +52,12 @@ def remarks_on(landed: Sequence[Landing], axis: AxisName) -> Iterator[str]:
     if any(one.place is None for landing in landed for one in landing.tickets):
         yield f"Where tickets lie on {axis} is {NOT_YET} (?){DO.get(axis, '')}."
     for landing in landed:
+        if again := landing.again():
+            yield (
+                f'entry "{landing.entry}", {landing.model} on {landing.data}: {again} of its {len(landing.tickets)} '
+                "judged rounds remove no unit: each is the network of the round before, trained once more, and the "
+                "board compares it nowhere; ask for fewer rounds or a larger cut"
+            )
         if places := landing.without():
             known = ", ".join(f"{one.place:.3g}" for one in landing.tickets if one.place is not None)
             yield (

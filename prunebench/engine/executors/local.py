@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -13,6 +14,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from prunebench.api.errors import PrunebenchError, WorkerError
+from prunebench.components.left_threads import left_by_others
 from prunebench.engine.executors.api import Capacity, Resources
 from prunebench.engine.executors.memory import held_memory
 from prunebench.engine.executors.nursery import born, nursery, warm
@@ -69,6 +71,8 @@ def _worker_main(connection: Connection[Any, Any], config: WorkerConfig, variabl
     # Ctrl-C and the SIGTERM of a batch system reach the whole process group; the parent acts on them, and tells.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
+    with suppress(OSError):
+        os.dup2(2, 1)  # standard output is the command's own
     with suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
         file.write(SACRIFICE)
     try:
@@ -78,7 +82,7 @@ def _worker_main(connection: Connection[Any, Any], config: WorkerConfig, variabl
             connection.send({"kind": "refused", "error": str(error)})
             return
         connection.send({"kind": "ready", "environment": dict(worker.environment.fields)})
-        channel = _PipeChannel(connection)
+        channel, known = _PipeChannel(connection), threading.enumerate()
         while True:
             message = connection.recv()
             if message is None:
@@ -88,7 +92,8 @@ def _worker_main(connection: Connection[Any, Any], config: WorkerConfig, variabl
             _, channel.key, work = message
             channel.began()
             connection.send({"kind": "started", "key": channel.key})
-            connection.send(worker.do(work, channel))
+            event = worker.do(work, channel)
+            connection.send({**event, "last": bool(left_by_others(known))})
     except (EOFError, OSError):
         return  # the parent is gone: nobody waits for the answer
 
@@ -260,6 +265,11 @@ class LocalExecutor:
         worker.began = True
         if event["kind"] in ENDS:
             worker.key = None
+            if event.pop("last", False):  # a component left a thread behind: what comes next gets another process
+                self._workers.remove(worker)
+                worker.process.kill()
+                worker.process.join()
+                worker.connection.close()
         events.append(event)
 
     def _send_cancels(self) -> None:

@@ -89,6 +89,8 @@ class Worker:
         store = Store(config.store, environment=self.environment, reuse=config.reuse)  # type: ignore[arg-type]
         _check_store(store, config)
         self._catalogue = catalogue
+        named = config.needed or catalogue.providers
+        self._foreign = any(catalogue.find(name).foreign for name in named)
         self._fresh = True
         self.workbench = Workbench(store, catalogue, Path(config.data_root), config.device)
         on_processor = config.device == "cpu"
@@ -103,7 +105,8 @@ class Worker:
         data = json.loads(text)
         key, began = data["key"], time.monotonic()
         try:
-            event = self._done(key, data, channel)
+            # In the command's own process its progress is printed meanwhile.
+            event = self._done(key, data, channel, divert=self._foreign and not interruptible)
         except CancelledError:
             event = {"kind": "cancelled"}
         except LostArtifact as error:
@@ -125,7 +128,7 @@ class Worker:
         self._fresh = False
         return {**event, "key": key}
 
-    def _done(self, key: str, data: Mapping[str, Any], channel: Channel) -> dict[str, Any]:
+    def _done(self, key: str, data: Mapping[str, Any], channel: Channel, *, divert: bool) -> dict[str, Any]:
         from prunebench.engine.phases import perform
 
         with self.workbench.store.lease(key) as lease:
@@ -135,7 +138,8 @@ class Worker:
             work = Work.from_json(data)
             # Not where there happens to be room: the same phase computes on the same kind of hardware in every worker.
             bench = self.workbench if uses_device(work.spec, self._catalogue) else self._processor
-            with sealed_off(str(bench.device), self.config.threads, int(key[:15], 16)):
+            seed = int(key[:15], 16)
+            with sealed_off(str(bench.device), self.config.threads, seed, foreign=self._foreign, divert=divert):
                 perform(work, bench, channel, self.config.checkpoint_seconds)
         return {"kind": "done"}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from prunebench.engine.participants import participants_named
 from prunebench.engine.phases.analyse import analyse
 from prunebench.engine.phases.edit import edit
+from prunebench.engine.phases.initial import first_weights
 from prunebench.engine.phases.joint_prune import prune_jointly
 from prunebench.engine.phases.produced import Produced, weights_files
 from prunebench.engine.phases.prune import prune
@@ -46,12 +47,8 @@ def _produced(
     spec: InitSpec | LoadSpec | PruneSpec | JointPruneSpec | EditSpec | AnalyseSpec, workbench: Workbench
 ) -> Produced:
     match spec:
-        case InitSpec():
-            drawn = workbench.fresh(spec.model, spec.init, spec.streams.rng("init"))
-            state = drawn if spec.weights is None else workbench.transferred(spec.model, spec.weights, drawn)
-            return {"weights": weights_files(state)}
-        case LoadSpec():
-            return {"weights": weights_files(workbench.pretrained(spec.model, spec.weights))}
+        case InitSpec() | LoadSpec():
+            return {"weights": weights_files(first_weights(spec, workbench))}
         case PruneSpec():
             return prune(spec, workbench)
         case JointPruneSpec():

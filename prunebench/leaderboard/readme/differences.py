@@ -12,7 +12,7 @@ def difference_table(group: Group, differences: Differences, board: Board) -> st
     metric, alpha = group.metric, board.alpha
     title = f"Difference to {escape(differences.against)}"
     if not differences.reference_ok:
-        return f"{title}: none, for it has no ok trial here."
+        return f"{title}: none, for it has no value of an ok trial here."
     if not differences.by_place:
         return f"{title}: none, for no other entry has an ok trial at its densities."
     most = max((one.pair.n for one in differences.by_place.values() if one.pair is not None), default=0)

@@ -31,7 +31,9 @@ def image_tables(group: Group, board: Board) -> str:
         "fixed seed, percentile interval: other images, the same networks. Neither covers the other's chance."
     )
     parts = [caption, _values(group)]
-    if not images.whole:
+    if group.axis != "density":
+        parts.append("Values at an equal cost are not of one ticket alone, and have no interval over images.")
+    elif not images.whole:
         parts.append("Some cells have no interval over images: hits of some of their runs are missing.")
     if group.differences is not None:
         differences = _differences(group)

@@ -31,7 +31,8 @@ def smallest_table(group: Group, board: Board) -> str:
 
 def _line(group: Group, kept: Smallest) -> list[str]:
     seeds = [f"{seed}: {_label(group, place)}" for seed, place in kept.by_seed.items()]
-    tested = _label(group, kept.tested) if kept.testable else "one seed: no test"
+    untested = "one seed: no test" if kept.by_seed else "nothing to test"
+    tested = _label(group, kept.tested) if kept.testable else untested
     return [tested, _range(group, kept.by_seed), ", ".join(seeds) or NOTHING]
 
 
