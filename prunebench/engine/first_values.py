@@ -19,7 +19,7 @@ from prunebench.api.task import Task
 from prunebench.components.containment import contained
 from prunebench.components.time_limit import limited
 from prunebench.engine.phases.initial import first_weights
-from prunebench.engine.workbench import Workbench, shape_of
+from prunebench.engine.workbench import Workbench, head_of, shape_of
 from prunebench.plan.json_values import to_json
 from prunebench.plan.phases import spec_of
 from prunebench.plan.specs import InitSpec, LoadSpec, TrainSpec
@@ -92,9 +92,12 @@ def _why_not_finite(start: _Start, workbench: Workbench) -> str:
     state = {name: value.clone() for name, value in model.state_dict().items()}
     for name, value in model.named_parameters():  # a buffer may well hold -inf, as a mask of attention
         if not value.isfinite().all():
+            file = start.weights.weights
+            if file is not None and name not in head_of(model, run.model):
+                return f'"{name}" is not finite in {file.file}; load other weights'
             return (
-                f'"{name}" is not finite before any training; let its constructor set every value, name an `init` '
-                "that does, or load other weights"
+                f'"{name}" is not finite before any training; let its constructor set every value, or name an `init` '
+                "that does"
             )
     task = workbench.task(run.task, run.recipe.label_smoothing)
     example = task.example(shape_of(run.model))

@@ -199,7 +199,7 @@ class Workbench:
         # Into the network's own names, order and types; a counter of steps that the file lacks stays 0.
         found = {names[name]: value for name, value in offered.items()}
         for name, value in offered.items():
-            if not torch.equal(found[names[name]], value):
+            if not _same(found[names[name]], value):
                 raise ContractError(f'model.weights: "{weights.file}" has two tensors for {names[name]}, which differ')
         if weights.rows is not None:
             found |= {name: found[name][list(weights.rows)] for name in head_of(model, spec)}
@@ -281,6 +281,14 @@ def shape_of(model: ModelSpec) -> DataInfo:
 def head_of(model: nn.Module, spec: ModelSpec) -> frozenset[str]:
     """The names of the classifier's parameters, for weights of a network with other classes."""
     return classifier_of(model, torch.zeros(1, *spec.shape), spec.classes).names
+
+
+def _same(one: Tensor, other: Tensor) -> bool:
+    """Whether two tensors are equal; NaN equals NaN."""
+    if one is other or torch.equal(one, other):
+        return True
+    both = one.shape == other.shape and one.is_floating_point() and other.is_floating_point()
+    return both and bool(((one == other) | (one.isnan() & other.isnan())).all())
 
 
 class _Points(Sequence[Optimum]):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 from click.testing import CliRunner
 
 from prunebench.commands.main import main
@@ -102,3 +103,14 @@ def test_a_network_that_is_finite_on_the_data_is_not(how: str, tmp_path: Path, m
 def test_what_an_initialiser_sets_is_what_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     code, output = check("unset", tmp_path, monkeypatch, 'init = "kaiming_normal"')
     assert code == 0, output
+
+
+def test_a_file_of_weights_that_are_not_finite_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shapes = {"body.weight": (8, 784), "body.bias": (8,), "head.weight": (10, 8), "head.bias": (10,)}
+    weights = {name: torch.zeros(shape) for name, shape in shapes.items()}
+    weights["body.weight"][0, 0] = float("nan")
+    monkeypatch.setenv("PRUNEBENCH_DATA", str(tmp_path))
+    torch.save(weights, tmp_path / "odd.pt")
+    code, output = check("sound", tmp_path, monkeypatch, 'weights = "odd.pt"')
+    assert code == 2, output
+    assert '"body.weight" is not finite in odd.pt; load other weights' in output
