@@ -372,11 +372,13 @@ def test_hidden_files_and_folders_are_no_images_and_no_classes(tmp_path: Path) -
     assert load(tmp_path).info == before
 
 
-def test_folders_and_pipes_that_are_called_like_images_are_none(tmp_path: Path) -> None:
+def test_folders_that_are_called_like_images_are_none_and_pipes_are_named(tmp_path: Path) -> None:
     folder = write(tmp_path)
     (folder / "train" / "ash" / "folder.png").mkdir()
-    os.mkfifo(folder / "train" / "ash" / "pipe.png")
     assert sum(load(tmp_path).info.sizes.values()) == 36
+    os.mkfifo(folder / "train" / "ash" / "pipe.png")
+    with pytest.raises(DataMissing, match=r"train/ash/pipe\.png in .* is no file but a pipe"):
+        load(tmp_path)
 
 
 def test_links_are_followed_and_circles_and_dead_ones_are_named(tmp_path: Path) -> None:
