@@ -328,16 +328,16 @@ def compare(
     old, new = ({detail_identity(line): line for line in side} for side in details)
     places = [(old.get(place), new.get(place)) for place in {**old, **new}]
     there = {(_owner(row), row.key) for row in recorded if of[row.identity]}
-    apart = 0
+    details_apart = 0
     for one, other in places:
         free_of_bits = one is not None and (_owner(one), one.key) in there
-        apart += _frame(one, ok) != _frame(other, ok) if free_of_bits else _digest(one) != _digest(other)
+        details_apart += _frame(one, ok) != _frame(other, ok) if free_of_bits else _digest(one) != _digest(other)
     return Comparison(
         compared=len(recorded),
         differences=tuple(differences),
         details=len(places),
         details_differ=sum(_digest(one) != _digest(other) for one, other in places),
-        details_apart=apart,
+        details_apart=details_apart,
         disordered=_disordered(recorded, again),
         elsewhere=dict(elsewhere),
         places=list({_text(fields): fields for found in of.values() for fields in found}.values()),

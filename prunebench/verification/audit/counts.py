@@ -97,16 +97,16 @@ def _laid_together(results: Results, plan: Plan) -> Iterator[str]:
     of_origins = {(entry, seed) for origin in origins for entry in origin.entries for seed in origin.seeds}
     beside = dict.fromkeys((row.entry, row.seed) for row in results.rows if (row.entry, row.seed) not in of_origins)
     yield from listed(f"{PROVENANCE}: merged: pairs of entry and seed that no origin has", map(_pair, beside))
-    sums = {
+    sums: dict[str, tuple[float, list[float]]] = {
         "runs.naive": (provenance.runs.naive, [origin.runs.naive for origin in origins]),
         "runs.distinct": (provenance.runs.distinct, [origin.runs.distinct for origin in origins]),
         "runs.cached": (provenance.runs.cached, [origin.runs.cached for origin in origins]),
         "steps": (provenance.steps, [origin.steps for origin in origins]),
         "wall_seconds": (provenance.wall_seconds, [origin.wall_seconds for origin in origins]),
     }
-    for name, (whole, parts) in sums.items():
-        if not math.isclose(whole, sum(parts), rel_tol=1e-12):
-            yield f"{PROVENANCE}: {name} is {whole:,}, and of the origins together {sum(parts):,}"
+    for name, (total, added) in sums.items():
+        if not math.isclose(total, sum(added), rel_tol=1e-12):
+            yield f"{PROVENANCE}: {name} is {total:,}, and of the origins together {sum(added):,}"
     first = origins[0]
     if provenance.finished != max(origin.finished for origin in origins):
         yield f"{PROVENANCE}: finished is not the last day of the origins"
