@@ -79,6 +79,7 @@ def measure() -> list[Row]:
         os.environ["PRUNEBENCH_CACHE"] = str(folder / "cache")  # knows nothing of the board, and soon this machine
         phases = filled(folder)
         command = ("run", folder / "study.toml", "--store", folder / "store", "--out", board, "--json")
+        _spent("plan", *command[1:4], "--no-calibrate")  # from here on the machine's fingerprint is known
         run, again = _spent(*command), _spent(*command)
         shutil.rmtree(folder / "cache")
         report, kept = _spent("report", board), _spent("report", board)

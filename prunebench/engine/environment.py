@@ -6,7 +6,7 @@ import os
 import platform
 import random
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -56,13 +56,35 @@ def fingerprint(device: str, threads: int) -> Environment:
     importing it takes longer than planning. Workers take their own, and refuse if it differs.
     """
     device = "cpu" if device == "auto" and not accelerators() else device
+    return Environment(_kept(device, threads, lambda: _fields(device, threads)))
+
+
+def fingerprint_known(device: str, threads: int) -> bool:
+    """Whether `fingerprint` needs no import of torch."""
+
+    def find_out() -> dict[str, str | int]:
+        raise _UnknownError
+
+    try:
+        _kept("cpu" if device == "auto" and not accelerators() else device, threads, find_out)
+    except _UnknownError:
+        return False
+    return True
+
+
+class _UnknownError(Exception):
+    """No earlier process has answered."""
+
+
+def _kept(device: str, threads: int, find_out: Callable[[], dict[str, str | int]]) -> dict[str, str | int]:
     library = None if "torch" in sys.modules else _library()
     if library is None or device != "cpu" or accelerators():
-        return Environment(_fields(device, threads))
+        return find_out()
     about = [processor_name(), _flags(), *(f"{name}={os.environ.get(name)}" for name in SWITCHES)]
     # With the library in it: the environments of several projects on one machine would forget one another's answer.
     question = f"fingerprint {VERSION} {library} {platform.machine()} {device} {threads} {about}"
-    return Environment(remembered(question, [library], lambda: _fields(device, threads)))
+    found: dict[str, str | int] = remembered(question, [library], find_out)
+    return found
 
 
 def _library() -> Path | None:
@@ -87,7 +109,7 @@ def _fields(device: str, threads: int) -> dict[str, str | int]:
     device = device_of(device)
     name = torch.cuda.get_device_name(device) if device.startswith("cuda") else torch.device(device).type
     return {
-        "torch": torch.__version__,
+        "torch": str(torch.__version__),  # of a class of torch's own: whoever is sent it would import torch to read it
         "device": name,
         "threads": threads,
         "instructions": f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}",

@@ -21,7 +21,7 @@ from prunebench.api.pretrained import Pretrained
 from prunebench.api.random import Rng
 from prunebench.benchmark.choices import DataChoice, ModelChoice
 from prunebench.components.containment import contained
-from prunebench.components.managers import run_manager
+from prunebench.components.managers import implements, run_manager
 from prunebench.components.time_limit import limited
 from prunebench.engine.data_checks import checked_info
 from prunebench.engine.first_step import why_it_fails
@@ -41,23 +41,50 @@ class StoreProbe:
 
     Args:
         before_torch: called before it does, which imports torch.
+        elsewhere: called in its place where nothing is known to be missing; the answer may be in the cache afterwards.
     """
 
-    def __init__(self, store: Store, root: Path, before_torch: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        root: Path,
+        before_torch: Callable[[], None] = lambda: None,
+        elsewhere: Callable[[], None] | None = None,
+    ) -> None:
         self.store, self.root, self._before_torch = store, root, before_torch
+        self._elsewhere = before_torch if elsewhere is None else elsewhere
 
     @cached_property
     def _versions(self) -> dict[str, str]:
         """Of what builds networks; asked for one, a distribution reads its whole metadata anew."""
         return {package: version(package) for package in ("torch", "timm")}
 
+    def _known(
+        self,
+        name: str,
+        holds: Callable[[Any], object] = lambda known: True,
+        prepare: Callable[[], None] | None = None,
+    ) -> Any | None:
+        """An earlier answer that still holds, once all was prepared for a new one; None where it is found out here."""
+        for attempt in range(2):
+            known = self.store.cached_json(name)
+            if known is not None and holds(known):
+                return known
+            if not attempt:
+                (prepare or self._elsewhere)()
+        return None
+
     def data(self, chosen: DataChoice) -> DataInfo:
         """Sizes, shape and digest. The digest is taken again when a file that it was read from has changed."""
         name = _data_name(chosen.use, self.root)
-        known = self.store.cached_json(name)
-        if known is not None and known["stamps"] and known["stamps"] == _stamps(known["info"]["files"]):
+        known = self._known(
+            name,
+            lambda one: one["stamps"] and one["stamps"] == _stamps(one["info"]["files"]),
+            # That files are missing is found without torch, and here at once.
+            lambda: (self._elsewhere if _is_there(chosen.use, self.root) else self._before_torch)(),
+        )
+        if known is not None:
             return _data_info(known["info"])
-        self._before_torch()
         began = time.time()
         # Sizes and digest are those of the source, the same for every seed's split.
         with contained(f"data {chosen.use}"):
@@ -79,9 +106,8 @@ class StoreProbe:
             [field.name for field in fields(Layer)],  # what an earlier version of the suite found may lack one
         ]
         name = "network-" + keys.digest(identity)
-        known = self.store.cached_json(name)
+        known = self._known(name)
         if known is None:
-            self._before_torch()
             with contained(f"model {chosen.use}, units {units}"):
                 known = self._probed(chosen, data, units, task)
             self.store.put_json(name, known)
@@ -111,9 +137,8 @@ class StoreProbe:
         shape = [*data.shape, data.classes, *self._versions.values()]
         asked = [chosen.use.to_json(), shape, str(file), chosen.fresh_head, rows, chosen.weights_by]
         name = "weight-file-" + keys.digest(asked)
-        known = self.store.cached_json(name)
-        if known is None or not stamps or known["stamps"] != stamps:
-            self._before_torch()
+        known = self._known(name, lambda one: stamps and one["stamps"] == stamps)
+        if known is None:
             with contained(f"model {chosen.use}"):
                 taken_off = self._check_fit(chosen, data, path, file, rows, published)
             digest = weight_files.digest_of(file)
@@ -126,10 +151,8 @@ class StoreProbe:
         """What the first step of training would fail with; empty if nothing. See `first_step`."""
         identity = [chosen.use.to_json(), one.identity, self._versions]
         name = "step-" + keys.digest(identity)
-        known = self.store.cached_json(name)
-        if known is not None and not known["fails"]:
+        if self._known(name, lambda one: not one["fails"]) is not None:
             return ""
-        self._before_torch()
         # What fails is tried again: a full memory or a slow machine is no fault of the file.
         fails = why_it_fails(one, partial(self._network, chosen, one.data))
         if not fails:
@@ -140,17 +163,16 @@ class StoreProbe:
         self, chosen: ModelChoice, data: DataInfo, units: BoundComponent, task: BoundComponent
     ) -> Mapping[Cost, float]:
         """The share of each cost that is left where of every layer only its floor lives."""
-        import torch
-
-        from prunebench.kernels.costs import counter_of
-
         shape = [*data.shape, data.classes]
         name = "least-" + keys.digest(
             [chosen.use.to_json(), units.to_json(), task.trained_json(), shape, self._versions]
         )
-        known = self.store.cached_json(name)
+        known = self._known(name)
         if known is None:
-            self._before_torch()
+            import torch
+
+            from prunebench.kernels.costs import counter_of
+
             with contained(f"model {chosen.use}, units {units}"):
                 model, example, found = self._units_of(chosen, data, units, task)
                 mask = Mask(tuple(torch.arange(layer.count) < layer.floor for layer in found.layers))
@@ -271,6 +293,16 @@ def _weights_note(weights: WeightFile, file: Path, taken_off: list[str], publish
 def forget_data(store: Store, use: BoundComponent, root: Path) -> None:
     """Take the data set's digest again when it is next planned with: the one that is kept turned out to be wrong."""
     store.put_json(_data_name(use, root), None)
+
+
+def _is_there(data: BoundComponent, root: Path) -> bool:
+    """Whether all files of a data set are there that its publisher offers; of one that has no publisher, true."""
+    if not implements(data.planner, "prunebench_downloads"):
+        return True
+    try:
+        return all(offered.path.exists() for offered in run_manager([data]).hook.prunebench_downloads(root=root))
+    except Exception:  # as a rule it says what to put where; the loader will, too
+        return False
 
 
 def _data_name(use: BoundComponent, root: Path) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -14,9 +16,9 @@ from prunebench.benchmark.entries import Benchmark
 from prunebench.components.catalogue import Catalogue
 from prunebench.components.global_state import GlobalState
 from prunebench.components.time_limit import watched
-from prunebench.engine.environment import fingerprint
+from prunebench.engine.environment import fingerprint, fingerprint_known
 from prunebench.engine.executors.choice import chosen
-from prunebench.engine.executors.nursery import warm
+from prunebench.engine.executors.nursery import done_aside, warm
 from prunebench.engine.executors.places import first_device, wanted_of, with_executor
 from prunebench.engine.probe import StoreProbe
 from prunebench.plan.compile import make_plan
@@ -112,16 +114,16 @@ def prepare(options: Options, catalogue: Catalogue | None = None, *, to_run: boo
     """Read the file and make its plan.
 
     Args:
-        to_run: whether the plan will be carried out. If models or data are new to the store there will be work, and
-            workers of this machine begin with their imports while planning looks at them.
+        to_run: whether the plan will be carried out. If models or data are new to the store there will be work, for
+            which workers of this machine need torch, and a process that has it already looks at them.
     Raises:
         ConfigError: with every error of the file.
     """
     with watched():
-        return _prepared(options, Catalogue.load() if catalogue is None else catalogue, to_run)
+        return _prepared(options, Catalogue.load() if catalogue is None else catalogue, to_run, catalogue is None)
 
 
-def _prepared(options: Options, catalogue: Catalogue, to_run: bool) -> Prepared:
+def _prepared(options: Options, catalogue: Catalogue, to_run: bool, installed: bool) -> Prepared:
     reading = read_file(options, catalogue)
     benchmark = reading.benchmark or reading.sound()
     if options.execution:
@@ -138,8 +140,13 @@ def _prepared(options: Options, catalogue: Catalogue, to_run: bool) -> Prepared:
         benchmark = replace(benchmark, report=benchmark.report.model_copy(update={"also": (*others, use)}))
     root, store_path = data_root(), options.store or default_store()
     store = Store(store_path, environment=Environment({"for": "planning"}))
-    processes_here = executor.imports and executor.own_environment
-    probe = StoreProbe(store, root, warm if to_run and processes_here else lambda: None)
+    if to_run and executor.imports and executor.own_environment:
+        # As with an accelerator, this process may need torch in any case: then it imports it while the server does.
+        apart = installed and fingerprint_known(first_device(benchmark.execution), benchmark.execution.threads)
+        seeds = (benchmark.seeds[0],)  # the others would only ask again
+        probe = StoreProbe(store, root, warm, _Aside(replace(options, seeds=seeds)) if apart else warm)
+    else:
+        probe = StoreProbe(store, root)
     state = GlobalState(code="all")
     try:
         plan = kept(make_plan(benchmark, probe), benchmark.execution.keep)
@@ -150,3 +157,23 @@ def _prepared(options: Options, catalogue: Catalogue, to_run: bool) -> Prepared:
         state.restore()  # of planning hooks, which are too many to look at one by one
     reading.sound()
     return Prepared(options, benchmark, plan, root, store_path)
+
+
+class _Aside:
+    """Has a process plan that has imported torch, which takes long: of its plan only what is cached is kept."""
+
+    def __init__(self, options: Options) -> None:
+        self._options, self._asked = options, False
+
+    def __call__(self) -> None:
+        """Wait for it, the first time, unless torch is here already."""
+        warm()
+        if not self._asked and "torch" not in sys.modules:
+            self._asked = True
+            with suppress(OSError):
+                done_aside(_probe, self._options)
+
+
+def _probe(options: Options) -> None:
+    with suppress(Exception):  # whatever it is, who waits for this finds it again, and says it
+        prepare(options).open_store()

@@ -50,3 +50,8 @@ def test_where_there_is_a_gpu_nothing_is_remembered(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(environment, "remembered", remembered)
     monkeypatch.setattr(environment, "_fields", lambda device, threads: {"torch": "asked"})
     assert dict(fingerprint("auto", 1).fields) == {"torch": "asked"}
+
+
+def test_its_fields_can_be_sent_to_a_process_without_torch() -> None:
+    # Torch's version is a text of torch's own class, and whoever unpickles one imports torch.
+    assert {type(value) for value in fingerprint("cpu", 1).fields.values()} <= {str, int}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -12,8 +13,9 @@ from typing import Any
 import pytest
 
 from engine.toy_runs import worker_config
+from prunebench.engine.environment import accelerators
 from prunebench.engine.executors.local import LocalExecutor
-from prunebench.engine.executors.nursery import born, nursery
+from prunebench.engine.executors.nursery import born, done_aside, nursery, warm
 from prunebench.engine.executors.slots import Slot
 
 IMPORTS = """
@@ -73,3 +75,52 @@ def test_a_worker_has_the_variables_of_now_although_the_server_began_earlier(
         assert str(executor.environment(300).fields["instructions"]).endswith("DEFAULT")
     finally:
         executor.shutdown()
+
+
+def notes(place: Path) -> None:
+    """Where it is called, and what it sees."""
+    place.write_text(f"{os.getcwd()} {os.environ.get('NOTED')} {'torch' in sys.modules}")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there is no server")
+def test_what_is_done_aside_is_done_in_the_surroundings_of_now(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    warm()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NOTED", "now")
+    done_aside(notes, Path("noted"))
+    assert (tmp_path / "noted").read_text() == f"{tmp_path} now True"
+
+
+COLD = """
+import sys
+from prunebench.commands.main import main
+try:
+    main(sys.argv[1:])
+finally:
+    print("torch" in sys.modules)
+"""
+FILE = """
+schema = 1
+seeds = [0, 1]
+data = "mnist5k"
+model = { name = "lenet_300_100" }
+train = { horizon = "4it", batch = 8, optimizer = { use = "sgd", lr = 0.1 } }
+execution = { device = "cpu", workers = 1 }
+[[entry]]
+name = "dense"
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux" or accelerators(), reason="the command itself imports torch")
+def test_a_run_on_a_cold_store_leaves_torch_to_its_workers(tmp_path: Path) -> None:
+    (tmp_path / "file.toml").write_text(FILE)
+    known = "from prunebench.engine.environment import fingerprint; fingerprint('cpu', 1)"
+    words = ["run", "file.toml", "--store", "store", "--out", "board", "--json"]
+    cold = {**os.environ, "PRUNEBENCH_CACHE": str(tmp_path / "cache")}
+    subprocess.run([sys.executable, "-c", known], env=cold, check=True)  # once a machine
+    done = subprocess.run(
+        [sys.executable, "-c", COLD, *words], cwd=tmp_path, env=cold, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "False", done.stderr
+    assert (tmp_path / "board" / "results.jsonl").exists()

@@ -198,3 +198,26 @@ def test_another_version_than_planned_is_a_contract_error() -> None:
         catalogue().from_json(described)
     with pytest.raises(PrunebenchError):
         catalogue().from_json({**described, "use": "toy-nut"})
+
+
+def test_an_answer_that_was_found_elsewhere_is_not_found_out_here(store_path: Path, root: Path) -> None:
+    asked: list[str] = []
+
+    def elsewhere() -> None:
+        asked.append("elsewhere")
+        StoreProbe(open_store(store_path), root).data(chosen("from-file", "data"))
+
+    probe = StoreProbe(open_store(store_path), root, lambda: asked.append("here"), elsewhere)
+    for _ in range(2):
+        assert probe.data(chosen("from-file", "data")).sizes["train"] == 96
+    assert (asked, reads(root)) == (["elsewhere"], 1)
+
+
+def test_data_whose_publishers_files_are_missing_is_not_looked_for_elsewhere(store_path: Path, tmp_path: Path) -> None:
+    asked: list[str] = []
+    probe = StoreProbe(
+        open_store(store_path), tmp_path, lambda: asked.append("here"), lambda: asked.append("elsewhere")
+    )
+    with pytest.raises(DataMissing):
+        probe.data(chosen("mnist", "data"))
+    assert asked == ["here"]

@@ -13,14 +13,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import numpy as np
 import PIL
-import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
 
 from prunebench.api.data import Augmentation, Data, Resident, Split
 from prunebench.api.errors import DataUnusable
@@ -29,9 +27,11 @@ from prunebench.api.pretrained import Interpolation
 from prunebench.api.random import Rng
 from prunebench.api.untrusted_text import printable
 from prunebench.kernels.file_facts import remembered
-from prunebench.kernels.streaming import Streaming, ahead
 from prunebench_plugins.data._pictures import BYTES, PIXELS, Background, Check, PictureError, examine, rgb
-from prunebench_plugins.data._random_boxes import cutting
+
+# Nothing here imports torch before the files are known to be there: an error about them needs none.
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Crop = Literal["center", "squash", "border"]
 Memory = Literal["auto", "resident", "stream"]
@@ -253,6 +253,8 @@ def facts(source: Source, listings: Sequence[Listing], stamped: Sequence[str], f
 
 
 def _facts(source: Source, listings: Sequence[Listing], check: Check, thorough: bool) -> dict[str, Any]:
+    from prunebench.kernels.streaming import ahead
+
     found, remarks = hashlib.sha256(), Counter[str]()
 
     def look(name: str) -> tuple[bytes, list[str]]:
@@ -340,6 +342,8 @@ def exactly(size: int) -> Finish:
         return None if (width, height) == (size, size) else f"has {height} x {width} pixels, not {size} x {size}"
 
     def transform(image: Image.Image) -> Tensor:
+        import torch
+
         if problem := check(*image.size):
             raise ValueError(problem)
         return torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()
@@ -366,6 +370,10 @@ class Decoded:
 
     def of(self, names: Sequence[str]) -> Tensor:
         """The images of these names, in their order: (N, 3, size, size)."""
+        import torch
+
+        from prunebench.kernels.streaming import ahead
+
         absent = list(dict.fromkeys(name for name in names if name not in self._images))
         # In one piece for all that are decoded together: a small tensor of its own for each would scatter them.
         block = torch.empty(len(absent), 3, self._size, self._size, dtype=torch.uint8)
@@ -447,6 +455,11 @@ def image_data(
     held = Decoded(load, size)
 
     def split(name: str, listing: Listing) -> Split:
+        import torch
+
+        from prunebench.kernels.streaming import Streaming
+        from prunebench_plugins.data._random_boxes import cutting
+
         labels, change = torch.from_numpy(listing.labels), augment if name == "train" else None
         if not resident:
 

@@ -135,10 +135,12 @@ class ImageFolder:
         """
         from prunebench_plugins.data._image_files import Listing, folders, image_data, is_resident, to_scale
         from prunebench_plugins.data._splits import held_out_places
-        from prunebench_plugins.data.augmentation import flip, in_turn, pad_crop, rand_augment, resized_crop
 
         config, size = self._config, self._config.size
         copy = self._listed(root)
+        # Not before what was listed is in order: an error about that needs no torch.
+        from prunebench_plugins.data.augmentation import flip, in_turn, pad_crop, rand_augment, resized_crop
+
         train, own = copy.parts[config.train_folder], {"test": copy.parts[config.test_folder]}
         if config.valid_folder is not None:
             own["valid"] = copy.parts[config.valid_folder]

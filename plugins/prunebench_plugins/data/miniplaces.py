@@ -74,7 +74,6 @@ class MiniPlaces:
         """
         from prunebench_plugins.data._image_files import Folder, Listing, image_data, is_resident, to_scale
         from prunebench_plugins.data._splits import held_out_places, of_a_copy
-        from prunebench_plugins.data.augmentation import flip, in_turn, pad_crop, resized_crop
 
         config, size = self._config, self._config.size
         lists = [f"{FOLDER}/{name}" for name in ("categories.txt", *LISTS)]
@@ -89,6 +88,9 @@ class MiniPlaces:
         for name, labels in zip(lists[1:], (train, test), strict=True):
             if not labels or set(labels.values()) - set(classes.values()):
                 raise DataUnusable(f"miniplaces: {root / name} has no images, or classes beside those listed. {HOW}")
+        # Not before what was listed is in order: an error about that needs no torch.
+        from prunebench_plugins.data.augmentation import flip, in_turn, pad_crop, resized_crop
+
         places, note = held_out_places("miniplaces", len(train), config.valid, config.train, rng)
         whole = [Listing.of({f"{IMAGES}/{name}": label for name, label in part.items()}) for part in (train, test)]
         images = sum(map(len, places.values())) + len(test)

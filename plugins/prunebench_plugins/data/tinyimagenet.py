@@ -100,7 +100,6 @@ class TinyImageNet:
         from prunebench_plugins.data._image_files import Listing, exactly, image_data, is_resident, to_scale
         from prunebench_plugins.data._splits import held_out_places, of_a_copy
         from prunebench_plugins.data._tinyimagenet import listed
-        from prunebench_plugins.data.augmentation import flip, in_turn, pad_crop, rand_augment, resized_crop
 
         config = self._config
         found = listed(root, ARCHIVE)
@@ -112,6 +111,9 @@ class TinyImageNet:
                 f"validation images of {WHOLE[0]}, {WHOLE[1]:,} and {WHOLE[2]:,}. Run `prunebench data fetch "
                 "tinyimagenet`, or say `subset = true` in the file to use this copy as it is."
             )
+        # Not before what was listed is in order: an error about that needs no torch.
+        from prunebench_plugins.data.augmentation import flip, in_turn, pad_crop, rand_augment, resized_crop
+
         places, note = held_out_places("tinyimagenet", len(found.train), config.valid, config.train, rng)
         crop = {"none": None, "pad-crop-flip": pad_crop(config.size // 8), "resized-crop-flip": resized_crop}[
             config.augment

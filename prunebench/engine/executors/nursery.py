@@ -7,6 +7,7 @@ computes nothing and asks CUDA nothing, so that what is forked off it may comput
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -57,6 +58,29 @@ def born(context: Any, main: Callable[..., None], arguments: tuple[Any, ...], *,
         except EOFError as error:
             raise OSError("the server that starts workers has ended") from error
     return process
+
+
+def done_aside(work: Callable[..., None], *arguments: Any) -> None:
+    """Have a process that is forked off the server call a function of a module, and wait for its end.
+
+    Whatever it imports stays with it: this process learns of what it did where that lies in files. Nothing happens
+    where there is no server. Ctrl-C ends both.
+    """
+    context = nursery()
+    if context.get_start_method() == "forkserver":
+        surroundings = (dict(os.environ), os.getcwd())
+        born(context, _aside, (surroundings, work, arguments), script=False).join()
+
+
+def _aside(surroundings: tuple[dict[str, str], str], work: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+    variables, folder = surroundings  # the server has those that it was started with
+    os.environ.clear()
+    os.environ.update(variables)
+    os.chdir(folder)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # who waits is told too, and ends this one
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
+    work(*arguments)
 
 
 @contextmanager

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import io
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -66,6 +68,33 @@ def test_an_empty_data_root_is_told_with_what_to_put_there(name: str, tmp_path: 
     assert f'entry "imp": {name}: no ' in refused.output
     assert str(tmp_path / "data") in refused.output
     assert "data fetch" in refused.output or "Put the" in refused.output
+
+
+LOADED = """
+import sys
+from pathlib import Path
+from prunebench.api.errors import DataMissing
+from prunebench.api.random import Rng
+from prunebench.components.catalogue import Catalogue
+from prunebench.components.managers import run_manager
+catalogue = Catalogue.load()
+for name in sys.argv[1:]:
+    try:
+        run_manager([catalogue.use(name, slot="data")]).hook.prunebench_data(root=Path("data"), rng=Rng("probe"))
+    except DataMissing:
+        continue
+    print(name, "found its data")
+print("torch" in sys.modules)
+"""
+
+
+def test_that_all_is_missing_is_found_without_torch(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    names = [name for name in built_in() if name != "timm-data"]  # there timm looks, which imports torch
+    told = subprocess.run(
+        [sys.executable, "-c", LOADED, *names], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert told.stdout == "False\n"
 
 
 PARTS: dict[str, tuple[str, dict[str, bytes]]] = {
