@@ -139,6 +139,30 @@ class VerificationRecord(Record):
         return frozenset((entry, seed) for entry in self.entries for seed in self.seeds)
 
 
+class Origin(Record):
+    """One of the runs whose results were laid together: what it says of itself, as in the provenance.
+
+    Attributes:
+        finished: the day on which it ended.
+        hardware: the machine.
+        environment, environments: where it computed.
+        seeds, entries: those that it ran.
+        wall_seconds: seconds that it took.
+        runs: training runs.
+        steps: training examples processed.
+    """
+
+    finished: str
+    hardware: Mapping[str, Scalar]
+    environment: Mapping[str, Scalar]
+    environments: Mapping[str, Mapping[str, Scalar]] = Field(default_factory=dict)
+    seeds: tuple[Whole, ...]
+    entries: tuple[str, ...] = ()
+    wall_seconds: Number = 0.0
+    runs: RunCounts = RunCounts(naive=0, distinct=0)
+    steps: Whole = 0
+
+
 class Provenance(Record):
     """Where numbers come from.
 
@@ -165,7 +189,7 @@ class Provenance(Record):
             right or wrong it is their mean. Empty in folders of earlier versions.
         tolerance: how far a value may move in another environment, as it was registered with the results.
         verification: the record of a second run, where it is of these very results.
-        merged: of results that were laid together, the origin of each.
+        merged: of results that were laid together, the origin of each; their counts and times are the sums.
     Invariants:
         Every row is of one of `entries` and one of `seeds`.
     """
@@ -191,7 +215,7 @@ class Provenance(Record):
     primary: str = ""
     tolerance: Registered | None = None
     verification: VerificationRecord | None = None
-    merged: tuple[Mapping[str, Any], ...] = ()
+    merged: tuple[Origin, ...] = ()
 
     @property
     def judged_by(self) -> str:

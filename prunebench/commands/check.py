@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from prunebench.commands.command import Command
+from prunebench.commands.counted_nouns import counted
 from prunebench.commands.options import file_options, json_option, options_of
 from prunebench.commands.output import note
 
@@ -42,8 +43,9 @@ def check(as_json: bool, **given: Any) -> None:
         click.echo(json.dumps({**facts, **numbers, "coverage": covered, "left_out": left_out}))
         return
     click.echo(
-        f"{prepared.benchmark.file}: ok. {len(names)} entries, {len(prepared.benchmark.seeds)} seeds, "
-        f"{len(plan.trials)} trials, {len(plan.runs)} training runs."
+        f"{prepared.benchmark.file}: ok. {counted(len(names), 'entry')}, "
+        f"{counted(len(prepared.benchmark.seeds), 'seed')}, {counted(len(plan.trials), 'trial')}, "
+        f"{counted(len(plan.runs), 'training run')}."
     )
     for trial, coverage in plan.coverages():
         click.echo(f"{trial.model}, units {trial.units_kind}: {coverage}")

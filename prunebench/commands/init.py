@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from prunebench.commands.command import Command
+from prunebench.commands.counted_nouns import counted
 from prunebench.commands.options import json_option
 from prunebench.commands.output import show_error
 
@@ -53,4 +54,7 @@ def init(file: Path, model: str, data: str, units: str, force: bool, as_json: bo
     if as_json:
         click.echo(json.dumps({"file": str(file), "schema": str(schema), "training_runs": len(plan.runs)}))
         return
-    click.echo(f"It is {len(plan.runs)} training runs. Next: `prunebench run {file} --profile smoke`, then without it.")
+    click.echo(
+        f"It is {counted(len(plan.runs), 'training run')}. Next: `prunebench run {file} --profile smoke`, then without "
+        "it."
+    )

@@ -17,6 +17,7 @@ from prunebench.api.details import AnalysisDetail, CurvePoint, Detail, Evaluatio
 from prunebench.api.provenance import (
     ComponentOrigin,
     MetricInfo,
+    Origin,
     Provenance,
     Registered,
     ReportSettings,
@@ -30,6 +31,7 @@ _PARTS = {
     "details.jsonl": (EvaluationDetail, LayerCount, CurvePoint, AnalysisDetail, FigureDetail),
     "provenance.json": (
         Provenance,
+        Origin,
         ReportSettings,
         RunCounts,
         ComponentOrigin,

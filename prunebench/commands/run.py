@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from prunebench.commands.command import Command, Verbosity, verbosity
+from prunebench.commands.counted_nouns import counted
 from prunebench.commands.options import FOLDER, execution_options, file_options, options_of
 from prunebench.commands.output import console_for, note, show_error
 
@@ -56,7 +57,7 @@ def run(
     folder = out if out is not None else Path("leaderboards") / f"{benchmark.name}{suffix}"
     runner.check_out(folder, runner.judged_by(prepared.plan), overwrite)
     console.print(
-        f"{benchmark.name}: {numbers.trials:,} trials, {numbers.runs_distinct:,} training runs "
+        f"{benchmark.name}: {counted(numbers.trials, 'trial')}, {counted(numbers.runs_distinct, 'training run')} "
         f"(of {numbers.runs_naive:,} without sharing), {numbers.runs_cached:,} already in the store",
         soft_wrap=not console.is_terminal,
     )
@@ -107,7 +108,7 @@ def run(
         show_error(complaint)
     if outcome.broken:
         more = "" if traceback or not traces else " (--traceback shows where)"
-        click.echo(f"{len(outcome.broken)} of {numbers.trials} trials failed{more}.", err=True)
+        click.echo(f"{len(outcome.broken)} of {counted(numbers.trials, 'trial')} failed{more}.", err=True)
     if outcome.broken or complaints:
         click.get_current_context().exit(1)
 

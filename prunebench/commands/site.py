@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from prunebench.commands.command import Command
+from prunebench.commands.counted_nouns import counted
 from prunebench.commands.options import json_option
 
 
@@ -35,4 +36,4 @@ def site(folder: Path, to: Path, files: Path | None, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"to": str(to), "leaderboards": len(boards), "bytes": size}))
         return
-    click.echo(f"Site: {to / 'index.html'}, {len(boards)} leaderboards, {size / 2**20:.1f} MiB")
+    click.echo(f"Site: {to / 'index.html'}, {counted(len(boards), 'leaderboard')}, {size / 2**20:.1f} MiB")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from prunebench.commands.command import Group
+from prunebench.commands.counted_nouns import counted
 from prunebench.commands.options import parse_seeds, store_option
 from prunebench.commands.output import console_for, show_error
 
@@ -107,7 +108,7 @@ def store_verify(store: Path | str | None, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"store": opened.backend.place, "sound": sound, "damaged": damaged}))
     else:
-        click.echo(f"{opened.backend.place}: {sound:,} artifacts are sound, {len(damaged):,} are not.")
+        click.echo(f"{opened.backend.place}: {counted(sound, 'sound artifact')}, {len(damaged):,} damaged.")
         for address in damaged:
             show_error(f"{address}: damaged or incomplete; the next run that needs it makes it again")
     if damaged:
@@ -172,8 +173,8 @@ def _copy(
         click.echo(json.dumps({"from": source.backend.place, "to": target.backend.place, **counts, "bytes": bytes_}))
     else:
         click.echo(
-            f"{source.backend.place} -> {target.backend.place}: copied {counts['copied']:,} artifacts, {size(bytes_)}; "
-            f"{counts['there']:,} were there."
+            f"{source.backend.place} -> {target.backend.place}: copied {counted(counts['copied'], 'artifact')}, "
+            f"{size(bytes_)}; {counts['there']:,} were there."
         )
     for one in done:
         if one.outcome == "damaged":

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from prunebench.commands.command import Command, Group
+from prunebench.commands.counted_nouns import counted
 from prunebench.commands.options import file_options, json_option, options_of
 
 
@@ -37,7 +38,7 @@ def zoo_push(to: str, densities: tuple[str, ...], as_json: bool, **given: Any) -
     if as_json:
         click.echo(json.dumps({"to": to, "tickets": [one.trial for one in done.tickets], "absent": list(done.absent)}))
     else:
-        click.echo(f"{to}: {len(done.tickets):,} tickets")
+        click.echo(f"{to}: {counted(len(done.tickets), 'ticket')}")
     if done.absent:
         more = f", and {len(done.absent) - 3:,} more" if len(done.absent) > 3 else ""
         click.echo(
@@ -81,4 +82,4 @@ def zoo_pull(place: str, to: Path, entry: str | None, seed: int | None, density:
     if as_json:
         click.echo(json.dumps({"to": str(to), "tickets": [one.trial for one in tickets]}))
     else:
-        click.echo(f"{to}: {len(tickets):,} tickets")
+        click.echo(f"{to}: {counted(len(tickets), 'ticket')}")

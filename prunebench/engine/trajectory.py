@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from prunebench.api import keys
+from prunebench.api.errors import PrunebenchError
 from prunebench.api.planning import Ref
 from prunebench.api.task import primary
 from prunebench.engine.assembly import assemble
@@ -95,6 +96,11 @@ class Trajectory:
                     training.advance(place, self._report)
                 self._pause(pauses[place])
         except DivergedError as end:
+            if self._is_of_the_network(end.iteration):
+                raise PrunebenchError(
+                    "its weights or the loss of its first step are not finite, before it trained; "
+                    "`prunebench check` says where that comes from"
+                ) from None
             self._store_diverged(end.iteration)
             self._store.drop_scratch(self._checkpoint_name)
             return
@@ -105,6 +111,10 @@ class Trajectory:
             self._save_checkpoint()  # a later point may be asked for: go on from here
         else:
             self._store.drop_scratch(self._checkpoint_name)
+
+    def _is_of_the_network(self, iteration: int) -> bool:
+        """Whether a run that is not finite was so before its first step, without a ticket that could be the reason."""
+        return iteration == 0 == self._spec.start and self._spec.mask is None
 
     def _step_of(self, ref: Ref) -> int:
         assert ref.at is not None

@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar
 
 from prunebench.api.details import AnalysisDetail, Detail
 from prunebench.api.errors import PrunebenchError
-from prunebench.api.provenance import ComponentOrigin, Provenance
+from prunebench.api.provenance import ComponentOrigin, Origin, Provenance, RunCounts
 from prunebench.api.results import Results
 from prunebench.api.untrusted_text import printable
 
@@ -72,29 +72,43 @@ def merged(results: Sequence[Results]) -> Results:
     first = results[0]
     sources = [one.provenance for one in results]
     entries = tuple(dict.fromkeys(name for source in sources for name in source.entries))
-    notes = dict.fromkeys(note for source in sources for note in source.report.notes)
-    origins = [source.to_json() for source in sources]
+    origins = tuple(origin for source in sources for origin in origins_of(source))
+    said = {merged_note(len(source.merged)) for source in sources if source.merged}
+    notes = dict.fromkeys(note for source in sources for note in source.report.notes if note not in said)
     provenance = first.provenance.model_copy(
         update={
             "seeds": tuple(dict.fromkeys(seed for source in sources for seed in source.seeds)),
             "entries": entries,
             "components": {name: origin for source in sources for name, origin in source.components.items()},
-            "wall_seconds": sum(source.wall_seconds for source in sources),
-            "merged": tuple(
-                {field: origin[field] for field in ("finished", "hardware", "environment", "seeds")}
-                for origin in origins
+            "finished": max(origin.finished for origin in origins),
+            "wall_seconds": sum(origin.wall_seconds for origin in origins),
+            "runs": RunCounts(
+                naive=sum(origin.runs.naive for origin in origins),
+                distinct=sum(origin.runs.distinct for origin in origins),
+                cached=sum(origin.runs.cached for origin in origins),
             ),
-            "report": first.provenance.report.model_copy(
-                update={
-                    "notes": (*notes, f"Merged from {len(results)} runs; provenance.json lists each."),
-                }
-            ),
+            "steps": sum(origin.steps for origin in origins),
+            "merged": origins,
+            "report": first.provenance.report.model_copy(update={"notes": (*notes, merged_note(len(origins)))}),
         }
     )
     order = {name: place for place, name in enumerate(entries)}
     rows = _in_order({row.identity: row for one in results for row in one.rows}.values(), order)
     details = _in_order({detail_identity(line): line for one in results for line in one.details}.values(), order)
     return Results(first.name, rows, details, provenance)
+
+
+def origins_of(provenance: Provenance) -> tuple[Origin, ...]:
+    """The runs that a provenance is of: those that were laid together, or its own."""
+    if provenance.merged:
+        return provenance.merged
+    stated = provenance.model_fields_set & Origin.model_fields.keys()
+    return (Origin.model_construct(stated, **{name: getattr(provenance, name) for name in Origin.model_fields}),)
+
+
+def merged_note(runs: int) -> str:
+    """What the page of merged results says of it."""
+    return f"Merged from {runs} runs; provenance.json lists each."
 
 
 def _check_entries(results: Results) -> None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Hashable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from prunebench.api import keys
 from prunebench.api.details import Detail, EvaluationDetail
 from prunebench.api.results import final_rows
-from prunebench.api.rows import Row
+from prunebench.api.rows import Row, TrialId
 from prunebench.api.task import EARLY_STOP, STOPPED_AT
 from prunebench.api.untrusted_text import printable
 from prunebench.results.merge import detail_identity
@@ -48,6 +49,8 @@ class Difference:
     """Whether its value is what a clock said."""
     facts: tuple[str, ...] = ()
     """Its fields that no environment changes, and that differ all the same."""
+    same: bool = True
+    """Whether it was made in the environment of the second run, so that every bit is held."""
 
     @property
     def is_of_facts(self) -> bool:
@@ -62,7 +65,11 @@ class Comparison:
     Args:
         compared: rows that a second run was held against.
         details, details_differ: curves, masks and pictures that were compared, and those that are not the same.
-        details_apart: of these, those that rounding does not explain: other points of a curve, other layers.
+        details_apart: of these, those that rounding does not explain: other points of a curve, other layers; of what
+            was made in the environment of the second run, all.
+        disordered: trials whose rows stand in another order than in the second run.
+        elsewhere: how many of the compared rows are said to be of another environment than the second run's, by entry.
+        places: the environments that these are said to be of.
         allowed: by metric, how far the last value of a run may lie from the recorded one in another environment.
         manifest: what differs from the manifest; nothing else was looked at if anything does.
         findings: what contradicts the benchmark file or the results; nothing was run again if anything does.
@@ -75,8 +82,9 @@ class Comparison:
     details: int = 0
     details_differ: int = 0
     details_apart: int = 0
-    same_environment: bool = True
-    recorded_environment: Mapping[str, Any] = field(default_factory=dict)
+    disordered: int = 0
+    elsewhere: Mapping[str, int] = field(default_factory=dict)
+    places: Sequence[Mapping[str, Any]] = ()
     environment: Mapping[str, Any] = field(default_factory=dict)
     metric: str = ""
     allowed: Mapping[str, float | None] = field(default_factory=dict)
@@ -94,9 +102,13 @@ class Comparison:
     @property
     def holds(self) -> bool:
         """Nothing contradicts it, and every bit in the recorded environment or every judged number in another."""
-        exact = not (self.details_differ if self.same_environment else self.details_apart)
         sound = not self.manifest and not self.findings
-        return sound and self.compared > 0 and not self.failures and exact
+        return sound and self.compared > 0 and not self.failures and not self.details_apart and not self.disordered
+
+    @property
+    def same_environment(self) -> bool:
+        """Whether every row was made in the environment of the second run, and every bit is held."""
+        return not self.elsewhere
 
     @property
     def verdict(self) -> str:
@@ -117,29 +129,52 @@ class Comparison:
         if self.coverage.drawn and not self.same_environment:
             text += " In this environment a forgery within the tolerance is not seen where it is drawn either."
         against = [f"Held against {self.file}; whose file that is, its reader must know."] if self.file else []
-        return "\n".join([self._numbers, text, *against, *remarks])
+        return "\n".join([self._numbers, *self._by_entry, text, *against, *remarks])
+
+    @property
+    def _by_entry(self) -> list[str]:
+        """Of which entries bits were not held, where it is not all of one other environment."""
+        here = self.compared - sum(self.elsewhere.values())
+        if not self.elsewhere or (not here and len(self.places) == 1):
+            return []
+        return [
+            "That a number was made elsewhere is its author's word, and takes from it that every bit is held:",
+            *(f'- entry "{entry}": {count:,} numbers' for entry, count in self.elsewhere.items()),
+        ]
 
     @property
     def _numbers(self) -> str:
         if not self.compared:
             return "Nothing was compared."
-        bad = f"{len(self.failures):,} of {self.compared:,} numbers differ."
-        if self.same_environment:
-            if self.holds:
-                timed = sum(d.timed for d in self.differences)
-                text = f"It holds: all {self.compared - timed:,} numbers are the same, bit for bit."
-                return text + (f" {timed:,} others are what a clock said, and nothing holds them." if timed else "")
-            if not self.failures:
-                return f"It does not hold: the numbers are the same, but {self.details_differ} curves or masks are not."
+        if self.disordered:
             return (
-                f"It does not hold: {bad} The environment is the recorded one, so these results do not come from this "
-                "file and this version."
+                f"It does not hold: in {self.disordered:,} trials the rows stand in another order than prunebench "
+                "writes them in."
             )
-        changed = ", ".join(
-            f"{name} {self.recorded_environment.get(name)!r} -> {self.environment.get(name)!r}"
-            for name in sorted({*self.recorded_environment, *self.environment})
-            if self.recorded_environment.get(name) != self.environment.get(name)
-        )
+        here = [d for d in self.differences if d.same]
+        timed = sum(d.timed for d in here)
+        if any(not d.passes for d in here):
+            bad = sum(not d.passes for d in here)
+            return (
+                f"It does not hold: {bad:,} of {self.compared:,} numbers differ. The environment is the recorded one, "
+                "so these results do not come from this file and this version."
+            )
+        if self.same_environment:
+            if self.details_apart:
+                return f"It does not hold: the numbers are the same, but {self.details_apart} curves or masks are not."
+            text = f"It holds: all {self.compared - timed:,} numbers are the same, bit for bit."
+            return text + (f" {timed:,} others are what a clock said, and nothing holds them." if timed else "")
+        count = self.compared - sum(self.elsewhere.values())
+        if not count or not self.holds:
+            return self._elsewhere
+        text = f"It holds in part bit for bit: {count - timed:,} of {self.compared:,} numbers are the same. "
+        return text + "For the others: " + self._elsewhere
+
+    @property
+    def _elsewhere(self) -> str:
+        """What is to be said of numbers that were made in another environment."""
+        changed = "; ".join(_changed(place, self.environment) for place in self.places)
+        bad = f"{len(self.failures):,} of {self.compared:,} numbers differ."
         facts = [d for d in self.failures if d.is_of_facts]
         if facts:
             names = sorted({name for d in facts for name in d.facts})
@@ -159,9 +194,11 @@ class Comparison:
                 f"It does not hold: {self.details_apart:,} curves have other points or layers than the second run's, "
                 "or pictures other captions."
             )
-        moved = sum(d.held for d in self.differences)
-        free = len(self.differences) - moved
-        text = f"It holds: {where}; {moved:,} of {self.compared:,} numbers moved, all within it."
+        apart = [d for d in self.differences if not d.same]
+        moved = sum(d.held for d in apart)
+        free = len(apart) - moved
+        of = sum(self.elsewhere.values())
+        text = f"It holds: {where}; {moved:,} of {of:,} numbers moved, all within it."
         if free:
             text += f" {free:,} others moved, and nothing holds them: earlier positions, other splits, analyses."
         if self.details_differ:
@@ -202,6 +239,8 @@ class Comparison:
             "details": self.details,
             "details_differ": self.details_differ,
             "same_environment": self.same_environment,
+            "elsewhere": dict(self.elsewhere),
+            "disordered": self.disordered,
             "allowed": dict(self.allowed),
             "manifest": list(self.manifest),
             "findings": list(self.findings),
@@ -209,6 +248,14 @@ class Comparison:
             "file": self.file,
             "coverage": self.coverage.to_json(),
         }
+
+
+def _changed(recorded: Mapping[str, Any], here: Mapping[str, Any]) -> str:
+    return ", ".join(
+        f"{name} {recorded.get(name)!r} -> {here.get(name)!r}"
+        for name in sorted({*recorded, *here})
+        if recorded.get(name) != here.get(name)
+    )
 
 
 def _lines(sentences: Sequence[str]) -> list[str]:
@@ -247,19 +294,26 @@ def compare(
     metric: str,
     allowed: Mapping[str, float | None] | None = None,
     details: tuple[Sequence[Detail], Sequence[Detail]] = ((), ()),
+    made: Callable[[Row], Sequence[Mapping[str, Any]]] | None = None,
 ) -> Comparison:
-    """Match rows by what they measure, and compare them: whole in one environment, by the tolerance in another."""
+    """Match rows by what they measure, and compare them: whole in one environment, by the tolerance in another.
+
+    Args:
+        made: the environments that a row is said to be of; `recorded_environment` for all of them if None.
+    """
     allowed = {} if allowed is None else allowed
-    same = dict(recorded_environment) == dict(environment)
-    before = {place_of(row, same): row for row in recorded}
-    after = {place_of(row, same): row for row in again}
-    held = {place_of(row, same) for row in final_rows(recorded) if row.name in allowed or row.name == metric}
-    free = {} if same else {name: min(spread(recorded, name), spread(again, name)) for name in COSTS}
+    of = {row.identity: _not_here(row, environment, recorded_environment, made) for row in recorded}
+    elsewhere = Counter(row.entry for row in recorded if of[row.identity])
+    before = {place_of(row): row for row in recorded}
+    after = {place_of(row): row for row in again}
+    held = {place_of(row) for row in final_rows(recorded) if row.name in allowed or row.name == metric}
+    free = {name: min(spread(recorded, name), spread(again, name)) for name in COSTS} if elsewhere else {}
     differences = []
     for place in {**before, **after}:
         a, b = before.get(place), after.get(place)
+        same = not elsewhere if a is None else not of[a.identity]
         if a is None or b is None:
-            differences.append(Difference(a, b))
+            differences.append(Difference(a, b, same=same))
             continue
         timed = not a.exact and not b.exact
         apart = _apart(a, b)
@@ -269,21 +323,58 @@ def compare(
             passes = _within(a, b, place in held and not timed, allowed, free)
         if apart:
             facts = tuple(name for name in FIXED if name in apart)
-            differences.append(Difference(a, b, passes, place in held and not timed, timed, facts))
+            differences.append(Difference(a, b, passes, place in held and not timed, timed, facts, same))
     ok = {(row.trial, row.round, row.draw) for row in recorded if row.role == "evaluate" and row.outcome == "ok"}
     old, new = ({detail_identity(line): line for line in side} for side in details)
     places = [(old.get(place), new.get(place)) for place in {**old, **new}]
+    there = {(_owner(row), row.key) for row in recorded if of[row.identity]}
+    details_apart = 0
+    for one, other in places:
+        free_of_bits = one is not None and (_owner(one), one.key) in there
+        details_apart += _frame(one, ok) != _frame(other, ok) if free_of_bits else _digest(one) != _digest(other)
     return Comparison(
         compared=len(recorded),
         differences=tuple(differences),
         details=len(places),
         details_differ=sum(_digest(one) != _digest(other) for one, other in places),
-        details_apart=sum(_frame(one, ok) != _frame(other, ok) for one, other in places),
-        same_environment=same,
-        recorded_environment=recorded_environment,
+        details_apart=details_apart,
+        disordered=_disordered(recorded, again),
+        elsewhere=dict(elsewhere),
+        places=list({_text(fields): fields for found in of.values() for fields in found}.values()),
         environment=environment,
         metric=metric,
         allowed=allowed,
+    )
+
+
+def _not_here(
+    row: Row,
+    here: Mapping[str, Any],
+    recorded: Mapping[str, Any],
+    made: Callable[[Row], Sequence[Mapping[str, Any]]] | None,
+) -> list[Mapping[str, Any]]:
+    """The environments other than the second run's that a row is said to be of."""
+    return [fields for fields in ([recorded] if made is None else made(row)) if dict(fields) != dict(here)]
+
+
+def _text(fields: Mapping[str, Any]) -> str:
+    return repr(sorted(fields.items()))
+
+
+def _owner(line: Row | Detail) -> TrialId:
+    return line.entry, line.model, line.data, line.seed
+
+
+def _disordered(recorded: Sequence[Row], again: Sequence[Row]) -> int:
+    """How many trials have their rows in another order than in the second run, of the rows that both have."""
+    found: dict[TrialId, tuple[list[Hashable], list[Hashable]]] = defaultdict(lambda: ([], []))
+    for side, rows in enumerate((recorded, again)):
+        for row in rows:
+            found[row.trial][side].append(place_of(row))
+    return sum(
+        [place for place in one if place in known] != [place for place in other if place in known]
+        for one, other in found.values()
+        for known in [set(one) & set(other)]
     )
 
 
@@ -312,9 +403,9 @@ def _frame(detail: Detail | None, ok: Collection[Hashable]) -> Hashable:
     return detail.start, detail.stop, points, layers, examples, tuple(sorted(detail.artifacts.items()))
 
 
-def place_of(row: Row, same: bool) -> tuple[Hashable, ...]:
-    """What a row is matched by. Where early stopping stops is no part of it in another environment: it may move."""
-    if same or not (row.metric == STOPPED_AT or row.metric.startswith(EARLY_STOP)):
+def place_of(row: Row) -> tuple[Hashable, ...]:
+    """What a row is matched by. Where early stopping stops is no part of it: in another environment it may move."""
+    if not (row.metric == STOPPED_AT or row.metric.startswith(EARLY_STOP)):
         return row.identity
     return (*row.run, row.role, "", row.metric, row.split)
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 import datetime
 import hashlib
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from prunebench import runner
 from prunebench.api.errors import ConfigError
-from prunebench.api.provenance import Provenance, Scalar, VerificationRecord
+from prunebench.api.provenance import VerificationRecord
 from prunebench.api.results import Results
-from prunebench.api.rows import Row
 from prunebench.kernels.hardware import hardware
 from prunebench.leaderboard import board_of
 from prunebench.results.details import details_text
@@ -23,6 +22,7 @@ from prunebench.results.rows import rows_text
 from prunebench.results.verification import record_text, sha256_of_text
 from prunebench.results.writing import replacing
 from prunebench.verification.audit import audit, contradictions
+from prunebench.verification.audit.environments import made_in
 from prunebench.verification.comparison import Comparison, allowances, compare
 from prunebench.verification.coverage import Cell, Coverage, draw
 from prunebench.verification.rerun import Show, chosen_entries, planned, rerun
@@ -72,23 +72,17 @@ def verify(
     comparison = compare(
         recorded,
         again.rows,
-        _recorded_environment(provenance, recorded),
+        provenance.environment,
         again.environment,
         metric=metric,
         allowed=allowances(results.rows, again.rows, again.details, metric, chosen == known),
         details=([line for line in results.details if (line.entry, line.seed) in chosen], again.details),
+        made=made_in(provenance),
     )
     coverage = Coverage(chosen, known, sample is not None, len(recorded), len(results.rows))
     digest = hashlib.sha256(source.read_bytes()).hexdigest()
     held_against = f"{source} (sha256 {digest[:12]})"
     return replace(comparison, remarks=checked.remarks, coverage=coverage, file=held_against)
-
-
-def _recorded_environment(provenance: Provenance, rows: Sequence[Row]) -> Mapping[str, Scalar]:
-    """Where rows were made. It equals none if they were made in several: no second run promises their bits."""
-    if not provenance.environments or not any(row.environments for row in rows):
-        return provenance.environment
-    return {**provenance.environment, "environments": len(provenance.environments)}
 
 
 def _chosen(

@@ -85,7 +85,7 @@ def test_a_log_says_something_within_ten_seconds_and_then_every_thirty(plan: Pla
     assert EVERY_SECONDS < 30
     assert all(later - earlier <= 30 for earlier, later in pairwise(at))
     lines = out.getvalue().splitlines()
-    assert lines[0] == "1 training runs to do"
+    assert lines[0] == "1 training run to do"
     assert lines[1] == "0 of 1 training runs done; now: imp, round 2, seed 0"
 
 

@@ -9,6 +9,7 @@ import torch
 from click.testing import CliRunner
 
 from prunebench.commands.main import main
+from prunebench.results.folder import read_results
 
 NETWORKS = """
 import torch
@@ -114,3 +115,21 @@ def test_a_file_of_weights_that_are_not_finite_is_named(tmp_path: Path, monkeypa
     code, output = check("sound", tmp_path, monkeypatch, 'weights = "odd.pt"')
     assert code == 2, output
     assert '"body.weight" is not finite in odd.pt; load other weights' in output
+
+
+@pytest.mark.parametrize("how", ["nan", "unset"])
+def test_a_run_that_is_not_finite_before_it_trained_fails_and_says_so(
+    how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "networks_of_a_test.py").write_text(NETWORKS)
+    (tmp_path / "mine.toml").write_text(FILE.format(how=how))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("PRUNEBENCH_STORE", str(tmp_path / "store"))
+    options = ["--python", "networks_of_a_test", "--out", str(tmp_path / "board"), "--workers", "0"]
+    done = CliRunner().invoke(main, ["run", str(tmp_path / "mine.toml"), *options])
+    assert done.exit_code == 1, done.output
+    said = " ".join(done.output.split())
+    assert (
+        "its weights or the loss of its first step are not finite, before it trained; `prunebench check` says" in said
+    )
+    assert {row.outcome for row in read_results(tmp_path / "board").rows} == {"failed"}

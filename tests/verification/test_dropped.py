@@ -32,7 +32,7 @@ COMMITTED = Path(__file__).parents[2] / "leaderboards" / "quickstart"
 
 HERE, THERE = {"torch": "1"}, {"torch": "2"}
 
-AUTHORS_WORD = {"verification", "wall_seconds", "merged"}
+AUTHORS_WORD = {"verification", "merged"}
 """Parts of the provenance of which a verification says each time that nothing derives them, or which no run states."""
 
 Path_ = tuple[str, ...]

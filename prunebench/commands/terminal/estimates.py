@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from prunebench.commands.counted_nouns import counted
 from prunebench.commands.terminal.durations import duration_text
 from prunebench.runner.estimate import Estimate
 
@@ -14,7 +15,7 @@ def time_text(time: Estimate) -> str:
         return "time: unknown, since no run here has trained the like; `--calibrate` tries a few steps"
     if not time.seconds:
         return "time: nothing is left to do"
-    workers = "1 worker" if time.slots == 1 else f"{time.slots} workers"
+    workers = counted(time.slots, "worker")
     how = f"by {time.basis}"
     if time.basis == "a short calibration":
         how += " of training steps, without measuring and reading data"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 
+from prunebench.commands.counted_nouns import counted
 from prunebench.plan.phases import Phase, spec_of
 from prunebench.plan.specs import (
     AnalyseSpec,
@@ -58,6 +59,6 @@ def label_of(phase: Phase) -> str:
 
 
 def _label(trial: Trial, rest: str, others: int, several: bool) -> str:
-    shared = "" if not others else f" and {others} other {'entry' if others == 1 else 'entries'}"
+    shared = "" if not others else f" and {counted(others, 'other entry')}"
     where = f", {trial.model} on {trial.data}" if several else ""
     return f"{trial.entry}{shared}{where}, {rest}"

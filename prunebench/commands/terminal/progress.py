@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from prunebench.api.events import Event
+from prunebench.commands.counted_nouns import counted
 from prunebench.commands.terminal.durations import duration_text
 from prunebench.commands.terminal.heartbeat import Heartbeat
 from prunebench.commands.terminal.labels import label_of, labels_of
@@ -226,7 +227,7 @@ class Lines:
 
     def _text(self, event: Event, now: float) -> str | None:
         if event.kind == "run-started":
-            return f"{self._runs.total:,} training runs to do" if self._runs.total else "nothing to train"
+            return f"{counted(self._runs.total, 'training run')} to do" if self._runs.total else "nothing to train"
         if event.kind == "phase-done" and event.fields["phase"] == "train":
             if now - self._finished_at < self._apart and self._runs.done < self._runs.total:
                 return None

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from rich.console import Group, RenderableType
 from rich.table import Table
 
+from prunebench.commands.counted_nouns import counted
+
 if TYPE_CHECKING:
     from prunebench.runner.keeping import Info
 
@@ -46,7 +48,9 @@ def info_table(info: Info) -> RenderableType:
     if kept.copies:
         parts.append(environments)
     if kept.dropped:
-        parts.append(f"{kept.dropped:,} artifacts are a record alone: their payload was freed.")
+        parts.append(
+            f"{counted(kept.dropped, 'artifact')} without a payload: it was freed, and a record alone is left."
+        )
     if info.files:
         files = Table(title="By file", title_justify="left")
         for name in ("file", "asks for", "payloads there", "size"):

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from prunebench.api.provenance import MetricInfo, Provenance
 from prunebench.api.results import Results
@@ -14,11 +13,7 @@ from prunebench.results.merge import MARKS
 from prunebench.results.provenance import PROVENANCE
 from prunebench.results.rows import RESULTS
 from prunebench.runner.provenance import metrics_of
-from prunebench.store.environment import Environment
-from prunebench.verification.audit.wording import listed, value_text
-
-_MACHINE = ("cores", "cpu", "device")
-"""What is noted of every machine."""
+from prunebench.verification.audit.wording import listed
 
 _SOMETIMES = {Provenance: {"environments", "merged"}, MetricInfo: {"low", "high"}}
 """Fields that this version states only where there is something to state; those of rows are MARKS."""
@@ -38,57 +33,20 @@ def unstated_of_rows(results: Results) -> Iterator[str]:
         yield f"{RESULTS}: no row has the field {', '.join(absent)}, which this version of prunebench writes"
 
 
-def lacking_of_provenance(
-    provenance: Provenance, benchmark: Benchmark, environment: Mapping[str, object]
-) -> Iterator[str]:
-    """What must stand in the provenance and does not, a sentence each.
-
-    Args:
-        environment: the fingerprint here, for the names of its fields.
-    """
-    for where, fields in {"environment": provenance.environment, **provenance.environments}.items():
-        lacking = (name for name in environment if fields.get(name) in (None, ""))
-        yield from listed(f"{PROVENANCE}: fields that {_place(where)} lacks", lacking)
-    known = {Environment(_plain(fields)).id: name for name, fields in provenance.environments.items()}
-    other = (name for identity, name in known.items() if name != identity)
-    yield from listed(f"{PROVENANCE}: environments under an id that is not of their fields", other)
-    lacking = (name for name in _MACHINE if provenance.hardware.get(name) in (None, ""))
-    yield from listed(f"{PROVENANCE}: fields that hardware lacks", lacking)
-    device = str(provenance.environment.get("device"))
-    if provenance.hardware.get("device") not in (None, "", device):
-        yield f"{PROVENANCE}: hardware.device is not that of the environment, {value_text(device)}"
+def lacking_of_provenance(provenance: Provenance, benchmark: Benchmark) -> Iterator[str]:
+    """What must stand in the provenance and does not, a sentence each."""
     if not provenance.prunebench:
         yield f"{PROVENANCE}: it does not say which version of prunebench made it"
-    if not _is_day(provenance.finished):
-        yield f"{PROVENANCE}: finished is {value_text(provenance.finished)}, and no day such as 2026-01-31"
     if not provenance.primary:
         yield f"{PROVENANCE}: it does not say which metric a network is judged by"
     unread = (name for name in metrics_of(benchmark) if name not in provenance.metrics)
     yield from listed(f"{PROVENANCE}: it does not say how metrics read", unread)
-    runs = provenance.runs
-    if runs.cached < runs.distinct and not provenance.steps:
-        yield f"{PROVENANCE}: it counts no training example, and {runs.distinct - runs.cached:,} runs that trained"
     for name, use in benchmark.uses().items():
         origin = provenance.components.get(name)
         if origin is not None and not origin.distribution:
             yield f'{PROVENANCE}: component "{name}" has no distribution'
         if origin is not None and use.component.paper and not origin.paper:
             yield f'{PROVENANCE}: component "{name}" has no source'
-
-
-def _place(name: str) -> str:
-    return name if name == "environment" else f"environment {name}"
-
-
-def _plain(fields: Mapping[str, object]) -> dict[str, str | int]:
-    return {name: value if isinstance(value, str | int) else str(value) for name, value in fields.items()}
-
-
-def _is_day(text: str) -> bool:
-    try:
-        return datetime.date.fromisoformat(text).isoformat() == text
-    except ValueError:
-        return False
 
 
 def left_out(results: Results) -> Iterator[str]:

@@ -11,18 +11,23 @@ from prunebench.api.errors import PrunebenchError
 from prunebench.api.results import Results
 from prunebench.benchmark import load as config
 from prunebench.leaderboard import board_of
-from prunebench.plan.trial import Plan
+from prunebench.results.merge import merged_note
 from prunebench.runner.preparing import Prepared
 from prunebench.runner.provenance import notes
 from prunebench.runner.publishing import completed, render
+from prunebench.verification.audit.counts import other_counts
 from prunebench.verification.audit.details import other_details
+from prunebench.verification.audit.environments import other_environments
 from prunebench.verification.audit.facts import other_facts
 from prunebench.verification.audit.files import other_files, unproven_files
+from prunebench.verification.audit.order import other_order
 from prunebench.verification.audit.stated import lacking_of_provenance, left_out
 from prunebench.verification.audit.terms import other_terms, unusual_terms
 from prunebench.verification.audit.tickets import other_tickets
 
 UNCHECKED = "hardware, wall time, date and counts of work are its author's word"
+
+UNCHECKED_ORIGINS = "which of the merged runs made which number, when and where, is its author's word"
 
 
 @dataclass(frozen=True)
@@ -61,10 +66,10 @@ def audit(folder: Path, results: Results, prepared: Prepared) -> Audit:
         remarks = [
             *unusual_terms(provenance, benchmark, seeds),
             *left_out(results),
-            *_counts(results, prepared.plan),
             *(f"a note that nothing derives: {note}" for note in provenance.report.notes if note not in derived),
             *unproven_files(folder, results, made),
             UNCHECKED,
+            *([UNCHECKED_ORIGINS] if provenance.merged else []),
         ]
     return Audit(tuple(findings), tuple(remarks))
 
@@ -77,10 +82,13 @@ def contradicted(results: Results, prepared: Prepared, seeds: Sequence[int]) -> 
     """
     benchmark, plan = prepared.benchmark, prepared.plan
     yield from other_terms(results, benchmark, seeds)
-    yield from lacking_of_provenance(results.provenance, benchmark, prepared.open_store().environment.fields)
+    yield from lacking_of_provenance(results.provenance, benchmark)
     yield from other_tickets(results, plan)
     yield from other_details(results, plan)
     yield from other_facts(results, plan)
+    yield from other_order(results, plan)
+    yield from other_counts(results, plan)
+    yield from other_environments(results, prepared.open_store().environment.fields)
     noted = results.provenance.report.notes
     yield from (f'the note "{note}" is missing' for note in _derived_notes(results, prepared) if note not in noted)
 
@@ -95,14 +103,4 @@ def _seeds_of(prepared: Prepared) -> Sequence[int]:
 def _derived_notes(results: Results, prepared: Prepared) -> list[str]:
     derived = notes(prepared, results.rows, {})
     merged = len(results.provenance.merged)
-    return [*derived, f"Merged from {merged} runs; provenance.json lists each."] if merged else derived
-
-
-def _counts(results: Results, plan: Plan) -> list[str]:
-    runs = results.provenance.runs
-    if results.provenance.merged or (runs.naive, runs.distinct) == (plan.naive_runs, len(plan.runs)):
-        return []
-    return [
-        f"it counts {runs.naive:,} training runs, {runs.distinct:,} of them distinct, and the file plans "
-        f"{plan.naive_runs:,} and {len(plan.runs):,}"
-    ]
+    return [*derived, merged_note(merged)] if merged else derived
