@@ -170,7 +170,8 @@ local._worker_main(Told(), None, {"CUDA_VISIBLE_DEVICES": "1"})
 def test_a_worker_is_given_its_device_before_it_imports_torch(tmp_path: Path) -> None:
     variables = environment(install(tmp_path / "site"), CUDA_VISIBLE_DEVICES="0,1")
     done = subprocess.run([sys.executable, "-c", SCRIPT], env=variables, capture_output=True, text=True, timeout=300)
-    assert json.loads(done.stdout.splitlines()[0]) == {"torch": False, "sees": "1"}, done.stderr
+    # What is printed in a worker goes to standard error.
+    assert json.loads(done.stderr.splitlines()[0]) == {"torch": False, "sees": "1"}, done.stderr
 
 
 @pytest.mark.usefixtures("quick_workers")
