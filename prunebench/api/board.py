@@ -61,13 +61,16 @@ class Gap:
 
     Args:
         why: "no ticket" of it was judged; it has tickets on one side only ("beyond"); those on either side are too
-            "far" apart on the axis to read a value off the line between them; or their values are ("steep").
+            "far" apart on the axis to read a value off the line between them; or their values are ("steep"); or the
+            entry's method does not apply to the network ("inapplicable").
         places, values: of the nearest judged tickets, the larger place first; none for "no ticket".
+        note: why the method does not apply; empty otherwise.
     """
 
-    why: Literal["no ticket", "beyond", "far", "steep"]
+    why: Literal["no ticket", "beyond", "far", "steep", "inapplicable"]
     places: tuple[float, ...] = ()
     values: tuple[float | None, ...] = ()
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -294,7 +297,7 @@ class Group:
         differences: to the entry that the file compares with; None if it names none.
         reference: the dense entry whose value the smallest places keep; None without one that has a value.
         images: None where the results do not say which test images are right.
-        unplaced: (entry, seed, outcome) of trials that broke where there is no column to count them in.
+        unplaced: (entry, seed, outcome) of trials without a value where there is no column to show them in.
     """
 
     model: str
@@ -390,6 +393,7 @@ class Blocks:
         p: of Friedman's test.
         critical: mean ranks further apart than this differ at the level asked for (Nemenyi); None without a test.
         why: why there is no test; empty if there is one.
+        partial: the ranked entries that some block lacks, so that they have no mean rank.
     """
 
     names: tuple[tuple[str, str], ...]
@@ -398,6 +402,7 @@ class Blocks:
     p: float | None
     critical: float | None
     why: str
+    partial: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

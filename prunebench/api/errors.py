@@ -23,7 +23,7 @@ class PlanError(PrunebenchError):
 
 
 class CannotTakePart(PlanError):
-    """A network that cannot be pruned as an entry asks. Its trials count as failed; those of other networks go on."""
+    """A network that cannot be pruned as an entry asks. Its trials have no rank; those of other networks go on."""
 
 
 class ContractError(PrunebenchError):

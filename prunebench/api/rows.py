@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Role = Literal["evaluate", "find", "analyse"]
-Outcome = Literal["ok", "diverged", "collapsed", "failed"]
+Outcome = Literal["ok", "diverged", "collapsed", "failed", "inapplicable"]
 
-WORST_FIRST: tuple[Outcome, ...] = ("failed", "diverged", "collapsed", "ok")
+WORST_FIRST: tuple[Outcome, ...] = ("failed", "diverged", "collapsed", "inapplicable", "ok")
 """The outcomes in the order in which one of them stands for several."""
 
 TrialId = tuple[str, str, str, int]
@@ -78,21 +78,23 @@ class Row(Record):
         value: the number, in `unit`; null where there is no finite one.
         unit: of the value, such as "fraction" or "nats".
         outcome: "ok", or what became of the trial instead: its numbers are not finite ("diverged"), its network gives
-            the same for every example ("collapsed"), or a phase raised an error ("failed").
+            the same for every example ("collapsed"), a phase raised an error ("failed"), or the entry's method does not
+            apply to the network, which planning found ("inapplicable").
         key: of the phase that it was read off, 64 hex digits; empty where no phase was planned.
         environments: ids of the environments that it rests on, where these are several.
         exact: false for what a clock measured, which another run does not reproduce.
         empty_layers: of a judged ticket, how many layers have no unit left; stated where there are any.
         unscored_layers: of a judged ticket, the layers of which every unit scored 0 when it was pruned, so that the
             score said nothing of them; stated where there are any.
-        note: what a component had to say of the ticket, such as a layer that it had too few examples for; empty, and
-            absent, where it said nothing.
+        note: what a component had to say of the ticket, such as a layer that it had too few examples for, or why an
+            entry is "inapplicable"; empty, and absent, where it said nothing.
         asked_parameters, asked_macs: of a judged ticket whose mask was cut to a share of all parameters, or of the
             multiply-accumulates, that share; density_all, or density_macs, is where it came to lie.
     Invariants:
         Numbers are finite; null stands where there is none.
         Only rows of the role "analyse" may have the round null.
         An evaluation whose outcome is "ok" has a density.
+        A row whose outcome is "inapplicable" is of the role "find", has no number and no key, and a note says why.
         No two rows have the same entry, model, data, seed, round, draw, twin, role, position, metric and split.
         Of a judged run the row at its last position is what it is judged by.
     """
@@ -129,6 +131,11 @@ class Row(Record):
             raise ValueError("round is null, and only an analysis may be of the whole trial")
         if self.outcome == "ok" and self.density is None and self.role != "analyse":
             raise ValueError("outcome is ok, but there is no density")
+        if self.outcome == "inapplicable":
+            if self.role != "find" or self.density is not None or self.value is not None or self.key:
+                raise ValueError('outcome is inapplicable, but something was computed or the role is not "find"')
+            if not self.note:
+                raise ValueError("outcome is inapplicable, but no note says why")
         return self
 
     def to_json(self) -> dict[str, Any]:

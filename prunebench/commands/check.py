@@ -53,4 +53,4 @@ def check(as_json: bool, **given: Any) -> None:
     for line in remarks_on(list(landings(plan, report.axis, report.at)), report.axis):
         note(line)
     for out in plan.left_out:
-        note(f'entry "{out.entry}" cannot take part with model {out.model}: {out.why}')
+        note(f'entry "{out.entry}" does not apply to model {out.model}: {out.why}')

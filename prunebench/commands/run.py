@@ -101,7 +101,7 @@ def run(
         click.echo(f"Leaderboard: {folder / 'index.html'}, and as text {folder / 'README.md'}")
     for trial, error in outcome.failed.items():
         if trial in outcome.left_out:
-            note(f"left out: {printable(trial)}: {printable(error)}")
+            note(f"does not apply: {printable(trial)}: {printable(error)}")
         else:
             show_error(f"{trial}: {error}")
     for complaint in complaints:

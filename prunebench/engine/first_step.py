@@ -1,5 +1,7 @@
 """One step of training before anything trains: forward, objective and its terms, backward, and a pass in evaluation.
 
+A score that reads no data is asked as well, for what it says of the network alone.
+
 On the meta device, where a step of the whole batch takes no memory and no time; a network, or a term, that looks at
 values takes a small batch on the CPU. So what every run of a trial would fail with is known while planning.
 """
@@ -21,6 +23,7 @@ from prunebench.plan.first_step import FirstStep
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from prunebench.api.component import BoundComponent
     from prunebench.api.masks import Units
     from prunebench.api.task import Task
 
@@ -73,7 +76,9 @@ def _step(one: FirstStep, model: nn.Module, device: str, batch: int) -> None:
     def whole(tensor: Tensor) -> Tensor:
         return tensor.to(device).expand(batch, *tensor.shape[1:]).contiguous()
 
-    units = _units(one, model, example) if one.losses else None
+    units = _units(one, model, example) if one.losses or one.scores else None
+    for score in one.scores:
+        _score(score, model, task, units)
     run_manager([one.recipe.optimizer]).hook.prunebench_optimizer(model=model)
     terms = [
         (f"loss {loss}: its term fails", term)
@@ -102,6 +107,22 @@ def _step(one: FirstStep, model: nn.Module, device: str, batch: int) -> None:
                 if term.gradient is not None:
                     with contained(fails):
                         term.gradient()
+
+
+def _score(score: BoundComponent, model: nn.Module, task: Task, units: Units | None) -> None:
+    """Ask a score for a fresh network's units. Raises CannotTakePart if it cannot score them; no number is looked at.
+
+    What else it fails with may be for want of values, or of what earlier runs left.
+    """
+    model.eval()
+    try:
+        run_manager([score]).hook.prunebench_score(
+            model=model, data=None, task=task, units=units, mask=None, inputs={}, rng=Streams(0).rng("score")
+        )
+    except CannotTakePart:
+        raise
+    except Exception:
+        return
 
 
 def _units(one: FirstStep, model: nn.Module, example: Tensor) -> Units:

@@ -293,14 +293,15 @@ def _blocks(groups: Sequence[Group], alpha: float) -> Blocks:
     used = [group for group in groups if group.shared]
     ranked = {name: 0 for group in used for name in group.ranked}
     names = [name for name in ranked if all(_is_tried(group, name) for group in used)]
+    partial = tuple(name for name in ranked if name not in names)
     blocks = tuple((group.model, group.data) for group in used)
     if len(names) < 2 or not used:
-        return Blocks(blocks, {}, None, None, None, "fewer than two entries were ranked in every block")
+        return Blocks(blocks, {}, None, None, None, "fewer than two entries were ranked in every block", partial)
     in_blocks = [ranks([_merit_of(group, name) for name in names]) for group in used]
     means = {name: mean(block[i] for block in in_blocks) for i, name in enumerate(names)}
     test = friedman(in_blocks, alpha)
     ordered = dict(sorted(means.items(), key=lambda item: item[1]))
-    return Blocks(blocks, ordered, test.statistic, test.p, test.critical, test.why)
+    return Blocks(blocks, ordered, test.statistic, test.p, test.critical, test.why, partial)
 
 
 def _is_tried(group: Group, name: str) -> bool:

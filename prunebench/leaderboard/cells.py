@@ -9,9 +9,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean
+from types import MappingProxyType
 from typing import TypeAlias
 
-from prunebench.api.board import SAME_PLACE, Between, Cell
+from prunebench.api.board import SAME_PLACE, Between, Cell, Gap
 from prunebench.api.rows import Outcome
 from prunebench.leaderboard.axis import AxisPoint
 from prunebench.leaderboard.tickets import Lost, worst
@@ -28,7 +29,7 @@ class Cells:
         places: the columns', from dense to sparse.
         overall: by place, the least and greatest density over all parameters of its tickets, where one is known.
         by_where: absent where nothing was tried.
-        unplaced: (entry, seed, outcome) of trials that broke where there is no column to count them in.
+        unplaced: (entry, seed, outcome) of trials without a value where there is no column to show them in.
     """
 
     places: tuple[float, ...]
@@ -41,12 +42,18 @@ class Cells:
         return self.by_where.get((entry, place), Cell())
 
 
-def cells_of(points: Sequence[AxisPoint], lost: Iterable[Lost], dense: frozenset[str]) -> Cells:
+def cells_of(
+    points: Sequence[AxisPoint],
+    lost: Iterable[Lost],
+    dense: frozenset[str],
+    inapplicable: Mapping[str, Mapping[int, str]] = MappingProxyType({}),
+) -> Cells:
     """Points and broken runs as cells.
 
     Args:
         lost: runs whose trials count at the columns that they never reached.
         dense: the entries that are references.
+        inapplicable: by entry and seed, why a method does not apply: a gap at each place that others were pruned to.
     """
     columns = columns_of({(point.place, point.entry, point.seed) for point in points})
     places = tuple(sorted(set(columns.values()), reverse=True))
@@ -62,6 +69,11 @@ def cells_of(points: Sequence[AxisPoint], lost: Iterable[Lost], dense: frozenset
         where: _cell(gathered.get(where, {}), never_reached.get(where, {}))
         for where in sorted({*gathered, *never_reached})
     }
+    pruned = [place for place in places if place < 1] or places
+    for entry, why in inapplicable.items():
+        gaps = {seed: Gap("inapplicable", note=note) for seed, note in sorted(why.items())}
+        cells |= {(entry, place): Cell(missing=gaps) for place in pruned}
+        unplaced += () if pruned else tuple((entry, seed, "inapplicable") for seed in gaps)
     return Cells(
         places=places,
         overall={place: (min(shares), max(shares)) for place, shares in overall.items()},

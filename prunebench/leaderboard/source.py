@@ -14,7 +14,7 @@ from prunebench.api.results import Results
 from prunebench.api.rows import Row
 from prunebench.leaderboard.axis import at_own_density, on_cost_axis
 from prunebench.leaderboard.cells import Cells, cells_of
-from prunebench.leaderboard.tickets import lost_runs, tickets_of
+from prunebench.leaderboard.tickets import inapplicable, lost_runs, tickets_of
 
 ModelData: TypeAlias = tuple[str, str]
 """(model, data)."""
@@ -89,7 +89,7 @@ class Source:
             points = at_own_density(tickets)
         else:
             points = on_cost_axis(tickets, lost, axis, self.at, dense, reading)
-        return Tried(reading, names, dense, cells_of(points, lost, dense))
+        return Tried(reading, names, dense, cells_of(points, lost, dense, inapplicable(every)))
 
 
 def axis_of(name: str) -> AxisName:

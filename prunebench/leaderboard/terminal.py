@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from textwrap import wrap
 
 from prunebench.api.board import AXES, Board, Entry, Group
-from prunebench.api.report import NOTHING, display_width, gap_lines, level, plain, value_text
+from prunebench.api.report import NOTHING, display_width, gap_lines, level, nowhere_text, plain, value_text
 
 _GAP = "  "
 
@@ -46,9 +46,8 @@ def _group(group: Group, board: Board, width: int) -> Iterator[str]:
         yield from _beside(head, columns, room - len(_GAP))
     for gap in gap_lines(group):
         yield from _prose(f"No value, {gap}.", width)
-    lost = [f"{plain(entry)} with seed {seed} ({outcome})" for entry, seed, outcome in group.unplaced]
-    if lost:
-        yield from _prose(f"Broke with nothing evaluated at any density: {', '.join(lost)}.", width)
+    if group.unplaced:
+        yield from _prose(nowhere_text(group), width)
 
 
 def _beside(head: Sequence[str], columns: Sequence[Sequence[str]], room: int) -> Iterator[str]:

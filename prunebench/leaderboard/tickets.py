@@ -113,9 +113,27 @@ def lost_runs(rows: Iterable[Row]) -> list[Lost]:
     return [
         Lost(row.entry, row.seed, row.density, row.outcome)
         for row in rows
-        if row.role != "analyse" and row.twin == 0 and row.outcome != "ok"
+        if row.role != "analyse" and row.twin == 0 and row.outcome not in ("ok", "inapplicable")
         if row.role == "find" or row.density is None
     ]
+
+
+def inapplicable(rows: Iterable[Row]) -> dict[str, dict[int, str]]:
+    """The entries of one model and data whose methods do not apply to the network: by seed, why.
+
+    Raises: PrunebenchError if such an entry has other rows of that network: one of them would be hidden.
+    """
+    found: dict[str, dict[int, str]] = defaultdict(dict)
+    others = set()
+    for row in rows:
+        if row.outcome == "inapplicable":
+            found[row.entry][row.seed] = row.note
+        else:
+            others.add(row.entry)
+    for entry in found:
+        if entry in others:
+            raise PrunebenchError(f'entry "{entry}": rows say that it does not apply to the network and judge it')
+    return dict(found)
 
 
 def _ticket(rows: Sequence[Row], metric: str, latency: float | None) -> Ticket:

@@ -178,7 +178,13 @@ class _Planner:
         finds = frozenset(key for key in ancestors if self.phases.by_key[key].kind == "train")
         self._once(
             ("tried", entry.name, place.model, place.data),  # the other seeds would only say it again
-            lambda: self._try(entry, place, context, [*finds, *(one.run.key for one in evaluations)]),
+            lambda: self._try(
+                entry,
+                place,
+                context,
+                [*finds, *(one.run.key for one in evaluations)],
+                source.entry.score if any(self.phases.by_key[key].kind == "prune" for key in ancestors) else None,
+            ),
         )
         return Trial(
             entry=entry.name,
@@ -198,16 +204,23 @@ class _Planner:
             units_kind=context.units.name,
         )
 
-    def _try(self, entry: Entry, place: _Place, context: TrialContext, runs: list[str]) -> None:
-        """Try the first step of each recipe of a trial. Raises PlanError with what a run would fail with."""
+    def _try(
+        self, entry: Entry, place: _Place, context: TrialContext, runs: list[str], score: BoundComponent | None
+    ) -> None:
+        """Try the first step of each recipe of a trial, and the score that it prunes by, if that can be.
+
+        Raises: PlanError with what a run would fail with; CannotTakePart if the network is none for the method.
+        """
         specs = [spec for key in runs if isinstance(spec := self.phases.by_key[key].spec, TrainSpec)]
         # A term that reads earlier states cannot be tried before there are any, nor one that reads data without it.
         reading = {term.use for spec in specs for term in spec.loss if term.inputs}
         model, data = entry.models[place.model], entry.data[place.data]
         fails: dict[str, None] = {}
+        scores = () if score is None or accepts(score.planner, "prunebench_score", "data") else (score,)
         for recipe in (entry.find, entry.evaluate):
             losses = tuple(use for use in recipe.loss if use.name not in reading and not _reads_data(use))
-            step = FirstStep(context.data, entry.task, entry.units, recipe, losses)
+            step = FirstStep(context.data, entry.task, entry.units, recipe, losses, scores)
+            scores = ()
             same = ("step", id(model.use), id(data.use), keys.digest(step.identity))
             if why := self._once(same, partial(self.probe.first_step, model, step)):
                 fails[why] = None

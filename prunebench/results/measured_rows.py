@@ -30,11 +30,11 @@ def rows_of(plan: Plan, outputs: Outputs) -> list[Row]:
 
 
 def _left_out(out: LeftOut) -> Iterator[Row]:
-    """A row for each seed of an entry that a network cannot take part in: no ticket was found."""
+    """A row for each seed of an entry whose method does not apply to the network."""
     for seed in out.seeds:
         placed = {"entry": out.entry, "model": out.model, "data": out.data, "seed": seed}
         run = {"round": 1, "draw": 0, "twin": 0, "role": "find", **dict.fromkeys(DENSITIES), "key": ""}
-        yield _row({**placed, **run}, "", "", None, "", "", "failed")
+        yield _row({**placed, **run, "note": out.why}, "", "", None, "", "", "inapplicable")
 
 
 class _Reader:

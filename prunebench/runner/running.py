@@ -47,9 +47,9 @@ class Outcome:
     status: Status
     provenance: Provenance
     failed: dict[str, str] = field(default_factory=dict)
-    """Trials that failed, "ENTRY, seed N", with the error; those among them that could not take part."""
+    """Trials that failed, "ENTRY, seed N", with the error; those whose method does not apply among them."""
     left_out: frozenset[str] = frozenset()
-    """Of `failed`, what the plan knew beforehand: networks that an entry has nothing to do with."""
+    """Of `failed`, what the plan knew beforehand: that a method does not apply to the network."""
 
     @property
     def broken(self) -> dict[str, str]:
@@ -107,9 +107,9 @@ def run(
         report(Event("row", row.to_json()))
     execution = making.execution
     failed = _failed_trials(prepared.plan, execution)
-    said = notes(prepared, rows, failed)
-    provenance = provenance_of(prepared, store, execution, before, said, making.capacity)
     left_out = frozenset(map(_named, prepared.plan.left_out))
+    said = notes(prepared, rows, {trial: error for trial, error in failed.items() if trial not in left_out})
+    provenance = provenance_of(prepared, store, execution, before, said, making.capacity)
 
     def artifact(address: str) -> Mapping[str, bytes]:
         return store.get(address).files

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +126,33 @@ def test_a_loss_term_that_finds_nothing_is_told() -> None:
     with pytest.raises(CannotTakePart, match="gamma-l1: the network has no batch-norm layer"):
         why_it_fails(step(loss=["gamma-l1"]), built(Toy))
     assert why_it_fails(step(loss=["gamma-l1"]), built(Normed)) == ""
+
+
+class NormedInside(Toy):
+    """A norm layer behind the layer that is pruned."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm1d(6)
+
+    def forward(self, images: Tensor) -> Any:
+        return self.head(self.norm(self.body(images.flatten(1))).relu())
+
+
+def scoring(score: str) -> FirstStep:
+    one = step()
+    return replace(one, units=component("channels", "units"), scores=(component(score, "score"),))
+
+
+def test_a_score_that_does_not_apply_to_the_network_is_told() -> None:
+    with pytest.raises(CannotTakePart, match=r'bn-gamma: layer "body\.\w+": its channels have no scale'):
+        why_it_fails(scoring("bn-gamma"), built(Toy))
+    assert why_it_fails(scoring("bn-gamma"), built(NormedInside)) == ""
+    assert why_it_fails(scoring("filter-l1"), built(Toy)) == ""
+
+
+def test_a_score_that_fails_for_want_of_data_says_nothing_of_the_network() -> None:
+    assert why_it_fails(scoring("hrank"), built(Toy)) == ""
 
 
 def test_a_network_that_does_not_return_is_given_up() -> None:

@@ -13,7 +13,7 @@ from rich.console import Console
 from torch import nn
 
 from engine.toy_runs import INLINE, catalogue, open_store, rows
-from prunebench import CannotTakePart, Component, ComponentConfig, hookimpl, runner
+from prunebench import CannotTakePart, Component, ComponentConfig, hookimpl, load_results, runner
 from prunebench.api.errors import ConfigError
 from prunebench.api.masks import Units
 from prunebench.benchmark.load import resolve
@@ -22,7 +22,6 @@ from prunebench.commands.terminal.progress import display
 from prunebench.components.catalogue import Catalogue
 from prunebench.engine.probe import StoreProbe
 from prunebench.plan.compile import make_plan
-from prunebench.results.rows import read_rows
 from prunebench.runner.preparing import Options, Prepared
 from prunebench.testing import weight_units
 from prunebench.testing.toy import TOY
@@ -73,7 +72,7 @@ def test_other_networks_and_other_entries_go_on(store_path: Path, tmp_path: Path
     for entry, model in (("picky", "toy-net"), ("imp", "smooth-net")):
         assert {row["outcome"] for row in rows(outcome, entry=entry, model=model)} == {"ok"}
     lost = rows(outcome, entry="picky", model="smooth-net")
-    assert [(row["seed"], row["outcome"], row["role"]) for row in lost] == [(s, "failed", "find") for s in (0, 1)]
+    assert [(row["seed"], row["outcome"], row["role"]) for row in lost] == [(s, "inapplicable", "find") for s in (0, 1)]
     assert outcome.failed == {"picky, smooth-net, toy-data": 'picky: Sequential cannot be traced: module "2": no ReLU'}
     # The run did all that the plan had.
     assert outcome.left_out == {"picky, smooth-net, toy-data"}
@@ -88,12 +87,15 @@ def test_progress_goes_on_past_rows_of_what_was_left_out(store_path: Path) -> No
     assert not outcome.broken
 
 
-def test_the_leaderboard_counts_them_as_failed_and_says_why(store_path: Path, tmp_path: Path) -> None:
+def test_the_leaderboard_shows_them_without_a_rank_and_says_why(store_path: Path, tmp_path: Path) -> None:
     ready = prepared(store_path, ["toy-net", "smooth-net"])
     runner.write(ready, runner.run(ready, catalogue=known()), tmp_path / "board")
-    page = (tmp_path / "board" / "README.md").read_text()
-    assert 'cannot be traced: module "2": no ReLU' in page
-    assert any(row.outcome == "failed" for row in read_rows(tmp_path / "board"))
+    folder = tmp_path / "board"
+    page = (folder / "README.md").read_text()
+    assert "picky at 75.0 %: it does not apply to this network: picky: Sequential cannot" in page
+    assert "failed" not in page
+    entry = next(g for g in load_results(folder).board().groups if g.model == "smooth-net").entries["picky"]
+    assert (entry.rank, entry.tried) == (None, 0)
 
 
 def test_a_file_of_which_nothing_is_left_is_an_error(store_path: Path) -> None:

@@ -81,6 +81,8 @@ def test_an_entry_that_a_block_lacks_is_left_out() -> None:
     rows = rows_of([[0.9, 0.8, 0.7, 0.6]] * 6)
     rows = [r for r in rows if not (r["entry"] == "d" and r["data"] == "data3")]
     assert list(blocks(rows).mean_ranks) == ["a", "b", "c"]
+    assert blocks(rows).partial == ("d",)
+    assert "since not every block has them: d." in text(rows)
     assert "No mean ranks" in text([r for r in rows if r["entry"] == "a"])
 
 

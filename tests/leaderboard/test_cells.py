@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prunebench import PrunebenchError
+from prunebench.api.board import Gap
 from prunebench.api.report import percent_labels
 
 from .boards import ENTRIES, PROVENANCE, board, results, row
@@ -16,6 +17,12 @@ from .boards import ranks as places
 
 def order(rows: list[dict[str, Any]]) -> list[str]:
     return [entry for entry, _ in places(rows)]
+
+
+def inapplicable(entry: str, seed: int) -> dict[str, Any]:
+    """What stands for a trial of a method that does not apply to the network."""
+    nothing = {"role": "find", "metric": "", "split": "", "unit": "", "position": "", "key": ""}
+    return row(entry, seed, None, None, **nothing, outcome="inapplicable", note="no batch norm")
 
 
 def test_draws_average_within_a_seed_and_n_counts_seeds() -> None:
@@ -157,6 +164,33 @@ def test_a_find_run_that_broke_counts_at_the_densities_that_it_never_reached() -
 def test_a_trial_that_broke_before_any_density_was_evaluated_is_still_told_of() -> None:
     group = only_group([row("dense", 0, 1.0, 0.9), row("imp", 3, None, None, role="find", outcome="failed")])
     assert group.unplaced == (("imp", 3, "failed"),)
+
+
+def test_an_entry_that_does_not_apply_says_so_at_every_place_and_changes_no_other() -> None:
+    for unpruned in (["dense"], []):
+        others = [one for one in results() if one["entry"] not in unpruned]
+        group = only_group([*others, *(inapplicable("slimming", seed) for seed in range(3))])
+        slimming = group.entries["slimming"]
+        assert (slimming.rank, slimming.tried, slimming.dense) == (None, 0, False)
+        below = [place for place in group.places if place < 1]
+        why = Gap("inapplicable", note="no batch norm")
+        assert {place: cell.missing for place, cell in slimming.cells.items()} == dict.fromkeys(
+            below, dict.fromkeys(range(3), why)
+        )
+        assert {name: entry for name, entry in group.entries.items() if name != "slimming"} == only_group(
+            others
+        ).entries
+
+
+def test_where_nothing_was_evaluated_it_is_still_told_that_an_entry_does_not_apply() -> None:
+    assert only_group([inapplicable("slimming", 0)]).unplaced == (("slimming", 0, "inapplicable"),)
+    assert only_group([row("dense", 0, 1.0, 0.9), inapplicable("slimming", 0)]).at("slimming", 1.0).missing
+
+
+@pytest.mark.parametrize("other", [row("slimming", 1, 0.5, 0.9), row("slimming", 0, None, None, outcome="failed")])
+def test_an_entry_that_does_not_apply_is_not_judged_beside_that(other: dict[str, Any]) -> None:
+    with pytest.raises(PrunebenchError, match="does not apply to the network and judge it"):
+        only_group([inapplicable("slimming", 0), other])
 
 
 @settings(max_examples=25, deadline=None)

@@ -39,6 +39,16 @@ def test_an_analysis_of_a_whole_trial_has_neither_round_nor_density(tmp_path: Pa
         typed_row({**whole, "role": "evaluate"})
 
 
+@pytest.mark.parametrize(
+    "change", [{"role": "evaluate"}, {"density": 0.5}, {"value": 0.5}, {"key": "0" * 64}, {"note": ""}]
+)
+def test_a_method_that_does_not_apply_has_a_reason_and_nothing_that_was_computed(change: dict[str, Any]) -> None:
+    said = {"role": "find", "outcome": "inapplicable", "key": "", "note": "no batch norm"}
+    assert typed_row(row("slimming", 0, None, None, **said)).note == "no batch norm"
+    with pytest.raises(ValidationError, match="outcome is inapplicable, but"):
+        typed_row({**row("slimming", 0, None, None, **said), **change})
+
+
 def test_a_line_is_canonical_json(tmp_path: Path) -> None:
     write_rows(tmp_path, [typed_row(row("imp", 0, 0.5, 1.0))])
     line = (tmp_path / "results.jsonl").read_text()

@@ -275,6 +275,17 @@ def a_competitor_without_a_ticket(board: Path) -> None:
     publish(board, elsewhere(replace(results, rows=[*results.rows, first.model_copy(update=lost)])))
 
 
+def a_competitor_that_is_said_not_to_apply(board: Path) -> None:
+    """A competitor's rows go, and a row says instead that its method does not apply to the network."""
+    results = read_results(board)
+    first = next(row for row in results.rows if row.entry == "random")
+    said = {"role": "find", "round": 1, "metric": "", "split": "", "unit": "", "position": "", "value": None, "key": ""}
+    said |= {"outcome": "inapplicable", "note": "no batch norm"}
+    said |= dict.fromkeys(("density", "density_all", "density_macs"))
+    rows = [row for row in results.rows if row.entry != "random"]
+    publish(board, elsewhere(replace(results, rows=[*rows, first.model_copy(update=said)])))
+
+
 def numbers_of_another_analysis(board: Path) -> None:
     results = read_results(board)
     first = next(row for row in results.rows if row.entry == "imp" and row.round == 1)
@@ -398,6 +409,10 @@ FOUND: dict[str, tuple[Forgery, str]] = {
     "a second twin": (a_second_twin, "numbers that the file does not measure"),
     "a competitor that failed without a reason": (a_competitor_that_failed, "failed without a note that says why"),
     "a competitor without a ticket": (a_competitor_without_a_ticket, "are said to have no ticket, and can take part"),
+    "a competitor that is said not to apply": (
+        a_competitor_that_is_said_not_to_apply,
+        "are said to have no ticket, and can take part",
+    ),
     "numbers of an analysis that was not run": (
         numbers_of_another_analysis,
         "rows with a key that this version does not plan for them",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal
 
-from prunebench import ContractError, PlanError
+from prunebench import CannotTakePart, ContractError, PlanError
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -43,27 +43,33 @@ def scored(
         values: of (a parameter's values, what the channels own of it, bool (count,): those alive), some scores of
             shape (count,), which the units combine.
     Raises:
-        ContractError: the units are single weights, or a layer's channels own nothing of the role.
+        ContractError: the units are single weights.
+        CannotTakePart: a layer's channels own nothing of the role; before any value is looked at.
     """
     import torch
 
     from prunebench.api.masks import Scores
 
     what = {"out": "weights that produce it", "norm": "scale of a norm layer"}[role]
-    found = []
-    for index, (layer, members) in enumerate(zip(units.layers, units.members(), strict=True)):
+    owned = []
+    for layer, members in zip(units.layers, units.members(), strict=True):
         if not members:
             raise ContractError(
                 f'score {score}: layer "{layer.name}" has no channels to score; write units = "channels"'
             )
+        owned.append([member for member in members if member.role == role])
+        if not owned[-1]:
+            raise CannotTakePart(
+                f'score {score}: layer "{layer.name}": its channels have no {what}; use another score, or leave the '
+                "layer dense with `exclude`"
+            )
+    found = []
+    for index, (layer, members) in enumerate(zip(units.layers, owned, strict=True)):
         alive = torch.ones(layer.count, dtype=torch.bool) if mask is None else mask.keep[index]
         each: list[Tensor] = []
         for member in members:
-            if member.role == role:
-                parameter = model.get_parameter(member.parameter).detach()
-                each += values(parameter, member, alive.to(parameter.device))
-        if not each:
-            raise ContractError(f'score {score}: layer "{layer.name}": its channels have no {what}; use another score')
+            parameter = model.get_parameter(member.parameter).detach()
+            each += values(parameter, member, alive.to(parameter.device))
         found.append(normalised(units.combine(each), alive.to(each[0].device), normalise))
     return Scores(tuple(found))
 

@@ -99,7 +99,7 @@ def gap_texts(gaps: Mapping[int, Gap], metric: Metric) -> dict[str, list[int]]:
     """Why there is no value, with the seeds that it is so for: one text for seeds that differ only in their values."""
     alike: dict[tuple[object, ...], dict[int, Gap]] = {}
     for seed, gap in sorted(gaps.items()):
-        alike.setdefault((gap.why, tuple(map(share_text, gap.places))), {})[seed] = gap
+        alike.setdefault((gap.why, gap.note, tuple(map(share_text, gap.places))), {})[seed] = gap
     return {_gap_text(list(same.values()), metric): list(same) for same in alike.values()}
 
 
@@ -113,6 +113,8 @@ def _gap_text(gaps: Sequence[Gap], metric: Metric) -> str:
             return f"it has tickets on one side only, the nearest at {places}"
         case "far":
             return f"its nearest tickets, at {places}, are too far apart"
+        case "inapplicable":
+            return f"it does not apply to this network: {gaps[0].note}"
     values = " and ".join(_range_text(ends, metric) for ends in zip(*(gap.values for gap in gaps), strict=True))
     return f"its nearest tickets, at {places}, have {values}, which are too far apart"
 
@@ -156,6 +158,12 @@ def _seeds(seeds: Sequence[int]) -> str:
     """Some seeds in words: "seed 0", "seeds 0, 1 and 2"."""
     *first, last = map(str, seeds)
     return f"seeds {', '.join(first)} and {last}" if first else f"seed {last}"
+
+
+def nowhere_text(group: Group) -> str:
+    """The trials without a value for which there is no column either; empty without any."""
+    lost = ", ".join(f"{plain(entry)} with seed {seed} ({outcome})" for entry, seed, outcome in group.unplaced)
+    return f"Without a value, and with no density to show that at: {lost}." if lost else ""
 
 
 def gap_lines(group: Group) -> list[str]:

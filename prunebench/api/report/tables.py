@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prunebench.api.board import AXES, Entry, Group
 from prunebench.api.estimates import Interval
-from prunebench.api.report.numbers import NOTHING, around, gap_lines, level, value_text
+from prunebench.api.report.numbers import NOTHING, around, gap_lines, level, nowhere_text, value_text
 from prunebench.api.report.text import escape, table
 
 
@@ -38,9 +38,7 @@ def results_table(group: Group, alpha: float) -> str:
             "Means and n are over trials that are ok; the cells count the others, with a seed counted as not ok if any "
             "of its draws is, or if it broke before there was a ticket to judge."
         )
-    if group.unplaced:
-        lost = (f"{escape(entry)} with seed {seed} ({outcome})" for entry, seed, outcome in group.unplaced)
-        under.append(f"Broke with nothing evaluated at any density to count them at: {', '.join(lost)}.")
+    under.append(escape(nowhere_text(group)))
     under.append(_overall(group))
     caption = f"{escape(metric.label)}: mean ± {level(alpha)} Student interval over seeds; n counts seeds."
     return "\n\n".join(

@@ -18,6 +18,7 @@ from prunebench.api.report import (
     draws_text,
     gap_texts,
     level,
+    nowhere_text,
     plain,
     printed,
     rule,
@@ -100,7 +101,6 @@ def _styles(groups: Sequence[Group]) -> dict[str, list[Any]]:
 def _group(group: Group, alpha: float) -> dict[str, Any]:
     metric = group.metric
     intervals = [shown for cell in group.cells if (shown := printed(cell.interval, metric)) is not None]
-    lost = [f"{plain(entry)} with seed {seed} ({outcome})" for entry, seed, outcome in group.unplaced]
     return {
         "model": plain(group.model),
         "data": plain(group.data),
@@ -115,7 +115,7 @@ def _group(group: Group, alpha: float) -> dict[str, Any]:
         "range": list(axis_range(intervals, metric.higher)) if intervals else None,
         "full": _full(intervals) if intervals else None,
         "rule": plain(rule(group, alpha)),
-        "lost": f"Broke with nothing evaluated at any density: {', '.join(lost)}." if lost else "",
+        "lost": nowhere_text(group),
         "entries": [_entry(entry, group) for entry in group.shown],
     }
 

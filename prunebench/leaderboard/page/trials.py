@@ -198,7 +198,9 @@ def _worst(rows: Iterable[Row]) -> Outcome:
 def _broke(rows: Iterable[Row]) -> list[str]:
     """The runs of a trial that broke before there was a ticket to judge, or in an analysis."""
     runs = [
-        f"{row.role}{'' if row.round is None else ' in round ' + str(row.round)}: {row.outcome}"
+        f"the method does not apply to this network: {plain(row.note)}"
+        if row.outcome == "inapplicable"
+        else f"{row.role}{'' if row.round is None else ' in round ' + str(row.round)}: {row.outcome}"
         for row in rows
         if row.role != "evaluate" and row.outcome != "ok"
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prunebench.api.board import Board
+from prunebench.api.board import Blocks, Board
 from prunebench.api.report import escape, p_text, table
 
 
@@ -15,7 +15,7 @@ def blocks_text(board: Board, picture: str) -> str:
         return "No mean ranks: there is one model on one data set, and its table above has the ranks."
     parts = [
         f"Mean rank over {len(blocks.names)} blocks (model x data), 1 being best and equals "
-        "sharing the mean of their ranks; entries that are not in every block are left out.",
+        f"sharing the mean of their ranks.{_partial(blocks)}",
         table(["entry", "mean rank"], [[escape(e), f"{rank:.2f}"] for e, rank in blocks.mean_ranks.items()], "lr"),
     ]
     if blocks.p is None or blocks.critical is None:
@@ -27,3 +27,8 @@ def blocks_text(board: Board, picture: str) -> str:
         f"{blocks.critical:.2f}; entries under one bar are not told apart by it."
     )
     return "\n\n".join([*parts, f"![mean ranks with the critical difference]({picture})"])
+
+
+def _partial(blocks: Blocks) -> str:
+    names = ", ".join(map(escape, blocks.partial))
+    return f" Without a mean rank, since not every block has them: {names}." if names else ""

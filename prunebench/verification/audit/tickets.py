@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from typing import TypeAlias
 
 from prunebench.api.cost_share import COSTS, CostShare
@@ -97,26 +97,30 @@ def _numbers(results: Results, plan: Plan, planned: Planned) -> Iterator[str]:
     yield from listed("numbers that the file does not measure", beside)
     foreign = (row_text(row) for ticket, rows in judged.items() if ticket not in planned for row in rows)
     yield from listed("numbers of tickets that the file does not judge", foreign)
-    left_out = {(out.entry, out.model, out.data, seed) for out in plan.left_out for seed in out.seeds}
-    trials = {_trial(trial) for trial in plan.trials} | left_out
+    left_out = {(out.entry, out.model, out.data, seed): out.why for out in plan.left_out for seed in out.seeds}
+    trials = {_trial(trial) for trial in plan.trials} | left_out.keys()
     elsewhere = (row_text(row) for row in results.rows if row.role != "evaluate" and row.trial not in trials)
     yield from listed("numbers of trials that the file does not have", elsewhere)
     # A row of the role "find" says that there never was a ticket; a trial that can take part has others.
-    said = (row_text(row) for row in results.rows if row.role == "find" and row.trial in trials - left_out)
+    said = (row_text(row) for row in results.rows if row.role == "find" and row.trial in trials - left_out.keys())
     yield from listed("trials that are said to have no ticket, and can take part", said)
-    yield from listed("trials that failed without a note that says why", _unexplained(results, left_out))
+    apart = [row for row in results.rows if row.trial in left_out]
+    taking_part = (row_text(row) for row in apart if row.outcome != "inapplicable")
+    yield from listed("rows that judge trials whose method does not apply to the network", taking_part)
+    why = (row_text(row) for row in apart if row.outcome == "inapplicable" and row.note != left_out[row.trial])
+    yield from listed("trials of which planning gives another reason why the method does not apply", why)
+    yield from listed("trials that failed without a note that says why", _unexplained(results))
     found = {row.trial for row in results.rows}
     absent = (ticket_text(trial, None, 0) for trial in sorted(trials) if trial not in found)
     yield from listed("trials of the file without any number", absent)
 
 
-def _unexplained(results: Results, left_out: Collection[TrialId]) -> Iterator[str]:
+def _unexplained(results: Results) -> Iterator[str]:
     """Trials with an outcome that only an error gives, of which no note has the error."""
     notes = [note for note in results.provenance.report.notes if note.startswith(FAILED)]
     for trial in dict.fromkeys(r.trial for r in results.rows if r.role != "analyse" and r.outcome == "failed"):
         entry, model, data, seed = trial
-        named = f"{FAILED}{entry}, {model}, {data}" + ("" if trial in left_out else f", seed {seed}")
-        if not any(note.startswith(f"{named}: ") for note in notes):
+        if not any(note.startswith(f"{FAILED}{entry}, {model}, {data}, seed {seed}: ") for note in notes):
             yield ticket_text(trial, None, 0)
 
 

@@ -3,7 +3,7 @@ import torch
 from channel_toys import HandUnits, Joined, channel_net, joined_net
 from torch import nn
 
-from prunebench import ContractError
+from prunebench import CannotTakePart, ContractError
 from prunebench.api.errors import ConfigError
 from prunebench.api.masks import Mask, Units
 from prunebench.testing import ScoreContract, toy_plan, two_layer_net, weight_units
@@ -61,7 +61,7 @@ def test_normalised_scores_are_over_the_channels_alive() -> None:
 
 def test_a_layer_without_a_norm_layer_is_named() -> None:
     model = channel_net(norm=False)
-    with pytest.raises(ContractError, match='bn-gamma: layer "conv1": its channels have no scale of a norm layer'):
+    with pytest.raises(CannotTakePart, match='bn-gamma: layer "conv1": its channels have no scale of a norm layer'):
         scored(model, HandUnits(model))
 
 
