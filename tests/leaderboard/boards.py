@@ -59,6 +59,12 @@ def row(entry: str, seed: int, density: float | None, value: float | None, **cha
     }
 
 
+def inapplicable(entry: str, seed: int, **changes: Any) -> dict[str, Any]:
+    """What stands for a trial of a method that does not apply to the network."""
+    nothing = {"role": "find", "metric": "", "split": "", "unit": "", "position": "", "key": ""}
+    return row(entry, seed, None, None, **nothing, outcome="inapplicable", note="no batch norm", **changes)
+
+
 def results(
     entries: Iterable[str] = ENTRIES, seeds: int = 3, densities: Iterable[float] = DENSITIES, **changes: Any
 ) -> list[dict[str, Any]]:

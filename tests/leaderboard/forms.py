@@ -176,7 +176,7 @@ def _sections(text: str) -> Iterator[tuple[str, list[str]]]:
         stacked = not any(re.match(r"rank +entry", line) for line in lines)
         joined: list[str] = []
         for line in lines[start:]:
-            if line.startswith(("Broke with", "No value,")):
+            if line.startswith("No value,"):
                 break
             if stacked and re.match(r" {6}", line) and not re.match(r" +[\d.]+ %  ", line):
                 joined[-1] += " " + line.strip()

@@ -172,7 +172,7 @@ def test_a_board_where_everything_failed_is_still_written(tmp_path: Path) -> Non
 
 def test_a_trial_without_any_density_is_told_of(tmp_path: Path) -> None:
     page = write(tmp_path, [row("dense", 0, 1.0, 0.9), row("imp", 3, None, None, role="find", outcome="failed")])
-    assert "Without a value, and with no density to show that at: imp with seed 3 (failed)." in page
+    assert "No value, and no density to show that at: imp with seed 3 (failed)." in page
 
 
 def test_a_wrong_metric_is_an_error_and_not_an_empty_table(tmp_path: Path) -> None:

@@ -10,19 +10,13 @@ from prunebench import PrunebenchError
 from prunebench.api.board import Gap
 from prunebench.api.report import percent_labels
 
-from .boards import ENTRIES, PROVENANCE, board, results, row
+from .boards import ENTRIES, PROVENANCE, board, inapplicable, results, row
 from .boards import group as only_group
 from .boards import ranks as places
 
 
 def order(rows: list[dict[str, Any]]) -> list[str]:
     return [entry for entry, _ in places(rows)]
-
-
-def inapplicable(entry: str, seed: int) -> dict[str, Any]:
-    """What stands for a trial of a method that does not apply to the network."""
-    nothing = {"role": "find", "metric": "", "split": "", "unit": "", "position": "", "key": ""}
-    return row(entry, seed, None, None, **nothing, outcome="inapplicable", note="no batch norm")
 
 
 def test_draws_average_within_a_seed_and_n_counts_seeds() -> None:

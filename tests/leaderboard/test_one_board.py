@@ -31,7 +31,7 @@ from prunebench.verification.rerun import chosen_entries
 from prunebench_plugins.trackers._wandb_runs import runs_of
 
 from . import forms
-from .boards import PROVENANCE, row, typed
+from .boards import PROVENANCE, inapplicable, row, typed
 
 OF_TOKENS: dict[str, Any] = {
     "metrics": {"perplexity": {"unit": "", "higher": False, "low": 0.0}, "loss": {"unit": "nats", "higher": False}},
@@ -165,7 +165,10 @@ def test_a_committed_board_is_the_same_in_every_form(folder: Path) -> None:
 
 
 def generated(chance: random.Random) -> Results:
-    """Several models, unequal densities, a cost axis or none, either direction, what breaks, draws, missing seeds."""
+    """Several models, unequal densities, a cost axis or none, either direction, what breaks, draws, missing seeds.
+
+    Some entries do not apply to some models.
+    """
     cost = chance.random() < 0.4
     metric, unit = chance.choice([("accuracy", "fraction"), ("loss", "nats"), ("perplexity", "")])
     entries = [f"entry-{i}" if chance.random() < 0.8 else f"a-name-that-is-quite-long-{i}" for i in range(1, 5)]
@@ -174,12 +177,16 @@ def generated(chance: random.Random) -> Results:
     seeds = chance.randint(1, 4)
     rows: list[dict[str, Any]] = []
     for model in chance.sample(["lenet", "conv2", "conv4"], chance.randint(1, 2)):
+        apart = {entry for entry in entries if chance.random() < 0.08}
         for seed in range(seeds):
             named = {"model": model, "metric": metric, "unit": unit}
             if dense:
                 rows.append(row("dense", seed, 1.0, chance.random(), density_macs=1.0, **named))
             for number, entry in enumerate(entries[: chance.randint(1, 4)]):
-                rows += _trial(chance, entry, seed, [step * (1 - 0.001 * number) for step in steps], named)
+                if entry in apart:
+                    rows.append(inapplicable(entry, seed, model=model))
+                else:
+                    rows += _trial(chance, entry, seed, [step * (1 - 0.001 * number) for step in steps], named)
     report: dict[str, Any] = {"metric": f"test/{metric}", "against": chance.choice(["dense", entries[0], None])}
     if cost:
         report |= {"axis": "density_macs", "at": chance.choice([[0.7, 0.4], [0.5], [0.85, 0.7, 0.5, 0.3]])}

@@ -52,7 +52,7 @@ def test_a_lost_result_is_missing_and_the_rest_is_not(store_path: Path) -> None:
 def test_preparing_trains_nothing_and_leaves_only_probes(store_path: Path) -> None:
     prepared(store_path)
     assert not (store_path / "objects").exists()
-    assert len(list((store_path / "cache").iterdir())) == 3  # data, network, the first step
+    assert len(list((store_path / "cache").iterdir())) == 4  # data, network, the first step without and with a score
 
 
 def test_a_file_is_prepared_with_what_the_command_line_says(tmp_path: Path) -> None:

@@ -163,7 +163,7 @@ def _seeds(seeds: Sequence[int]) -> str:
 def nowhere_text(group: Group) -> str:
     """The trials without a value for which there is no column either; empty without any."""
     lost = ", ".join(f"{plain(entry)} with seed {seed} ({outcome})" for entry, seed, outcome in group.unplaced)
-    return f"Without a value, and with no density to show that at: {lost}." if lost else ""
+    return f"No value, and no density to show that at: {lost}." if lost else ""
 
 
 def gap_lines(group: Group) -> list[str]:
