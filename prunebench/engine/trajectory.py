@@ -168,7 +168,8 @@ class Trajectory:
         metric = primary(measuring.metrics)
         for split in ("test", "valid"):
             if (value := measured.values.get(f"{split}/{metric}")) is not None:
-                self._last = {"metric": metric, "unit": measuring.metrics[metric].unit, "value": value}
+                unit, at = measuring.metrics[metric].unit, training.position
+                self._last = {"metric": metric, "unit": unit, "value": value, "measured_at": at}
 
     def _measured_network(self) -> nn.Module:
         """What is measured is what is stored: hooks that components put on the network take no part in it."""

@@ -14,7 +14,7 @@ from rich.console import Console
 from prunebench.api.events import Event
 from prunebench.commands.terminal.durations import duration_text
 from prunebench.commands.terminal.heartbeat import EVERY_SECONDS, FIRST_SECONDS
-from prunebench.commands.terminal.progress import Bars, Lines, display
+from prunebench.commands.terminal.progress import Bars, Lines, display, facts
 from prunebench.commands.terminal.work_done import WorkDone
 from prunebench.plan.trial import Plan
 from prunebench.store.backend import Holder
@@ -97,7 +97,8 @@ def test_a_log_has_the_time_left_as_the_engine_tells_it_and_names_what_runs(plan
     shown(Event("phase-started", {"phase": "train", "key": key}))
     clock.now = 264.0
     news = {"iteration": 240_000, "stop": 24_000_000, "taken_up": 0, "loss": 0.25, "metric": "accuracy"}
-    shown(Event("progress", {"phase": "train", "key": key, **news, "unit": "fraction", "value": 0.931}))
+    news |= {"unit": "fraction", "value": 0.931, "measured_at": 230_000}
+    shown(Event("progress", {"phase": "train", "key": key, **news}))
     shown(Event("time-left", {"seconds": 26_100.0, "known": 1.0, "slots": 1}))
     clock.now = 294.0
     shown.heartbeat.look()
@@ -106,6 +107,12 @@ def test_a_log_has_the_time_left_as_the_engine_tells_it_and_names_what_runs(plan
         "0 of 1 training runs done, about 7 h 15 min left; "
         "now: imp, round 2, seed 0, 240,000/24,000,000 it  loss 0.250  accuracy 93.1%"
     )
+
+
+def test_a_measurement_that_lies_far_back_says_where_it_is_of() -> None:
+    news = {"iteration": 4_000, "stop": 10_000, "loss": 0.25, "metric": "accuracy", "unit": "fraction", "value": 0.1}
+    assert facts({**news, "measured_at": 0}) == "4,000/10,000 it  loss 0.250  accuracy 10.0% at 0 it"
+    assert facts({**news, "measured_at": 3_900}) == "4,000/10,000 it  loss 0.250  accuracy 10.0%"
 
 
 @pytest.mark.parametrize("terminal", [True, False])

@@ -23,6 +23,8 @@ from prunebench.store.backend import Holder
 
 FINISHED_SECONDS = 10.0
 """Plain lines tell of finished runs at most this often."""
+LATE = 0.05
+"""A share of a run: a measurement that lies further back does not go with the present loss, and says where it is of."""
 
 
 class Display(Protocol):
@@ -138,6 +140,8 @@ def facts(fields: Mapping[str, Any]) -> str:
     if fields.get("value") is not None:
         number = f"{fields['value']:.1%}" if fields["unit"] == "fraction" else f"{fields['value']:.4g}"
         words.append(f"{fields['metric']} {number}")
+        if fields["iteration"] - fields["measured_at"] > LATE * fields["stop"]:
+            words[-1] += f" at {fields['measured_at']:,} it"
     return "  ".join(words)
 
 

@@ -9,8 +9,26 @@ for (const trial of data.trials) {
 const outcomesIn = (cell) => Object.entries(cell.outcomes).map(([name, count]) => `${count} of ${cell.trials} ${name}`);
 const isBroken = (entry) => entry.cells.some((cell) => cell !== null && Object.keys(cell.outcomes).length > 0);
 
-function cellNode(cell, gap) {
-  if (cell === null && gap) return el("td", { class: "noted" }, el("span", { class: "faint" }, "–"), el("span", { class: "cell-note" }, gap));
+/** A cell for each density; a reason that several densities in a row have stands once, across them. */
+function cellNodes(entry) {
+  const isGap = (i, text) => entry.cells[i] === null && entry.gaps[i] === text;
+  const nodes = [];
+  for (let i = 0; i < entry.cells.length; i += 1) {
+    const gap = entry.gaps[i];
+    if (!gap || entry.cells[i] !== null) {
+      nodes.push(cellNode(entry.cells[i]));
+      continue;
+    }
+    const first = i;
+    while (i + 1 < entry.cells.length && isGap(i + 1, gap)) i += 1;
+    const wide = i - first + 1;
+    const shape = { class: wide > 1 ? "noted wide" : "noted", colspan: wide > 1 ? String(wide) : null };
+    nodes.push(el("td", shape, el("span", { class: "faint" }, "–"), el("span", { class: "cell-note" }, gap)));
+  }
+  return nodes;
+}
+
+function cellNode(cell) {
   if (cell === null) return el("td", {}, el("span", { class: "faint", "aria-label": "not tried" }, "–"));
   const notes = outcomesIn(cell).map((text) => el("span", { class: "cell-note bad" }, text));
   if (cell.mean === null) return el("td", {}, notes);
@@ -80,7 +98,7 @@ function entriesTable(group, caption) {
           {},
           el("td", {}, entry.rank === null ? "–" : String(entry.rank)),
           el("th", { scope: "row" }, name, entry.dense ? el("span", { class: "cell-note" }, "unpruned") : null),
-          entry.cells.map((cell, i) => cellNode(cell, entry.gaps[i])),
+          cellNodes(entry),
           el("td", { class: "left" }, seedLinks(trials)),
         ),
       ];
