@@ -131,8 +131,18 @@ class HubPlace:
             raise self._failed("", error) from error
 
     def _failed(self, path: str, error: Exception) -> PrunebenchError:
-        why = (str(error) or type(error).__name__).strip().splitlines()[0]
+        from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
+
+        place = f"{HUB}{self._name}" + (f"@{self._revision}" if self._revision else "")
+        if isinstance(error, RepositoryNotFoundError):
+            return PrunebenchError(
+                f"{place}: the hub has no such repository that you may read. If it is private, log in with "
+                "`hf auth login`, or set HF_TOKEN."
+            )
+        if isinstance(error, RevisionNotFoundError):
+            return PrunebenchError(f"{place}: the repository has no such revision")
+        why = (str(error) or type(error).__name__).strip().splitlines()[0].rstrip(".")
         return PrunebenchError(
-            f"{HUB}{self._name}/{path}: {why}. Without a network use a folder, which `git lfs` or a browser brings to "
-            "the hub and back."
+            f"{place}{path and '/'}{path}: {why}. Without a network use a folder, which `git lfs` or a browser brings "
+            "to the hub and back."
         )
