@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from leaderboard.boards import PROVENANCE, results, typed
 
+from leaderboard.boards import PROVENANCE, results, typed
 from prunebench.leaderboard import board_of
 from prunebench.leaderboard.site.overview import state_of
 from prunebench.leaderboard.site.source import SiteBoard
