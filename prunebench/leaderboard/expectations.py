@@ -10,8 +10,8 @@ from prunebench.api.board import VERDICTS, Cell, Expectation, ExpectationSide, J
 from prunebench.api.errors import PrunebenchError
 from prunebench.api.estimates import Paired
 from prunebench.api.metric import Metric, metric_of
-from prunebench.api.provenance import Provenance
 from prunebench.api.results import Results
+from prunebench.leaderboard.reduced import is_reduced
 from prunebench.leaderboard.sides import SideValues, base_of, expectation_of, measured, read_side
 from prunebench.leaderboard.source import ModelData, Source
 from prunebench.leaderboard.tickets import inapplicable
@@ -24,7 +24,6 @@ _OF_EQUALITY: Mapping[Equivalence, Verdict] = {
     "different": "contradicted",
     "undecided": "undecided",
 }
-_HARMLESS = ("execution.", "report.", "track")
 
 
 def evaluate_expectations(results: Results, source: Source) -> list[Judgement]:
@@ -59,12 +58,6 @@ def verdicts(results: Results) -> list[Judgement]:
                     f"Measured: {', '.join(known) or 'nothing'}."
                 )
     return evaluate_expectations(results, source)
-
-
-def is_reduced(provenance: Provenance) -> bool:
-    """Whether the recipe is not the file's full one, so that nothing published is judged."""
-    changed = any(not setting.startswith(_HARMLESS) for setting in provenance.settings)
-    return provenance.profile is not None or changed
 
 
 def judge(expectation: Expectation, source: Source, alpha: float, reduced: bool) -> list[Judgement]:
