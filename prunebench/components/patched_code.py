@@ -1,17 +1,19 @@
 """Code that all computations share and that a component put something else in place of: found, and put back.
 
 Watched are the modules of the suite, its plugins, torch, NumPy and those of Python that numbers and files go through:
-a function of theirs that is another one afterwards, or a module that `sys.modules` names otherwise. What an import
-adds is no change, nor is a function that its own library wraps in another of the same name, as torch's compiler does.
+a function, module, type or number of theirs that is another one afterwards, a method that hides an inherited one, or
+a module that `sys.modules` names otherwise. What an import adds is no change, nor is a function that its own library
+wraps in another of the same name, as torch's compiler does.
 """
 
 from __future__ import annotations
 
+import builtins
 import sys
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from operator import is_
-from types import ModuleType
+from types import GetSetDescriptorType, ModuleType
 from typing import Any, TypeAlias
 
 Owner: TypeAlias = "ModuleType | type"
@@ -60,10 +62,17 @@ class Code:
             if found is not value and _is_breach(owner, name, value, found):
                 setattr(owner, name, value)
                 yield f"{_name_of(owner)}.{name}"
+        for name in after.keys() - before.keys():
+            hidden = _hidden(owner, name)
+            if hidden is not _NOTHING and _is_breach(owner, name, hidden, after[name]):
+                delattr(owner, name)
+                yield f"{_name_of(owner)}.{name}"
 
 
 _FOLLOWING = ("torch.Storage",)
 """What torch itself exchanges for another thing as a setting changes, here with the default type."""
+_COMPILER = "torch._dynamo."
+"""Where torch's compiler makes what it wraps around others, under names of its own too."""
 _NOTHING = object()
 _TRUSTED = frozenset({*sys.stdlib_module_names, *_OWN, "torch", "numpy", "safetensors"})
 
@@ -99,16 +108,30 @@ def _classes() -> Iterator[type]:
 
 def _is_breach(owner: Owner, name: str, before: Any, after: Any) -> bool:
     """Whether what stands in a place now is neither what an import does nor a wrapping by the library itself."""
-    if _root(_name_of(owner)) in _OWN:
+    if _root(_name_of(owner)) in _OWN or _is_constant(before):
         return True
     inner = _function(before)
     if not callable(inner) or f"{_name_of(owner)}.{name}" in _FOLLOWING:
         return False  # a flag, a cache
     other = _function(after)
+    made = getattr(other, "__globals__", {}).get("__name__") or getattr(other, "__module__", None)
+    if isinstance(made, str) and made.startswith(_COMPILER) and callable(other):
+        return False
     if not callable(other) or getattr(other, "__name__", None) != getattr(inner, "__name__", None):
         return True
-    made = getattr(other, "__globals__", {}).get("__name__") or getattr(other, "__module__", None)
     return not isinstance(made, str) or _root(made) not in _TRUSTED
+
+
+def _hidden(owner: Owner, name: str) -> Any:
+    """What a name meant before its owner had one of its own: of a class an inherited method, of a module a builtin."""
+    above = owner.__mro__[1:] if isinstance(owner, type) else (builtins,)
+    return next((vars(one)[name] for one in above if name in vars(one)), _NOTHING)
+
+
+def _is_constant(value: Any) -> bool:
+    """Whether what a name stands for is no function, and no flag or cache either."""
+    fixed = ModuleType | float | GetSetDescriptorType
+    return isinstance(value, fixed) or type(value).__name__ == "dtype"
 
 
 def _function(value: Any) -> Any:

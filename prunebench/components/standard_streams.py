@@ -34,9 +34,9 @@ class Streams:
     """
 
     def __init__(self, *, divert: bool = False) -> None:
-        self._objects: dict[str, Any] = {name: getattr(sys, name) for name in _NAMES}
-        self._open = {name for name, one in self._objects.items() if one is not None and not one.closed}
         self._kept: dict[int, int] = {}
+        self._objects: dict[str, Any] = {name: getattr(sys, name) for name in _NAMES}
+        self._open = {name for name, one in self._objects.items() if one is not None and not _is_closed(one)}
         for number in _NUMBERS:
             with suppress(OSError):  # closed already, as of a program without a terminal
                 self._kept[number] = os.dup(number)
@@ -49,14 +49,16 @@ class Streams:
         changed = False
         for number, kept in self._kept.items():
             if not _is_same(number, kept):
-                os.dup2(kept, number)
                 changed = True
-            os.close(kept)
+                with suppress(OSError):  # what is kept was closed too, as with all descriptors of a range
+                    os.dup2(kept, number)
+            with suppress(OSError):
+                os.close(kept)
         self._kept = {}
         for name, one in self._objects.items():
-            found, given = getattr(sys, name), self._given[name]
-            changed = changed or found is not given or (name in self._open and given.closed)
-            if name in self._open and one.closed:
+            found, given = getattr(sys, name, None), self._given[name]
+            changed = changed or found is not given or (name in self._open and _is_closed(given))
+            if name in self._open and _is_closed(one):
                 number = _NAMES.index(name)
                 one = open(number, "r" if number == 0 else "w", closefd=False, errors="backslashreplace")  # noqa: SIM115
             setattr(sys, name, one)
@@ -115,7 +117,15 @@ class _Buffer(io.BufferedWriter):
 
 
 def _told(stream: IO[str]) -> io.TextIOWrapper:
-    return io.TextIOWrapper(_Buffer(_Raw(stream)), encoding="utf-8", errors="backslashreplace", write_through=True)
+    # Line by line, as standard error: a long phase is seen to go on, and what it said is there if the process ends.
+    return io.TextIOWrapper(
+        _Buffer(_Raw(stream)), encoding="utf-8", errors="backslashreplace", write_through=True, line_buffering=True
+    )
+
+
+def _is_closed(stream: Any) -> bool:
+    """Whether a stream is; one of a program's own may have no more than `write`."""
+    return bool(getattr(stream, "closed", False))
 
 
 def _is_same(a: int, b: int) -> bool:

@@ -1,6 +1,6 @@
 """One step of training before anything trains: forward, objective and its terms, backward, and a pass in evaluation.
 
-A score that reads no data is asked as well, for what it says of the network alone.
+A score that reads no data is asked as well, of a network of its own, for what it says of the network alone.
 
 On the meta device, where a step of the whole batch takes no memory and no time; a network, or a term, that looks at
 values takes a small batch on the CPU. So what every run of a trial would fail with is known while planning.
@@ -38,7 +38,10 @@ def why_it_fails(one: FirstStep, build: Callable[[str], nn.Module]) -> str:
 
     Args:
         build: gives the network on a device.
+    Raises: CannotTakePart if the network is none for a score, or for a term of the loss.
     """
+    for score in one.scores:
+        _ask(score, one, build)
     try:
         limited(lambda: _step(one, build("meta"), "meta", one.recipe.batch))
     except HookTimeout as error:
@@ -76,9 +79,7 @@ def _step(one: FirstStep, model: nn.Module, device: str, batch: int) -> None:
     def whole(tensor: Tensor) -> Tensor:
         return tensor.to(device).expand(batch, *tensor.shape[1:]).contiguous()
 
-    units = _units(one, model, example) if one.losses or one.scores else None
-    for score in one.scores:
-        _score(score, model, task, units)
+    units = _units(one, model, example) if one.losses else None
     run_manager([one.recipe.optimizer]).hook.prunebench_optimizer(model=model)
     terms = [
         (f"loss {loss}: its term fails", term)
@@ -109,20 +110,28 @@ def _step(one: FirstStep, model: nn.Module, device: str, batch: int) -> None:
                         term.gradient()
 
 
-def _score(score: BoundComponent, model: nn.Module, task: Task, units: Units | None) -> None:
+def _ask(score: BoundComponent, one: FirstStep, build: Callable[[str], nn.Module]) -> None:
     """Ask a score for a fresh network's units. Raises CannotTakePart if it cannot score them; no number is looked at.
 
-    What else it fails with may be for want of values, or of what earlier runs left.
+    What else it fails with may be for want of values, or of what earlier runs left, and one that takes long is no fault
+    of the file. It has the network for itself: a score that stops half-way may leave it changed.
     """
-    model.eval()
-    try:
+
+    def asked() -> None:
+        model = build("meta").eval()
+        task: Task = run_manager([one.task]).hook.prunebench_task(label_smoothing=one.recipe.label_smoothing)
+        units = _units(one, model, task.example(one.data))
         run_manager([score]).hook.prunebench_score(
             model=model, data=None, task=task, units=units, mask=None, inputs={}, rng=Streams(0).rng("score")
         )
+
+    try:
+        limited(asked)
     except CannotTakePart:
         raise
-    except Exception:
-        return
+    except BaseException as error:
+        if is_ctrl_c(error):
+            raise
 
 
 def _units(one: FirstStep, model: nn.Module, example: Tensor) -> Units:

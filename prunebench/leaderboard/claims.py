@@ -19,7 +19,8 @@ from prunebench.api.errors import ConfigError
 from prunebench.api.problems import problems
 from prunebench.api.strict import Number, StrictTable, Whole
 from prunebench.benchmark.toml import read_table
-from prunebench.leaderboard.expectations import goes_up, is_reduced
+from prunebench.leaderboard.expectations import goes_up
+from prunebench.leaderboard.reduced import is_reduced
 
 FILE = "claims.toml"
 """The list's name, in the folder of the boards' folders."""

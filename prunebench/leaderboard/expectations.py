@@ -10,10 +10,11 @@ from prunebench.api.board import VERDICTS, Cell, Expectation, ExpectationSide, J
 from prunebench.api.errors import PrunebenchError
 from prunebench.api.estimates import Paired
 from prunebench.api.metric import Metric, metric_of
-from prunebench.api.provenance import Provenance
 from prunebench.api.results import Results
+from prunebench.leaderboard.reduced import is_reduced
 from prunebench.leaderboard.sides import SideValues, base_of, expectation_of, measured, read_side
-from prunebench.leaderboard.source import Source
+from prunebench.leaderboard.source import ModelData, Source
+from prunebench.leaderboard.tickets import inapplicable
 from prunebench.stats.equivalence import Equivalence, equivalence, equivalence_p, relative_equivalence
 from prunebench.stats.ranking import seed_scores
 from prunebench.stats.student import difference_within, paired
@@ -23,7 +24,6 @@ _OF_EQUALITY: Mapping[Equivalence, Verdict] = {
     "different": "contradicted",
     "undecided": "undecided",
 }
-_HARMLESS = ("execution.", "report.", "track")
 
 
 def evaluate_expectations(results: Results, source: Source) -> list[Judgement]:
@@ -49,6 +49,8 @@ def verdicts(results: Results) -> list[Judgement]:
     known = measured(source)
     for stated in results.provenance.report.expectations:
         expectation = expectation_of(stated, source.judged_by)
+        if _inapplicable(expectation, source).keys() >= source.rows.keys():
+            continue  # of a method that applies nowhere nothing is measured
         for side in (expectation.better, expectation.worse):
             if isinstance(side, ExpectationSide) and base_of(side.metric, source.judged_by) not in known:
                 raise PrunebenchError(
@@ -58,32 +60,45 @@ def verdicts(results: Results) -> list[Judgement]:
     return evaluate_expectations(results, source)
 
 
-def is_reduced(provenance: Provenance) -> bool:
-    """Whether the recipe is not the file's full one, so that nothing published is judged."""
-    changed = any(not setting.startswith(_HARMLESS) for setting in provenance.settings)
-    return provenance.profile is not None or changed
-
-
 def judge(expectation: Expectation, source: Source, alpha: float, reduced: bool) -> list[Judgement]:
     """One expectation on every model and data."""
     better, worse = expectation.better, expectation.worse
+    lacking = _inapplicable(expectation, source)
+    ours: Mapping[ModelData, SideValues] = {}
+    theirs: Mapping[ModelData, SideValues] = {}
     try:
         ours = read_side(better, source, alpha)
         theirs = read_side(worse, source, alpha) if isinstance(worse, ExpectationSide) else {}
     except PrunebenchError as error:
-        return [Judgement("undecided", expectation, None, metric_of(better.metric, ""), reason=str(error))]
+        if not lacking.keys() >= source.rows.keys():
+            return [Judgement("undecided", expectation, None, metric_of(better.metric, ""), reason=str(error))]
     judgements = []
-    for where, here in sorted(ours.items(), key=lambda item: item[0]):
-        if isinstance(worse, ExpectationSide):
-            other = worse, theirs.get(where, SideValues({}, here.kind, here.metric))
+    for where in sorted({*ours, *lacking}):
+        here = ours.get(where, SideValues({}, "any", metric_of(better.metric, "")))
+        if where in lacking:
+            compared = _Comparison(reason=lacking[where])
+        elif isinstance(worse, ExpectationSide):
+            other = theirs.get(where, SideValues({}, here.kind, here.metric))
+            compared = _compare((better, here), (worse, other), alpha)
         else:
-            other = better, _fixed(worse, here)
-        compared = _compare((better, here), other, alpha)
+            compared = _compare((better, here), (better, _fixed(worse, here)), alpha)
         judgements.append(_judge(expectation, where, here.metric, compared, reduced, alpha))
-    if not ours:
+    if not judgements:
         reason = f'no measurement of "{better.entry}"'
         judgements.append(Judgement("undecided", expectation, None, metric_of(better.metric, ""), reason=reason))
     return judgements
+
+
+def _inapplicable(expectation: Expectation, source: Source) -> dict[ModelData, str]:
+    """Where the method of a side does not apply to the network, and why: nothing there is for or against a claim."""
+    names = [side.entry for side in (expectation.better, expectation.worse) if isinstance(side, ExpectationSide)]
+    found: dict[ModelData, str] = {}
+    for where, rows in source.rows.items():
+        why = inapplicable(rows)
+        said = {name: next(iter(why[name].values())) for name in names if name in why}
+        if said:
+            found[where] = "; ".join(f'"{name}" does not apply to this network: {note}' for name, note in said.items())
+    return found
 
 
 @dataclass(frozen=True)

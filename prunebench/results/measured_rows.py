@@ -26,10 +26,10 @@ def rows_of(plan: Plan, outputs: Outputs) -> list[Row]:
     """
     reader = _Reader(plan, outputs)
     rows = [row for trial in plan.trials for row in reader.trial(trial)]
-    return shared([*rows, *(row for out in plan.left_out for row in _left_out(out))])
+    return shared([*rows, *(row for out in plan.left_out for row in rows_of_left_out(out))])
 
 
-def _left_out(out: LeftOut) -> Iterator[Row]:
+def rows_of_left_out(out: LeftOut) -> Iterator[Row]:
     """A row for each seed of an entry whose method does not apply to the network."""
     for seed in out.seeds:
         placed = {"entry": out.entry, "model": out.model, "data": out.data, "seed": seed}

@@ -43,7 +43,8 @@ def check_mixable(a: Results, b: Results) -> None:
     """Nothing if the rows of both may be ranked together.
 
     They may not if they differ in schema, in the fields of their rows, in the version or distribution of a component
-    that both used, in profile or in changed settings, or if they have different values for one measurement.
+    that both used, in profile or in changed settings, if they have different values for one measurement, or if a method
+    applies to a network in one of them alone.
 
     Raises: PrunebenchError, with everything that differs.
     """
@@ -52,6 +53,7 @@ def check_mixable(a: Results, b: Results) -> None:
         *_components(a.provenance.components, b.provenance.components),
         *_recipe(a.provenance, b.provenance),
         *_values(a, b),
+        *_applicability(a, b),
     ]
     if differences:
         listed = "\n".join(f"  {line}" for line in differences)
@@ -167,6 +169,19 @@ def _recipe(a: Provenance, b: Provenance) -> list[str]:
 
 def _quoted(profile: str | None) -> str:
     return "none" if profile is None else f'"{profile}"'
+
+
+def _applicability(a: Results, b: Results) -> list[str]:
+    """Entries whose method applies to a network in one of both only, as where planning had another version of it."""
+    found: list[str] = []
+    for one, other in ((a, b), (b, a)):
+        apart = {(row.entry, row.model, row.data): row.note for row in one.rows if row.outcome == "inapplicable"}
+        judged = {(row.entry, row.model, row.data) for row in other.rows if row.outcome != "inapplicable"}
+        found += [
+            f'entry "{where[0]}" on {where[1]}, {where[2]}: only one says that it does not apply: {apart[where]}'
+            for where in sorted(apart.keys() & judged)
+        ]
+    return found
 
 
 def _values(a: Results, b: Results) -> list[str]:

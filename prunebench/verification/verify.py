@@ -5,19 +5,21 @@ from __future__ import annotations
 import datetime
 import hashlib
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from prunebench import runner
 from prunebench.api.errors import ConfigError
-from prunebench.api.provenance import VerificationRecord
+from prunebench.api.provenance import Scalar, VerificationRecord
 from prunebench.api.results import Results
 from prunebench.kernels.hardware import hardware
 from prunebench.leaderboard import board_of
+from prunebench.plan.trial import Plan
 from prunebench.results.details import details_text
 from prunebench.results.folder import read_results
 from prunebench.results.manifest import VERIFICATION, check_manifest
+from prunebench.results.measured_rows import rows_of_left_out
 from prunebench.results.rows import rows_text
 from prunebench.results.verification import record_text, sha256_of_text
 from prunebench.results.writing import replacing
@@ -25,7 +27,7 @@ from prunebench.verification.audit import audit, contradictions
 from prunebench.verification.audit.environments import made_in
 from prunebench.verification.comparison import Comparison, allowances, compare
 from prunebench.verification.coverage import Cell, Coverage, draw
-from prunebench.verification.rerun import Show, chosen_entries, planned, rerun
+from prunebench.verification.rerun import Again, Show, chosen_entries, planned, rerun
 from prunebench.verification.source import benchmark_file
 
 
@@ -61,12 +63,14 @@ def verify(
         return Comparison(findings=found)
     source = benchmark_file(folder, provenance, file)
     with tempfile.TemporaryDirectory(prefix="prunebench-plan-") as scratch:
-        checked = audit(folder, results, planned(source, provenance, Path(scratch) / "store"))
+        whole = planned(source, provenance, Path(scratch) / "store")
+        checked = audit(folder, results, whole)
+        here = whole.open_store().environment.fields
     if checked.findings:
         return Comparison(findings=checked.findings, remarks=checked.remarks)
     known = frozenset((entry, seed) for entry in provenance.entries for seed in provenance.seeds)
     chosen = _chosen(results, known, entries, seeds, sample, cells)
-    again = rerun(source, provenance, sorted(chosen, key=lambda cell: _place(results, cell)), show)
+    again = _second_run(results, source, whole.plan, chosen, here, show)
     recorded = [row for row in results.rows if (row.entry, row.seed) in chosen]
     metric = provenance.report.metric
     comparison = compare(
@@ -83,6 +87,28 @@ def verify(
     digest = hashlib.sha256(source.read_bytes()).hexdigest()
     held_against = f"{source} (sha256 {digest[:12]})"
     return replace(comparison, remarks=checked.remarks, coverage=coverage, file=held_against)
+
+
+def _second_run(
+    results: Results,
+    source: Path,
+    plan: Plan,
+    chosen: frozenset[Cell],
+    here: Mapping[str, Scalar],
+    show: Show,
+) -> Again:
+    """Pairs of entry and seed, run again. Of a method that applies to no network of the file, planning is the run.
+
+    Args:
+        plan: of the whole file.
+        here: the environment of this process.
+    """
+    applied = {trial.entry for trial in plan.trials}
+    cells = sorted((cell for cell in chosen if cell[0] in applied), key=lambda cell: _place(results, cell))
+    again = rerun(source, results.provenance, cells, show)
+    apart = [row for out in plan.left_out if out.entry not in applied for row in rows_of_left_out(out)]
+    rows = [*again.rows, *(row for row in apart if (row.entry, row.seed) in chosen)]
+    return Again(rows, again.details, again.environment if cells else dict(here))
 
 
 def _chosen(

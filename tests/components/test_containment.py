@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import gc
 import logging
+import math
 import os
 import random
 import resource
@@ -14,7 +15,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable
-from types import FunctionType
+from types import FunctionType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -125,6 +126,17 @@ LEAKS: dict[str, Callable[[], object]] = {
     'the module "torch.nn.functional"': lambda: sys.modules.pop("torch.nn.functional"),
     "torch.nn.functional.relu": lambda: setattr(torch.nn.functional, "relu", lambda x, inplace=False: x * 0),
     "torch.tanh": lambda: setattr(torch, "tanh", torch.sigmoid),
+    "torch.nn.functional": lambda: setattr(torch.nn, "functional", ModuleType("functional")),
+    "os.path": lambda: setattr(os, "path", ModuleType("path")),
+    "math.pi": lambda: setattr(math, "pi", 3.0),
+    "torch.float": lambda: setattr(torch, "float", torch.float64),
+    "torch.nn.modules.batchnorm.BatchNorm2d.forward": lambda: setattr(
+        torch.nn.BatchNorm2d,
+        "forward",
+        lambda self, x: x,  # the class inherits it
+    ),
+    "torch.Tensor.shape": lambda: setattr(torch.Tensor, "shape", property(lambda self: (1,))),
+    "torch.nn.functional.len": lambda: setattr(torch.nn.functional, "len", lambda one: 0),
     "torch.Tensor.backward": lambda: setattr(torch.Tensor, "backward", lambda self, *a, **k: None),
     "torch.nn.modules.activation.ReLU.forward": lambda: setattr(torch.nn.ReLU, "forward", lambda self, x: x),
     "torch.optim.adam.Adam.step": lambda: setattr(torch.optim.Adam, "step", lambda self, *a, **k: None),
@@ -159,7 +171,8 @@ def shared_state() -> list[Any]:
         resource.getrlimit(resource.RLIMIT_FSIZE),
         (sys.stdout, sys.stderr, sys.modules["json"], sys.modules["hashlib"]),
         (torch.nn.functional.relu, torch.tanh, torch.Tensor.backward, torch.nn.ReLU.forward, torch.optim.Adam.step),
-        (sum, time.monotonic),
+        (sum, time.monotonic, torch.nn.functional, os.path, math.pi, torch.float),
+        (torch.nn.BatchNorm2d.forward, torch.zeros(3).shape, "len" in vars(torch.nn.functional)),
         (gc.isenabled(), sys.getswitchinterval(), logging.root.manager.disable, sys.gettrace()),
     ]
 
@@ -212,6 +225,53 @@ assert not kept.restore()
     assert (done.stdout, done.stderr, done.returncode) == ("out\n", "error\n", 0)
 
 
+class Tee:
+    """A stream as many a script has it: one that writes, and no more."""
+
+    def __init__(self) -> None:
+        self.text = ""
+
+    def write(self, text: str) -> int:
+        self.text += text
+        return len(text)
+
+    def flush(self) -> None:
+        pass
+
+
+def test_streams_of_a_program_that_can_only_write_are_diverted_and_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    out, error = Tee(), Tee()
+    monkeypatch.setattr(sys, "stdout", out)
+    monkeypatch.setattr(sys, "stderr", error)
+    assert score(lambda: print("said") or "answer") == "answer"
+    assert (sys.stdout, sys.stderr, out.text, error.text) == (out, error, "", "said\n")
+
+
+def test_a_line_is_shown_when_it_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    def act() -> object:
+        print("of a long phase")
+        return capsys.readouterr().err
+
+    assert score(act) == "of a long phase\n"
+
+
+def test_streams_and_descriptors_that_are_gone_are_a_breach_and_no_error_of_the_suite() -> None:
+    script = """
+import os, sys
+from prunebench.components.standard_streams import Streams
+
+kept = Streams(divert=True)
+os.closerange(3, 256)
+assert kept.restore()
+kept = Streams(divert=True)
+del sys.stdout
+assert kept.restore()
+print("out")
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr, done.returncode) == ("out\n", "", 0)
+
+
 def test_what_a_component_prints_goes_to_standard_error_and_no_terminal_acts_on_it(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -234,17 +294,21 @@ def test_what_a_component_prints_goes_to_standard_error_and_no_terminal_acts_on_
 def test_what_a_library_exchanges_of_its_own_is_no_breach() -> None:
     def compiled() -> object:
         import torch._dynamo  # puts wrappers around some of torch's functions
+        from torch._dynamo.mutation_guard import install_generation_tagging_init
 
         step = torch.optim.SGD.step
         torch.optim.SGD.step = torch._disable_dynamo(step)  # type: ignore[method-assign]
+        install_generation_tagging_init()  # as the first compiled module does, around Module.__init__
         return "answer"
 
-    before = torch.optim.SGD.step
+    layer: Any = torch.nn.Module
+    before = torch.optim.SGD.step, layer.__init__, layer.__setstate__
     try:
         assert score(compiled) == "answer"
-        assert torch.optim.SGD.step is not before
+        assert torch.optim.SGD.step is not before[0]
+        assert layer.__init__ is not before[1]
     finally:
-        torch.optim.SGD.step = before  # type: ignore[method-assign]
+        torch.optim.SGD.step, layer.__init__, layer.__setstate__ = before  # type: ignore[method-assign]
 
 
 def raising(error: BaseException) -> Callable[[], object]:

@@ -11,8 +11,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from prunebench import CannotTakePart
-from prunebench.api.component import BoundComponent
+from prunebench import CannotTakePart, Component, ComponentConfig, hookimpl
+from prunebench.api.component import BoundComponent, Provider
 from prunebench.api.info import DataInfo
 from prunebench.components.time_limit import watched
 from prunebench.engine.first_step import why_it_fails
@@ -153,6 +153,33 @@ def test_a_score_that_does_not_apply_to_the_network_is_told() -> None:
 
 def test_a_score_that_fails_for_want_of_data_says_nothing_of_the_network() -> None:
     assert why_it_fails(scoring("hrank"), built(Toy)) == ""
+
+
+class Careless:
+    """A score that does something with the network, and then needs its values."""
+
+    def __init__(self, act: Callable[[nn.Module], object]) -> None:
+        self._act = act
+
+    @hookimpl
+    def prunebench_score(self, model: nn.Module) -> Any:
+        self._act(model)
+        return next(model.parameters()).sum().item()
+
+
+def endlessly(model: nn.Module) -> None:
+    while True:
+        pass
+
+
+@pytest.mark.parametrize("act", [nn.Module.double, lambda model: model.requires_grad_(False), endlessly])
+def test_what_a_score_does_to_its_network_or_how_long_it_takes_is_no_fault_of_the_recipe(
+    act: Callable[[nn.Module], object],
+) -> None:
+    provider = Provider(Component("careless", ComponentConfig, lambda config: Careless(act), 1), "lab 0.3")
+    asked = replace(step(), scores=(BoundComponent(provider, ComponentConfig()),))
+    with watched(0.2):
+        assert why_it_fails(asked, built(Toy)) == ""
 
 
 def test_a_network_that_does_not_return_is_given_up() -> None:

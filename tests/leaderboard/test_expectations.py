@@ -94,6 +94,28 @@ def test_what_cannot_be_compared_is_undecided_and_says_why(changes: dict[str, An
     assert said in section(judgements)
 
 
+@pytest.mark.parametrize("entry", ["late", "init"])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"density": None},
+        {"density": None, "round": 1},
+        {"density": None, "metric": "smallest_matching_density"},
+        {"density": None, "metric": "movement/ratio"},
+    ],
+)
+def test_a_claim_of_a_method_that_does_not_apply_is_undecided_and_says_why(entry: str, changes: dict[str, Any]) -> None:
+    nothing = {"role": "find", "metric": "", "split": "", "unit": "", "position": "", "key": ""}
+    apart = [row(entry, seed, None, None, **nothing, outcome="inapplicable", note="no batch norm") for seed in range(3)]
+    lines = [*(one for one in rows(0.02) if one["entry"] != entry), *apart]
+    (judgement,) = judge(lines, {**CLAIM, **changes})
+    assert (judgement.verdict, judgement.where) == ("undecided", ("lenet", "mnist"))
+    assert ours_text(judgement) == f'"{entry}" does not apply to this network: no batch norm'
+    (same,) = verdicts(recorded(lines, {**CLAIM, **changes}))
+    assert same == judgement
+
+
 def test_without_a_density_the_mean_over_all_shared_ones_is_compared() -> None:
     results = []
     for seed in range(3):

@@ -139,6 +139,17 @@ def test_everything_that_differs_is_named_at_once() -> None:
     assert len(str(error.value).splitlines()) == 3
 
 
+def test_a_method_that_applies_in_one_of_both_only_is_named() -> None:
+    nothing = {"role": "find", "metric": "", "split": "", "unit": "", "position": "", "key": "", "round": 1}
+    apart = row("imp", 9, None, None, **nothing, outcome="inapplicable", note="no batch norm")
+    for pair in ((recorded(), recorded([apart])), (recorded([apart]), recorded())):
+        with pytest.raises(
+            PrunebenchError, match='entry "imp" on lenet, mnist: only one says that it does not apply: no'
+        ):
+            check_mixable(*pair)
+    check_mixable(recorded([apart]), recorded([{**apart, "seed": 10}]))
+
+
 def test_rows_with_other_fields_are_named() -> None:
     with pytest.raises(PrunebenchError, match="fields of the rows: only one has density_macs"):
         check_mixable(recorded(), recorded([{**r, "density_macs": 0.5} for r in results()]))

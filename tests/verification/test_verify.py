@@ -8,7 +8,7 @@ from leaderboard.boards import board as board_of_rows
 from leaderboard.boards import row
 from quiet import quietly
 
-from prunebench import PrunebenchError
+from prunebench import PrunebenchError, runner
 from prunebench.api.details import EvaluationDetail
 from prunebench.api.errors import ConfigError
 from prunebench.api.results import final_rows
@@ -20,7 +20,9 @@ from prunebench.results.folder import read_results
 from prunebench.results.rows import read_rows
 from prunebench.results.verification import misfits, read_record
 from prunebench.results.writing import seal
+from prunebench.runner.preparing import Options
 from prunebench.runner.publishing import write_results
+from prunebench.verification.audit.tickets import other_tickets
 from prunebench.verification.comparison import compare
 from prunebench.verification.rerun import chosen_entries
 from prunebench.verification.verify import verify
@@ -185,3 +187,52 @@ def test_a_page_is_not_written_for_results_that_were_edited(board: Path) -> None
     refused = CliRunner().invoke(main, ["report", str(board)])
     assert refused.exit_code == 2
     assert "results.jsonl was edited" in refused.output
+
+
+SLIMMING = """
+schema = 1
+claim = "slimming needs batch norm"
+seeds = [0]
+cut = 0.5
+rounds = 1
+data = "mnist5k"
+
+[model]
+name = "lenet_300_100"
+args = { widths = [10, 5] }
+
+[train]
+horizon = "2it"
+batch = 50
+optimizer = { use = "adam", lr = 3e-3 }
+
+[[entry]]
+name = "dense"
+
+[[entry]]
+name = "slimming"
+schedule = "rewind"
+units = "channels"
+score = "bn-gamma"
+select = "global"
+
+[execution]
+workers = 0
+"""
+
+
+def test_a_method_that_applies_to_no_network_is_verified_by_planning_it(tmp_path: Path) -> None:
+    (tmp_path / "slimming.toml").write_text(SLIMMING)
+    prepared = runner.prepare(Options(tmp_path / "slimming.toml", store=tmp_path / "store"))
+    board = tmp_path / "board"
+    runner.write(prepared, runner.run(prepared), board)
+    for entries, compared in (("slimming", 1), ("all", len(read_results(board).rows))):
+        comparison = verify(board, entries=entries, show=quietly)
+        assert (comparison.holds, comparison.compared, comparison.same_environment) == (True, compared, True)
+
+    results = read_results(board)
+    (said,) = (row for row in results.rows if row.entry == "slimming")
+    for more in ({"density_macs": 0.5}, {"metric": "accuracy"}, {"round": 2}):
+        changed = [row if row != said else row.model_copy(update=more) for row in results.rows]
+        found = list(other_tickets(replace(results, rows=changed), prepared.plan))
+        assert any("state more of such a trial than that its method does not apply (1)" in text for text in found)

@@ -63,6 +63,12 @@ class Trial:
         """The details of its analyses."""
         return [detail for detail in self.details if isinstance(detail, AnalysisDetail)]
 
+    @property
+    def inapplicable(self) -> list[str]:
+        """Of a method that does not apply to the network, why, in a sentence; nothing was run and nothing is empty."""
+        why = dict.fromkeys(row.note for row in self.rows if row.outcome == "inapplicable")
+        return [f"The method does not apply to this network, and nothing was run: {note}" for note in why]
+
     def tickets(self) -> list[Tickets]:
         """Every row that has a value, by round, draw and twin; no two have one name there."""
         final = {row.identity for row in final_rows(self.rows)}

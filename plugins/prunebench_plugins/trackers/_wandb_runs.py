@@ -85,8 +85,8 @@ def _trial(results: Results, trial: Trial, place: Mapping[str, Any]) -> Run:
         "id": identity,
         "name": trial.name[:NAME],
         "job_type": "trial",
-        "tags": _tags(results, trial.entry, trial.model, trial.data),
-        "notes": results.provenance.report.claim,
+        "tags": _tags(results, trial.entry, trial.model, trial.data, *(["inapplicable"] if trial.inapplicable else [])),
+        "notes": "\n\n".join([*trial.inapplicable, results.provenance.report.claim]).strip(),
         "config": {
             "benchmark": results.name,
             "entry": trial.entry,

@@ -101,6 +101,8 @@ def write(trial: Trial, folder: Path) -> None:
                     writer.add_scalar(f"curves/{curve.name}/{name}", value, iteration)
         for ticket in trial.tickets():
             add_ticket(writer, ticket)
+        for why in trial.inapplicable:
+            writer.add_text("outcome", why)
     for file in folder.glob("events.out.tfevents.*"):
         file.rename(folder / "events.out.tfevents.0.prunebench")  # its own name tells the machine's
 

@@ -62,10 +62,21 @@ def _group(group: Group, names: Sequence[str]) -> str:
     places = [place for place in group.places if any(entry.at(place).trials for entry in entries)]
     rows = [[entry.name, _rank(entry), *(_value(entry, place, group) for place in places)] for entry in entries]
     caption = f"{group.model} on {group.data}: {group.metric.label} by density"
-    return table(caption, ["entry", "rank", *(group.labels[place] for place in places)], rows, numbers=True)
+    shown = table(caption, ["entry", "rank", *(group.labels[place] for place in places)], rows, numbers=True)
+    return shown + "".join(
+        paragraph(f"{entry.name} does not apply to this network: {note}.") for entry in entries for note in _why(entry)
+    )
+
+
+def _why(entry: Entry) -> list[str]:
+    """Why an entry's method does not apply to the network; empty if it does."""
+    gaps = (gap for cell in entry.cells.values() for gap in cell.missing.values())
+    return list(dict.fromkeys(gap.note for gap in gaps if gap.why == "inapplicable"))
 
 
 def _rank(entry: Entry) -> str:
+    if _why(entry):
+        return "does not apply"
     return "reference" if entry.dense else "none" if entry.rank is None else str(entry.rank)
 
 

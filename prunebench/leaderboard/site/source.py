@@ -8,7 +8,7 @@ from pathlib import Path
 
 from prunebench.api.board import Board
 from prunebench.api.results import Results
-from prunebench.leaderboard.expectations import is_reduced
+from prunebench.leaderboard.reduced import is_reduced
 
 
 @dataclass(frozen=True)

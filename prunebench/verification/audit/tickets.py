@@ -16,6 +16,7 @@ from prunebench.plan.phases import spec_of
 from prunebench.plan.specs import TrainSpec
 from prunebench.plan.trial import Plan, Trial
 from prunebench.results.details import DETAILS
+from prunebench.results.measured_rows import rows_of_left_out
 from prunebench.results.merge import detail_identity
 from prunebench.results.rows import RESULTS
 from prunebench.runner.provenance import FAILED
@@ -97,7 +98,7 @@ def _numbers(results: Results, plan: Plan, planned: Planned) -> Iterator[str]:
     yield from listed("numbers that the file does not measure", beside)
     foreign = (row_text(row) for ticket, rows in judged.items() if ticket not in planned for row in rows)
     yield from listed("numbers of tickets that the file does not judge", foreign)
-    left_out = {(out.entry, out.model, out.data, seed): out.why for out in plan.left_out for seed in out.seeds}
+    left_out = {row.trial: row for out in plan.left_out for row in rows_of_left_out(out)}
     trials = {_trial(trial) for trial in plan.trials} | left_out.keys()
     elsewhere = (row_text(row) for row in results.rows if row.role != "evaluate" and row.trial not in trials)
     yield from listed("numbers of trials that the file does not have", elsewhere)
@@ -107,8 +108,11 @@ def _numbers(results: Results, plan: Plan, planned: Planned) -> Iterator[str]:
     apart = [row for row in results.rows if row.trial in left_out]
     taking_part = (row_text(row) for row in apart if row.outcome != "inapplicable")
     yield from listed("rows that judge trials whose method does not apply to the network", taking_part)
-    why = (row_text(row) for row in apart if row.outcome == "inapplicable" and row.note != left_out[row.trial])
+    said_so = [row for row in apart if row.outcome == "inapplicable"]
+    why = (row_text(row) for row in said_so if row.note != left_out[row.trial].note)
     yield from listed("trials of which planning gives another reason why the method does not apply", why)
+    beside = [row_text(row) for row in said_so if row != left_out[row.trial].model_copy(update={"note": row.note})]
+    yield from listed("rows that state more of such a trial than that its method does not apply", beside)
     yield from listed("trials that failed without a note that says why", _unexplained(results))
     found = {row.trial for row in results.rows}
     absent = (ticket_text(trial, None, 0) for trial in sorted(trials) if trial not in found)

@@ -17,9 +17,13 @@ from prunebench.api.report import value_text
 from prunebench.commands.main import main
 from prunebench.leaderboard import board_of
 from prunebench.leaderboard.site.html import Html, joined, link, raw
+from prunebench.leaderboard.site.methods import method_pages
+from prunebench.leaderboard.site.source import SiteBoard
 from prunebench.results.folder import read_results
 from prunebench.runner.site import components_of, make_site
 
+from ..boards import PROVENANCE, row, typed
+from ..boards import results as rows_of_boards
 from ..page.browser import Browser
 
 ROOT = Path(__file__).parents[3]
@@ -90,6 +94,16 @@ def test_the_page_of_a_method_names_the_entries_that_use_it(site: Path) -> None:
     assert "quickstart" in page
     assert "imp-reinit" in page
     assert "one-shot<" not in page
+
+
+def test_the_page_of_a_method_says_where_it_does_not_apply() -> None:
+    nothing = {"role": "find", "metric": "", "split": "", "unit": "", "position": "", "key": "", "round": 1}
+    apart = row("slimming", 0, None, None, **nothing, outcome="inapplicable", note="no batch <norm>")
+    made = typed([*rows_of_boards(), apart], (), PROVENANCE)
+    uses = {"imp": ("magnitude",), "slimming": ("magnitude",)}
+    page = method_pages([SiteBoard("one", Path(), made, board_of(made), uses)])["methods/magnitude.html"]
+    assert "slimming does not apply to this network: no batch &lt;norm&gt;." in page
+    assert ">does not apply<" in page
 
 
 def test_a_site_is_written_over_a_site_and_over_nothing_else(tmp_path: Path) -> None:

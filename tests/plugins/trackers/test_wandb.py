@@ -251,6 +251,17 @@ def name_of(row: Mapping[str, Any]) -> str:
     return f"tickets/{row['split']}/{row['metric']}{aside}"
 
 
+def test_a_run_of_a_method_that_does_not_apply_says_so_and_why(place: Place) -> None:
+    whole = results(place)
+    said = {"role": "find", "metric": "", "split": "", "unit": "", "position": "", "value": None, "key": ""}
+    said |= {"entry": "slimming", "outcome": "inapplicable", "note": "no batch norm"}
+    apart = whole.rows[0].model_copy(update=said | dict.fromkeys(("density", "density_all", "density_macs")))
+    *_, run, _ = runs_of(replace(whole, rows=[*whole.rows, apart]), board_of(whole), "p", None)
+    assert run.content["notes"].startswith("The method does not apply to this network, and nothing was run: no batch n")
+    assert "inapplicable" in run.content["tags"]
+    assert run.content["summary"]["outcomes"] == {"inapplicable": 1}
+
+
 def test_there_is_a_run_for_each_trial_and_one_for_the_leaderboard(
     records: dict[str, list[dict[str, Any]]],
 ) -> None:
