@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from prunebench.api.errors import DataMissing, PlanError, PrunebenchError
+from prunebench.kernels.whole_files import write_whole
 
 if TYPE_CHECKING:
     from prunebench.kernels.saved_states import SavedState
@@ -95,14 +96,10 @@ def origin_of(file: Path, digest: str) -> str:
         return ""
 
 
-def note_origin(file: Path, origin: str) -> str:
-    """Write the note beside a file that was fetched; its digest."""
-    digest = digest_of(file)
+def note_origin(file: Path, digest: str, origin: str) -> None:
+    """Write the note beside a file that was fetched, or will be, with this sha256. Raises OSError."""
     text = json.dumps({"origin": origin, "sha256": digest}, indent=1) + "\n"
-    beside = _note_of(file).with_suffix(".new")
-    beside.write_text(text, encoding="utf-8")
-    beside.replace(_note_of(file))
-    return digest
+    write_whole(_note_of(file), text.encode())
 
 
 def _note_of(file: Path) -> Path:
