@@ -15,9 +15,10 @@ CHANGES = frozenset({"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link"
 NEED_ROOM = frozenset({"open", "os.mkdir", "os.link", "os.fsync"})
 LIVED, FAILED, KILLED, TOLD = 0, 1, 9, 7
 MOST = 500
+SYNC = "fsync"
 
 
-def killed_at_each(work: Callable[[int], None]) -> Iterator[int]:
+def killed_at_each(work: Callable[[int], object]) -> Iterator[int]:
     """Do the work in a process that dies before its n-th change of a file, for each n until it lives to the end.
 
     Args:
@@ -33,7 +34,7 @@ def killed_at_each(work: Callable[[int], None]) -> Iterator[int]:
     raise AssertionError("it does not end")
 
 
-def full_disk_at_each(work: Callable[[int], None]) -> Iterator[int]:
+def full_disk_at_each(work: Callable[[int], object]) -> Iterator[int]:
     """As `killed_at_each`, but from the n-th change on there is no more room; an error other than ours is a failure."""
 
     def full(event: str) -> None:
@@ -49,7 +50,7 @@ def full_disk_at_each(work: Callable[[int], None]) -> Iterator[int]:
     raise AssertionError("it does not end")
 
 
-def _child(step: int, work: Callable[[], None], then: Callable[[str], None]) -> int:
+def _child(step: int, work: Callable[[], object], then: Callable[[str], None]) -> int:
     child = os.fork()
     if child:
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
@@ -67,7 +68,7 @@ def _child(step: int, work: Callable[[], None], then: Callable[[str], None]) -> 
         sync(handle)
 
     try:
-        os.fsync = synced
+        setattr(os, SYNC, synced)
         sys.addaudithook(watch)
         work()
         code = LIVED

@@ -12,8 +12,8 @@ from prunebench.benchmark.choices import ModelChoice, with_default
 from prunebench.components.catalogue import Catalogue
 from prunebench.components.managers import call_planning_hook
 from prunebench.kernels import weight_files
-from prunebench.kernels.scratch_folder import scratch_folder
 from prunebench.runner.preparing import Options, data_root, read_file
+from prunebench.runner.scratch_folder import scratch_folder
 
 
 @dataclass(frozen=True)

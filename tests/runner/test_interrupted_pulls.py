@@ -52,7 +52,7 @@ def zoo(folder: Path, version: str) -> Path:
                 environment="e",
                 timm=None,
                 files={
-                    file: ZooFile(sha256=hashlib.sha256(data).hexdigest(), size=len(data))
+                    file: ZooFile(sha256=hashlib.sha256(data).hexdigest(), size=len(data))  # type: ignore[misc]
                     for file, data in content.items()
                 },
             )

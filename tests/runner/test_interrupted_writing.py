@@ -160,7 +160,7 @@ def test_of_commands_that_write_one_folder_at_once_each_has_its_turn(tmp_path: P
         thread.join()
     assert failed == []
     there = read_results(board)
-    assert (there.rows, there.details) in [(tuple(one.rows), tuple(one.details)) for one in both]
+    assert (list(there.rows), list(there.details)) in [(list(one.rows), list(one.details)) for one in both]
     assert there.rows[0].seed == there.provenance.seeds[0]
     assert foreign_files(board) == []
 
@@ -225,7 +225,8 @@ def test_results_are_never_read_of_two_sets(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_what_a_report_may_have_left_half_is_named(tmp_path: Path) -> None:
-    board, told = tmp_path / "board", []
+    board = tmp_path / "board"
+    told: list[str] = []
     results = toy_results()
     write_results(
         board,
