@@ -90,19 +90,21 @@ def digest_of(file: Path) -> str:
 def origin_of(file: Path, digest: str) -> str:
     """Where a file was fetched from, as the note beside it says; empty where there is none of this content."""
     try:
-        noted = json.loads(_note_of(file).read_text(encoding="utf-8"))
+        noted = json.loads(note_of(file).read_text(encoding="utf-8"))
         return str(noted["origin"]) if noted["sha256"] == digest else ""
     except (OSError, ValueError, TypeError, KeyError):
         return ""
 
 
-def note_origin(file: Path, digest: str, origin: str) -> None:
-    """Write the note beside a file that was fetched, or will be, with this sha256. Raises OSError."""
+def note_origin(file: Path, digest: str, origin: str) -> Path:
+    """Write the note beside a file that was fetched, of this sha256; the note. Raises OSError."""
     text = json.dumps({"origin": origin, "sha256": digest}, indent=1) + "\n"
-    write_whole(_note_of(file), text.encode())
+    write_whole(note_of(file), text.encode())
+    return note_of(file)
 
 
-def _note_of(file: Path) -> Path:
+def note_of(file: Path) -> Path:
+    """Where the note of a file's origin is."""
     return file.with_name(f"{file.name}.json")
 
 

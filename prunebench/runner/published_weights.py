@@ -62,7 +62,7 @@ def fetch_weights(published: Pretrained, root: Path | None = None) -> FetchedWei
             whole = scratch / published.file
             digest = weight_files.digest_of(whole)
             # The note is of these bytes and says nothing of others: with it in place first, no file lacks its origin.
-            weight_files.note_origin(file, digest, origin)
+            os.replace(weight_files.note_origin(whole, digest, origin), weight_files.note_of(file))
             os.replace(whole, file)
     except OSError as error:
         raise PrunebenchError(f"{file}: it cannot be written ({error.strerror or error})") from error

@@ -176,7 +176,8 @@ def test_a_kill_of_a_pull_of_a_store_leaves_whole_artifacts(source: Store, tmp_p
         assert all(sound for _, sound in store.scan())
         copied(step)
         assert sorted(store.scan()) == sorted((address, True) for address in addresses)
-        assert not [name for name in files_below(tmp_path / f"{step}") if name.endswith((".tmp", ".bad"))]
+        left = files_below(tmp_path / f"{step}" / "objects")
+        assert not [name for name in left if name.endswith((".tmp", ".bad"))]
     assert step > 20
 
 
