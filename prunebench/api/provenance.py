@@ -173,6 +173,7 @@ class Provenance(Record):
         profile: the profile of the file that was run; null for the whole file.
         settings: what the command line changed, as in "train.batch=60".
         seeds, entries: those that were run, in the order of the file.
+        missing_seeds: of the seeds that the file asks for, those that were not run; stated where there are any.
         environment: the fingerprint's fields; bits are promised where all of them are equal.
         environments: where the run computed in several, the fields of each by its id; rows that were not made in
             `environment` name theirs.
@@ -201,6 +202,7 @@ class Provenance(Record):
     settings: tuple[str, ...] = ()
     seeds: tuple[Whole, ...]
     entries: tuple[str, ...]
+    missing_seeds: tuple[Whole, ...] = ()
     environment: Mapping[str, Scalar]
     environments: Mapping[str, Mapping[str, Scalar]] = Field(default_factory=dict)
     hardware: Mapping[str, Scalar]

@@ -138,6 +138,8 @@ class Benchmark:
     claim: str
     note: str
     seeds: tuple[int, ...]
+    missing_seeds: tuple[int, ...]
+    """Those of the file that the command line leaves out."""
     entries: tuple[Entry, ...]
     """The entries to score, in the order of the file."""
     all_entries: Mapping[str, Entry]

@@ -49,8 +49,8 @@ class Changes(TypedDict, total=False):
 def read(path: Path, catalogue: Catalogue, **changes: Unpack[Changes]) -> Reading:
     """Read, merge and resolve a benchmark file; each error names the file and the key."""
     try:
-        raw = _laid_out(merging.read_file(path), changes)
-        reading = _resolved(raw, catalogue, path, changes)
+        raw, asked = _laid_out(merging.read_file(path), changes)
+        reading = _resolved(raw, catalogue, path, changes, asked)
     except ConfigError as error:
         reading = Reading(None, error.errors)
     where = os.path.relpath(path)
@@ -67,8 +67,8 @@ def resolve(raw: Table, catalogue: Catalogue, path: Path) -> Benchmark:
     return _resolved(raw, catalogue, path, {}).sound()
 
 
-def _laid_out(raw: Table, changes: Changes) -> Table:
-    """The file's table under its profile and what the command line changes."""
+def _laid_out(raw: Table, changes: Changes) -> tuple[Table, Any]:
+    """The file's table under its profile and what the command line changes, and the seeds that the file asks for."""
     raw, profile = dict(raw), changes.get("profile")
     profiles = raw.pop("profile", {})
     if not isinstance(profiles, Mapping):
@@ -82,12 +82,13 @@ def _laid_out(raw: Table, changes: Changes) -> Table:
         raw = merging.merge(raw, profiles[profile])
     for setting in changes.get("settings", ()):
         raw = merging.apply_setting(raw, setting)
+    asked = raw.get("seeds")
     if (seeds := changes.get("seeds")) is not None:
         raw["seeds"] = list(seeds)
-    return raw
+    return raw, asked
 
 
-def _resolved(raw: Table, catalogue: Catalogue, path: Path, changes: Changes) -> Reading:
+def _resolved(raw: Table, catalogue: Catalogue, path: Path, changes: Changes, asked: Any = None) -> Reading:
     binder = FileBinder(catalogue)
     errors = Errors()
     top, wrong = _top_table(raw, binder, errors)
@@ -119,6 +120,7 @@ def _resolved(raw: Table, catalogue: Catalogue, path: Path, changes: Changes) ->
         claim=top.claim,
         note=top.note,
         seeds=top.seeds,
+        missing_seeds=_missing(asked, top.seeds),
         entries=chosen,
         all_entries=entries,
         measure=top.measure,
@@ -129,6 +131,12 @@ def _resolved(raw: Table, catalogue: Catalogue, path: Path, changes: Changes) ->
         catalogue=catalogue,
     )
     return Reading(benchmark, tuple(errors.lines()))
+
+
+def _missing(asked: Any, seeds: Sequence[int]) -> tuple[int, ...]:
+    """The seeds that a file asks for, whatever stands there, and that are not run."""
+    stated = asked if isinstance(asked, list) else []
+    return tuple(dict.fromkeys(seed for seed in stated if type(seed) is int and seed not in seeds))
 
 
 _STAND_INS: Mapping[str, Any] = {"schema": 1, "seeds": [0], "data": [{}], "model": [{}], "train": {}, "entry": [{}]}

@@ -38,7 +38,10 @@ def _row(folder: Path) -> str:
     where = f"{made.hardware.get('device', '?')}, {made.hardware.get('cores', '?')} cores"
     judged = verdict_text(board.expectations) if board.expectations else "none"
     name = f"[{folder.name}]({folder.parent.name}/{folder.name}/README.md)"
-    return f"| {name} | {board.claim} | {len(made.seeds)} | {where} | {judged} |"
+    seeds = str(len(made.seeds))
+    if made.missing_seeds:
+        seeds += f" of {len(made.seeds) + len(made.missing_seeds)}"
+    return f"| {name} | {board.claim} | {seeds} | {where} | {judged} |"
 
 
 if __name__ == "__main__":

@@ -73,13 +73,21 @@ def _board(results: Results, source: Source, metric: str, ranked_by: Callable[[s
         against=report.against,
         alpha=report.alpha,
         axis=source.axis,
-        notes=(*report.notes, *note),
+        notes=(*_partial(results), *report.notes, *note),
         groups=groups,
         blocks=_blocks(groups, report.alpha),
         expectations=(),
         provenance=results.provenance,
         ranked_by=ranked_by,
     )
+
+
+def _partial(results: Results) -> Iterator[str]:
+    """That seeds of the file are missing: the results are its own only with them."""
+    missing = results.provenance.missing_seeds
+    if missing:
+        which = f"seed {missing[0]} is" if len(missing) == 1 else f"seeds {_numbered(missing)} are"
+        yield f"Partial: {which} missing of those that the file asks for."
 
 
 def _coarse(rows: Iterable[Row]) -> Iterator[str]:

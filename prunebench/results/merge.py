@@ -75,9 +75,12 @@ def merged(results: Sequence[Results]) -> Results:
     origins = tuple(origin for source in sources for origin in origins_of(source))
     said = {merged_note(len(source.merged)) for source in sources if source.merged}
     notes = dict.fromkeys(note for source in sources for note in source.report.notes if note not in said)
+    seeds = tuple(dict.fromkeys(seed for source in sources for seed in source.seeds))
+    missing = [seed for source in sources for seed in source.missing_seeds]
     provenance = first.provenance.model_copy(
         update={
-            "seeds": tuple(dict.fromkeys(seed for source in sources for seed in source.seeds)),
+            "seeds": seeds,
+            **({"missing_seeds": tuple(dict.fromkeys(s for s in missing if s not in seeds))} if missing else {}),
             "entries": entries,
             "components": {name: origin for source in sources for name, origin in source.components.items()},
             "finished": max(origin.finished for origin in origins),

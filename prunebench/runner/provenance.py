@@ -67,8 +67,9 @@ def provenance_of(
         metrics=metrics_of(benchmark),
         primary=primary(benchmark.entries[0].metrics),
     )
-    # Where there is one it stays unstated, and the file is as it always was.
-    return made.model_copy(update={"environments": several}) if len(several) > 1 else made
+    # Where there is nothing to state they stay unstated, and the file is as it always was.
+    stated = {"environments": several if len(several) > 1 else {}, "missing_seeds": benchmark.missing_seeds}
+    return made.model_copy(update={name: value for name, value in stated.items() if value})
 
 
 def report_settings(benchmark: Benchmark, notes: Sequence[str] = ()) -> ReportSettings:

@@ -8,6 +8,7 @@ from leaderboard.boards import PROVENANCE, results, row, typed
 
 from prunebench import PrunebenchError, runner
 from prunebench.api.results import Results
+from prunebench.leaderboard import board_of
 from prunebench.results.folder import read_results
 from prunebench.results.merge import check_mixable, merged
 from prunebench.results.rows import read_rows
@@ -60,6 +61,18 @@ def test_seeds_run_apart_give_the_rows_of_seeds_run_together(boards: Path, tmp_p
     together = {row.model_dump_json() for row in read_rows(boards / "both")}
     assert {row.model_dump_json() for row in read_rows(tmp_path)} == together
     assert "Merged from 2 runs" in (tmp_path / "README.md").read_text()
+
+
+def test_seeds_that_are_missing_are_said_until_they_are_merged_in(boards: Path, tmp_path: Path) -> None:
+    first, second, both = (read_results(boards / name) for name in ("first", "second", "both"))
+    assert [one.provenance.missing_seeds for one in (first, second, both)] == [(1,), (0,), ()]
+    assert "missing_seeds" not in (boards / "both" / "provenance.json").read_text()
+    said = "Partial: seed 1 is missing of those that the file asks for."
+    assert said in (boards / "first" / "README.md").read_text()
+    assert said in board_of(merged([first, first])).notes
+    whole = merged([first, second])
+    assert whole.provenance.missing_seeds == ()
+    assert not any(note.startswith("Partial") for note in board_of(whole).notes)
 
 
 def test_a_measurement_that_both_have_counts_once(boards: Path) -> None:

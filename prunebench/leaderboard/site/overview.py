@@ -65,8 +65,11 @@ def _row(one: SiteBoard) -> list[Content]:
 
 def state_of(one: SiteBoard) -> Html:
     """How far a board is to be trusted, in badges."""
-    marks = [badge("reduced", "bad") if one.reduced else badge("whole file", "good"), badge("self-reported")]
-    return joined(marks)
+    marks = [badge("reduced", "bad") if one.reduced else badge("full recipe", "good")]
+    there, missing = (len(seeds) for seeds in (one.board.provenance.seeds, one.board.provenance.missing_seeds))
+    if missing:
+        marks.append(badge(f"partial: {there} of {there + missing} seeds", "bad"))
+    return joined([*marks, badge("self-reported")])
 
 
 def _leaders(one: SiteBoard) -> str:

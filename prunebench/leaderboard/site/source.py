@@ -8,6 +8,7 @@ from pathlib import Path
 
 from prunebench.api.board import Board
 from prunebench.api.results import Results
+from prunebench.leaderboard.expectations import is_reduced
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,5 @@ class SiteBoard:
 
     @property
     def reduced(self) -> bool:
-        """Whether it says that it is not the whole of its file."""
-        provenance = self.board.provenance
-        return provenance.profile is not None or bool(provenance.settings) or bool(provenance.report.notes)
+        """Whether its recipe is not the file's full one, so that no published result is judged by it."""
+        return is_reduced(self.board.provenance)

@@ -15,7 +15,7 @@ from prunebench.results.rows import RESULTS
 from prunebench.runner.provenance import metrics_of
 from prunebench.verification.audit.wording import listed
 
-_SOMETIMES = {Provenance: {"environments", "merged"}, MetricInfo: {"low", "high"}}
+_SOMETIMES = {Provenance: {"environments", "merged", "missing_seeds"}, MetricInfo: {"low", "high"}}
 """Fields that this version states only where there is something to state; those of rows are MARKS."""
 
 
