@@ -20,15 +20,10 @@ from prunebench.commands.output import reports_left_out, show_error
 @json_option
 def merge(folders: tuple[Path, ...], out: Path, overwrite: bool, also: bool, as_json: bool) -> None:
     """Lay leaderboards of the same benchmark together: other seeds, entries or machines."""
-    from prunebench.results.folder import read_results
-    from prunebench.results.merge import merged
-    from prunebench.runner.out_folder import check_out, judged_in
-    from prunebench.runner.publishing import write_results
+    from prunebench.runner.publishing import merge_folders
 
     complaints: list[str] = []
-    results = merged([read_results(folder) for folder in folders])
-    check_out(out, judged_in(results.rows), overwrite)
-    write_results(out, results, also=also, complain=complaints.append)
+    results = merge_folders(folders, out, overwrite=overwrite, also=also, complain=complaints.append)
     if as_json:
         click.echo(json.dumps({"out": str(out), "rows": len(results.rows), "complaints": complaints}))
     else:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import glob
 import hashlib
 import os
 import secrets
@@ -92,6 +94,7 @@ class _Part:
 
     It lies under a name that no other process uses, and not in a folder for temporary files: a data root is often
     shared, and those cannot be read by others. Between two calls it lies at `rest`, from where one process takes it.
+    It is locked as long as its process lives: what a killed one left is the next one's to go on with.
     """
 
     path: Path
@@ -100,18 +103,38 @@ class _Part:
     """Whether a mirror said that it gives parts of the file."""
     pieces: int = 0
     """From how many answers it was put together."""
+    handle: int = -1
+    """Open as long as the lock is held."""
 
     @classmethod
     def of(cls, download: Download) -> _Part:
         name = f"{download.path.name}.{download.checksum.rpartition(':')[2][:8]}"
-        part = cls(
-            download.path.with_name(f"{name}.{secrets.token_hex(4)}.part"), download.path.with_name(f"{name}.part")
-        )
+        rest = download.path.with_name(f"{name}.part")
+        for left in download.path.parent.glob(f"{glob.escape(name)}.*.part"):
+            _give_back(left, rest)
+        while True:
+            part = cls(download.path.with_name(f"{name}.{secrets.token_hex(4)}.part"), rest)
+            with suppress(FileNotFoundError):
+                os.replace(rest, part.path)
+                part.resumable, part.pieces = True, 1
+            if part._lock():
+                return part
+
+    def _lock(self) -> bool:
+        """Whether it is this process's: another one may have taken it for left between its making and its locking."""
+        self.handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         with suppress(FileNotFoundError):
-            os.replace(part.rest, part.path)
-            part.resumable, part.pieces = True, 1
-        part.path.touch()
-        return part
+            try:
+                fcntl.flock(self.handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                pass
+            except OSError:  # this file system has no locks, so nobody takes what is left either
+                return True
+            else:
+                if os.path.samestat(os.fstat(self.handle), os.stat(self.path)):
+                    return True
+        os.close(self.handle)
+        return False
 
     @property
     def size(self) -> int:
@@ -124,6 +147,22 @@ class _Part:
                 os.replace(self.path, self.rest)
             else:
                 self.path.unlink()
+        os.close(self.handle)
+
+
+def _give_back(left: Path, rest: Path) -> None:
+    """Put the part of a process that was killed where the next finds it, unless more of the file is there already."""
+    with suppress(OSError):
+        handle = os.open(left, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            size = os.fstat(handle).st_size
+            if size and not (rest.is_file() and rest.stat().st_size >= size):
+                os.replace(left, rest)
+            else:
+                left.unlink()
+        finally:
+            os.close(handle)
 
 
 class _BrokenOffError(Exception):

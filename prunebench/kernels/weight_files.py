@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from prunebench.api.errors import DataMissing, PlanError, PrunebenchError
+from prunebench.kernels.whole_files import write_whole
 
 if TYPE_CHECKING:
     from prunebench.kernels.saved_states import SavedState
@@ -89,23 +90,21 @@ def digest_of(file: Path) -> str:
 def origin_of(file: Path, digest: str) -> str:
     """Where a file was fetched from, as the note beside it says; empty where there is none of this content."""
     try:
-        noted = json.loads(_note_of(file).read_text(encoding="utf-8"))
+        noted = json.loads(note_of(file).read_text(encoding="utf-8"))
         return str(noted["origin"]) if noted["sha256"] == digest else ""
     except (OSError, ValueError, TypeError, KeyError):
         return ""
 
 
-def note_origin(file: Path, origin: str) -> str:
-    """Write the note beside a file that was fetched; its digest."""
-    digest = digest_of(file)
+def note_origin(file: Path, digest: str, origin: str) -> Path:
+    """Write the note beside a file that was fetched, of this sha256; the note. Raises OSError."""
     text = json.dumps({"origin": origin, "sha256": digest}, indent=1) + "\n"
-    beside = _note_of(file).with_suffix(".new")
-    beside.write_text(text, encoding="utf-8")
-    beside.replace(_note_of(file))
-    return digest
+    write_whole(note_of(file), text.encode())
+    return note_of(file)
 
 
-def _note_of(file: Path) -> Path:
+def note_of(file: Path) -> Path:
+    """Where the note of a file's origin is."""
     return file.with_name(f"{file.name}.json")
 
 

@@ -25,7 +25,13 @@ def aside(path: Path) -> Iterator[Path]:
 
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file. Raises OSError; what was there is unchanged then."""
-    with aside(path) as beside, beside.open("xb") as file:
+    with aside(path) as beside:
+        write_new(beside, content)
+
+
+def write_new(path: Path, content: bytes) -> None:
+    """Write a file that is not there, down to the disk. Raises OSError."""
+    with path.open("xb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())

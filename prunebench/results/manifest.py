@@ -93,12 +93,12 @@ def manifest_text(files: Mapping[str, str]) -> str:
     return json.dumps({**body, "sha256": keys.digest(body)}, indent=2, sort_keys=True) + "\n"
 
 
-def manifest_of(folder: Path) -> str:
-    """The content of the manifest that fits a folder as it is.
+def manifest_of(files: Mapping[str, Path]) -> str:
+    """The content of the manifest of files, by their paths below the leaderboard's folder, wherever they lie now.
 
-    Raises: PrunebenchError if something in it is no regular file, or has a name that cannot be listed.
+    Raises: PrunebenchError if one is no regular file.
     """
-    return manifest_text({name: sha256_of(folder / name) for name in files_in(folder) if name not in UNLISTED})
+    return manifest_text({name: sha256_of(path) for name, path in files.items() if name not in UNLISTED})
 
 
 def files_in(folder: Path) -> list[str]:
@@ -189,11 +189,16 @@ def read_manifest(folder: Path) -> Manifest:
         DamagedManifestError: it is damaged or was edited.
         PrunebenchError: there is none, or the folder was left in the middle of a change.
     """
-    path = folder / MANIFEST
     if (folder / UNFINISHED).is_symlink() or (folder / UNFINISHED).exists():
         raise PrunebenchError(
             f"{folder}: incomplete: writing it was interrupted. `prunebench report {folder}` completes it."
         )
+    return parsed_manifest(folder)
+
+
+def parsed_manifest(folder: Path) -> Manifest:
+    """What the manifest holds, also in the middle of a change. Raises as `read_manifest` does otherwise."""
+    path = folder / MANIFEST
     try:
         content = content_of(path)
     except FileNotFoundError:

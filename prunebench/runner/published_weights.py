@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from prunebench.components.catalogue import Catalogue
 from prunebench.components.managers import call_planning_hook
 from prunebench.kernels import weight_files
 from prunebench.runner.preparing import Options, data_root, read_file
+from prunebench.runner.scratch_folder import scratch_folder
 
 
 @dataclass(frozen=True)
@@ -55,10 +57,23 @@ def fetch_weights(published: Pretrained, root: Path | None = None) -> FetchedWei
         digest = weight_files.digest_of(file)
         return FetchedWeights(file, weight_files.origin_of(file, digest), digest, fresh=False)
     try:
-        origin = published.fetch(data_root() if root is None else root)
-        return FetchedWeights(file, origin, weight_files.note_origin(file, origin), fresh=True)
+        with scratch_folder(file.parent) as scratch:
+            origin = _fetched(published, scratch, file)
+            whole = scratch / published.file
+            digest = weight_files.digest_of(whole)
+            # The note is of these bytes and says nothing of others: with it in place first, no file lacks its origin.
+            os.replace(weight_files.note_origin(whole, digest, origin), weight_files.note_of(file))
+            os.replace(whole, file)
     except OSError as error:
         raise PrunebenchError(f"{file}: it cannot be written ({error.strerror or error})") from error
+    return FetchedWeights(file, origin, digest, fresh=True)
+
+
+def _fetched(published: Pretrained, root: Path, file: Path) -> str:
+    try:
+        return published.fetch(root)
+    except PrunebenchError as error:
+        raise PrunebenchError(f"{error}. Get {published.where} by other means and put it at {file}") from error
 
 
 def absent_weights(options: Options, catalogue: Catalogue | None = None) -> list[Pretrained]:

@@ -10,21 +10,30 @@ from pathlib import Path
 from prunebench.api.board import Board
 from prunebench.api.component import BoundComponent
 from prunebench.api.errors import PrunebenchError
-from prunebench.api.provenance import Provenance
+from prunebench.api.provenance import Provenance, VerificationRecord
 from prunebench.api.results import Results
 from prunebench.components.catalogue import Catalogue
 from prunebench.components.managers import implements, run_manager
 from prunebench.engine.collector import without_collector
 from prunebench.results.details import details_text, parsed_details
-from prunebench.results.folder import recorded
-from prunebench.results.manifest import INDEX, SOURCES, check_manifest, files_in, read_manifest
+from prunebench.results.folder import read_results, recorded
+from prunebench.results.manifest import INDEX, MANIFEST, SOURCES, VERIFICATION, check_manifest, files_in, read_manifest
+from prunebench.results.merge import merged
 from prunebench.results.provenance import parsed_provenance, provenance_text, read_provenance
 from prunebench.results.reading import sha256_of
 from prunebench.results.rows import parsed_rows, rows_text
 from prunebench.results.tolerance import RULES, rules_text, tolerance_of
-from prunebench.results.verification import record_of
-from prunebench.results.writing import complete, remove_others, replacing, seal
+from prunebench.results.verification import misfits, record_of, record_text
+from prunebench.results.writing import (
+    changed_since_interruption,
+    complete,
+    only_writer,
+    remove_others,
+    replacing,
+    seal,
+)
 from prunebench.runner.components import Complain, call, described, on_standard_error, text_of
+from prunebench.runner.out_folder import check_out, judged_in
 from prunebench.runner.preparing import Prepared
 from prunebench.runner.rendered import Rendered
 from prunebench.runner.running import Outcome
@@ -68,8 +77,9 @@ def write(prepared: Prepared, outcome: Outcome, out: Path, complain: Complain = 
         PrunebenchError: the folder cannot be written; what was there before is unchanged.
     """
     computed = outcome.status.phases_missing or outcome.execution.done
-    before = None if computed else _made_before(out, outcome.provenance)
-    return _write(out, outcome.results, prepared.benchmark.also, complain, before)
+    with only_writer(out):
+        before = None if computed else _made_before(out, outcome.provenance)
+        return _write(out, outcome.results, prepared.benchmark.also, complain, before)
 
 
 def _made_before(folder: Path, provenance: Provenance) -> Provenance | None:
@@ -98,12 +108,63 @@ def report_again(
     Raises:
         PrunebenchError: the folder is not a leaderboard, or its results or its manifest were edited.
     """
-    if not complete(folder):
-        read_manifest(folder)
-        edited = [line for line in check_manifest(folder) if line.split()[0] in SOURCES]
-        if edited:
-            raise PrunebenchError(f"{folder}: {edited[0]}; a page is only written for results as they were recorded")
-    return write_results(folder, recorded(folder), metric, against, also=also, complain=complain)
+    if not folder.is_dir():
+        raise PrunebenchError(f"{folder}: not a leaderboard: it has no {MANIFEST}")
+    with only_writer(folder):
+        if not complete(folder):
+            read_manifest(folder)
+            edited = [line for line in check_manifest(folder) if line.split()[0] in SOURCES]
+            if edited:
+                raise PrunebenchError(
+                    f"{folder}: {edited[0]}; a page is only written for results as they were recorded"
+                )
+        return _write_results(folder, recorded(folder), metric, against, also, complain)
+
+
+def merge_folders(
+    folders: Sequence[Path],
+    out: Path,
+    *,
+    overwrite: bool = False,
+    also: bool = False,
+    complain: Complain = on_standard_error,
+) -> Results:
+    """Lay leaderboards of the same benchmark together; the results, which were written.
+
+    Args:
+        out: the folder to write. It may be one of those that are read.
+        overwrite: whether what is in it may go, whatever it is.
+        also: whether the reports that the folders name act too.
+    Raises:
+        PrunebenchError: one of them is no leaderboard, they are not of one benchmark, or something would be lost.
+    """
+    with only_writer(out):
+        results = merged([read_results(folder) for folder in folders])
+        check_out(out, judged_in(results.rows), overwrite)
+        return _write_results(out, results, None, None, also, complain)
+
+
+def record_verification(folder: Path, record: VerificationRecord) -> None:
+    """Put a record beside a leaderboard, whose page quotes it from then on: both or, after an error, neither.
+
+    Raises:
+        PrunebenchError: it is not of the results that are there now, or the folder cannot be written.
+    """
+    from prunebench.leaderboard import board_of
+
+    with only_writer(folder):
+        results = read_results(folder)
+        wrong = misfits(record, results)
+        if wrong:
+            raise PrunebenchError(
+                f"{folder}: nothing was noted: its results are no longer those that were executed again ({wrong[0]}). "
+                "Verify it again."
+            )
+        results = _with_verification(results, record)
+        with without_collector():
+            written = _replace(folder, results, board_of(results), record)
+        Rendered(folder, results.rows, results.details).keep(results.provenance, written)
+        seal(folder)
 
 
 def write_results(
@@ -116,6 +177,13 @@ def write_results(
     complain: Complain = on_standard_error,
 ) -> Results:
     """Write the leaderboard of results that were read from folders, with the arguments of `report_again`."""
+    with only_writer(folder):
+        return _write_results(folder, results, metric, against, also, complain)
+
+
+def _write_results(
+    folder: Path, results: Results, metric: str | None, against: str | None, also: bool, complain: Complain
+) -> Results:
     report = results.provenance.report
     report = report.model_copy(update={"metric": metric or report.metric, "against": against or report.against})
     results = replace(results, provenance=results.provenance.model_copy(update={"report": report}))
@@ -147,6 +215,12 @@ def _write(
 ) -> Written:
     from prunebench.leaderboard import board_of
 
+    reports_stay_away = given.provenance.also and not also
+    for name in changed_since_interruption(folder) if reports_stay_away else ():
+        complain(
+            f"{folder / name}: new since writing the folder was interrupted. If a report wrote it, it may be half: "
+            f"`prunebench report {folder} --also` writes it again."
+        )
     with without_collector():
         rendered, written = Rendered(folder, given.rows, given.details), None
         if before is not None and (written := rendered.files(before, SOMETIMES)) is not None:
@@ -185,8 +259,12 @@ def _write(
 
 def completed(folder: Path, results: Results) -> Results:
     """The results with what is derived from them: the tolerance, and the record in the folder if it is of them."""
+    return _with_verification(results, record_of(folder, results))
+
+
+def _with_verification(results: Results, record: VerificationRecord | None) -> Results:
     tolerance = tolerance_of(results.rows, results.details, results.provenance.report.metric)
-    derived = {"tolerance": tolerance.registered, "verification": record_of(folder, results)}
+    derived = {"tolerance": tolerance.registered, "verification": record}
     return replace(results, provenance=results.provenance.model_copy(update=derived))
 
 
@@ -203,11 +281,15 @@ def render(folder: Path, results: Results, board: Board) -> None:
     (folder / RULES).write_text(rules, encoding="utf-8", newline="\n")
 
 
-def _replace(folder: Path, results: Results, board: Board) -> Mapping[str, str]:
-    """Write everything that is made from results; the sha256 of each file."""
+def _replace(
+    folder: Path, results: Results, board: Board, record: VerificationRecord | None = None
+) -> Mapping[str, str]:
+    """Write everything that is made from results, and a new record of a verification; the sha256 of what was made."""
     with replacing(folder, SOMETIMES) as aside:
         render(aside, results, board)
         written = {name: sha256_of(aside / name) for name in files_in(aside)}
+        if record is not None:
+            (aside / VERIFICATION).write_text(record_text(record), encoding="utf-8", newline="\n")
     return written
 
 

@@ -75,6 +75,7 @@ class Comparison:
         findings: what contradicts the benchmark file or the results; nothing was run again if anything does.
         remarks: what nothing derives.
         file: the benchmark file that it was held against, and its digest.
+        results, details_sha256: the sha256 of all results and details of the leaderboard, as they were read.
     """
 
     compared: int = 0
@@ -93,6 +94,8 @@ class Comparison:
     remarks: tuple[str, ...] = ()
     coverage: Coverage = field(default_factory=Coverage)
     file: str = ""
+    results: str = ""
+    details_sha256: str = ""
 
     @property
     def failures(self) -> tuple[Difference, ...]:

@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from prunebench import runner
 from prunebench.api.errors import ConfigError
 from prunebench.api.provenance import Scalar, VerificationRecord
 from prunebench.api.results import Results
@@ -18,11 +17,12 @@ from prunebench.leaderboard import board_of
 from prunebench.plan.trial import Plan
 from prunebench.results.details import details_text
 from prunebench.results.folder import read_results
-from prunebench.results.manifest import VERIFICATION, check_manifest
+from prunebench.results.manifest import check_manifest
 from prunebench.results.measured_rows import rows_of_left_out
+from prunebench.results.provenance import read_provenance
 from prunebench.results.rows import rows_text
-from prunebench.results.verification import record_text, sha256_of_text
-from prunebench.results.writing import replacing
+from prunebench.results.verification import sha256_of_text
+from prunebench.runner.publishing import record_verification
 from prunebench.verification.audit import audit, contradictions
 from prunebench.verification.audit.environments import made_in
 from prunebench.verification.comparison import Comparison, allowances, compare
@@ -86,7 +86,14 @@ def verify(
     coverage = Coverage(chosen, known, sample is not None, len(recorded), len(results.rows))
     digest = hashlib.sha256(source.read_bytes()).hexdigest()
     held_against = f"{source} (sha256 {digest[:12]})"
-    return replace(comparison, remarks=checked.remarks, coverage=coverage, file=held_against)
+    return replace(
+        comparison,
+        remarks=checked.remarks,
+        coverage=coverage,
+        file=held_against,
+        results=sha256_of_text(rows_text(results.rows)),
+        details_sha256=sha256_of_text(details_text(results.details)),
+    )
 
 
 def _second_run(
@@ -137,11 +144,14 @@ def _place(results: Results, cell: Cell) -> tuple[int, int]:
 
 
 def record(folder: Path, comparison: Comparison) -> None:
-    """Note beside a leaderboard what was executed again, when and where; its page quotes it from then on."""
+    """Note beside a leaderboard what was executed again, when and where; its page quotes it from then on.
+
+    Raises:
+        PrunebenchError: its results are no longer those that were compared, or the folder cannot be written.
+    """
     from prunebench.api.version import VERSION
 
-    results, coverage = read_results(folder), comparison.coverage
-    provenance = results.provenance
+    provenance, coverage = read_provenance(folder), comparison.coverage
     entries = tuple(name for name in provenance.entries if any(name == entry for entry, _ in coverage.cells))
     seeds = tuple(seed for seed in provenance.seeds if any(seed == other for _, other in coverage.cells))
     noted = VerificationRecord(
@@ -154,12 +164,10 @@ def record(folder: Path, comparison: Comparison) -> None:
         seeds=seeds,
         drawn=coverage.drawn,
         numbers=comparison.compared,
-        results=sha256_of_text(rows_text(results.rows)),
-        details=sha256_of_text(details_text(results.details)),
+        results=comparison.results,
+        details=comparison.details_sha256,
     )
     if len(coverage.cells) < len(entries) * len(seeds):
         cells = {name: tuple(seed for seed in seeds if (name, seed) in coverage.cells) for name in entries}
         noted = noted.model_copy(update={"cells": cells})
-    with replacing(folder) as aside:
-        (aside / VERIFICATION).write_text(record_text(noted), encoding="utf-8", newline="\n")
-    runner.report_again(folder)
+    record_verification(folder, noted)

@@ -109,7 +109,8 @@ def test_weights_are_fetched_by_timms_own_download(tmp_path: Path, hub: str) -> 
 def test_without_a_network_the_error_says_what_to_put_where(tmp_path: Path) -> None:
     answer = fetched(tmp_path, "http://127.0.0.1:9")
     assert answer.returncode == 2
-    assert f"Get model.safetensors of timm/{NAME} by other means and put it at {tmp_path}/data" in answer.stderr
+    assert f"Get model.safetensors of timm/{NAME} at huggingface.co by other means and put it at" in answer.stderr
+    assert f"put it at {tmp_path}/data/weights/timm/{NAME}.safetensors\n" in answer.stderr
     assert "Traceback" not in answer.stderr
 
 

@@ -83,22 +83,18 @@ def _imagenet(subset: str) -> list[str]:
 
 def _fetch(name: str, config: dict[str, Any], revision: str | None, file: str) -> Callable[[Path], str]:
     def fetch(root: Path) -> str:
+        target = root / file
         try:
             downloaded, origin = _from_hub(config, revision) if config.get("hf_hub_id") else _from_url(config["url"])
-        except Exception as error:  # of the network, the hub's client, the disk
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=target.parent, prefix=".fetch-") as folder:
+                whole = Path(folder) / "model.safetensors"
+                _as_the_network_has_it(name, downloaded, whole, bool(config.get("custom_load")))
+                whole.chmod(0o644)
+                os.replace(whole, target)
+        except Exception as error:  # of the network, the hub's client, the disk, what writes tensors
             why = (str(error) or type(error).__name__).strip().splitlines()[0]
-            place = f"model.safetensors of {config.get('hf_hub_id') or config['url']}"
-            raise PrunebenchError(
-                f"{name}: its weights could not be downloaded ({why}). Get {place} by other means and put it at "
-                f"{root / file}"
-            ) from error
-        target = root / file
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".fetch-") as folder:
-            whole = Path(folder) / "model.safetensors"
-            _as_the_network_has_it(name, downloaded, whole, bool(config.get("custom_load")))
-            whole.chmod(0o644)
-            os.replace(whole, target)
+            raise PrunebenchError(f"{name}: its weights could not be downloaded ({why})") from error
         return origin
 
     return fetch

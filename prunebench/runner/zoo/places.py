@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Protocol
 
 from prunebench.api.errors import PrunebenchError
+from prunebench.kernels import whole_files
+from prunebench.results.writing import only_writer
 from prunebench.runner.zoo.index import checked_path
 from prunebench.store.credentials import scheme_of
 from prunebench.store.places import backend_of
@@ -27,6 +30,10 @@ class ZooPlace(Protocol):
         """Write files; the index is given last, alone."""
         ...
 
+    def turn(self) -> AbstractContextManager[None]:
+        """Take turns with others who add to the index; a bucket and the hub have no turns."""
+        ...
+
 
 def zoo_place(text: str) -> ZooPlace:
     """The place that a text names: a folder's path, s3://..., gs://..., az://..., or hf://OWNER/NAME[@REVISION]."""
@@ -39,7 +46,7 @@ class FolderPlace:
     """A zoo in a folder; links in it are not followed."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self._folder, self._in_turn = folder, False
 
     def read(self, path: str, most: int) -> bytes | None:
         """See ZooPlace.read."""
@@ -63,15 +70,33 @@ class FolderPlace:
 
     def write(self, files: Mapping[str, bytes]) -> None:
         """See ZooPlace.write."""
-        for path, data in files.items():
-            place = self._folder / checked_path(path)
+        places = {self._folder / checked_path(path): data for path, data in files.items()}
+        with self.turn(), ExitStack() as renames:
+            # All are written aside before the first is renamed: a disk that is full leaves what was there.
+            for place, data in places.items():
+                try:
+                    place.parent.mkdir(parents=True, exist_ok=True)
+                    for left in place.parent.glob(f".{place.name}.*.aside"):  # by a writer that was killed
+                        left.unlink()
+                    beside = renames.enter_context(whole_files.aside(place))
+                    whole_files.write_new(beside, data)
+                except OSError as error:
+                    raise PrunebenchError(
+                        f"{place}: cannot be written ({error.strerror}); what was there is unchanged"
+                    ) from error
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """See ZooPlace.turn."""
+        if self._in_turn:
+            yield
+            return
+        with only_writer(self._folder):
+            self._in_turn = True
             try:
-                place.parent.mkdir(parents=True, exist_ok=True)
-                beside = place.with_name(f".{place.name}.new")
-                beside.write_bytes(data)
-                beside.replace(place)
-            except OSError as error:
-                raise PrunebenchError(f"{place}: cannot be written ({error.strerror})") from error
+                yield
+            finally:
+                self._in_turn = False
 
 
 class BucketPlace:
@@ -79,6 +104,10 @@ class BucketPlace:
 
     def __init__(self, url: str) -> None:
         self._url, self._backend = url, backend_of(url)
+
+    def turn(self) -> AbstractContextManager[None]:
+        """See ZooPlace.turn."""
+        return nullcontext()
 
     def read(self, path: str, most: int) -> bytes | None:
         """See ZooPlace.read."""
@@ -100,6 +129,10 @@ class HubPlace:
         self._revision = revision or None
         if len(self._name.split("/")) != 2:
             raise PrunebenchError(f"{HUB}{name}: a repository is called {HUB}OWNER/NAME")
+
+    def turn(self) -> AbstractContextManager[None]:
+        """See ZooPlace.turn."""
+        return nullcontext()
 
     def read(self, path: str, most: int) -> bytes | None:
         """See ZooPlace.read."""

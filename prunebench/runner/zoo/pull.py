@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -89,7 +89,7 @@ def load(place: ZooPlace, ticket: ZooTicket) -> LoadedTicket:
     """
     import torch
 
-    tensors = {name: _tensors(data, ticket, name) for name, data in _files(place, ticket)}
+    tensors = {name: _tensors(data, ticket, name) for name, data in _files(place, ticket, ticket.files)}
     weights, mask = tensors.get(WEIGHTS), tensors.get(MASK, {})
     if weights is None:
         raise PrunebenchError(f"{ticket.trial}: it has no {WEIGHTS}")
@@ -103,7 +103,7 @@ def load(place: ZooPlace, ticket: ZooTicket) -> LoadedTicket:
 
 
 def pull(place: str, folder: Path, **wanted: Any) -> list[ZooTicket]:
-    """Copy tickets into a folder, a zoo of its own; what is there already is left.
+    """Copy tickets into a folder, a zoo of its own; what is there already is left, so that a later call goes on.
 
     Raises:
         PrunebenchError: no ticket has the stated values, or a file is not what the index says.
@@ -113,17 +113,29 @@ def pull(place: str, folder: Path, **wanted: Any) -> list[ZooTicket]:
         raise PrunebenchError(f"{place}: no such ticket. `prunebench zoo list {place}` shows what there is")
     target = FolderPlace(folder)
     for ticket in tickets:
-        files = {f"{ticket.path}/{name}": data for name, data in _files(source, ticket)}
+        absent = [name for name in ticket.files if not _is_there(target, ticket, name)]
+        files = {f"{ticket.path}/{name}": data for name, data in _files(source, ticket, absent)}
         # The card is written anew: a stranger's would be shown as ours.
         target.write({**files, f"{ticket.path}/{CARD}": card(ticket).encode()})
-    before = target.read(INDEX, MOST_INDEX)
-    index = ZooIndex(format=1, tickets=[]) if before is None else read_index(before, str(folder))
-    target.write({INDEX: index.with_tickets({ticket.path: ticket for ticket in tickets}).text()})
+    with target.turn():
+        before = target.read(INDEX, MOST_INDEX)
+        index = ZooIndex(format=1, tickets=[]) if before is None else read_index(before, str(folder))
+        target.write({INDEX: index.with_tickets({ticket.path: ticket for ticket in tickets}).text()})
     return tickets
 
 
-def _files(place: ZooPlace, ticket: ZooTicket) -> Iterator[tuple[str, bytes]]:
-    for name, stated in ticket.files.items():
+def _is_there(place: ZooPlace, ticket: ZooTicket, name: str) -> bool:
+    stated = ticket.files[name]  # type: ignore[index]
+    try:
+        data = place.read(f"{ticket.path}/{name}", stated.size)
+    except PrunebenchError:
+        return False
+    return data is not None and hashlib.sha256(data).hexdigest() == stated.sha256
+
+
+def _files(place: ZooPlace, ticket: ZooTicket, names: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+    for name in names:
+        stated = ticket.files[name]  # type: ignore[index]
         data = place.read(f"{ticket.path}/{name}", stated.size)
         if data is None:
             raise PrunebenchError(f"{ticket.trial}: {name} is not there")

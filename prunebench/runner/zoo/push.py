@@ -75,11 +75,12 @@ def push(prepared: Prepared, place: ZooPlace, name: str, rounds: Sequence[int] |
             place.write(files)
             written[ticket.path] = ticket
     if written:
-        before = place.read(INDEX, MOST_INDEX)
-        index = ZooIndex(format=1, tickets=[]) if before is None else read_index(before, name)
-        index = index.with_tickets(written)
-        place.write({CARD: _overview(index).encode()})
-        place.write({INDEX: index.text()})  # last: whoever reads it finds what it names
+        with place.turn():
+            before = place.read(INDEX, MOST_INDEX)
+            index = ZooIndex(format=1, tickets=[]) if before is None else read_index(before, name)
+            index = index.with_tickets(written)
+            place.write({CARD: _overview(index).encode()})
+            place.write({INDEX: index.text()})  # last: whoever reads it finds what it names
     return Pushed(tuple(written.values()), tuple(absent))
 
 
