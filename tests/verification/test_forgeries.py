@@ -146,6 +146,10 @@ def bad_seeds_dropped(board: Path) -> None:
     publish(board, with_provenance(changed(board, drop=lambda line: line.seed == 1), seeds=(0, 2)))
 
 
+def a_seed_that_is_there_said_to_be_missing(board: Path) -> None:
+    publish(board, with_provenance(read_results(board), missing_seeds=(2,)))
+
+
 def bad_seeds_of_one_entry_dropped(board: Path) -> None:
     publish(board, changed(board, drop=lambda line: line.entry == "imp" and line.seed == 1))
 
@@ -328,6 +332,10 @@ FOUND: dict[str, tuple[Forgery, str]] = {
     "duplicate rows": (duplicate_rows_the_true_one_last, "measurements on more than one line"),
     "a competitor dropped": (a_competitor_dropped, 'entries of the file that provenance.json lacks (1): "random"'),
     "bad seeds dropped": (bad_seeds_dropped, "seeds of the file that provenance.json lacks (1): 1"),
+    "a seed that is there said to be missing": (
+        a_seed_that_is_there_said_to_be_missing,
+        "seeds that provenance.json says are missing, and are not (1): 2",
+    ),
     "bad seeds of one entry dropped": (
         bad_seeds_of_one_entry_dropped,
         "numbers of the file's tickets that results.jsonl lacks",

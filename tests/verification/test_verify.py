@@ -91,6 +91,15 @@ def test_entries_and_seeds_may_be_chosen(board: Path) -> None:
     assert found.compared == sum(r.entry == "random" and r.seed in (0, 1) for r in results.rows)
 
 
+def test_a_partial_leaderboard_that_says_so_holds_and_the_verdict_says_it_too(board: Path) -> None:
+    partial = board.parent / "partial"
+    prepared = runner.prepare(Options(board.parent / "small.toml", seeds=(1,), store=board.parent / "store"))
+    runner.write(prepared, runner.run(prepared), partial)
+    found = verify(partial, entries="imp", show=quietly)
+    assert found.holds, found.verdict
+    assert "partial, as it says: seeds of the file that are missing (2): 0; 2" in found.remarks
+
+
 def test_the_top_three_of_a_loss_are_the_lowest_and_each_table_has_its_own() -> None:
     def losses(model: str, values: dict[str, float]) -> list[dict[str, object]]:
         more = {"metric": "loss", "unit": "nats", "model": model}

@@ -69,10 +69,12 @@ def _entries_and_seeds(results: Results, benchmark: Benchmark, file_seeds: Seque
     provenance = results.provenance
     wanted = tuple(entry.name for entry in benchmark.entries)
     yield from _sets("entries", provenance.entries, wanted, "the file", PROVENANCE)
-    # Seeds beside those of the file are no fault; fewer are.
-    yield from listed(
-        "seeds of the file that provenance.json lacks", map(value_text, _lacking(file_seeds, provenance.seeds))
-    )
+    # Seeds beside those of the file are no fault; fewer are, unless the page says that they are missing.
+    missing = _lacking(file_seeds, provenance.seeds)
+    unsaid = map(value_text, _lacking(missing, provenance.missing_seeds))
+    yield from listed("seeds of the file that provenance.json lacks", unsaid)
+    unlike = map(value_text, _lacking(provenance.missing_seeds, missing))
+    yield from listed(f"seeds that {PROVENANCE} says are missing, and are not", unlike)
     if provenance.entries != wanted and set(provenance.entries) == set(wanted):
         yield f"{PROVENANCE}: the entries are in another order than in the file"
 
@@ -125,6 +127,8 @@ def unusual_terms(provenance: Provenance, benchmark: Benchmark, seeds: Sequence[
 
     if provenance.prunebench != VERSION:
         yield f"made with prunebench {provenance.prunebench}; this is {VERSION}"
+    missing = map(value_text, provenance.missing_seeds)
+    yield from listed("partial, as it says: seeds of the file that are missing", missing)
     chosen = map(value_text, _lacking(provenance.seeds, seeds))
     yield from listed("seeds that are not the file's, which whoever ran it chose", chosen)
     for name, use in benchmark.uses().items():
