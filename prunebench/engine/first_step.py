@@ -111,7 +111,7 @@ def _step(one: FirstStep, model: nn.Module, device: str, batch: int) -> None:
 
 
 def _ask(score: BoundComponent, one: FirstStep, build: Callable[[str], nn.Module]) -> None:
-    """Ask a score for a fresh network's units. Raises CannotTakePart if it cannot score them; no number is looked at.
+    """Ask a score for a fresh network's channels. Raises CannotTakePart if it cannot score them; no number is looked at.
 
     What else it fails with may be for want of values, or of what earlier runs left, and one that takes long is no fault
     of the file. It has the network for itself: a score that stops half-way may leave it changed.
@@ -121,6 +121,8 @@ def _ask(score: BoundComponent, one: FirstStep, build: Callable[[str], nn.Module
         model = build("meta").eval()
         task: Task = run_manager([one.task]).hook.prunebench_task(label_smoothing=one.recipe.label_smoothing)
         units = _units(one, model, task.example(one.data))
+        if not any(units.members()):
+            return  # single weights are all alike: there is nothing in the network that a score may refuse
         run_manager([score]).hook.prunebench_score(
             model=model, data=None, task=task, units=units, mask=None, inputs={}, rng=Streams(0).rng("score")
         )
