@@ -111,7 +111,7 @@ def _step(one: FirstStep, model: nn.Module, device: str, batch: int) -> None:
 
 
 def _ask(score: BoundComponent, one: FirstStep, build: Callable[[str], nn.Module]) -> None:
-    """Ask a score for a fresh network's channels. Raises CannotTakePart if it cannot score them; no number is looked at.
+    """Ask a score for a fresh network's channels. Raises CannotTakePart if it cannot score them; no number is read.
 
     What else it fails with may be for want of values, or of what earlier runs left, and one that takes long is no fault
     of the file. It has the network for itself: a score that stops half-way may leave it changed.
