@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import glob
 import hashlib
 import os
@@ -22,6 +21,7 @@ from urllib.request import url2pathname
 from prunebench.api.downloads import Download
 from prunebench.api.errors import PrunebenchError
 from prunebench.kernels.bounded_http import allower, opened
+from prunebench.kernels.locks import is_locked, left_behind
 
 BLOCK = 1 << 16
 ALGORITHMS = ("md5", "sha1", "sha256", "sha512")
@@ -123,16 +123,8 @@ class _Part:
     def _lock(self) -> bool:
         """Whether it is this process's: another one may have taken it for left between its making and its locking."""
         self.handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        with suppress(FileNotFoundError):
-            try:
-                fcntl.flock(self.handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                pass
-            except OSError:  # this file system has no locks, so nobody takes what is left either
-                return True
-            else:
-                if os.path.samestat(os.fstat(self.handle), os.stat(self.path)):
-                    return True
+        if is_locked(self.handle, self.path):
+            return True
         os.close(self.handle)
         return False
 
@@ -152,17 +144,12 @@ class _Part:
 
 def _give_back(left: Path, rest: Path) -> None:
     """Put the part of a process that was killed where the next finds it, unless more of the file is there already."""
-    with suppress(OSError):
-        handle = os.open(left, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            size = os.fstat(handle).st_size
-            if size and not (rest.is_file() and rest.stat().st_size >= size):
-                os.replace(left, rest)
-            else:
-                left.unlink()
-        finally:
-            os.close(handle)
+    with suppress(OSError), left_behind(left, os.O_RDWR | os.O_NOFOLLOW) as handle:
+        size = os.fstat(handle).st_size
+        if size and not (rest.is_file() and rest.stat().st_size >= size):
+            os.replace(left, rest)
+        else:
+            left.unlink()
 
 
 class _BrokenOffError(Exception):

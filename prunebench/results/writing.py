@@ -10,7 +10,6 @@ Of several commands that change one folder each has its turn, from what it reads
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import time
@@ -19,6 +18,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from prunebench.api.errors import PrunebenchError
+from prunebench.kernels.locks import is_locked
 from prunebench.results.manifest import (
     MANIFEST,
     UNFINISHED,
@@ -65,17 +65,10 @@ def _turn(folder: Path, deadline: float) -> int:
         with _sentences(folder):
             folder.mkdir(parents=True, exist_ok=True)
             handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            pass
-        except OSError:
-            return handle
-        else:
-            # Whoever had its turn before may have removed the folder, and somebody else made it again.
-            with suppress(OSError):
-                if os.path.samestat(os.fstat(handle), os.stat(folder)):
-                    return handle
+        # Whoever had its turn before may have removed the folder, and somebody else made it again.
+        with suppress(OSError):
+            if is_locked(handle, folder):
+                return handle
         os.close(handle)
         if time.monotonic() > deadline:
             raise PrunebenchError(

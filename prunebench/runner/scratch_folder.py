@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from prunebench.kernels.locks import left_behind
+
 PREFIX = ".prunebench-"
 
 
@@ -37,10 +39,5 @@ def scratch_folder(beside: Path) -> Iterator[Path]:
 
 
 def _remove_if_dead(folder: Path) -> None:
-    with suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(folder, ignore_errors=True)
-        finally:
-            os.close(handle)
+    with suppress(OSError), left_behind(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW):
+        shutil.rmtree(folder, ignore_errors=True)

@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Literal
 
 from prunebench.api.errors import StoreError
+from prunebench.kernels.locks import left_behind
 from prunebench.store.backend import LARGEST_JSON, Holder, UnreadableError, checked_blob_name
 from prunebench.store.claims import LEASE_SECONDS
 from prunebench.store.leases import FileLease
@@ -266,12 +267,8 @@ class FolderBackend:
                 if time.time() - os.stat(path).st_mtime > LEFT_SECONDS:
                     os.unlink(path)
                 return
-            handle = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with left_behind(path, os.O_RDWR | os.O_NONBLOCK):
                 os.unlink(path)
-            finally:
-                os.close(handle)
 
 
 class FolderLease:
