@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from prunebench.leaderboard.build import board_of
+from prunebench.leaderboard.facts import how_many_seeds
 from prunebench.leaderboard.judgements import verdict_text
 from prunebench.results.folder import read_results
 
@@ -38,10 +39,7 @@ def _row(folder: Path) -> str:
     where = f"{made.hardware.get('device', '?')}, {made.hardware.get('cores', '?')} cores"
     judged = verdict_text(board.expectations) if board.expectations else "none"
     name = f"[{folder.name}]({folder.parent.name}/{folder.name}/README.md)"
-    seeds = str(len(made.seeds))
-    if made.missing_seeds:
-        seeds += f" of {len(made.seeds) + len(made.missing_seeds)}"
-    return f"| {name} | {board.claim} | {seeds} | {where} | {judged} |"
+    return f"| {name} | {board.claim} | {how_many_seeds(made)} | {where} | {judged} |"
 
 
 if __name__ == "__main__":

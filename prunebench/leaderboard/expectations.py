@@ -14,7 +14,6 @@ from prunebench.api.results import Results
 from prunebench.leaderboard.reduced import is_reduced
 from prunebench.leaderboard.sides import SideValues, base_of, expectation_of, measured, read_side
 from prunebench.leaderboard.source import ModelData, Source
-from prunebench.leaderboard.tickets import inapplicable
 from prunebench.stats.equivalence import Equivalence, equivalence, equivalence_p, relative_equivalence
 from prunebench.stats.ranking import seed_scores
 from prunebench.stats.student import difference_within, paired
@@ -93,8 +92,7 @@ def _inapplicable(expectation: Expectation, source: Source) -> dict[ModelData, s
     """Where the method of a side does not apply to the network, and why: nothing there is for or against a claim."""
     names = [side.entry for side in (expectation.better, expectation.worse) if isinstance(side, ExpectationSide)]
     found: dict[ModelData, str] = {}
-    for where, rows in source.rows.items():
-        why = inapplicable(rows)
+    for where, why in source.inapplicable.items():
         said = {name: next(iter(why[name].values())) for name in names if name in why}
         if said:
             found[where] = "; ".join(f'"{name}" does not apply to this network: {note}' for name, note in said.items())

@@ -9,6 +9,12 @@ from prunebench.api.provenance import Provenance, Scalar
 from prunebench.api.report import plain
 
 
+def how_many_seeds(provenance: Provenance) -> str:
+    """How many seeds; "1 of 5" where others of the file are missing."""
+    there, missing = len(provenance.seeds), len(provenance.missing_seeds)
+    return f"{there} of {there + missing}" if missing else str(there)
+
+
 def which_seeds(provenance: Provenance) -> str:
     """How many seeds, and which."""
     seeds = provenance.seeds

@@ -47,6 +47,8 @@ class Source:
             by_where[row.model, row.data].append(row)
         self.rows: Mapping[ModelData, Sequence[Row]] = {where: by_where[where] for where in sorted(by_where)}
         self.evaluated = tuple(sorted({row.name for row in results.rows if row.role == "evaluate" and row.metric}))
+        self.inapplicable = {where: inapplicable(rows) for where, rows in self.rows.items()}
+        """By model and data, the entries whose methods do not apply to the network: by seed, why."""
         self.any_ok = any(row.outcome == "ok" for row in results.rows)
         self._made: dict[str, Mapping[ModelData, Tried]] = {}
 
@@ -69,11 +71,11 @@ class Source:
         if metric not in self.evaluated and self.any_ok:
             raise PrunebenchError(f'metric "{metric}": no evaluation has it.{nearest(metric, self.evaluated)}')
         return {
-            where: self._tried([row for row in rows if wanted(row)], metric, axis or self.axis)
+            where: self._tried(where, [row for row in rows if wanted(row)], metric, axis or self.axis)
             for where, rows in self.rows.items()
         }
 
-    def _tried(self, rows: Sequence[Row], metric: str, axis: AxisName) -> Tried:
+    def _tried(self, where: ModelData, rows: Sequence[Row], metric: str, axis: AxisName) -> Tried:
         every = rows
         rows = [row for row in rows if row.role != "analyse" and row.twin == 0]
         present = {row.entry for row in rows}
@@ -89,7 +91,8 @@ class Source:
             points = at_own_density(tickets)
         else:
             points = on_cost_axis(tickets, lost, axis, self.at, dense, reading)
-        return Tried(reading, names, dense, cells_of(points, lost, dense, inapplicable(every)))
+        apart = {name: why for name, why in self.inapplicable[where].items() if name in present}
+        return Tried(reading, names, dense, cells_of(points, lost, dense, apart))
 
 
 def axis_of(name: str) -> AxisName:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from prunebench.api.board import Board, Group
 from prunebench.api.report import level, value_text
-from prunebench.leaderboard.facts import notes_of
+from prunebench.leaderboard.facts import how_many_seeds, notes_of
 from prunebench.leaderboard.judgements import counts_text
 from prunebench.leaderboard.site.html import Content, Html, badge, joined, link, page, paragraph, section, table
 from prunebench.leaderboard.site.source import SiteBoard
@@ -66,9 +66,8 @@ def _row(one: SiteBoard) -> list[Content]:
 def state_of(one: SiteBoard) -> Html:
     """How far a board is to be trusted, in badges."""
     marks = [badge("reduced", "bad") if one.reduced else badge("full recipe", "good")]
-    there, missing = (len(seeds) for seeds in (one.board.provenance.seeds, one.board.provenance.missing_seeds))
-    if missing:
-        marks.append(badge(f"partial: {there} of {there + missing} seeds", "bad"))
+    if one.board.provenance.missing_seeds:
+        marks.append(badge(f"partial: {how_many_seeds(one.board.provenance)} seeds", "bad"))
     return joined([*marks, badge("self-reported")])
 
 
