@@ -1,6 +1,8 @@
 """Every test computes with one thread and deterministic kernels, as a worker does."""
 
 import os
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -18,6 +20,18 @@ settings.load_profile("long" if os.environ.get("PRUNEBENCH_SLOW") == "1" else "s
 @pytest.fixture(autouse=True, scope="session")
 def _pinned() -> None:
     pin("cpu", 1)
+
+
+@pytest.fixture
+def bucket(tmp_path: Path) -> Iterator[str]:
+    """The URL of a place in a new bucket of an object store on the loopback."""
+    pytest.importorskip("obstore")
+    pytest.importorskip("moto.moto_server")
+    from store.loopback import serving
+
+    (tmp_path / "home").mkdir()
+    with serving(tmp_path / "home") as server:
+        yield server.bucket()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +10,6 @@ import pytest
 from click.testing import CliRunner, Result
 
 from prunebench.commands.main import main
-
-sys.path.append(str(Path(__file__).parents[1] / "store"))
 
 
 @pytest.fixture(autouse=True)
@@ -157,17 +153,6 @@ def test_nothing_is_freed_for_a_file_with_an_error(tmp_path: Path) -> None:
 def test_a_place_that_cannot_be_a_store_is_refused_before_anything_trains() -> None:
     refused = prunebench("run", "small.toml", "--store", "ftp://host/x", code=1)
     assert "ftp://host/x: a store is a folder, or one of s3://" in refused.output
-
-
-@pytest.fixture
-def bucket(tmp_path: Path) -> Iterator[str]:
-    pytest.importorskip("obstore")
-    pytest.importorskip("moto.moto_server")
-    from loopback import serving
-
-    (tmp_path / "home").mkdir()
-    with serving(tmp_path / "home") as server:
-        yield server.bucket()
 
 
 def test_a_file_is_run_planned_and_exported_with_a_bucket_as_its_store(bucket: str, tmp_path: Path) -> None:

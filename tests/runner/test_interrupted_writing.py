@@ -96,13 +96,20 @@ def others(tmp_path: Path) -> Path:
     return tmp_path / "others"
 
 
+def before_and_after(
+    command: Callable[[Path, Path], None], others: Path, scratch: Path
+) -> tuple[Mapping[str, bytes], Mapping[str, bytes]]:
+    """A folder's files, and what a command that nothing interrupts makes of them."""
+    old = bytes_of(others / "0")
+    command(Path(shutil.copytree(others / "0", scratch / "new")), others)
+    return old, bytes_of(scratch / "new")
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_kill_at_any_moment_leaves_the_old_folder_the_new_one_or_one_that_says_so(
     others: Path, tmp_path: Path, command: Callable[[Path, Path], None]
 ) -> None:
-    old = bytes_of(others / "0")
-    command(Path(shutil.copytree(others / "0", tmp_path / "new")), others)
-    new = bytes_of(tmp_path / "new")
+    old, new = before_and_after(command, others, tmp_path)
     assert new != old
     seen = set()
 
@@ -131,9 +138,7 @@ def test_a_kill_at_any_moment_leaves_the_old_folder_the_new_one_or_one_that_says
 def test_a_disk_that_is_full_at_any_moment_leaves_the_old_folder_or_the_new_one(
     others: Path, tmp_path: Path, command: Callable[[Path, Path], None]
 ) -> None:
-    old = bytes_of(others / "0")
-    command(Path(shutil.copytree(others / "0", tmp_path / "new")), others)
-    new = bytes_of(tmp_path / "new")
+    old, new = before_and_after(command, others, tmp_path)
     shutil.copytree(others / "0", tmp_path / "0")
     for step in full_disk_at_each(lambda step: command(tmp_path / f"{step}", others)):
         assert bytes_of(tmp_path / f"{step}") in (old, new)

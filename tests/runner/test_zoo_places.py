@@ -19,8 +19,6 @@ from prunebench.runner.zoo.pull import pull, tickets_of
 from prunebench.runner.zoo.push import push
 from prunebench.testing import toy_catalogue
 
-sys.path.append(str(Path(__file__).parents[1] / "store"))
-
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -38,17 +36,6 @@ def files_of(folder: Path) -> dict[str, bytes]:
 
 
 # A bucket.
-
-
-@pytest.fixture
-def bucket(tmp_path: Path) -> Iterator[str]:
-    pytest.importorskip("obstore")
-    pytest.importorskip("moto.moto_server")
-    from loopback import serving
-
-    (tmp_path / "home").mkdir()
-    with serving(tmp_path / "home") as server:
-        yield f"{server.bucket()}/zoo"
 
 
 def test_tickets_go_into_a_bucket_and_come_out_to_the_byte(home: Path, bucket: str, tmp_path: Path) -> None:
