@@ -23,6 +23,7 @@ from prunebench.components.catalogue import Catalogue
 from prunebench.plan.compile import Costs, make_plan
 from prunebench.plan.first_step import FirstStep
 from prunebench.plan.published import FirstWeights
+from prunebench.plan.scoring import Scoring
 from prunebench.plan.trial import Plan
 
 SECONDS = {1_000: 0.2, 10_000: 2.0, 100_000: 15.0}
@@ -92,6 +93,9 @@ class KnownSizes:
     def first_step(self, chosen: ModelChoice, step: FirstStep) -> str:
         """Nothing would fail."""
         return ""
+
+    def ask_score(self, chosen: ModelChoice, scoring: Scoring) -> None:
+        """Every score applies."""
 
 
 def study(phases: int, catalogue: Catalogue) -> Plan:

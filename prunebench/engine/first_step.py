@@ -1,7 +1,5 @@
 """One step of training before anything trains: forward, objective and its terms, backward, and a pass in evaluation.
 
-A score that reads no data is asked as well, of a network of its own, for what it says of the network alone.
-
 On the meta device, where a step of the whole batch takes no memory and no time; a network, or a term, that looks at
 values takes a small batch on the CPU. So what every run of a trial would fail with is known while planning.
 """
@@ -23,7 +21,6 @@ from prunebench.plan.first_step import FirstStep
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from prunebench.api.component import BoundComponent
     from prunebench.api.masks import Units
     from prunebench.api.task import Task
 
@@ -38,10 +35,7 @@ def why_it_fails(one: FirstStep, build: Callable[[str], nn.Module]) -> str:
 
     Args:
         build: gives the network on a device.
-    Raises: CannotTakePart if the network is none for a score, or for a term of the loss.
     """
-    for score in one.scores:
-        _ask(score, one, build)
     try:
         limited(lambda: _step(one, build("meta"), "meta", one.recipe.batch))
     except HookTimeout as error:
@@ -108,32 +102,6 @@ def _step(one: FirstStep, model: nn.Module, device: str, batch: int) -> None:
                 if term.gradient is not None:
                     with contained(fails):
                         term.gradient()
-
-
-def _ask(score: BoundComponent, one: FirstStep, build: Callable[[str], nn.Module]) -> None:
-    """Ask a score for a fresh network's channels. Raises CannotTakePart if it cannot score them; no number is read.
-
-    What else it fails with may be for want of values, or of what earlier runs left, and one that takes long is no fault
-    of the file. It has the network for itself: a score that stops half-way may leave it changed.
-    """
-
-    def asked() -> None:
-        model = build("meta").eval()
-        task: Task = run_manager([one.task]).hook.prunebench_task(label_smoothing=one.recipe.label_smoothing)
-        units = _units(one, model, task.example(one.data))
-        if not any(units.members()):
-            return  # single weights are all alike: there is nothing in the network that a score may refuse
-        run_manager([score]).hook.prunebench_score(
-            model=model, data=None, task=task, units=units, mask=None, inputs={}, rng=Streams(0).rng("score")
-        )
-
-    try:
-        limited(asked)
-    except CannotTakePart:
-        raise
-    except BaseException as error:
-        if is_ctrl_c(error):
-            raise
 
 
 def _units(one: FirstStep, model: nn.Module, example: Tensor) -> Units:

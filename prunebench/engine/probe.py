@@ -25,10 +25,12 @@ from prunebench.components.managers import implements, run_manager
 from prunebench.components.time_limit import limited
 from prunebench.engine.data_checks import checked_info
 from prunebench.engine.first_step import why_it_fails
+from prunebench.engine.scoring import ask
 from prunebench.kernels import weight_files
 from prunebench.kernels.file_facts import SETTLED
 from prunebench.plan.first_step import FirstStep
 from prunebench.plan.published import FirstWeights, rows_for
+from prunebench.plan.scoring import Scoring
 from prunebench.plan.specs import WeightFile
 from prunebench.store.store import Store
 
@@ -158,6 +160,13 @@ class StoreProbe:
         if not fails:
             self.store.put_json(name, {"fails": fails})
         return fails
+
+    def ask_score(self, chosen: ModelChoice, one: Scoring) -> None:
+        """Nothing. Raises CannotTakePart if the network is none for the score. See `scoring`."""
+        name = "score-" + keys.digest([chosen.use.to_json(), one.identity, self._versions])
+        if self._known(name) is None:
+            ask(one, partial(self._network, chosen, one.data))
+            self.store.put_json(name, {"applies": True})
 
     def least(
         self, chosen: ModelChoice, data: DataInfo, units: BoundComponent, task: BoundComponent

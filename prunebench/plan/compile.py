@@ -29,6 +29,7 @@ from prunebench.plan.first_step import FirstStep
 from prunebench.plan.participants import Participants
 from prunebench.plan.phases import Phases
 from prunebench.plan.published import FirstWeights, prepared_for
+from prunebench.plan.scoring import Scoring
 from prunebench.plan.specs import TrainSpec
 from prunebench.plan.trial import LeftOut, Plan, Trial
 
@@ -52,6 +53,10 @@ class Probe(Protocol):
 
     def first_step(self, chosen: ModelChoice, step: FirstStep) -> str:
         """What the first step of a run would fail with; empty if nothing."""
+        ...
+
+    def ask_score(self, chosen: ModelChoice, scoring: Scoring) -> None:
+        """Nothing. Raises CannotTakePart if the network is none for the score."""
         ...
 
     def least(self, chosen: ModelChoice, data: DataInfo, units: BoundComponent, task: BoundComponent) -> Costs:
@@ -176,15 +181,12 @@ class _Planner:
             )
             analyses += [(use.name, ref) for ref in source.analyse(use, request)]
         finds = frozenset(key for key in ancestors if self.phases.by_key[key].kind == "train")
+        alike = (entry.name, place.model, place.data)  # the other seeds would only say it again
+        if any(self.phases.by_key[key].kind == "prune" for key in ancestors):
+            self._once(("asked", *alike), lambda: self._ask(source.entry, entry, place, context))
         self._once(
-            ("tried", entry.name, place.model, place.data),  # the other seeds would only say it again
-            lambda: self._try(
-                entry,
-                place,
-                context,
-                [*finds, *(one.run.key for one in evaluations)],
-                source.entry.score if any(self.phases.by_key[key].kind == "prune" for key in ancestors) else None,
-            ),
+            ("tried", *alike),
+            lambda: self._try(entry, place, context, [*finds, *(one.run.key for one in evaluations)]),
         )
         return Trial(
             entry=entry.name,
@@ -204,23 +206,28 @@ class _Planner:
             units_kind=context.units.name,
         )
 
-    def _try(
-        self, entry: Entry, place: _Place, context: TrialContext, runs: list[str], score: BoundComponent | None
-    ) -> None:
-        """Try the first step of each recipe of a trial, and the score that it prunes by, if that can be.
+    def _ask(self, pruner: Entry, entry: Entry, place: _Place, context: TrialContext) -> None:
+        """Ask the score that a trial prunes by, unless it reads data. Raises CannotTakePart if the network is none."""
+        score = pruner.score
+        if score is None or _reads_data(score, "prunebench_score"):
+            return
+        model, data = entry.models[place.model], entry.data[place.data]
+        scoring = Scoring(context.data, entry.task, entry.units, score)
+        same = ("score", id(model.use), id(data.use), keys.digest(scoring.identity))
+        self._once(same, partial(self.probe.ask_score, model, scoring))
 
-        Raises: PlanError with what a run would fail with; CannotTakePart if the network is none for the method.
-        """
+    def _try(self, entry: Entry, place: _Place, context: TrialContext, runs: list[str]) -> None:
+        """Try the first step of each recipe of a trial. Raises PlanError with what a run would fail with."""
         specs = [spec for key in runs if isinstance(spec := self.phases.by_key[key].spec, TrainSpec)]
         # A term that reads earlier states cannot be tried before there are any, nor one that reads data without it.
         reading = {term.use for spec in specs for term in spec.loss if term.inputs}
         model, data = entry.models[place.model], entry.data[place.data]
         fails: dict[str, None] = {}
-        scores = () if score is None or accepts(score.planner, "prunebench_score", "data") else (score,)
         for recipe in (entry.find, entry.evaluate):
-            losses = tuple(use for use in recipe.loss if use.name not in reading and not _reads_data(use))
-            step = FirstStep(context.data, entry.task, entry.units, recipe, losses, scores)
-            scores = ()
+            losses = tuple(
+                use for use in recipe.loss if use.name not in reading and not _reads_data(use, "prunebench_loss_terms")
+            )
+            step = FirstStep(context.data, entry.task, entry.units, recipe, losses)
             same = ("step", id(model.use), id(data.use), keys.digest(step.identity))
             if why := self._once(same, partial(self.probe.first_step, model, step)):
                 fails[why] = None
@@ -473,6 +480,6 @@ class _Planner:
         return wanted, naive
 
 
-def _reads_data(loss: BoundComponent) -> bool:
-    """Whether a loss term is set up from training examples."""
-    return accepts(loss.planner, "prunebench_loss_terms", "data")
+def _reads_data(component: BoundComponent, hook: str) -> bool:
+    """Whether a component's answer to a hook is made from training examples."""
+    return accepts(component.planner, hook, "data")

@@ -1,4 +1,4 @@
-"""What the first step of a run, and a pruning's score, need: enough to try them before anything trains."""
+"""What the first step of a run needs: enough to try it while planning, before anything trains."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ class FirstStep:
 
     Args:
         losses: those terms of the recipe that read no state of an earlier run, and no data.
-        scores: those scores of the trial's prunings that read no data.
     """
 
     data: DataInfo
@@ -25,13 +24,12 @@ class FirstStep:
     units: BoundComponent
     recipe: Recipe
     losses: Sequence[BoundComponent] = ()
-    scores: Sequence[BoundComponent] = ()
 
     @property
     def identity(self) -> list[Any]:
         """All that the answer depends on, beside the network: JSON."""
         recipe = self.recipe
-        parts = [recipe.optimizer, *self.losses, *self.scores, *([self.units] if self.losses or self.scores else [])]
+        parts = [recipe.optimizer, *self.losses, *([self.units] if self.losses else [])]
         return [
             list(self.data.shape),
             self.data.classes,

@@ -25,6 +25,7 @@ from prunebench.plan.chain import Chain
 from prunebench.plan.compile import chain_of, make_plan
 from prunebench.plan.first_step import FirstStep
 from prunebench.plan.published import FirstWeights
+from prunebench.plan.scoring import Scoring
 from prunebench.plan.specs import WeightFile
 from prunebench.plan.trial import Plan
 from prunebench.testing.data import ToyData, two_layer_net, weight_units
@@ -101,6 +102,9 @@ class ToyProbe:
     def first_step(self, chosen: ModelChoice, step: FirstStep) -> str:
         """See prunebench.plan.compile.Probe."""
         return ""
+
+    def ask_score(self, chosen: ModelChoice, scoring: Scoring) -> None:
+        """See prunebench.plan.compile.Probe."""
 
     def least(
         self, chosen: ModelChoice, data: DataInfo, units: BoundComponent, task: BoundComponent

@@ -108,6 +108,9 @@ class QuickstartProbe:
     def first_step(self, chosen: ModelChoice, step: Any) -> str:
         return ""
 
+    def ask_score(self, chosen: ModelChoice, scoring: Any) -> None:
+        return None
+
 
 def quickstart(**options: Any) -> Plan:
     benchmark = load(QUICKSTART, Catalogue.load(), seeds=[0], settings=["rounds=2"], **options)

@@ -26,6 +26,7 @@ from prunebench.components.catalogue import Catalogue
 from prunebench.plan.compile import make_plan
 from prunebench.plan.first_step import FirstStep
 from prunebench.plan.published import FirstWeights
+from prunebench.plan.scoring import Scoring
 from prunebench.plan.specs import WeightFile
 
 CASES = int(os.environ.get("PRUNEBENCH_FUZZ_CASES", "0"))
@@ -55,6 +56,9 @@ class KnownSizes:
 
     def first_step(self, chosen: ModelChoice, step: FirstStep) -> str:
         return ""
+
+    def ask_score(self, chosen: ModelChoice, scoring: Scoring) -> None:
+        return None
 
 
 @cache

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from prunebench import CannotTakePart, Component, ComponentConfig, hookimpl
-from prunebench.api.component import BoundComponent, Provider
+from prunebench import CannotTakePart
+from prunebench.api.component import BoundComponent
 from prunebench.api.info import DataInfo
 from prunebench.components.time_limit import watched
 from prunebench.engine.first_step import why_it_fails
@@ -126,60 +125,6 @@ def test_a_loss_term_that_finds_nothing_is_told() -> None:
     with pytest.raises(CannotTakePart, match="gamma-l1: the network has no batch-norm layer"):
         why_it_fails(step(loss=["gamma-l1"]), built(Toy))
     assert why_it_fails(step(loss=["gamma-l1"]), built(Normed)) == ""
-
-
-class NormedInside(Toy):
-    """A norm layer behind the layer that is pruned."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.norm = nn.BatchNorm1d(6)
-
-    def forward(self, images: Tensor) -> Any:
-        return self.head(self.norm(self.body(images.flatten(1))).relu())
-
-
-def scoring(score: str) -> FirstStep:
-    one = step()
-    return replace(one, units=component("channels", "units"), scores=(component(score, "score"),))
-
-
-def test_a_score_that_does_not_apply_to_the_network_is_told() -> None:
-    with pytest.raises(CannotTakePart, match=r'bn-gamma: layer "body\.\w+": its channels have no scale'):
-        why_it_fails(scoring("bn-gamma"), built(Toy))
-    assert why_it_fails(scoring("bn-gamma"), built(NormedInside)) == ""
-    assert why_it_fails(scoring("filter-l1"), built(Toy)) == ""
-
-
-def test_a_score_that_fails_for_want_of_data_says_nothing_of_the_network() -> None:
-    assert why_it_fails(scoring("hrank"), built(Toy)) == ""
-
-
-class Careless:
-    """A score that does something with the network, and then needs its values."""
-
-    def __init__(self, act: Callable[[nn.Module], object]) -> None:
-        self._act = act
-
-    @hookimpl
-    def prunebench_score(self, model: nn.Module) -> Any:
-        self._act(model)
-        return next(model.parameters()).sum().item()
-
-
-def endlessly(model: nn.Module) -> None:
-    while True:
-        pass
-
-
-@pytest.mark.parametrize("act", [nn.Module.double, lambda model: model.requires_grad_(False), endlessly])
-def test_what_a_score_does_to_its_network_or_how_long_it_takes_is_no_fault_of_the_recipe(
-    act: Callable[[nn.Module], object],
-) -> None:
-    provider = Provider(Component("careless", ComponentConfig, lambda config: Careless(act), 1), "lab 0.3")
-    asked = replace(step(), scores=(BoundComponent(provider, ComponentConfig()),))
-    with watched(0.2):
-        assert why_it_fails(asked, built(Toy)) == ""
 
 
 def test_a_network_that_does_not_return_is_given_up() -> None:

@@ -23,6 +23,7 @@ from prunebench.engine.scheduler import execute
 from prunebench.engine.work import Work
 from prunebench.plan.compile import make_plan
 from prunebench.plan.first_step import FirstStep
+from prunebench.plan.scoring import Scoring
 from prunebench.plan.specs import TrainSpec
 from prunebench.plan.trial import Plan
 from prunebench.store.environment import Environment
@@ -55,6 +56,9 @@ class KnownSizes:
 
     def first_step(self, chosen: ModelChoice, step: FirstStep) -> str:
         return ""
+
+    def ask_score(self, chosen: ModelChoice, scoring: Scoring) -> None:
+        return None
 
 
 class EmptyStore:
